@@ -1,0 +1,93 @@
+# MCS operator. `make help` lists the targets; the two that matter first are `make demo` and `make test`.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEPS := $(VENV)/.installed
+CLUSTER := hack/cluster/cluster
+LOCK := $(BIN)/uv pip compile -q --universal --upgrade --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-annotate --no-header
+T ?=
+PYTEST := $(BIN)/pytest $(if $(T),-k '$(T)')
+
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+## ---- what the targets below need
+
+.PHONY: deps
+deps: $(DEPS) ## Create .venv with the locked dependencies
+$(DEPS): requirements/dev.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q --require-hashes -r requirements/dev.txt
+	$(BIN)/pip install -q --no-deps --no-build-isolation -e .
+	@touch $@
+
+.PHONY: lock
+lock: $(DEPS) ## Resolve the dependencies anew (hashes, no download addresses)
+	$(LOCK) pyproject.toml -o requirements/runtime.txt
+	$(LOCK) --extra dev pyproject.toml -o requirements/dev.txt
+
+## ---- the node and the images
+
+.PHONY: cluster-up cluster-down cluster-status cluster-env images load
+cluster-up: ## Start a real Kubernetes node (kind where Docker runs, else built from Go modules)
+	@$(CLUSTER) up
+cluster-down: ## Stop it and leave nothing behind but caches
+	@$(CLUSTER) down
+cluster-status: ## Components of the node, and whether all is well
+	@$(CLUSTER) status
+cluster-env: ## Shell lines to use it: eval "$$(make -s cluster-env)"
+	@$(CLUSTER) env
+images: ## Build all images (cached by content)
+	@hack/images/build
+load: ## Build the images and load them into the node
+	@$(CLUSTER) load $$(hack/images/build)
+
+## ---- the demo
+
+.PHONY: demo demo-clean
+demo: $(DEPS) cluster-up load ## Two customers talk, a third one is added, and nobody loses a packet
+	@eval "$$($(CLUSTER) env)"; $(BIN)/python hack/demo/demo
+demo-clean: $(DEPS) ## Remove what the demo made (the node stays)
+	@eval "$$($(CLUSTER) env)"; $(BIN)/python hack/demo/demo clean
+
+## ---- checks and tests; T='expression' picks some of them
+
+.PHONY: test unit integration e2e bench lint generate verify alerts
+test: verify unit ## All of it: what `.ci/run` runs
+# Both wait for most of their time, on servers, kubelet and probes of ten seconds: side by side they fit two cores.
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line integration e2e
+
+unit: $(DEPS) ## Pure code, seconds, no network
+	@hack/prepare
+	$(PYTEST) -n auto tests/unit
+integration: $(DEPS) ## Against a real API server (KUBECONFIG, or one of its own)
+	$(PYTEST) -n 2 --dist loadfile tests/integration
+e2e: $(DEPS) ## Against a real node (KUBECONFIG, or one of its own)
+	@hack/prepare
+	@hack/test-e2e $(PYTEST) tests/e2e
+bench: $(DEPS) ## Measure, as ratios within one run; writes build/bench
+	$(PYTEST) tests/bench
+
+alerts: $(DEPS) ## Play the alerts with promtool, which is built the first time (four minutes)
+	@promtool=$$(hack/prometheus)/promtool; \
+	$$promtool check rules charts/mcs-operator/files/alerts.yaml; \
+	$$promtool test rules tests/alerts/alerts_test.yaml
+	$(PYTEST) tests/unit/chart/test_monitoring.py
+
+lint: $(DEPS) ## Format, lint, types, layers, workflows
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	cd images/appliance && ../../$(BIN)/mypy --strict appliance
+	$(BIN)/lint-imports --no-cache | tail -n 6
+	hack/tool actionlint -shellcheck= -pyflakes= .github/workflows/*.yaml
+generate: $(DEPS) ## Write everything that is generated from the models
+	$(BIN)/python hack/generate.py
+verify: lint ## Fail where generated files are not what their source says, or are not committed
+	@hack/verify $(BIN)/python hack/generate.py
