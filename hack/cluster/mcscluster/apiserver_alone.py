@@ -1,0 +1,86 @@
+"""etcd, API server and controller manager without a node: for integration tests, without root, on free ports."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+from . import binaries, packages, settings
+from .apiclient import free_port
+from .controlplane import ControlPlane
+from .processes import Component, Supervisor
+from .settings import Ports
+from .shell import only_one, say, wait_until, write_if_changed
+
+# Quota, garbage collection, namespaces and service accounts. No workload controllers: without a node their pods would
+# hang, and tests want to play the kubelet themselves.
+CONTROLLERS = ",".join(
+    [
+        "garbage-collector-controller",
+        "resourcequota-controller",
+        "namespace-controller",
+        "persistentvolumeclaim-protection-controller",  # else a namespace with a claim never ends
+        "serviceaccount-controller",
+        "root-ca-certificate-publisher-controller",
+        "clusterrole-aggregation-controller",
+    ]
+)
+
+
+def up(controllers: str = CONTROLLERS) -> ControlPlane:
+    """Start what does not run; returns when API server and quota work."""
+    packages.install(packages.FOR_APISERVER)
+    programs = binaries.build(binaries.KUBERNETES, "kube-apiserver")
+    binaries.build(binaries.KUBERNETES, "kube-controller-manager", "kubectl")
+    folder = settings.apiserver_dir()
+    with only_one(settings.base_dir() / "apiserver.lock"):
+        plane = _plane(folder, programs, controllers)
+        plane.ensure_certificates()
+        supervisor = Supervisor(folder)
+        for component in components(plane):
+            supervisor.ensure(component)
+            supervisor.wait(component)
+        wait_until("namespace default", plane.ready_for_objects, 60)
+    say(f"API server alone: {plane.server}")
+    return plane
+
+
+def down() -> None:
+    """End the processes by their recorded ids and remove the folder."""
+    folder = settings.apiserver_dir()
+    lock = settings.base_dir() / "apiserver.lock"
+    with only_one(lock):
+        Supervisor(folder).stop_all()
+        shutil.rmtree(folder, ignore_errors=True)
+        lock.unlink()
+    settings.forget_empty_base()
+
+
+def known() -> ControlPlane | None:
+    """The control plane that `up` set up before, else None."""
+    folder = settings.apiserver_dir()
+    if not (folder / "ports.json").exists():
+        return None
+    return _plane(folder, binaries.folder_of(binaries.KUBERNETES), CONTROLLERS)
+
+
+def components(plane: ControlPlane) -> list[Component]:
+    """What runs, in the order of starting."""
+    return [plane.etcd(), plane.apiserver(), plane.controller_manager()]
+
+
+def _plane(folder: Path, programs: Path, controllers: str) -> ControlPlane:
+    return ControlPlane(folder, programs, "127.0.0.1", _ports(folder), controllers=controllers)
+
+
+def _ports(folder: Path) -> Ports:
+    """Free ports, chosen once and remembered, so that several of these run side by side."""
+    file = folder / "ports.json"
+    if not file.exists():
+        chosen: set[int] = set()
+        while len(chosen) < 4:
+            chosen.add(free_port())
+        write_if_changed(file, json.dumps(dataclasses.asdict(Ports(*chosen))))
+    return Ports(**json.loads(file.read_text()))

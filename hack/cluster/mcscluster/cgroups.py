@@ -1,0 +1,90 @@
+"""Control groups of the pods: cgroup v1 or v2, with or without systemd, kept apart from everybody else's."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import settings
+from .shell import succeeds
+
+MOUNT = Path("/sys/fs/cgroup")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How this machine does control groups.
+
+    `driver` is the kubelet's and containerd's: `systemd` only on v2 under systemd, where both would fight over the
+    tree; else `cgroupfs` below a root of our own. `roots` are our folders, one per hierarchy.
+    """
+
+    version: int
+    driver: str
+    roots: tuple[Path, ...]
+
+    @property
+    def kubelet_root(self) -> str:
+        """The kubelet's `cgroupRoot`; empty leaves systemd's kubepods.slice."""
+        return settings.CGROUP_ROOT if self.driver == "cgroupfs" else ""
+
+
+def detect() -> Layout:
+    """Look at what is mounted; changes nothing."""
+    if (MOUNT / "cgroup.controllers").exists():
+        if Path("/run/systemd/system").is_dir():
+            return Layout(2, "systemd", (MOUNT / "kubepods.slice",))
+        return Layout(2, "cgroupfs", (MOUNT / settings.CGROUP_ROOT.strip("/"),))
+    # With `unified` (v2 beside v1): runc puts its containers there as well.
+    hierarchies = sorted(path for path in MOUNT.iterdir() if (path / "cgroup.procs").exists() and not path.is_symlink())
+    return Layout(1, "cgroupfs", tuple(path / settings.CGROUP_ROOT.strip("/") for path in hierarchies))
+
+
+def prepare(layout: Layout) -> None:
+    """Make our root in every hierarchy: the kubelet refuses a cgroupRoot that is not there. Raises OSError."""
+    if layout.driver == "systemd":
+        return
+    for root in layout.roots:
+        root.mkdir(exist_ok=True)
+        if layout.version == 2:
+            available = (root.parent / "cgroup.controllers").read_text().split()
+            (root.parent / "cgroup.subtree_control").write_text(" ".join(f"+{name}" for name in available))
+        if root.parent.name.startswith("cpuset"):
+            for file in ("cpuset.cpus", "cpuset.mems"):  # empty ones hold no process
+                if not (root / file).read_text().strip():
+                    (root / file).write_text((root.parent / file).read_text())
+
+
+def kill_all(layout: Layout) -> None:
+    """Kill every process in our groups: the containers, once nobody is left to restart them."""
+    for _ in range(100):
+        pids = {pid for root in layout.roots for file in root.rglob("cgroup.procs") for pid in _pids(file)}
+        if not pids:
+            return
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.1)
+
+
+def _pids(file: Path) -> list[int]:
+    try:
+        return [int(line) for line in file.read_text().split() if line != "0"]
+    except OSError:  # the group went meanwhile
+        return []
+
+
+def remove(layout: Layout) -> None:
+    """Remove our groups, innermost first."""
+    if layout.driver == "systemd":
+        succeeds("systemctl", "stop", "kubepods.slice")
+    for root in layout.roots:
+        if root.exists():
+            folders = sorted((path for path in root.rglob("*") if path.is_dir()), reverse=True)
+            for folder in [*folders, root]:
+                with contextlib.suppress(FileNotFoundError):
+                    folder.rmdir()

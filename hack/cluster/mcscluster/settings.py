@@ -1,0 +1,94 @@
+"""Where everything lives: folders, addresses, ports and names. The only place that reads the environment."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+NODE_NAME = "mcs-node"
+NODE_BRIDGE = "mcsnode0"
+NODE_IP = "10.89.0.1"
+NODE_NETWORK = "10.89.0.0/24"
+POD_NETWORK = "10.244.0.0/24"
+SERVICE_NETWORK = "10.96.0.0/16"
+API_SERVICE_IP = "10.96.0.1"
+TEST_ZONE = "mcs.test"
+CNI_NETWORK = "mcsnode"
+CGROUP_ROOT = "/mcs-node"
+PAUSE_IMAGE = "localhost/pause:dev"
+KIND_CLUSTER = "mcs"
+
+SOURCES = Path(__file__).resolve().parent.parent
+ENTRY_POINT = SOURCES / "cluster"
+MANIFESTS = SOURCES / "manifests"
+GO_MODULES = SOURCES / "go"
+
+
+@dataclass(frozen=True)
+class Ports:
+    """TCP ports of the control plane of one cluster. All but `api` listen on 127.0.0.1."""
+
+    api: int
+    etcd: int
+    etcd_peer: int
+    controller_manager: int
+    scheduler: int = 0
+    proxy_health: int = 0
+    proxy_metrics: int = 0
+    kubelet_health: int = 0
+
+
+# Fixed, so that a saved kubeconfig stays valid. etcd is away from 2379: Debian's own etcd service may hold that.
+NODE_PORTS = Ports(
+    api=6443,
+    etcd=23790,
+    etcd_peer=23800,
+    controller_manager=10257,
+    scheduler=10259,
+    proxy_health=10256,
+    proxy_metrics=10249,
+    kubelet_health=10248,
+)
+
+
+def base_dir() -> Path:
+    """The folder of all state: MCS_CLUSTER_DIR, or one per user in /var/tmp (survives a reboot; no tmpfs)."""
+    chosen = os.environ.get("MCS_CLUSTER_DIR")
+    if chosen:
+        return Path(chosen).resolve()
+    return Path("/var/tmp/mcs-cluster" if os.getuid() == 0 else f"/var/tmp/mcs-cluster-{os.getuid()}")
+
+
+def node_dir() -> Path:
+    """State of the node (or of the kind cluster)."""
+    return base_dir() / "node"
+
+
+def apiserver_dir() -> Path:
+    """State of the API server that runs alone."""
+    return base_dir() / "apiserver"
+
+
+def forget_empty_base() -> None:
+    """Remove the folder of all state when nothing is in it any more."""
+    with contextlib.suppress(OSError):
+        base_dir().rmdir()
+
+
+def cache_dir() -> Path:
+    """Caches, kept by `down`: everything in it is keyed by its content."""
+    root = os.environ.get("XDG_CACHE_HOME")
+    return (Path(root) if root else Path.home() / ".cache") / "mcs-operator"
+
+
+def kind_image() -> str | None:
+    """Node image for kind (MCS_KIND_IMAGE); None is the one that belongs to kind's version."""
+    return os.environ.get("MCS_KIND_IMAGE")
+
+
+def python() -> str:
+    """The interpreter for our own helper processes."""
+    return sys.executable or "/usr/bin/python3"
