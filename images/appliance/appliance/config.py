@@ -1,0 +1,294 @@
+"""WHAT WE ARE TOLD: reads the mounted set and verifies it. No network, no HAProxy: directory in, ConfigSet out.
+
+Two kinds of fault, kept apart because they end differently:
+
+- the *set* is at fault (a file is missing, does not match the manifest, is no JSON): SetError is raised and the set
+  in force stays. The kubelet shows the volume's sources at different moments, so a normal change may pass through it.
+- an *entry* is at fault (a link without an address, a certificate that is no PEM): it is left out and named in
+  ConfigSet.problems; nobody else notices.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Any
+
+MANIFEST = "manifest.json"
+FIRST_SLOT, LAST_SLOT = 2, 251
+LARGEST_PEM = 30_000
+"""Bytes of chain and key together: HAProxy takes them as one command, which must fit its buffer of 32 KiB."""
+
+_DNS_NAME = re.compile(r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_PEM_BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----\s.*?-----END \1-----", re.DOTALL)
+
+
+class SetError(Exception):
+    """The mounted set cannot be taken as it is; the message says why, in words for an operator's status."""
+
+
+class _EntryError(Exception):
+    """One entry is at fault; the message says why and never holds a secret."""
+
+
+@dataclass(frozen=True)
+class Instance:
+    """The instance itself: `domain` is the host of its own page."""
+
+    name: str
+    domain: str
+
+
+@dataclass(frozen=True)
+class Link:
+    """One TVox: requests for `domain` go to `address`, port 80, as long as it is `open`.
+
+    `number` is the slot, 2..251; `open` is false when the link or its community is disabled.
+    """
+
+    name: str
+    number: int
+    domain: str
+    address: str
+    open: bool
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A certificate for one FQDN: chain and key as one PEM text without blank lines. Never printed."""
+
+    domain: str
+    pem: str = field(repr=False)
+
+    @property
+    def digest(self) -> str:
+        return hashlib.sha256(self.pem.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class ConfigSet:
+    """A complete, verified set. `config` is the SHA-256 (hex) of manifest.json's bytes; `users` are counted only."""
+
+    config: str
+    instance: Instance
+    links: tuple[Link, ...]
+    users: int
+    certificates: tuple[Certificate, ...] = field(repr=False)
+    spoiled: frozenset[str] = frozenset()
+    """Domains whose certificate is in the set but faulty: what was served for them before stays."""
+    problems: tuple[str, ...] = ()
+
+
+def read_manifest(directory: Path) -> bytes | None:
+    """The manifest's bytes, None when there is none (yet)."""
+    try:
+        return (directory / MANIFEST).read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+def read_set(directory: Path, manifest: bytes, previous: ConfigSet | None) -> ConfigSet:
+    """Reads the set that `manifest` names. A faulty entry keeps the state it has in `previous`, if any.
+
+    Raises SetError when a file is missing, differs from the manifest or cannot be understood.
+    """
+    files = _verified_files(directory, manifest)
+    if "instance.json" not in files:
+        raise SetError("the manifest names no instance.json")
+    problems: list[str] = []
+    instance = _instance(_document("instance.json", files["instance.json"]))
+    closed = {c["name"] for c in _entries(files, "communities", "communities", problems) if c.get("enabled") is False}
+    links = _links(_entries(files, "links", "links", problems), instance, closed, previous, problems)
+    certificates, spoiled = _certificates(_entries(files, "certs-", "certificates", problems), problems)
+    users = {(str(u.get("community")), u["name"]) for u in _entries(files, "users-", "users", problems)}
+    config = hashlib.sha256(manifest).hexdigest()
+    return ConfigSet(config, instance, links, len(users), certificates, spoiled, tuple(problems))
+
+
+def read_certificates(directory: Path) -> tuple[Certificate, ...]:
+    """Every readable certificate of the mounted shards, manifest or not: one that fits its key proves itself."""
+    files: dict[str, bytes] = {}
+    for path in sorted(directory.glob("certs-*.json")):
+        try:
+            _document(path.name, path.read_bytes())
+            files[path.name] = path.read_bytes()
+        except (OSError, SetError):
+            continue
+    ignored: list[str] = []
+    return _certificates(_entries(files, "certs-", "certificates", ignored), ignored)[0]
+
+
+def remember(current: ConfigSet, path: Path) -> None:
+    """Writes the set's routing (no key, no certificate, no user) so that a restarted container can start from it."""
+    kept = {"version": 1, "config": current.config, "users": current.users, "instance": asdict(current.instance)}
+    kept["links"] = [asdict(link) for link in current.links]
+    fresh = path.with_suffix(".new")
+    fresh.write_text(json.dumps(kept))
+    fresh.chmod(0o600)
+    fresh.replace(path)
+
+
+def recall(path: Path, instance: str) -> ConfigSet | None:
+    """What remember() wrote for this instance, without certificates; None when there is nothing usable."""
+    try:
+        kept = json.loads(path.read_bytes())
+        links = tuple(Link(**link) for link in kept["links"])
+        recalled = ConfigSet(kept["config"], Instance(**kept["instance"]), links, kept["users"], ())
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return recalled if recalled.instance.name == instance else None
+
+
+def _verified_files(directory: Path, manifest: bytes) -> dict[str, bytes]:
+    names = _document(MANIFEST, manifest).get("files")
+    if not isinstance(names, dict):
+        raise SetError(f"{MANIFEST} names no files")
+    files: dict[str, bytes] = {}
+    for name, expected in names.items():
+        if "/" in name or name.startswith("."):
+            raise SetError(f"{MANIFEST} names a file outside of the volume")
+        try:
+            content = (directory / name).read_bytes()
+        except FileNotFoundError:
+            raise SetError(f"{name} is named in the manifest and missing") from None
+        if hashlib.sha256(content).hexdigest() != expected:
+            raise SetError(f"{name} does not match the manifest")
+        files[name] = content
+    return files
+
+
+def _document(name: str, content: bytes) -> dict[str, Any]:
+    try:
+        document = json.loads(content)
+    except ValueError:
+        raise SetError(f"{name} is not JSON") from None
+    if not isinstance(document, dict) or document.get("version") != 1:
+        raise SetError(f"{name} is not of version 1")
+    return document
+
+
+def _entries(files: dict[str, bytes], prefix: str, key: str, problems: list[str]) -> Iterator[dict[str, Any]]:
+    """The named entries of all files with this prefix; what is no named object is counted and left out."""
+    for name in sorted(files):
+        if not name.startswith(prefix):
+            continue
+        entries = _document(name, files[name]).get(key)
+        if not isinstance(entries, list):
+            raise SetError(f"{name} holds no list of {key}")
+        identity = "domain" if key == "certificates" else "name"
+        named = [e for e in entries if isinstance(e, dict) and isinstance(e.get(identity), str) and e[identity]]
+        if len(named) < len(entries):
+            problems.append(f"{name}: {len(entries) - len(named)} entries without a {identity} are left out")
+        yield from named
+
+
+def _instance(document: dict[str, Any]) -> Instance:
+    try:
+        return Instance(str(document["name"]), _dns_name(document.get("domain")))
+    except (KeyError, _EntryError):
+        raise SetError("instance.json needs a name and a domain") from None
+
+
+def _links(
+    entries: Iterator[dict[str, Any]],
+    instance: Instance,
+    closed: set[str],
+    previous: ConfigSet | None,
+    problems: list[str],
+) -> tuple[Link, ...]:
+    last_good = {link.name: link for link in previous.links} if previous else {}
+    taken: dict[str | int, str] = {instance.domain: "the instance"}
+    links: list[Link] = []
+    fallbacks: list[Link] = []
+    for entry in entries:
+        try:
+            link = _link(entry, closed)
+            _claim(link, taken)
+        except _EntryError as why:
+            problems.append(f"link {entry['name'][:63]!r}: {why}")
+            if entry["name"] in last_good:
+                fallbacks.append(last_good[entry["name"]])
+        else:
+            links.append(link)
+    # Last, so that what a faulty entry had before never takes a name or number from a sound one.
+    for link in fallbacks:
+        try:
+            _claim(link, taken)
+        except _EntryError:
+            continue
+        links.append(link)
+    return tuple(sorted(links, key=lambda link: link.number))
+
+
+def _link(entry: dict[str, Any], closed: set[str]) -> Link:
+    number = entry.get("number")
+    if type(number) is not int or not FIRST_SLOT <= number <= LAST_SLOT:
+        raise _EntryError(f"its number is not within {FIRST_SLOT}..{LAST_SLOT}")
+    try:
+        address = IPv4Address(str(entry.get("address")))
+    except ValueError:
+        raise _EntryError("its address is not an IPv4 address") from None
+    if address.is_unspecified or address.is_multicast:
+        raise _EntryError("its address is not that of a host")
+    is_open = entry.get("enabled") is not False and str(entry.get("community")) not in closed
+    return Link(entry["name"], number, _dns_name(entry.get("domain")), str(address), is_open)
+
+
+def _claim(link: Link, taken: dict[str | int, str]) -> None:
+    claims: tuple[str | int, ...] = (link.domain, link.number, link.address)
+    for claim in claims:
+        if claim in taken:
+            raise _EntryError(f"{claim} belongs to {taken[claim]}")
+    taken.update(dict.fromkeys(claims, f"link {link.name}"))
+
+
+def _certificates(
+    entries: Iterator[dict[str, Any]], problems: list[str]
+) -> tuple[tuple[Certificate, ...], frozenset[str]]:
+    """The sound certificates, one per domain, and the domains that have a faulty one only."""
+    sound: dict[str, Certificate] = {}
+    spoiled: set[str] = set()
+    for entry in entries:
+        try:
+            certificate = _certificate(entry)
+            if certificate.domain in sound:
+                raise _EntryError("there are two for this domain, the first counts")
+        except _EntryError as why:
+            spoiled.add(entry["domain"].lower())
+            problems.append(f"certificate of {entry['domain'][:253]!r}: {why}")
+        else:
+            sound[certificate.domain] = certificate
+    return tuple(sound.values()), frozenset(spoiled - sound.keys())
+
+
+def _certificate(entry: dict[str, Any]) -> Certificate:
+    chain = _pem_blocks(entry.get("certificate"), lambda label: label == "CERTIFICATE")
+    key = _pem_blocks(entry.get("key"), lambda label: label.endswith("PRIVATE KEY"))
+    if not chain:
+        raise _EntryError("it holds no certificate in PEM")
+    if len(key) != 1:
+        raise _EntryError("it needs exactly one private key in PEM")
+    pem = "\n".join([*chain, *key])
+    if len(pem) > LARGEST_PEM:
+        raise _EntryError(f"chain and key are larger than {LARGEST_PEM} bytes")
+    return Certificate(_dns_name(entry.get("domain")), pem)
+
+
+def _pem_blocks(text: object, wanted: Callable[[str], bool]) -> list[str]:
+    """The wanted blocks of a PEM text, each without blank lines: a blank line would end the command that carries it."""
+    if not isinstance(text, str):
+        return []
+    found = (match for match in _PEM_BLOCK.finditer(text) if wanted(match[1]))
+    return ["\n".join(line.strip() for line in match[0].splitlines() if line.strip()) for match in found]
+
+
+def _dns_name(value: object) -> str:
+    name = value.lower().rstrip(".") if isinstance(value, str) else ""
+    if not _DNS_NAME.fullmatch(name):
+        raise _EntryError("its domain is not a DNS name")
+    return name

@@ -1,0 +1,243 @@
+"""HOW TRAFFIC FLOWS: starts HAProxy once and feeds it through its runtime API, never by a reload.
+
+Order within one change: certificates come before the names that need them and go after; the map of names is replaced in
+one step. A connection that is open keeps what it was opened with; only those of a link that is gone, disabled or moved
+are closed, since their far end is gone (left alone they would hold back a drain for as long as TCP takes to notice).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import logging
+import os
+import re
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from appliance.config import Certificate, ConfigSet, Link
+
+log = logging.getLogger("haproxy")
+
+HOSTS, STATE, CERTIFICATES = "hosts.map", "state.map", "crt-list"
+WAITING, OPEN, DRAINING = "waiting", "open", "draining"
+ANSWER_TIMEOUT = 5.0
+"""Seconds HAProxy may take for one runtime command; it answers in well under a millisecond when healthy."""
+STOP_TIMEOUT = 2.0
+_LINES_PER_COMMAND = 100
+"""Map entries per command: 100 of the longest (253 + 25 bytes) stay under HAProxy's command buffer of 32 KiB."""
+
+
+class RuntimeApiError(Exception):
+    """HAProxy did not do what it was told, or did not answer; the message is its own, shortened."""
+
+
+async def ask(socket: Path, command: str, payload: Sequence[str] = ()) -> str:
+    """Sends one runtime command (and its payload lines, none of them blank) and returns HAProxy's whole answer.
+
+    Raises RuntimeApiError when it cannot be reached or does not answer within ANSWER_TIMEOUT.
+    """
+    text = f"{command} <<\n" + "".join(f"{line}\n" for line in payload) + "\n" if payload else f"{command}\n"
+    try:
+        async with asyncio.timeout(ANSWER_TIMEOUT):
+            reader, writer = await asyncio.open_unix_connection(socket)
+            try:
+                writer.write(text.encode())
+                answer = await reader.read(-1)
+            finally:
+                writer.close()
+    except (OSError, TimeoutError) as error:
+        raise RuntimeApiError(f"HAProxy does not answer: {error or 'timed out'}") from error
+    return answer.decode(errors="replace")
+
+
+def hosts_entries(current: ConfigSet, certified: Collection[str]) -> list[str]:
+    """The lines of hosts.map: the instance as number 0, then every link; `certified` domains have a certificate."""
+
+    def line(domain: str, number: int, address: str, state: str) -> str:
+        return f"{domain} {number}|{address}|{state}|{'tls' if domain in certified else 'plain'}"
+
+    own = line(current.instance.domain, 0, "-", "open")
+    return [own, *(line(k.domain, k.number, k.address, "open" if k.open else "closed") for k in current.links)]
+
+
+def cut_off(old: Sequence[Link], new: Sequence[Link]) -> list[int]:
+    """The numbers whose open connections lead nowhere any more: links that are gone, disabled or at another address."""
+    still = {(link.name, link.number, link.address) for link in new if link.open}
+    return [link.number for link in old if link.open and (link.name, link.number, link.address) not in still]
+
+
+def names_of(shown: str) -> list[str]:
+    """The DNS names of a certificate as `show ssl cert` prints it: subject alternative names, else the common name."""
+    names = re.search(r"^Subject Alternative Name: (.*)$", shown, re.MULTILINE)
+    found = (
+        re.findall(r"DNS:([^,\s]+)", names[1])
+        if names
+        else re.findall(r"^Subject: .*/CN=([^/\n]+)", shown, re.MULTILINE)
+    )
+    return [name.lower() for name in found]
+
+
+def covers(names: Sequence[str], domain: str) -> bool:
+    """Whether one of a certificate's names (a wildcard stands for one label) is good for this domain."""
+    return domain in names or "*." + domain.partition(".")[2] in names
+
+
+@dataclass
+class HAProxy:
+    """One HAProxy process. `home` holds haproxy.cfg and pages/; `run_dir` is its working directory, writable."""
+
+    program: str
+    home: Path
+    run_dir: Path
+    environment: Mapping[str, str]
+    certified: dict[str, str] = field(default_factory=dict)
+    """Domain -> digest of the certificate that HAProxy serves for it."""
+    _links: tuple[Link, ...] = ()
+    _process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        """Starts it with nothing configured: every name is unknown until the first apply()."""
+        for name in (HOSTS, STATE, CERTIFICATES):
+            (self.run_dir / name).write_text(f"mode {WAITING}\n" if name == STATE else "")
+        log.info("HAProxy starts without a certificate and warns about it: they come in at run time")
+        self._process = await asyncio.create_subprocess_exec(
+            self.program, "-db", "-f", str(self.home / "haproxy.cfg"),
+            cwd=self.run_dir, env={**os.environ, **self.environment}, stdin=asyncio.subprocess.DEVNULL,
+        )  # fmt: skip
+
+    async def wait_until_it_answers(self) -> None:
+        """Returns once the runtime API answers; the caller watches wait() for a process that never gets there."""
+        while True:
+            with suppress(RuntimeApiError):
+                await ask(self._socket, "show info")
+                return
+            await asyncio.sleep(0.05)
+
+    async def wait(self) -> int:
+        """Returns its exit status when it ends, by itself or by stop()."""
+        assert self._process is not None, "start() comes first"  # noqa: S101
+        return await self._process.wait()
+
+    async def stop(self) -> None:
+        """Ends it at once; whoever wants connections to end by themselves drains first."""
+        process = self._process
+        if process is None or process.returncode is not None:
+            return
+        process.terminate()
+        try:
+            await asyncio.wait_for(process.wait(), STOP_TIMEOUT)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+    async def set_mode(self, mode: str) -> None:
+        """WAITING, OPEN or DRAINING: what new requests meet. Open connections stay as they are."""
+        await self._do(f"set map {STATE} mode {mode}")
+
+    async def apply(self, current: ConfigSet) -> list[str]:
+        """Makes HAProxy serve this set; returns what had to be left out. May be repeated after a failure.
+
+        Raises RuntimeApiError when HAProxy does not answer or refuses the map; what was done until then stays done.
+        """
+        problems = []
+        for certificate in current.certificates:
+            problem = await self._apply_certificate(certificate)
+            if problem:
+                problems.append(f"certificate of {certificate.domain}: {problem}")
+        keep = current.spoiled.union(certificate.domain for certificate in current.certificates)
+        gone = self.certified.keys() - keep
+        await self._replace_hosts(hosts_entries(current, self.certified.keys() & keep))
+        for domain in gone:
+            await self._remove_certificate(domain)
+        for number in cut_off(self._links, current.links):
+            await self._do(f"shutdown sessions server tvox/link-{number}")
+        self._links = current.links
+        return problems
+
+    async def connections(self) -> dict[int, int]:
+        """Link number -> exchanges with its TVox that are open now (a WebSocket is one), from HAProxy's statistics.
+
+        Only links with at least one are listed. A browser's idle keep-alive connection is none.
+        """
+        answer = await ask(self._socket, "show stat tvox 4 -1")
+        rows = csv.DictReader(answer.strip().splitlines())
+        try:
+            counts = {int(row["svname"].removeprefix("link-")): int(row["scur"]) for row in rows}
+        except (KeyError, ValueError) as error:
+            raise RuntimeApiError(f"HAProxy's statistics cannot be read: {answer[:100]}") from error
+        return {number: count for number, count in counts.items() if count}
+
+    @property
+    def _socket(self) -> Path:
+        return self.run_dir / "runtime.sock"
+
+    async def _do(self, command: str, payload: Sequence[str] = ()) -> None:
+        """A command that answers nothing but a blank line when it worked."""
+        answer = (await ask(self._socket, command, payload)).strip()
+        if answer:
+            raise RuntimeApiError(f"{command}: {' '.join(answer.split())[:200]}")
+
+    async def _replace_hosts(self, lines: Sequence[str]) -> None:
+        answer = await ask(self._socket, f"prepare map {HOSTS}")
+        version = re.search(r"New version created: (\d+)", answer)
+        if not version:
+            raise RuntimeApiError(f"prepare map {HOSTS}: {answer.strip()[:200]}")
+        for start in range(0, len(lines), _LINES_PER_COMMAND):
+            await self._do(f"add map @{version[1]} {HOSTS}", lines[start : start + _LINES_PER_COMMAND])
+        await self._do(f"commit map @{version[1]} {HOSTS}")
+
+    async def _apply_certificate(self, certificate: Certificate) -> str | None:
+        """Loads one certificate, new or changed; returns why it was left out. The last good one stays then."""
+        domain, name = certificate.domain, _store_name(certificate.domain)
+        if self.certified.get(domain) == certificate.digest:
+            return None
+        is_new = domain not in self.certified
+        if is_new:
+            await ask(self._socket, f"new ssl cert {name}")
+        problem = await self._try_certificate(certificate)
+        if problem:
+            await ask(self._socket, f"abort ssl cert {name}")
+        elif is_new:
+            answer = await ask(self._socket, f"add ssl crt-list {CERTIFICATES}", [f"{name} {domain}"])
+            problem = None if "Success!" in answer else _reason(answer)
+        if problem and is_new:
+            await ask(self._socket, f"del ssl cert {name}")
+        if not problem:
+            self.certified[domain] = certificate.digest
+        return problem
+
+    async def _try_certificate(self, certificate: Certificate) -> str | None:
+        name = _store_name(certificate.domain)
+        answer = await ask(self._socket, f"set ssl cert {name}", certificate.pem.splitlines())
+        if "Transaction created" not in answer:
+            return _reason(answer)
+        names = names_of(await ask(self._socket, f"show ssl cert *{name}"))
+        if not covers(names, certificate.domain):
+            return f"it is for other names: {', '.join(names)[:100] or 'none'}"
+        answer = await ask(self._socket, f"commit ssl cert {name}")
+        return None if "Success!" in answer else _reason(answer)
+
+    async def _remove_certificate(self, domain: str) -> None:
+        name = _store_name(domain)
+        await ask(self._socket, f"del ssl crt-list {CERTIFICATES} {name}")
+        await ask(self._socket, f"del ssl cert {name}")
+        self.certified.pop(domain, None)
+        log.info("certificate of %s removed", domain)
+
+
+def _store_name(domain: str) -> str:
+    """The name of a certificate inside HAProxy; there is no such file, and no key is ever written to a disk."""
+    return f"certs/{domain}.pem"
+
+
+def _reason(answer: str) -> str:
+    """HAProxy's complaint, first line, for people."""
+    first = next((line for line in answer.splitlines() if line.strip()), "HAProxy refused it")
+    if "inconsistencies between private key" in first:
+        return "the key does not belong to the certificate"
+    if "unable to load" in first:
+        return "it cannot be read as certificate and key"
+    return first.strip()[:200]

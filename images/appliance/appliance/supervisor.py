@@ -1,0 +1,262 @@
+"""THE STORY: start HAProxy, follow the mounted set, answer the operator, end when told or when HAProxy dies."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import time
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from appliance import config, contract
+from appliance.config import ConfigSet, SetError
+from appliance.haproxy import DRAINING, OPEN, WAITING, HAProxy, RuntimeApiError
+
+log = logging.getLogger("appliance")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the environment says; the defaults are those of the pod.
+
+    `poll`: seconds between two looks at the manifest. The kubelet swaps a projected volume by a link; polling needs no
+    inotify instance (128 per user on a whole node) and costs one small read. `patience`: seconds that an incomplete set
+    may last before it is reported, since the volume's sources may arrive one by one.
+    """
+
+    config_dir: Path
+    data_dir: Path
+    run_dir: Path
+    home: Path
+    instance: str
+    contract_port: int
+    http_port: int
+    https_port: int
+    tvox_port: int
+    haproxy: str
+    poll: float
+    patience: float
+
+    @staticmethod
+    def from_environment(env: Mapping[str, str] = os.environ) -> Settings:
+        home = Path(__file__).resolve().parent.parent
+        return Settings(
+            config_dir=Path(env.get("MCS_CONFIG_DIR", "/etc/mcs")),
+            data_dir=Path(env.get("MCS_DATA_DIR", "/var/lib/mcs")),
+            run_dir=_writable([env.get("MCS_RUN_DIR", "/run/appliance"), "/tmp/appliance"]),
+            home=home,
+            instance=env.get("MCS_INSTANCE", ""),
+            contract_port=int(env.get("MCS_CONTRACT_PORT", "21000")),
+            http_port=int(env.get("MCS_HTTP_PORT", "80")),
+            https_port=int(env.get("MCS_HTTPS_PORT", "443")),
+            tvox_port=int(env.get("MCS_TVOX_PORT", "80")),
+            haproxy=env.get("MCS_HAPROXY", "/usr/sbin/haproxy"),
+            poll=float(env.get("MCS_POLL_SECONDS", "1")),
+            patience=float(env.get("MCS_PATIENCE_SECONDS", "5")),
+        )
+
+    def for_haproxy(self) -> dict[str, str]:
+        """The variables that haproxy.cfg uses. Threads: as many as this container may use, at most the tier's four."""
+        return {
+            "MCS_RUN_DIR": str(self.run_dir),
+            "MCS_PAGES": str(self.home / "pages"),
+            "MCS_HTTP_PORT": str(self.http_port),
+            "MCS_HTTPS_PORT": str(self.https_port),
+            "MCS_TVOX_PORT": str(self.tvox_port),
+            "MCS_THREADS": str(min(4, len(os.sched_getaffinity(0)))),
+        }
+
+    @property
+    def last_good(self) -> Path:
+        return self.data_dir / "last-good.json"
+
+
+@dataclass
+class Supervisor:
+    """The running appliance: the set in force, why a newer one is not, and whether it drains."""
+
+    settings: Settings
+    proxy: HAProxy
+    started: float = field(default_factory=time.monotonic)
+    current: ConfigSet | None = None
+    """The set in force."""
+    problems: tuple[str, ...] = ()
+    """What was left out of it."""
+    draining: bool = False
+    _taken: bytes | None = None
+    _refused: str | None = None
+    _refused_since: float = 0.0
+
+    async def follow(self) -> None:
+        """Takes every new set, for ever."""
+        while True:
+            await self.look()
+            await asyncio.sleep(self.settings.poll)
+
+    async def look(self) -> None:
+        """One look at the manifest: nothing new, a set to take, or a reason why not."""
+        manifest = await asyncio.to_thread(config.read_manifest, self.settings.config_dir)
+        if manifest is not None and manifest == self._taken:
+            self._refused = None
+            return
+        try:
+            if manifest is None:
+                raise SetError(f"there is no {config.MANIFEST}")
+            found = await asyncio.to_thread(config.read_set, self.settings.config_dir, manifest, self.current)
+            await self._take(found)
+            self._taken = manifest
+            self._refused = None
+            await asyncio.to_thread(self._remember, found)
+        except Exception as why:
+            # Whatever is wrong with what we are told, ending here would end every customer's calls.
+            if not isinstance(why, SetError | RuntimeApiError | OSError):
+                log.exception("the mounted set cannot be understood")
+            self._refuse(str(why) or type(why).__name__)
+            if manifest is not None:
+                await self._recall()
+
+    async def _take(self, found: ConfigSet) -> None:
+        left_out = await self.proxy.apply(found)
+        self.current, self.problems = found, (*found.problems, *left_out)
+        await self.proxy.set_mode(self._mode())
+        log.info("set %s taken: %d links, %d users, %d certificates", found.config[:12], len(found.links), found.users,
+                 len(found.certificates))  # fmt: skip
+        for problem in self.problems:
+            log.warning("left out: %s", problem)
+
+    async def _recall(self) -> None:
+        """After a restart in the middle of a change: the routing of before, with the certificates that are mounted.
+
+        Only while a manifest is there (without one nobody says that this instance still has these links) and only after
+        some patience, so that a normal start takes what is mounted.
+        """
+        if self.current is not None or time.monotonic() - self.started < self.settings.patience:
+            return
+        recalled = await asyncio.to_thread(config.recall, self.settings.last_good, self.settings.instance)
+        if recalled is None:
+            return
+        certificates = await asyncio.to_thread(config.read_certificates, self.settings.config_dir)
+        try:
+            await self._take(replace(recalled, certificates=certificates))
+        except RuntimeApiError as why:
+            log.warning("the last good set was not taken: %s", why)
+
+    def _remember(self, taken: ConfigSet) -> None:
+        try:
+            config.remember(taken, self.settings.last_good)
+        except OSError as why:
+            log.warning("the last good set is not kept for a restart: %s", why)
+
+    def _refuse(self, why: str) -> None:
+        if self._refused is None:
+            self._refused_since = time.monotonic()
+        if why != self._refused:
+            log.info("nothing new taken: %s", why)
+        self._refused = why
+
+    def _mode(self) -> str:
+        if self.draining:
+            return DRAINING
+        return WAITING if self.current is None else OPEN
+
+    def unready(self) -> str | None:
+        """Contract: Draining, or no set taken yet."""
+        if self.draining:
+            return "Draining"
+        if self.current is None:
+            return f"no configuration yet: {self._refused or 'just started'}"
+        return None
+
+    def error(self) -> str | None:
+        """Contract: why the newest set is not in force, and what is left out of the one that is."""
+        words = list(self.problems)
+        if self._refused is not None and time.monotonic() - self._refused_since >= self.settings.patience:
+            words.insert(0, self._refused)
+        shown = words[:10] + ([f"and {len(words) - 10} more"] if len(words) > 10 else [])
+        return "; ".join(shown)[:2000] or None
+
+    async def report(self) -> dict[str, Any]:
+        """Contract: the body of GET /connections."""
+        by_link = await self.proxy.connections()
+        current = self.current
+        return {
+            "connections": sum(by_link.values()),
+            "byLink": {str(number): count for number, count in sorted(by_link.items())},
+            "draining": self.draining,
+            "config": current.config if current else None,
+            "users": current.users if current else 0,
+            "links": len(current.links) if current else 0,
+            "error": self.error(),
+        }
+
+    async def drain(self, wanted: bool) -> None:
+        """Contract: from now on new requests get 503 and open ones stay, or all is as before."""
+        if wanted != self.draining:
+            log.info("draining" if wanted else "taking connections again")
+        self.draining = wanted
+        await self.proxy.set_mode(self._mode())
+
+    def who(self) -> tuple[str, str]:
+        """Name and domain of the instance, for its own page."""
+        instance = self.current.instance if self.current else config.Instance(self.settings.instance, "")
+        return instance.name, instance.domain
+
+
+async def run(settings: Settings) -> int:
+    """Runs the appliance; returns the exit status: 0 after SIGTERM or SIGINT, 1 when HAProxy died."""
+    proxy = HAProxy(settings.haproxy, settings.home, settings.run_dir, settings.for_haproxy())
+    supervisor = Supervisor(settings, proxy)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with AsyncExitStack() as stack:
+        page = contract.connection(contract.own_page(settings.home / "pages" / "own.html", supervisor.who))
+        own_socket = settings.run_dir / "own.sock"
+        own_socket.unlink(missing_ok=True)
+        await stack.enter_async_context(await asyncio.start_unix_server(page, own_socket))
+        await proxy.start()
+        stack.push_async_callback(proxy.stop)
+        answers = contract.connection(contract.contract(supervisor))
+        await stack.enter_async_context(await asyncio.start_server(answers, port=settings.contract_port))
+        return await _until_the_end(supervisor, stop)
+
+
+async def _until_the_end(supervisor: Supervisor, stop: asyncio.Event) -> int:
+    async def work() -> None:
+        await supervisor.proxy.wait_until_it_answers()
+        await supervisor.follow()
+
+    told = asyncio.create_task(stop.wait())
+    dead = asyncio.create_task(supervisor.proxy.wait())
+    working = asyncio.create_task(work())
+    await asyncio.wait({told, dead, working}, return_when=asyncio.FIRST_COMPLETED)
+    ended = {"told": told.done(), "dead": dead.done()}
+    for task in (told, dead, working):
+        task.cancel()
+    outcome = await asyncio.gather(told, dead, working, return_exceptions=True)
+    if ended["told"]:
+        log.info("told to stop")
+        return 0
+    if ended["dead"]:
+        log.error("HAProxy ended with status %s", outcome[1])
+    else:
+        log.error("the supervisor failed: %r", outcome[2])
+    return 1
+
+
+def _writable(candidates: list[str]) -> Path:
+    """The first of these directories that can be had: a read-only root has only the mounted ones."""
+    for candidate in candidates:
+        path = Path(candidate)
+        try:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if os.access(path, os.W_OK | os.X_OK):
+                return path
+        except OSError:
+            continue
+    raise SystemExit(f"no writable run directory: {', '.join(candidates)}")
