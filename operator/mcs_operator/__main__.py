@@ -1,0 +1,84 @@
+"""The operator's process: `mcs-operator run`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import signal
+import sys
+from pathlib import Path
+
+import kopf
+
+from mcs_operator.handlers.events import registry_for
+from mcs_operator.handlers.service import Admission, Service
+from mcs_operator.settings import Settings
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parse the command line and run; the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="mcs-operator",
+        description="Runs TVox MCS on Kubernetes. Connects with the pod's service account, or with KUBECONFIG.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", help="run the operator until SIGTERM")
+    run.add_argument("--log-format", choices=["full", "json"], default="full", help="default: full")
+    run.add_argument("--verbose", action="store_true", help="log debug messages of the operator (never of Kopf)")
+    run.add_argument(
+        "--health-port", type=int, default=0, metavar="PORT", help="serve /healthz and /readyz (default: not)"
+    )
+    run.add_argument(
+        "--webhook-port", type=int, default=0, metavar="PORT", help="serve the validating webhook (default: not)"
+    )
+    run.add_argument(
+        "--webhook-certificate",
+        type=Path,
+        default=Path("/etc/webhook"),
+        metavar="FOLDER",
+        help="with the webhook's tls.crt and tls.key, followed when they change (default: %(default)s)",
+    )
+    run.add_argument(
+        "--issue-webhook-certificate",
+        action="store_true",
+        help="the leader keeps that certificate in a Secret, and the API server trusting it; needs POD_NAMESPACE",
+    )
+    chosen = parser.parse_args(arguments)
+    settings = Settings.from_environment()
+    if chosen.issue_webhook_certificate and not settings.namespace:
+        parser.error("--issue-webhook-certificate needs POD_NAMESPACE")
+    admission = Admission(chosen.webhook_port, chosen.webhook_certificate, chosen.issue_webhook_certificate)
+    service = Service(settings, chosen.health_port, admission)
+    return asyncio.run(_run(chosen.log_format, chosen.verbose, service, settings.namespaces))
+
+
+async def _run(log_format: str, verbose: bool, service: Service, namespaces: tuple[str, ...]) -> int:
+    kopf.configure(log_format=kopf.LogFormat.JSON if log_format == "json" else kopf.LogFormat.FULL)
+    logging.getLogger("mcs_operator").setLevel(logging.DEBUG if verbose else logging.INFO)
+    logging.getLogger("kopf").setLevel(logging.INFO)  # its debug level logs whole objects
+    logging.getLogger("kopf.objects").setLevel(logging.WARNING)  # "handler succeeded", for every event there is
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    registry = registry_for(service)
+
+    @kopf.on.cleanup(registry=registry, id="raise-flag")
+    async def raise_flag(**_: object) -> None:
+        stop.set()  # Kopf took SIGTERM for itself, and would wait 5 s for its own task that waits for this flag
+
+    everywhere = not namespaces
+    operator = asyncio.create_task(
+        kopf.operator(registry=registry, clusterwide=everywhere, namespaces=namespaces, standalone=True, stop_flag=stop)
+    )
+    failed = asyncio.create_task(service.failed.wait())
+    await asyncio.wait({operator, failed}, return_when=asyncio.FIRST_COMPLETED)
+    crashed = failed.done()
+    stop.set()
+    failed.cancel()
+    await asyncio.gather(operator)
+    return 1 if crashed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,156 @@
+"""The agent's HTTPS endpoints, for the operator and for Prometheus.
+
+GET  /healthz                                 no token: for the kubelet's probe, says nothing
+GET  /metrics                                 Prometheus' text format; the one path of the token for metrics, too
+GET  /v1/links?epoch=E&version=N&wait=SECONDS LinkReport; at once if E and N are not the present ones, else when
+                                              something changes, at the latest after so many seconds
+POST /v1/resolve                              Question -> Resolution: what this pod's resolver says about names
+POST, DELETE /v1/drain                        passed on to the appliance
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Awaitable, Callable
+from hmac import compare_digest
+from pathlib import Path
+from typing import Literal
+
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+from pydantic import ValidationError
+
+from mcs_operator.agent.board import Board
+from mcs_operator.agent.media import Media
+from mcs_operator.agent.metrics import exposition
+from mcs_operator.domain.linkstate import METRICS_PATH, metrics_token
+from mcs_operator.domain.lookup import Question, Resolution
+from mcs_operator.resolver import Resolver
+
+log = logging.getLogger(__name__)
+
+LONGEST_WAIT = 60.0
+LONGEST_BODY = 128 * 1024
+"""Bytes; 251 names of 253 characters are half of it."""
+RELOAD_EVERY = 5.0
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Credentials:
+    """Certificate, key and token of a mounted Secret, followed when the Secret changes."""
+
+    def __init__(self, folder: Path) -> None:
+        self._certificate, self._key, self._token = folder / "tls.crt", folder / "tls.key", folder / "token"
+        self._seen = self._marks()  # first, because its errors name the file that is missing
+        self._expected = self._read_token()
+        self.context = self._fresh()
+
+    def _fresh(self) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.load_cert_chain(self._certificate, self._key)
+        return context
+
+    def _read_token(self) -> bytes:
+        token = self._token.read_bytes().strip()
+        if not token:
+            raise ValueError("the token is empty")  # else an empty one would open the door
+        return token
+
+    def _marks(self) -> list[tuple[int, int]]:
+        found = [file.stat() for file in (self._certificate, self._key, self._token)]
+        return [(one.st_mtime_ns, one.st_ino) for one in found]
+
+    def allows(self, header: str, path: str) -> bool:
+        """Whether this Authorization header carries the token, or one that opens this path."""
+        kind, _, token = header.partition(" ")
+        given = token.strip().encode()
+        full = compare_digest(given, self._expected)
+        metrics = compare_digest(given, metrics_token(self._expected.decode()).encode())
+        return kind.lower() == "bearer" and (full or (metrics and path == METRICS_PATH))
+
+    def reload(self) -> bool:
+        """Take up changed files; keep the present ones (and say why, once per change) where the new ones are bad."""
+        try:
+            marks = self._marks()
+            if marks == self._seen:
+                return False
+            self._seen = marks
+            self._fresh()  # a pair that does not fit must not half replace the one in use
+            token = self._read_token()
+            self.context.load_cert_chain(self._certificate, self._key)
+        except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+            log.warning("the changed credentials are not usable, the former stay: %s", type(error).__name__)
+            return False
+        self._expected = token
+        log.info("credentials reloaded")
+        return True
+
+
+async def follow(credentials: Credentials, every: float = RELOAD_EVERY) -> None:
+    """Reload the credentials whenever their files change."""
+    while True:
+        await asyncio.sleep(every)
+        credentials.reload()
+
+
+def build_app(
+    board: Board, media: Media, resolver: Resolver, credentials: Credentials, place: tuple[str, str]
+) -> web.Application:
+    """The endpoints. ``place``: namespace and instance, labels of every metric."""
+
+    async def healthz(_: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def metrics(_: web.Request) -> web.Response:
+        text = exposition(board, *place)
+        return web.Response(body=text.encode(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
+
+    async def links(request: web.Request) -> web.Response:
+        try:
+            version = int(request.query["version"]) if "version" in request.query else None
+            seconds = min(max(float(request.query.get("wait", "0")), 0.0), LONGEST_WAIT)
+        except ValueError:
+            return web.json_response({"error": "version and wait are numbers"}, status=400)
+        report = await board.wait(request.query.get("epoch"), version, seconds)
+        return web.Response(body=report.model_dump_json().encode(), content_type="application/json")
+
+    async def resolve(request: web.Request) -> web.Response:
+        try:
+            names = Question.model_validate_json(await request.read()).names
+        except ValidationError:
+            return web.json_response({"error": "the body is no list of names"}, status=400)
+        resolution = Resolution(answers=await resolver.resolve(names))
+        return web.Response(body=resolution.model_dump_json().encode(), content_type="application/json")
+
+    def drain(method: Literal["POST", "DELETE"]) -> _Handler:
+        async def handler(_: web.Request) -> web.Response:
+            status, body = await media.drain(method)
+            board.media_says(await media.state())
+            return web.Response(status=status, body=body, content_type="application/json")
+
+        return handler
+
+    app = web.Application(middlewares=[_authenticated(credentials)], client_max_size=LONGEST_BODY)
+    app.router.add_get("/healthz", healthz)
+    app.router.add_get(METRICS_PATH, metrics)
+    app.router.add_get("/v1/links", links)
+    app.router.add_post("/v1/resolve", resolve)
+    app.router.add_post("/v1/drain", drain("POST"))
+    app.router.add_delete("/v1/drain", drain("DELETE"))
+    return app
+
+
+def _authenticated(credentials: Credentials) -> Middleware:
+    @web.middleware
+    async def middleware(request: web.Request, handler: _Handler) -> web.StreamResponse:
+        # By the path, not by the handler found for it: a stranger shall not even learn which paths there are.
+        if request.path != "/healthz" and not credentials.allows(
+            request.headers.get("Authorization", ""), request.path
+        ):
+            return web.Response(status=401, headers={"WWW-Authenticate": "Bearer"})
+        return await handler(request)
+
+    return middleware

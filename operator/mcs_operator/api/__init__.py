@@ -1,0 +1,78 @@
+"""What users write: the three kinds as models, the single source of the CRDs.
+
+Nothing here knows Kubernetes' client or decides anything; an object is parsed once, at the door.
+"""
+
+from mcs_operator.api.base import (
+    InvalidObjectError,
+    KubernetesObject,
+    Metadata,
+    Problem,
+    Reference,
+    StatusCondition,
+    Tls,
+)
+from mcs_operator.api.changes import Change, changes, impacts, restart_fields
+from mcs_operator.api.community import (
+    Community,
+    CommunitySpec,
+    CommunityStatus,
+    Function,
+    User,
+    UserOfFile,
+    UsersSource,
+)
+from mcs_operator.api.impact import Impact
+from mcs_operator.api.instance import (
+    MCSInstance,
+    MCSInstanceSpec,
+    MCSInstanceStatus,
+    NetworkMode,
+    ResourceAmounts,
+    Resources,
+    RetentionPolicy,
+    Tier,
+    Toleration,
+    TunDevice,
+)
+from mcs_operator.api.link import Protocol, TVoxLink, TVoxLinkSpec, TVoxLinkStatus
+
+KINDS: tuple[type[KubernetesObject], ...] = (MCSInstance, Community, TVoxLink)
+"""The three kinds, in the order in which people create them."""
+
+__all__ = [
+    "KINDS",
+    "Change",
+    "Community",
+    "CommunitySpec",
+    "CommunityStatus",
+    "Function",
+    "Impact",
+    "InvalidObjectError",
+    "KubernetesObject",
+    "MCSInstance",
+    "MCSInstanceSpec",
+    "MCSInstanceStatus",
+    "Metadata",
+    "NetworkMode",
+    "Problem",
+    "Protocol",
+    "Reference",
+    "ResourceAmounts",
+    "Resources",
+    "RetentionPolicy",
+    "StatusCondition",
+    "TVoxLink",
+    "TVoxLinkSpec",
+    "TVoxLinkStatus",
+    "Tier",
+    "Tls",
+    "Toleration",
+    "TunDevice",
+    "User",
+    "UserOfFile",
+    "UsersSource",
+    "changes",
+    "impacts",
+    "restart_fields",
+]

@@ -1,0 +1,151 @@
+"""Community: a customer's users, and what each of them may do."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, ClassVar
+
+from pydantic import ConfigDict, Field, StringConstraints
+
+from mcs_operator.api.base import AGE, Column, KubernetesObject, Model, Reference, Rule, Status, condition_column
+from mcs_operator.api.fields import DisplayName
+from mcs_operator.api.impact import LIST_ATOMIC, LIST_SET, Impact, impact, list_map
+
+HOT = Impact.HOT
+
+UserName = Annotated[
+    str, StringConstraints(min_length=1, max_length=64, pattern=r"^[a-z0-9]([a-z0-9._@+-]*[a-z0-9])?$")
+]
+"""Lower case only, so that Anna and anna are not two people."""
+
+
+class Function(StrEnum):
+    """What a user may do."""
+
+    AUDIO = "Audio"
+    VIDEO = "Video"
+    CHAT = "Chat"
+    DESKTOP_SHARING = "DesktopSharing"
+    FILE_SHARING = "FileSharing"
+
+
+class User(Model):
+    """One user of a community, inline."""
+
+    name: UserName = Field(description="Login name, unique in the community: lower case letters, digits and . _ @ + -")
+    display_name: DisplayName | None = Field(default=None, description="Name for people. Default: the name.")
+    enabled: bool = Field(default=True, description="Whether the user may log in, and counts towards the tier.")
+    functions: tuple[Function, ...] | None = Field(
+        default=None,
+        max_length=len(Function),
+        description="What the user may do, instead of the community's defaultFunctions; [] means nothing.",
+        json_schema_extra=dict(LIST_SET),
+    )
+
+
+class UserOfFile(User):
+    """One user of a users file. No API server checks a file: an unknown field is an error here, or a typo in
+    ``functions`` would silently give the community's default."""
+
+    model_config = ConfigDict(extra="forbid", validate_by_name=False)
+
+
+class UsersSource(Model):
+    """A file of users in a ConfigMap or a Secret; exactly one of the two."""
+
+    rules: ClassVar = (
+        Rule(
+            cel="has(self.configMapRef) != has(self.secretRef)",
+            message="exactly one of configMapRef and secretRef is needed in each entry",
+            holds=lambda source: (source.config_map_ref is None) != (source.secret_ref is None),
+        ),
+    )
+
+    config_map_ref: Reference | None = Field(
+        default=None,
+        description='ConfigMap with key users.yaml, and with the label mcs.tvox.io/users: "true".',
+    )
+    secret_ref: Reference | None = Field(
+        default=None, description='Secret with key users.yaml, and with the label mcs.tvox.io/users: "true".'
+    )
+
+
+class CommunitySpec(Model):
+    """What the user declares."""
+
+    instance_ref: Reference = Field(
+        description="The MCSInstance that serves the community.", json_schema_extra=impact(HOT)
+    )
+    display_name: DisplayName | None = Field(
+        default=None,
+        description="Name for people, for example ACME Spa. Default: the object's name.",
+        json_schema_extra=impact(HOT),
+    )
+    enabled: bool = Field(
+        default=True,
+        description="Whether the community's users are served. false keeps them declared, and frees their places in "
+        "the tier.",
+        json_schema_extra=impact(HOT),
+    )
+    default_functions: tuple[Function, ...] = Field(
+        default=(),
+        max_length=len(Function),
+        description="What users may do who have no functions of their own: Audio, Video, Chat, DesktopSharing, "
+        "FileSharing. Default: nothing.",
+        json_schema_extra=impact(HOT, LIST_SET),
+    )
+    users: tuple[User, ...] = Field(
+        default=(),
+        max_length=1000,
+        description="Users, inline. Apply with `kubectl apply --server-side`: client-side apply stops at 256 KiB. More "
+        "than 1,000 belong into usersFrom.",
+        json_schema_extra=impact(HOT, list_map("name")),
+    )
+    users_from: tuple[UsersSource, ...] = Field(
+        default=(),
+        max_length=64,
+        description="Files of users, after the inline ones, in this order. Each is a YAML list of {name, displayName, "
+        "enabled, functions} under key users.yaml. A file that cannot be read keeps its last good content in force.",
+        json_schema_extra=impact(HOT, LIST_ATOMIC),
+    )
+
+
+class CommunityUsers(Model):
+    """Users of the community, in all and by function."""
+
+    served: int = Field(default=0, ge=0, description="Enabled users that are served.")
+    not_served: int = Field(default=0, ge=0, description="Enabled users beyond the instance's tier.")
+    audio: int | None = Field(default=None, ge=0, description="Served users who have Audio.")
+    video: int | None = Field(default=None, ge=0, description="Served users who have Video.")
+    chat: int | None = Field(default=None, ge=0, description="Served users who have Chat.")
+    desktop_sharing: int | None = Field(default=None, ge=0, description="Served users who have DesktopSharing.")
+    file_sharing: int | None = Field(default=None, ge=0, description="Served users who have FileSharing.")
+
+
+class CommunityStatus(Status):
+    """What the operator observed."""
+
+    users: CommunityUsers | None = Field(default=None, description="Users of the community.")
+
+
+class Community(KubernetesObject):
+    """A customer's users, and what each of them may do: audio, video, chat, desktop sharing, file sharing.
+
+    Nothing here interrupts anybody: users come and go while calls go on.
+    """
+
+    kind = "Community"
+    plural = "communities"
+    status_model = CommunityStatus
+    columns = (
+        condition_column("Ready", "Ready"),
+        condition_column("Reason", "Ready", "reason"),
+        Column("Users", ".status.users.served", "Users that are served", type="integer"),
+        Column("Instance", ".spec.instanceRef.name", "MCSInstance that serves the community"),
+        AGE,
+        Column("Display name", ".spec.displayName", "Name for people", wide=True),
+        Column("Not served", ".status.users.notServed", "Users beyond the tier", type="integer", wide=True),
+        condition_column("Message", "Ready", "message", wide=True),
+    )
+
+    spec: CommunitySpec

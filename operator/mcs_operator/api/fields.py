@@ -1,0 +1,130 @@
+"""Field types shared by the three kinds: patterns, lengths, canonical forms.
+
+Patterns are read by two engines, Rust's (pydantic) and Go's RE2 (the API server): no look-around, no back-references.
+Every text has a maximum length: the API server prices CEL rules by the longest possible value and refuses a CRD whose
+rules could cost too much.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer, StringConstraints, WithJsonSchema
+
+_OCTET = r"(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+_LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
+
+ObjectName = Annotated[str, StringConstraints(min_length=1, max_length=253, pattern=rf"^{_LABEL}(\.{_LABEL})*$")]
+"""Name of another object in the same namespace (an RFC 1123 subdomain)."""
+
+Fqdn = Annotated[
+    str, StringConstraints(min_length=4, max_length=253, pattern=rf"^({_LABEL}\.)+[a-z]([-a-z0-9]{{0,61}}[a-z0-9])?$")
+]
+"""A fully qualified domain name: lower case, two labels or more, no final dot, no wildcard."""
+
+IPv4 = Annotated[str, StringConstraints(min_length=7, max_length=15, pattern=rf"^({_OCTET}\.){{3}}{_OCTET}$")]
+"""Dotted quad without leading zeros."""
+
+IPv4Network = Annotated[
+    str, StringConstraints(max_length=18, pattern=rf"^({_OCTET}\.){{3}}{_OCTET}/(3[0-2]|[12][0-9]|[0-9])$")
+]
+"""IPv4 network in CIDR notation; one address is a /32."""
+
+SlashTwentyFour = Annotated[str, StringConstraints(max_length=16, pattern=rf"^({_OCTET}\.){{3}}0/24$")]
+"""IPv4 network of exactly 256 addresses: a link's number is the last octet."""
+
+DisplayName = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]+$")]
+"""Free text for people on one line."""
+
+ImageReference = Annotated[
+    str, StringConstraints(min_length=1, max_length=512, pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._/:@-]*$")
+]
+"""A container image as the kubelet understands it."""
+
+Bandwidth = Annotated[str, StringConstraints(max_length=7, pattern=r"^[1-9][0-9]{0,5}[MG]$")]
+"""Bits per second: 100M is 100 Mb/s, 1G is 1,000 Mb/s (as in the kubernetes.io/ingress-bandwidth annotation)."""
+
+Duration = Annotated[
+    str, StringConstraints(min_length=2, max_length=24, pattern=r"^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?$")
+]
+"""Hours, minutes, seconds: 720h, 1h30m, 0s. A day is 24h."""
+
+
+def seconds(duration: str) -> int:
+    """Length of a Duration in seconds: 1h30m is 5400."""
+    unit = {"h": 3600, "m": 60, "s": 1}
+    return sum(int(number) * unit[letter] for number, letter in re.findall(r"([0-9]+)([hms])", duration))
+
+
+def megabits(bandwidth: str) -> int:
+    """A Bandwidth in Mb/s: 1G is 1000."""
+    return int(bandwidth[:-1]) * {"M": 1, "G": 1000}[bandwidth[-1]]
+
+
+# ---- Quantities. One amount has one spelling after parsing: `1` for `1000m`, `1Gi` for `1024Mi`. The restart hash is
+# made of it, and a customer's calls must not end because somebody wrote the same amount in another way.
+
+_BINARY = {"Ki": 1024, "Mi": 1024**2, "Gi": 1024**3, "Ti": 1024**4}
+_DECIMAL = {"k": 1000, "M": 1000**2, "G": 1000**3, "T": 1000**4}
+_UNITS = _BINARY | _DECIMAL
+
+_BELOW_ONE = r"0\.([1-9][0-9]{0,2}|0[1-9][0-9]?|00[1-9])"
+"""0.001 to 0.999. Nothing is 0: to the kubelet, a limit of 0 means none at all."""
+_CPU_PATTERN = rf"^([1-9][0-9]{{0,4}}(\.[0-9]{{1,3}})?|{_BELOW_ONE}|[1-9][0-9]{{0,7}}m)$"
+_BYTES_PATTERN = rf"^([1-9][0-9]{{0,7}}|[1-9][0-9]{{0,4}}\.[0-9]{{1,3}}|{_BELOW_ONE})(Ki|Mi|Gi|Ti|k|M|G|T)$"
+
+
+def _text_of_number(value: object) -> object:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def canonical_cpu(text: str) -> str:
+    """Shortest spelling of an amount of CPU: ``2`` for ``2000m`` and ``2.0``, ``1500m`` for ``1.5``."""
+    millicores = int(text[:-1]) if text.endswith("m") else int(Decimal(text) * 1000)
+    return f"{millicores}m" if millicores % 1000 else str(millicores // 1000)
+
+
+def canonical_bytes(text: str) -> str:
+    """Shortest spelling of an amount of bytes, binary units first: ``1Gi`` for ``1024Mi``, ``8G`` for ``8000M``."""
+    match = re.fullmatch(r"([0-9.]+)([A-Za-z]+)", text)
+    if match is None:
+        raise ValueError(f"{text!r} is not an amount of bytes such as 8Gi")
+    amount = int(Decimal(match[1]) * _UNITS[match[2]])
+    spellings = [f"{amount // size}{unit}" for unit, size in _UNITS.items() if amount and amount % size == 0]
+    return min(spellings, key=len, default=str(amount))
+
+
+Cpu = Annotated[
+    str,
+    BeforeValidator(_text_of_number),
+    StringConstraints(max_length=9, pattern=_CPU_PATTERN),
+    AfterValidator(canonical_cpu),
+    WithJsonSchema(
+        {
+            "x-kubernetes-int-or-string": True,
+            "anyOf": [{"type": "integer"}, {"type": "string"}],
+            "maxLength": 9,
+            "pattern": _CPU_PATTERN,
+        }
+    ),
+]
+"""Cores: 2, "1.5", 500m. A bare integer is taken too, because everybody writes ``cpu: 2``."""
+
+Bytes = Annotated[str, StringConstraints(max_length=11, pattern=_BYTES_PATTERN), AfterValidator(canonical_bytes)]
+"""Bytes with a unit: 8Gi, 150G, 512Mi. Without a unit it is refused: a bare number is nearly always a mistake."""
+
+
+def _whole_seconds_utc(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(microsecond=0)
+
+
+Timestamp = Annotated[
+    datetime,
+    AfterValidator(_whole_seconds_utc),
+    PlainSerializer(lambda moment: moment.strftime("%Y-%m-%dT%H:%M:%SZ"), return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+"""RFC 3339, UTC, whole seconds, as Kubernetes writes it."""

@@ -1,0 +1,53 @@
+"""What changing a field costs. Declared beside each field of the models, so that nobody can add one without saying."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+IMPACT_KEY = "x-mcs-impact"
+IMMUTABLE_KEY = "x-mcs-immutable"
+
+
+class Impact(StrEnum):
+    """The three costs, cheapest first."""
+
+    HOT = "Hot"
+    """Nothing is interrupted: no call, no tunnel."""
+    THIS_LINK = "ThisLink"
+    """The tunnel of this one link is restarted, about a second; nobody else notices."""
+    RESTART = "Restart"
+    """The field is in the pod template: the media pod is replaced, which ends every call of every customer."""
+
+    @property
+    def sentence(self) -> str:
+        """How `kubectl explain` says it."""
+        return {
+            Impact.HOT: "Changing it: hot, nothing is interrupted.",
+            Impact.THIS_LINK: "Changing it: restarts this link's tunnel only, about a second.",
+            Impact.RESTART: "Changing it: restarts the media pod, which ends every call of every customer.",
+        }[self]
+
+
+LIST_ATOMIC: Mapping[str, Any] = {"x-kubernetes-list-type": "atomic"}
+"""A list with one owner: whoever applies it replaces the whole."""
+LIST_SET: Mapping[str, Any] = {"x-kubernetes-list-type": "set"}
+"""Each value once; several owners may each add theirs."""
+MAP_ATOMIC: Mapping[str, Any] = {"x-kubernetes-map-type": "atomic"}
+"""A map or a union with one owner: two appliers' halves put together would mean what neither of them asked for."""
+
+
+def list_map(key: str) -> Mapping[str, Any]:
+    """A list of objects, each with its own ``key``; several owners may each add theirs."""
+    return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key]}
+
+
+def impact(value: Impact, schema: Mapping[str, Any] | None = None, *, immutable: str = "") -> dict[str, Any]:
+    """The ``json_schema_extra`` of a field: its impact, and further schema keys such as LIST_SET.
+
+    ``immutable`` says since when it is: "always", "once set". On a sub-object all holds for the fields below that do
+    not declare their own. An immutable field has an impact all the same: it says what the value decides, and stays
+    right should a later version allow the change.
+    """
+    return {IMPACT_KEY: value.value, **({IMMUTABLE_KEY: immutable} if immutable else {}), **(schema or {})}

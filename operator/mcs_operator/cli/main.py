@@ -1,0 +1,316 @@
+"""The commands of `kubectl mcs`."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from functools import wraps
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import click
+import yaml
+from click.shell_completion import CompletionItem
+
+from mcs_operator.api import KINDS, InvalidObjectError
+from mcs_operator.cli import offline, output, views
+from mcs_operator.cli.access import Access, Cluster, resource_of
+from mcs_operator.cli.asking import ask, await_change, get
+from mcs_operator.cli.effects import Effect, Severity, effect
+from mcs_operator.cli.files import Document, read
+from mcs_operator.domain.conditions import Reason, Status, Type
+from mcs_operator.kube.client import COMMUNITIES, INSTANCES, LINKS, SECRETS, ApiError, Object, Resource
+from mcs_operator.settings import ANNOTATION_RESTART, ANNOTATION_REVOKE, ANNOTATION_ROTATE, Settings
+
+_MODELS = {model.kind: model for model in KINDS}
+
+
+def _names(resource: Resource) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
+    """Completion by what is in the namespace; silent where there is no cluster to ask."""
+
+    def complete(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        async def names(cluster: Cluster) -> list[str]:
+            return [str(body["metadata"]["name"]) for body in await cluster.list(resource)]
+
+        try:
+            found = _access(context).run(names)
+        except click.ClickException:
+            return []
+        return [CompletionItem(name) for name in found if name.startswith(incomplete)]
+
+    return complete
+
+
+def _access(context: click.Context) -> Access:
+    """By the options that stand on the command line so far."""
+    return _chosen(**{name: context.params.get(name) for name in ("kubeconfig", "kube_context", "namespace")})
+
+
+def _chosen(kubeconfig: str | None, kube_context: str | None, namespace: str | None) -> Access:
+    return Access(kubeconfig or "", kube_context or "", namespace or "")
+
+
+def _on_cluster(command: Callable[..., None]) -> Callable[..., None]:
+    """A command that talks to a cluster: it is given an Access, made from the options that kubectl has, too."""
+
+    @click.option("--kubeconfig", metavar="FILE", help="Default: KUBECONFIG, then ~/.kube/config.")
+    @click.option("--context", "kube_context", metavar="NAME", help="Default: the current one.")
+    @click.option("--namespace", "-n", metavar="NAME", help="Default: that of the context.")
+    @wraps(command)
+    def on_cluster(*, kubeconfig: str | None, kube_context: str | None, namespace: str | None, **given: Any) -> None:
+        command(_chosen(kubeconfig, kube_context, namespace), **given)
+
+    return on_cluster
+
+
+_output = click.option(
+    "--output", "-o", type=click.Choice(output.FORMATS), default="table", show_default=True, help="Format."
+)
+_wait = click.option("--wait/--no-wait", default=True, show_default=True, help="Wait until it is done.")
+_files = click.option(
+    "--filename",
+    "-f",
+    "files",
+    multiple=True,
+    required=True,
+    metavar="FILE",
+    type=click.Path(allow_dash=True),
+    help="File, folder, or - for standard input; may be repeated.",
+)
+_timeout = click.option("--timeout", default=600, show_default=True, metavar="SECONDS", help="Of waiting.")
+_link = click.argument("link", shell_complete=_names(LINKS))
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(version("mcs-operator"), prog_name="kubectl mcs")
+def cli() -> None:
+    """TVox MCS on Kubernetes: look at it, fetch profiles, plan changes, rotate keys.
+
+    Exit codes: 0 done, 1 refused or failed, 2 wrong usage; `plan` has more.
+    """
+
+
+@cli.command()
+@click.argument("instance", required=False, shell_complete=_names(INSTANCES))
+@_output
+@_on_cluster
+def status(access: Access, instance: str | None, output: str) -> None:
+    """How the MCS of this namespace does, and which customers need attention.
+
+    Exit code 1 if something needs attention.
+    """
+
+    async def look(cluster: Cluster) -> list[dict[str, Any]]:
+        found = [await cluster.get(INSTANCES, instance)] if instance else await cluster.list(INSTANCES)
+        links, communities = await asyncio.gather(cluster.list(LINKS), cluster.list(COMMUNITIES))
+        return [views.instance_view(body, links, communities) for body in found]
+
+    found = access.run(look)
+    click.echo(_status_text(found) if output == "table" else _structured(found, output))
+    if any(view["attention"] or view["customers"] for view in found):
+        sys.exit(1)
+
+
+@cli.command()
+@_output
+@_on_cluster
+def links(access: Access, output: str) -> None:
+    """All TVoxLinks of the namespace, with what their tunnels say."""
+
+    async def look(cluster: Cluster) -> list[dict[str, Any]]:
+        return [views.link_row(body) for body in await cluster.list(LINKS)]
+
+    _show(access.run(look), output)
+
+
+@cli.command()
+@_link
+@click.option("--file", "target", type=click.Path(dir_okay=False, writable=True), help="Default: standard output.")
+@_on_cluster
+def profile(access: Access, link: str, target: str | None) -> None:
+    """The OpenVPN profile of one link, ready to upload to its TVox. It holds a private key."""
+
+    async def fetch(cluster: Cluster) -> str:
+        await cluster.get(LINKS, link)
+        secret = await cluster.get(SECRETS, f"{link}-profile")
+        entry = views.profile_of(secret, link)
+        if entry is None:
+            raise click.ClickException(f"Secret {link}-profile has no entry {link}.ovpn; is it the operator's?")
+        return entry
+
+    text = access.run(fetch)
+    if target is None:
+        click.echo(text, nl=False)
+        return
+    place = Path(target)
+    place.touch(mode=0o600)
+    place.chmod(0o600)
+    place.write_text(text)
+    click.echo(f"{target}: written, readable by you only", err=True)
+
+
+@cli.command()
+@_files
+@_output
+@_on_cluster
+def plan(access: Access, files: Sequence[str], output: str) -> None:
+    """What applying these files would do, and which customers it would interrupt. Nothing is changed.
+
+    The API server checks every object in a dry run, with admission and quota.
+
+    Exit codes: 0 nobody is interrupted, 1 something is refused, 3 single customers reconnect, 4 the media pod restarts.
+    """
+    documents = [document for document in read(files) if document.is_ours]
+
+    async def compare(cluster: Cluster) -> list[Effect]:
+        served = await cluster.list(LINKS)
+        return [await _effect(cluster, document, served) for document in documents]
+
+    effects = access.run(compare)
+    if output == "table":
+        click.echo("\n".join(line for one in effects for line in one.lines()) or "no object of ours in these files")
+    else:
+        click.echo(_structured([one.as_data() for one in effects], output))
+    if any(one.refused for one in effects):
+        sys.exit(1)
+    worst = max((one.severity for one in effects), default=Severity.NONE)
+    sys.exit({Severity.THIS_LINK: 3, Severity.RESTART: 4}.get(worst, 0))
+
+
+async def _effect(cluster: Cluster, document: Document, served: Sequence[Object]) -> Effect:
+    body = document.body
+    kind, name = str(body.get("kind")), str((body.get("metadata") or {}).get("name"))
+    resource = resource_of(body)
+    if resource is None or kind not in _MODELS:
+        return Effect(kind, name, "unknown kind", Severity.NONE, refused=f"kind: choose one of {', '.join(_MODELS)}")
+    namespace = body["metadata"].get("namespace") or cluster.namespace
+    body = {key: value for key, value in body.items() if key != "status"}
+    body["metadata"] = {**body["metadata"], "namespace": namespace}
+    live = await cluster.api.get(resource, namespace, name)
+    try:
+        stored = await cluster.api.apply(resource, body, dry_run=True)
+        after = _MODELS[kind].from_object(body | {"metadata": stored["metadata"]})
+        before = _MODELS[kind].from_object(live) if live else None
+    except ApiError as error:
+        return Effect(kind, name, "changed" if live else "created", Severity.NONE, refused=error.message)
+    except InvalidObjectError as error:
+        return Effect(kind, name, "changed" if live else "created", Severity.NONE, refused=str(error))
+    customers = [
+        str(link["metadata"]["name"])
+        for link in served
+        if link["spec"]["instanceRef"]["name"] == name and (link.get("status") or {}).get("slot")
+    ]
+    return effect(before, after, customers)
+
+
+@cli.command()
+@_link
+@_wait
+@_timeout
+@_on_cluster
+def rotate(access: Access, link: str, wait: bool, timeout: int) -> None:
+    """A new profile for one TVox; the old one is accepted until the new one was seen, or a month has passed."""
+    before = views.condition(get(access, LINKS, link), Type.ROTATION_PENDING).get("message")
+    ask(access, LINKS, link, ANNOTATION_ROTATE)
+
+    def is_made(body: Object) -> bool:
+        pending = views.condition(body, Type.ROTATION_PENDING)  # its message has the time of the profile
+        return pending.get("status") == Status.TRUE and pending.get("message") != before
+
+    if wait:
+        await_change(access, LINKS, link, is_made, timeout)
+        click.echo(f"the new profile is there: kubectl mcs profile {link}", err=True)
+
+
+@cli.command()
+@_link
+@_wait
+@_timeout
+@click.confirmation_option("--yes", prompt="That customer's TVox is cut off at once. Go on?", help="Do not ask.")
+@_on_cluster
+def revoke(access: Access, link: str, wait: bool, timeout: int) -> None:
+    """Refuse the oldest certificate of one TVox at once. Nobody else notices."""
+    pending = views.condition(get(access, LINKS, link), Type.ROTATION_PENDING).get("status") == Status.TRUE
+    after = Reason.OLD_REFUSED if pending else Reason.REVOKED
+    ask(access, LINKS, link, ANNOTATION_REVOKE)
+
+    def is_revoked(body: Object) -> bool:
+        return views.condition(body, Type.ROTATION_PENDING).get("reason") == after
+
+    if wait:
+        await_change(access, LINKS, link, is_revoked, timeout)
+
+
+@cli.command()
+@click.argument("instance", shell_complete=_names(INSTANCES))
+@_wait
+@_timeout
+@click.confirmation_option("--yes", prompt="Every customer of this MCS is interrupted. Go on?", help="Do not ask.")
+@_on_cluster
+def restart(access: Access, instance: str, wait: bool, timeout: int) -> None:
+    """Replace the media pod, after draining it."""
+    before = (get(access, INSTANCES, instance).get("status") or {}).get("podUID")
+    ask(access, INSTANCES, instance, ANNOTATION_RESTART)
+    if not wait:
+        return
+
+    def is_back(body: Object) -> bool:
+        status = body.get("status") or {}
+        return (
+            status.get("podUID") not in (None, before)
+            and views.condition(body, Type.READY).get("status") == Status.TRUE
+        )
+
+    await_change(access, INSTANCES, instance, is_back, timeout)
+
+
+@cli.command()
+@_files
+@_output
+def validate(files: Sequence[str], output: str) -> None:
+    """Check files without a cluster, by the rules that the operator goes by. Exit code 1 if something is wrong.
+
+    What only a cluster knows is not checked: objects that are not in the files, and what is stored already.
+    """
+    found = offline.validate(read(files), datetime.now(UTC))
+    rows = [
+        {"source": f.source, "object": f.object, "severity": "error" if f.error else "warning", "message": f.message}
+        for f in found
+    ]
+    if output == "table" and not rows:
+        click.echo("valid")
+    else:
+        _show(rows, output)
+    if any(finding.error for finding in found):
+        sys.exit(1)
+
+
+@cli.command()
+@_files
+def render(files: Sequence[str]) -> None:
+    """The objects that the operator would write for these files, as YAML; secrets are blacked out. Needs no cluster."""
+    documents = read(files)
+    if errors := [f for f in offline.validate(documents, datetime.now(UTC)) if f.error]:
+        raise click.ClickException("; ".join(f"{e.object}: {e.message}" for e in errors))
+    bodies = offline.rendered(documents, datetime.now(UTC), Settings.from_environment())
+    click.echo(yaml.safe_dump_all(bodies, sort_keys=False), nl=False)
+
+
+def _show(rows: list[dict[str, Any]], chosen: str) -> None:
+    output.show(rows, chosen)
+
+
+def _structured(value: Any, chosen: str) -> str:
+    return output.structured(value, chosen)
+
+
+def _status_text(found: Sequence[dict[str, Any]]) -> str:
+    return "\n\n".join(map(views.status_text, found)) or "no MCSInstance in this namespace"
+
+
+def main() -> None:
+    """The console script `kubectl-mcs`."""
+    cli(prog_name="kubectl mcs")

@@ -1,0 +1,118 @@
+"""What the commands show, as pure data made from objects as the API server returns them."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from mcs_operator.domain.conditions import Status, Type
+from mcs_operator.kube.client import Object
+
+_BAD_IF_TRUE = (Type.STALLED, Type.RESTART_PENDING, Type.ROTATION_PENDING)
+"""Abnormal-true conditions; of all others False is what a person has to look at."""
+_COUNTED = {"accepted": "accepted", "up": "connected", "rejected": "rejected"}
+_NO_TROUBLE = ("Disabled", "Revoked")
+
+
+def condition(body: Object, type: str) -> Mapping[str, Any]:
+    """One condition of an object; empty where it is not set."""
+    return next((c for c in _conditions(body) if c.get("type") == type), {})
+
+
+def attention(body: Object) -> list[str]:
+    """What a person should look at, a sentence each; empty where all is well."""
+    found = []
+    for each in _conditions(body):
+        type, status, reason = each.get("type"), each.get("status"), each.get("reason")
+        bad = Status.TRUE if type in _BAD_IF_TRUE or str(type).endswith("Pressure") else Status.FALSE
+        wrong = status in (bad, Status.UNKNOWN)
+        if wrong and type != Type.RECONCILING and reason not in _NO_TROUBLE:
+            message = each.get("message")
+            found.append(f"{type}={status} {reason}{f': {message}' if message else ''}")
+    return found
+
+
+def link_row(body: Object) -> dict[str, Any]:
+    """One TVoxLink."""
+    spec, status = body["spec"], body.get("status") or {}
+    connected, tunnel = condition(body, Type.CONNECTED), status.get("tunnel") or {}
+    return {
+        "name": body["metadata"]["name"],
+        "domain": spec.get("domain"),
+        "community": (spec.get("communityRef") or {}).get("name"),
+        "slot": status.get("slot"),
+        "address": status.get("vpnAddress"),
+        "port": status.get("port"),
+        "ready": condition(body, Type.READY).get("status"),
+        "connected": connected.get("status"),
+        "reason": _reason(body),
+        "since": tunnel.get("since"),
+        "peer": tunnel.get("peer"),
+        "flaps": tunnel.get("flaps"),
+        "version": tunnel.get("clientVersion"),
+    }
+
+
+def _reason(body: Object) -> str | None:
+    """Why it is not connected, or else what its tunnel says."""
+    ready = condition(body, Type.READY)
+    reason = (ready if ready.get("status") != Status.TRUE else condition(body, Type.CONNECTED)).get("reason")
+    return str(reason) if reason else None
+
+
+def instance_view(instance: Object, links: Iterable[Object], communities: Iterable[Object]) -> dict[str, Any]:
+    """An MCSInstance with everything of its own that needs attention."""
+    status, name = instance.get("status") or {}, instance["metadata"]["name"]
+    mine = [b for b in (*communities, *links) if (b["spec"].get("instanceRef") or {}).get("name") == name]
+    return {
+        "name": name,
+        "namespace": instance["metadata"]["namespace"],
+        "domain": instance["spec"].get("domain"),
+        "tier": instance["spec"].get("tier"),
+        "ready": condition(instance, Type.READY).get("status"),
+        "links": status.get("links") or {},
+        "users": status.get("users") or {},
+        "bandwidth": status.get("bandwidth") or {},
+        "node": status.get("node"),
+        "podUID": status.get("podUID"),
+        "image": status.get("image"),
+        "attention": attention(instance),
+        "customers": [
+            {"kind": b["kind"], "name": b["metadata"]["name"], "attention": found}
+            for b in mine
+            if (found := attention(b))
+        ],
+    }
+
+
+def _conditions(body: Object) -> list[dict[str, Any]]:
+    return (body.get("status") or {}).get("conditions") or []
+
+
+def progress(body: Object) -> list[str]:
+    """What the conditions say while something is under way."""
+    found = [condition(body, type) for type in (Type.RESTART_PENDING, Type.RECONCILING, Type.STALLED)]
+    return [f"{c['reason']}: {c.get('message') or '-'}" for c in found if c.get("status") == Status.TRUE]
+
+
+def profile_of(secret: Object, link: str) -> str | None:
+    """The .ovpn of a profile Secret."""
+    entry = (secret.get("data") or {}).get(f"{link}.ovpn")
+    return base64.b64decode(entry).decode() if entry else None
+
+
+def status_text(view: Mapping[str, Any]) -> str:
+    """An instance's view for a person."""
+    links, users = view["links"], view["users"]
+    counted = ", ".join(f"{links.get(name, '?')} {word}" for name, word in _COUNTED.items())
+    lines = [
+        f"MCSInstance {view['name']} in namespace {view['namespace']}: {view['domain']}, tier {view['tier']}",
+        f"  Ready   {view['ready'] or 'Unknown'}",
+        f"  Links   {counted}, at most {links.get('capacity', '?')}",
+        f"  Users   {users.get('served', '?')} of {users.get('capacity', '?')} served",
+        f"  Pod     {view['podUID'] or '-'} on node {view['node'] or '-'}, image {view['image'] or '-'}",
+    ]
+    lines += [f"  ! {sentence}" for sentence in view["attention"]]
+    lines += [f"  ! {c['kind']}/{c['name']}: {sentence}" for c in view["customers"] for sentence in c["attention"]]
+    return "\n".join(lines if view["attention"] or view["customers"] else [*lines, "  nothing needs attention"])

@@ -1,0 +1,311 @@
+"""What is refused, or warned of, before an object is stored: the rules that no schema can say, because they are about
+several objects. Pure: `review` looks at one request and at what the store knows.
+
+It is the polite door, not the exact one: two requests at the same moment do not see each other. What must never
+happen is kept from happening by the API server's quota and by the reconciler. So only what makes things worse is
+refused: whoever changes a label of something that is in a bad state already must not be kept from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Protocol
+
+from mcs_operator.api import Community, Impact, InvalidObjectError, KubernetesObject, MCSInstance, NetworkMode, TVoxLink
+from mcs_operator.api.changes import changes
+from mcs_operator.api.instance import Vpn
+from mcs_operator.domain import rules
+from mcs_operator.domain.addressing import number_of
+from mcs_operator.domain.capacity import fits
+from mcs_operator.domain.conditions import Kind
+from mcs_operator.domain.ledger import crossings, ledger
+from mcs_operator.domain.tiers import TIERS
+
+Object = Mapping[str, Any]
+WARNING_LIMIT = 256
+"""Characters: the API server cuts off, or drops, what is longer."""
+
+
+class Operation(StrEnum):
+    """What is reviewed; nobody is kept from deleting anything."""
+
+    CREATE = "CREATE"
+    UPDATE = "UPDATE"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One object on its way into the store. ``old`` is None where it is created."""
+
+    kind: Kind
+    operation: Operation
+    namespace: str
+    name: str
+    new: Object
+    old: Object | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Refused where there is a refusal; warnings are shown either way."""
+
+    refusals: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+class Cluster(Protocol):
+    """What is known of the objects that are stored, as the API server returns them."""
+
+    def instances(self, namespace: str | None = None) -> Iterable[Object]:
+        """Of one namespace, or of all."""
+
+    def communities(self, namespace: str) -> Iterable[Object]:
+        """Of one namespace."""
+
+    def links(self, namespace: str) -> Sequence[Object]:
+        """Of one namespace."""
+
+    def domain_holders(self, domain: str) -> Iterable[tuple[Kind, str, str]]:
+        """Kind, namespace and name of all that have this domain."""
+
+    def slots(self, namespace: str, instance: str) -> Mapping[int, str]:
+        """Names of the links that hold a slot, by number."""
+
+
+def review(request: Request, cluster: Cluster) -> Answer:
+    """The answer to one request."""
+    model, check = _CHECKS[request.kind]
+    try:
+        new = model.from_object(request.new)
+    except InvalidObjectError:
+        return Answer()  # the schema's to refuse, in its own words
+    try:
+        old = model.from_object(request.old) if request.old else None
+    except InvalidObjectError:
+        old = None  # stored by a schema before ours: whatever it is now, it is new
+    refusals: list[str] = []
+    warnings: list[str] = []
+    if old is None or old.model_dump()["spec"] != new.model_dump()["spec"]:
+        for finding in check(cluster, request.namespace, new, old):
+            (refusals if finding.refused else warnings).append(finding.message)
+    shown = (text if len(text) <= WARNING_LIMIT else text[: WARNING_LIMIT - 1] + "…" for text in warnings)
+    return Answer(tuple(refusals), tuple(shown))
+
+
+@dataclass(frozen=True, slots=True)
+class _Finding:
+    message: str
+    refused: bool = False
+
+
+def _refuse(message: str) -> _Finding:
+    return _Finding(message, refused=True)
+
+
+# ---- TVoxLink
+
+
+def _link(cluster: Cluster, namespace: str, new: TVoxLink, old: TVoxLink | None) -> Iterator[_Finding]:
+    instance = _named(cluster.instances(namespace), new.spec.instance_ref.name)
+    others = [body for body in cluster.links(namespace) if body["metadata"]["name"] != new.name]
+    count = _count_of(others, new.spec.instance_ref.name)
+    if old is None and not fits(count):
+        yield _refuse(rules.too_many_links(new.spec.instance_ref.name, count).message)
+    elif old is None and instance is not None:
+        yield from _near(instance, links=count)
+    if old is None or old.spec.domain != new.spec.domain:
+        yield from _domain(cluster, Kind.LINK, namespace, new.name, new.spec.domain)
+    if instance is None:
+        yield _Finding(
+            f"spec.instanceRef.name: no MCSInstance {new.spec.instance_ref.name!r} in namespace {namespace} yet; "
+            "the link waits for it"
+        )
+    elif new.spec.vpn_address and (old is None or old.spec.vpn_address != new.spec.vpn_address):
+        yield from _address(cluster, namespace, instance, new)
+    yield from _community_of(cluster, namespace, new)
+    if old is not None and (cut := [c.path for c in changes(old, new) if c.impact is Impact.THIS_LINK]):
+        yield _Finding(f"{', '.join(cut)}: this customer's tunnel reconnects once")
+
+
+def _address(cluster: Cluster, namespace: str, instance: Object, link: TVoxLink) -> Iterator[_Finding]:
+    cidr = _vpn(instance).get("cidr") or _DEFAULT_VPN.cidr
+    address = str(link.spec.vpn_address)
+    number = number_of(address, cidr)
+    if number is None:
+        yield _refuse(rules.address_out_of_range(address, cidr).message)
+        return
+    name = str(instance["metadata"]["name"])
+    holders = cluster.slots(namespace, name)
+    wishes = (
+        str(body["metadata"]["name"])
+        for body in cluster.links(namespace)
+        if body["spec"].get("vpnAddress") == address and _reference(body) == name
+    )
+    for owner in (holders.get(number), *wishes):
+        if owner and owner != link.name:
+            yield _refuse(rules.address_taken(address, f"is used by TVoxLink {owner!r}").message)
+            return
+
+
+def _community_of(cluster: Cluster, namespace: str, link: TVoxLink) -> Iterator[_Finding]:
+    name = link.spec.community_ref.name
+    community = _named(cluster.communities(namespace), name)
+    if community is None:
+        yield _Finding(f"spec.communityRef.name: no Community {name!r} in namespace {namespace} yet")
+    elif (other := _reference(community)) != link.spec.instance_ref.name:
+        yield _Finding(
+            f"spec.communityRef.name: Community {name!r} belongs to instance {other!r}, this link to "
+            f"{link.spec.instance_ref.name!r}"
+        )
+
+
+def _domain(cluster: Cluster, kind: Kind, namespace: str, name: str, domain: str) -> Iterator[_Finding]:
+    for holder, where, who in cluster.domain_holders(domain):
+        if (holder, where, who) != (kind, namespace, name):
+            owner = rules.owner_of_domain(holder, who, here=where == namespace)
+            yield _refuse(rules.domain_taken(domain, owner).message)
+            return
+
+
+# ---- Community
+
+
+def _community(cluster: Cluster, namespace: str, new: Community, old: Community | None) -> Iterator[_Finding]:
+    name = new.spec.instance_ref.name
+    if old is not None and old.spec.instance_ref.name != name:
+        using = [
+            str(body["metadata"]["name"])
+            for body in cluster.links(namespace)
+            if (body["spec"].get("communityRef") or {}).get("name") == new.name
+        ]
+        if using:
+            yield _refuse(rules.community_in_use(name, old.spec.instance_ref.name, using))
+    instance = _named(cluster.instances(namespace), name)
+    if instance is None:
+        yield _Finding(
+            f"spec.instanceRef.name: no MCSInstance {name!r} in namespace {namespace} yet; the Community waits for it"
+        )
+        return
+    added = _enabled(new) - (_enabled(old) if old else 0)
+    capacity = TIERS[instance["spec"]["tier"]].users
+    total = _users(cluster, namespace, name) + added
+    if added > 0 and total > capacity:
+        yield _refuse(rules.users_beyond_tier(instance["spec"]["tier"], capacity, _enabled(new), total))
+    elif added > 0:
+        yield from _near(instance, users=total - added, more=added)
+
+
+def _enabled(community: Community) -> int:
+    return sum(user.enabled for user in community.spec.users) if community.spec.enabled else 0
+
+
+def _users(cluster: Cluster, namespace: str, instance: str) -> int:
+    """Enabled users of all communities as they were last counted, files included; what is new is counted inline."""
+    total = 0
+    for body in cluster.communities(namespace):
+        if _reference(body) != instance:
+            continue
+        counted = (body.get("status") or {}).get("users") or {}
+        if "served" in counted:
+            total += int(counted["served"]) + int(counted.get("notServed", 0))
+        elif body["spec"].get("enabled", True):
+            total += sum(user.get("enabled", True) for user in body["spec"].get("users") or [])
+    return total
+
+
+# ---- MCSInstance
+
+
+def _instance(cluster: Cluster, namespace: str, new: MCSInstance, old: MCSInstance | None) -> Iterator[_Finding]:
+    others = [body for body in cluster.instances(namespace) if body["metadata"]["name"] != new.name]
+    if old is None and others:
+        yield _refuse(rules.namespace_occupied(namespace, str(others[0]["metadata"]["name"])).message)
+    served = _count_of(cluster.links(namespace), new.name)
+    if old is None or old.spec.domain != new.spec.domain:
+        yield from _domain(cluster, Kind.INSTANCE, namespace, new.name, new.spec.domain)
+    if old is not None:
+        if served and old.spec.domain != new.spec.domain:
+            yield _refuse(rules.domain_in_profiles(new.spec.domain, old.spec.domain, served))
+        yield from _lowered(cluster, namespace, new, old)
+        if restart := [change.path for change in changes(old, new) if change.impact is Impact.RESTART]:
+            yield _Finding(
+                f"{', '.join(restart)}: the media pod drains and restarts, {served} customers are interrupted"
+            )
+    yield from _same_node(cluster, namespace, new, old)
+
+
+def _lowered(cluster: Cluster, namespace: str, new: MCSInstance, old: MCSInstance) -> Iterator[_Finding]:
+    capacity, users = TIERS[new.spec.tier].users, _users(cluster, namespace, new.name)
+    if capacity < TIERS[old.spec.tier].users and users > capacity:
+        yield _refuse(rules.tier_below_users(new.spec.tier, old.spec.tier, capacity, users))
+    slots, held = new.spec.vpn.slots, cluster.slots(namespace, new.name)
+    highest = max(held, default=0)
+    if slots < old.spec.vpn.slots and highest > slots + 1:
+        yield _refuse(rules.slots_below_numbers(slots, held[highest], highest, new.spec.vpn.cidr))
+
+
+def _same_node(cluster: Cluster, namespace: str, new: MCSInstance, old: MCSInstance | None) -> Iterator[_Finding]:
+    """Two pods with host ports do not fit one node: both serve web and STUN/TURN at the same ports."""
+    moved = old is None or (old.spec.node_selector, old.spec.network) != (new.spec.node_selector, new.spec.network)
+    if not moved or new.spec.network.mode is NetworkMode.LOAD_BALANCER:
+        return
+    mine = dict(new.spec.node_selector)
+    for body in cluster.instances():
+        there, name = str(body["metadata"]["namespace"]), str(body["metadata"]["name"])
+        mode = (body["spec"].get("network") or {}).get("mode")
+        theirs = body["spec"].get("nodeSelector") or {}
+        if (there, name) == (namespace, new.name) or mode == NetworkMode.LOAD_BALANCER or not theirs:
+            continue
+        if any(mine[key] != theirs[key] for key in mine.keys() & theirs.keys()):
+            continue
+        owner = rules.owner_of_domain(Kind.INSTANCE, name, here=there == namespace)
+        if mine.get(_HOSTNAME) and mine.get(_HOSTNAME) == theirs.get(_HOSTNAME):
+            yield _refuse(rules.node_taken(_HOSTNAME, mine[_HOSTNAME], owner))
+        else:
+            yield _Finding(
+                f"spec.nodeSelector: may choose the same node as {owner}, where only one of them finds its ports free"
+            )
+        return
+
+
+# ---- what they share
+
+
+def _near(instance: Object, *, links: int = 0, users: int = 0, more: int = 1) -> Iterator[_Finding]:
+    """Warnings where so many more reach a mark of the ledger."""
+    try:
+        parsed = MCSInstance.from_object(instance)
+    except InvalidObjectError:
+        return
+    counted, grown = ledger(parsed, links, users), ledger(parsed, links + more, users + more)
+    pair = (counted.users, grown.users) if users else (counted.links, grown.links)
+    yield from map(_Finding, crossings(*pair))
+
+
+_HOSTNAME = "kubernetes.io/hostname"
+_DEFAULT_VPN = Vpn()
+
+
+def _vpn(instance: Object) -> Mapping[str, Any]:
+    return instance["spec"].get("vpn") or {}
+
+
+def _named(bodies: Iterable[Object], name: str) -> Object | None:
+    return next((body for body in bodies if body["metadata"]["name"] == name), None)
+
+
+def _reference(body: Object) -> str:
+    return str((body["spec"].get("instanceRef") or {}).get("name", ""))
+
+
+def _count_of(links: Iterable[Object], instance: str) -> int:
+    return sum(_reference(body) == instance for body in links)
+
+
+_CHECKS: Mapping[Kind, tuple[type[KubernetesObject], Any]] = {
+    Kind.INSTANCE: (MCSInstance, _instance),
+    Kind.COMMUNITY: (Community, _community),
+    Kind.LINK: (TVoxLink, _link),
+}

@@ -1,0 +1,323 @@
+"""Decide: from the world as it is to the plan, without I/O, clock or chance.
+
+Read top-down, `decide` is the specification of who is served. The order inside of `_refusal` is the order in which
+a user is told what to mend.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+from mcs_operator.api import Community, MCSInstance, RetentionPolicy, TVoxLink
+from mcs_operator.domain import rules, users
+from mcs_operator.domain.addressing import address_of, free_numbers, number_of
+from mcs_operator.domain.capacity import fits, precedence
+from mcs_operator.domain.conditions import Kind, Reason
+from mcs_operator.domain.pins import decide_pins
+from mcs_operator.domain.plan import Kept, LinkPlan, Plan
+from mcs_operator.domain.shardfiles import ServedLink, communities_in, links_in
+from mcs_operator.domain.tiers import TIERS
+from mcs_operator.domain.verdict import Verdict
+from mcs_operator.domain.world import DamagedProfile, Profile, SlotSecret, World
+
+
+def decide(world: World) -> Plan:
+    """The plan for one namespace."""
+    instance, occupants = choose_instance(world)
+    if instance is None:
+        return Plan(
+            instance=None,
+            occupants=occupants,
+            links=tuple(LinkPlan(link, _no_instance(world, link.spec.instance_ref.name), None) for link in world.links),
+            communities={c.name: _no_instance(world, c.spec.instance_ref.name) for c in world.communities},
+        )
+    mine = {name: p for name, p in world.profiles.items() if p.instance == instance.name}
+    # What cannot be read is not gone: an older operator must not cut off, or forget, what a newer one has accepted.
+    untouched = frozenset(u.name for u in world.unreadable if u.kind is Kind.LINK)
+    strange = frozenset(u.name for u in world.unreadable if u.kind is Kind.COMMUNITY)
+    kept = Kept(
+        _kept_links(world, instance, mine, untouched),
+        tuple(c for c in communities_in(world.shards) if c.name in strange) if strange else (),
+    )
+    links = tuple(_with_pins(world, plan, mine) for plan in _links(world, instance, mine, untouched, kept))
+    communities = {c.name: _community(world, instance, c) for c in world.communities}
+    accepted = [c for c in world.communities if communities[c.name] is None]
+    alive = untouched | {link.name for link in world.links if link.spec.instance_ref.name == instance.name}
+    retention = timedelta(seconds=instance.spec.retain.links_seconds)
+    ends = {p.link: p.released + retention for p in mine.values() if p.link not in alive and p.released}
+    expired = [p for p in mine.values() if p.link in ends and ends[p.link] <= world.now]
+    needed = {plan.number for plan in links if plan.number is not None and plan.link.name not in mine}
+    given_up = [p for p in mine.values() if p.link not in alive and p not in expired and p.number in needed]
+    return Plan(
+        instance=instance,
+        occupants=occupants,
+        # A CA that the user brought is not ours to lose: what is wrong with it is said where it is read.
+        identity_lost=instance.spec.vpn.ca_secret_ref is None
+        and instance.name not in world.authorities
+        and bool(mine or _slots_of(world, instance) or [d for d in world.damaged if d.instance == instance.name]),
+        links=links,
+        communities=communities,
+        users=users.serve(accepted, world.users_files, TIERS[instance.spec.tier].users, world.shards, strange),
+        released=tuple(p for p in mine.values() if p.link not in alive and p.released is None),
+        revived=tuple(p for p in mine.values() if p.link in alive and p.released is not None),
+        forgotten=(*expired, *given_up),
+        given_up=tuple(given_up),
+        untouched=untouched,
+        kept=kept,
+        due=min((end for end in ends.values() if end > world.now), default=None),
+    )
+
+
+def without_leftovers(world: World) -> tuple[World, tuple[SlotSecret, ...]]:
+    """The world without the slots of identities that went with an earlier instance, and those slots.
+
+    Where retain.pki is Delete, CA and identities go with their instance, but the slots stay with their links. They
+    are of no use without: the next instance of the name would take them for the remains of a lost CA.
+    """
+    instance, _ = choose_instance(world)
+    if instance is None or instance.spec.retain.pki is RetentionPolicy.RETAIN:
+        return world, ()
+    # A CA that the user brought outlives any instance; the agent's credentials go with theirs.
+    served = world.agents if instance.spec.vpn.ca_secret_ref else world.authorities
+    identities: tuple[Profile | DamagedProfile, ...] = (*world.profiles.values(), *world.damaged)
+    if instance.name in served or any(identity.instance == instance.name for identity in identities):
+        return world, ()
+    slots = {key: slot for key, slot in world.slots.items() if slot.instance != instance.name}
+    return replace(world, slots=slots), tuple(slot for key, slot in world.slots.items() if key not in slots)
+
+
+def choose_instance(world: World) -> tuple[MCSInstance | None, tuple[MCSInstance, ...]]:
+    """The instance that has the namespace, and the others.
+
+    Who has a CA or customers here was here first, whatever the creation times say after a restore; then age, name.
+    """
+    known = {*world.authorities, *(profile.instance for profile in world.profiles.values())}
+    ranked = sorted(world.instances, key=lambda i: (i.name not in known, i.created, i.name))
+    return (ranked[0], tuple(ranked[1:])) if ranked else (None, ())
+
+
+def _no_instance(world: World, name: str) -> Verdict:
+    return Verdict(
+        Reason.INSTANCE_NOT_FOUND,
+        f"spec.instanceRef.name: no accepted MCSInstance {name!r} in namespace {world.namespace}; "
+        "create it, or name the one that is there",
+    )
+
+
+def _community(world: World, instance: MCSInstance, community: Community) -> Verdict | None:
+    name = community.spec.instance_ref.name
+    return None if name == instance.name else _no_instance(world, name)
+
+
+@dataclass
+class _Ledger:
+    """What has been given away so far while the links are gone through in their order of precedence."""
+
+    world: World
+    instance: MCSInstance
+    profiles: Mapping[str, Profile]
+    domains: dict[str, str]
+    numbers: dict[int, str] = field(default_factory=dict)
+    accepted: int = 0
+
+    def held_by(self, name: str) -> int | None:
+        """Number that a link already has."""
+        return _held_by(self.world, self.instance, self.profiles, name)
+
+    def accept(self, link: TVoxLink, number: int | None) -> None:
+        """Count a link as served, at a number or at one that is found later."""
+        if number is not None:
+            self.numbers[number] = link.name
+        self.domains.setdefault(link.spec.domain, rules.owner_of_domain(Kind.LINK, link.name, here=True))
+        self.accepted += 1
+
+
+_NO_REASON_TO_CUT_OFF = (
+    Reason.COMMUNITY_NOT_FOUND,
+    Reason.INSTANCE_MISMATCH,
+    Reason.DOMAIN_TAKEN,
+    Reason.ADDRESS_OUT_OF_RANGE,
+    Reason.ADDRESS_IMMUTABLE,
+)
+"""The tunnel depends on none of these: a mistake in a customer's objects, or in a neighbour's, leaves it as it was."""
+
+
+def _held_by(world: World, instance: MCSInstance, profiles: Mapping[str, Profile], name: str) -> int | None:
+    """Number that a link has: by its profile, or else by its slot Secret."""
+    if profile := profiles.get(name):
+        return profile.number
+    return next((s.number for s in _slots_of(world, instance) if s.link == name), None)
+
+
+def _kept_links(
+    world: World, instance: MCSInstance, profiles: Mapping[str, Profile], untouched: frozenset[str]
+) -> tuple[ServedLink, ...]:
+    """Lines of links that cannot be read, as far as their numbers and names are still theirs."""
+    if not untouched:
+        return ()
+    taken = _domains_taken(world, instance)
+    return tuple(
+        line
+        for line in links_in(world.shards)
+        if line.name in untouched
+        and line.domain not in taken
+        and line.number == _held_by(world, instance, profiles, line.name)
+    )
+
+
+def _links(
+    world: World, instance: MCSInstance, profiles: Mapping[str, Profile], untouched: frozenset[str], kept: Kept
+) -> tuple[LinkPlan, ...]:
+    """First who is served, in the order of precedence; then numbers for those who have none and name none, so that
+    nobody gets a number that somebody else wishes for."""
+    ledger = _Ledger(world, instance, profiles, domains=_domains_taken(world, instance))
+    for name in sorted(untouched):
+        if (number := ledger.held_by(name)) is not None:
+            ledger.numbers[number] = name
+            ledger.accepted += 1
+    for line in kept.links:
+        ledger.domains[line.domain] = rules.owner_of_domain(Kind.LINK, line.name, here=True)
+    slots = {slot.link for slot in _slots_of(world, instance)}
+    plans = []
+    for link in precedence(world.links, holders=slots | set(profiles)):
+        plan = _link(ledger, link)
+        plans.append(replace(plan, profile_lost=link.name in slots - set(profiles) and plan.number is not None))
+    spare = _spare_numbers(ledger, {link.name for link in world.links} | untouched)
+    return tuple(_numbered(ledger, plan, spare) if plan.accepted and plan.number is None else plan for plan in plans)
+
+
+def _spare_numbers(ledger: _Ledger, alive: set[str]) -> Iterator[int]:
+    """Numbers for whoever names none; to be asked when all others are settled."""
+    kept = {p.number: p.released or ledger.world.now for p in ledger.profiles.values() if p.link not in alive}
+    foreign = {
+        s.number for s in _slots_of(ledger.world, ledger.instance) if s.link not in alive and s.number not in kept
+    }
+    damaged = {d.number for d in _damaged(ledger) if d.number is not None}
+    yield from free_numbers({*ledger.numbers, *foreign, *damaged}, kept, ledger.instance.spec.vpn.slots)
+
+
+def _damaged(ledger: _Ledger) -> list[DamagedProfile]:
+    return [damaged for damaged in ledger.world.damaged if damaged.instance == ledger.instance.name]
+
+
+def _numbered(ledger: _Ledger, plan: LinkPlan, spare: Iterator[int]) -> LinkPlan:
+    number = next(spare, None)
+    if number is None:
+        return replace(plan, refusal=_too_many(ledger))
+    ledger.numbers[number] = plan.link.name
+    return replace(plan, number=number)
+
+
+def _link(ledger: _Ledger, link: TVoxLink) -> LinkPlan:
+    """One link's plan, yet without a number where any will do."""
+    held = ledger.held_by(link.name)
+    refusal = _reference(ledger, link) or _refusal(ledger, link, held)
+    if refusal is None:
+        wish = number_of(link.spec.vpn_address, ledger.instance.spec.vpn.cidr) if link.spec.vpn_address else None
+        number = held if held is not None else wish
+        ledger.accept(link, number)
+        return LinkPlan(link, None, number)
+    if held is not None and refusal.reason in _NO_REASON_TO_CUT_OFF and not _owner_of(ledger, held, link):
+        ledger.accept(link, held)
+        return LinkPlan(link, refusal, held)
+    return LinkPlan(link, refusal, None)
+
+
+def _reference(ledger: _Ledger, link: TVoxLink) -> Verdict | None:
+    """References that may still come true by another object."""
+    if link.spec.instance_ref.name != ledger.instance.name:
+        return _no_instance(ledger.world, link.spec.instance_ref.name)
+    wanted = link.spec.community_ref.name
+    community = next((c for c in ledger.world.communities if c.name == wanted), None)
+    if community is None:
+        return Verdict(Reason.COMMUNITY_NOT_FOUND, f"spec.communityRef.name: no Community {wanted!r}; create it")
+    if community.spec.instance_ref.name != ledger.instance.name:
+        return Verdict(
+            Reason.INSTANCE_MISMATCH,
+            f"spec.communityRef.name: Community {wanted!r} belongs to instance "
+            f"{community.spec.instance_ref.name!r}, this link to {ledger.instance.name!r}",
+        )
+    return None
+
+
+def _refusal(ledger: _Ledger, link: TVoxLink, held: int | None) -> Verdict | None:
+    """What only the user can change."""
+    spec, cidr = link.spec, ledger.instance.spec.vpn.cidr
+    if held is None and (verdict := _in_the_way(ledger.world, link)):
+        return verdict
+    if spec.domain in ledger.domains:
+        return rules.domain_taken(spec.domain, ledger.domains[spec.domain])
+    if spec.vpn_address:
+        number = number_of(spec.vpn_address, cidr)
+        if number is None:
+            return rules.address_out_of_range(spec.vpn_address, cidr)
+        if held is not None and held != number:
+            return Verdict(
+                Reason.ADDRESS_IMMUTABLE,
+                f"spec.vpnAddress: {spec.vpn_address} is asked for, but the link has {address_of(held, cidr)}, which "
+                "is in its TVox's profile; set it back, or delete the link and create it under another name",
+            )
+        if taken := _owner_of(ledger, number, link):
+            return rules.address_taken(spec.vpn_address, taken)
+    elif held is not None and (taken := _owner_of(ledger, held, link)):
+        return Verdict(Reason.ADDRESS_TAKEN, f"{address_of(held, cidr)}, in this link's profile, {taken}")
+    return None if fits(ledger.accepted) else _too_many(ledger)
+
+
+def _in_the_way(world: World, link: TVoxLink) -> Verdict | None:
+    """An identity at the link's name that is not its own, or may be and cannot be read: not to be written over."""
+    if (other := world.profiles.get(link.name)) is not None:
+        return rules.identity_of_another(link.name, other.instance)
+    if any(damaged.link == link.name for damaged in world.damaged):
+        return rules.identity_unreadable(link.name)
+    return None
+
+
+def _owner_of(ledger: _Ledger, number: int, link: TVoxLink) -> str:
+    """Who has the number, in words; empty where it is free for this link.
+
+    Of several who hold one number (backups of two moments, restored together) the first in precedence has it.
+    """
+    if owner := ledger.numbers.get(number):
+        return f"is used by TVoxLink {owner!r}"
+    if ledger.held_by(link.name) == number:
+        return ""
+    for profile in ledger.profiles.values():
+        if profile.number == number and profile.link != link.name:
+            return f"is kept for TVoxLink {profile.link!r} (Secret {profile.link}-profile)"
+    for damaged in _damaged(ledger):
+        if damaged.number == number and damaged.link != link.name:
+            return f"is kept for TVoxLink {damaged.link!r} (Secret {damaged.link}-profile, which cannot be read)"
+    slot = ledger.world.slots.get((ledger.instance.name, number))
+    return f"is used by TVoxLink {slot.link!r}" if slot and slot.link != link.name else ""
+
+
+def _with_pins(world: World, plan: LinkPlan, profiles: Mapping[str, Profile]) -> LinkPlan:
+    """With the decision about its TVox's certificates, for a link that has any."""
+    number, name = plan.number, plan.link.name
+    if number is None or not (plan.profile_lost or name in profiles):
+        return plan
+    if plan.profile_lost:
+        known = next(slot.fingerprints for slot in world.slots.values() if slot.link == name)
+    else:
+        known = profiles[name].fingerprints
+    states = world.report.links if world.report else []
+    shown = next((state.tunnel.fingerprint for state in states if state.slot == number), None)
+    return replace(plan, pins=decide_pins(known, plan.link.annotations, shown, world.now))
+
+
+def _too_many(ledger: _Ledger) -> Verdict:
+    verdict = rules.too_many_links(ledger.instance.name, ledger.accepted)
+    return replace(verdict, message=f"{verdict.message}; this one takes over when a place frees up")
+
+
+def _domains_taken(world: World, instance: MCSInstance) -> dict[str, str]:
+    """The domains that no link here can have, and who has them, in words."""
+    elsewhere = {domain: rules.owner_of_domain(kind, "", here=False) for domain, kind in world.elsewhere.items()}
+    return elsewhere | {instance.spec.domain: rules.owner_of_domain(Kind.INSTANCE, instance.name, here=True)}
+
+
+def _slots_of(world: World, instance: MCSInstance) -> list[SlotSecret]:
+    return [slot for slot in world.slots.values() if slot.instance == instance.name]

@@ -1,0 +1,25 @@
+"""Keys as PEM texts, ready for a Secret, whose private half never shows up in a log."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPair:
+    """A certificate and its private key, both PEM; ``repr`` leaves the key out, since objects end up in logs."""
+
+    cert_pem: str
+    key_pem: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """A CA that may sign: ``cert_pem`` begins with the signing certificate.
+
+    Where that is an intermediate CA, its issuers up to the root follow it. OpenSSL 1.0.2 accepts only a chain that
+    ends in a self-signed root, so a TVox has to get all of them.
+    """
+
+    cert_pem: str
+    key_pem: str = field(repr=False)

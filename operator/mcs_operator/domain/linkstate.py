@@ -1,0 +1,152 @@
+"""What the link agent tells the operator: the wire format of ``GET /v1/links``, shared by both ends.
+
+The agent fills these models, the operator parses them at its door. Unknown fields are ignored, so that an agent of a
+newer image may say more than an older operator understands (the pod is never restarted just because the operator was).
+
+Text that a stranger can influence (a client's version, a certificate's name inside a message) is bounded here, once:
+whatever the agent let through, a status condition never gets more than this.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, StringConstraints
+
+from mcs_operator.settings import FIRST_NUMBER, LAST_NUMBER
+
+MAX_MESSAGE = 512
+"""Longest message in characters; a Kubernetes condition allows 32,768, a person reads less."""
+MAX_TOKEN = 64
+"""Longest peer address, version or the like; an IPv6 address with a port and a zone needs 60."""
+
+METRICS_PATH = "/metrics"
+
+
+def metrics_token(token: str) -> str:
+    """The token that opens METRICS_PATH and nothing else: made from the agent's own, and not the other way round."""
+    return hmac.new(token.encode(), b"metrics", hashlib.sha256).hexdigest()
+
+
+class SlotState(StrEnum):
+    """What a slot's supervisor says about itself in ``state.json``."""
+
+    IDLE = "Idle"
+    STARTING = "Starting"
+    RUNNING = "Running"
+    QUARANTINED = "Quarantined"
+    STOPPING = "Stopping"
+
+
+class TunnelStatus(StrEnum):
+    """Status of the condition ``Connected``, in the words of a Kubernetes condition."""
+
+    TRUE = "True"
+    FALSE = "False"
+    UNKNOWN = "Unknown"
+
+
+class TunnelReason(StrEnum):
+    """Why a tunnel is up, down or not known. The names become reasons of the condition ``Connected``."""
+
+    ESTABLISHED = "Established"
+    """Up: OpenVPN has one client whose keys are negotiated."""
+    FLAPPING = "Flapping"
+    """Up or down (see the status), and lost three times in ten minutes; stays until ten minutes were quiet."""
+    NEVER_CONNECTED = "NeverConnected"
+    """No client was ever seen on this link in the life of this pod."""
+    LOST = "Lost"
+    """There was a tunnel; it ended."""
+    CERTIFICATE_EXPIRED = "CertificateExpired"
+    """Down, and the last one who tried showed a certificate past its validity."""
+    AUTHENTICATION_FAILED = "AuthenticationFailed"
+    """Down, and the last one who tried has a certificate that is not pinned here, or not of this CA."""
+    WRONG_PEER = "WrongPeer"
+    """The same certificate is in use at two addresses, which throw each other out by turns."""
+    PENDING = "Pending"
+    """Status Unknown: the agent has not been able to read this slot's OpenVPN yet."""
+
+
+def _in_whole_seconds_of_utc(moment: datetime) -> datetime:
+    """Kubernetes' own ``metav1.Time`` has whole seconds; finer ones differ after a round trip and cost a write."""
+    return moment.astimezone(UTC).replace(microsecond=0)
+
+
+def _rfc3339(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+Moment = Annotated[
+    datetime,
+    AfterValidator(_in_whole_seconds_of_utc),
+    PlainSerializer(_rfc3339, return_type=str, when_used="json"),
+]
+"""A point in time, UTC, whole seconds; ``2026-01-02T03:04:05Z`` on the wire."""
+
+Token = Annotated[str, StringConstraints(max_length=MAX_TOKEN)]
+Message = Annotated[str, StringConstraints(max_length=MAX_MESSAGE)]
+
+
+class _Wire(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Tunnel(_Wire):
+    """One link's tunnel as OpenVPN itself reports it. Carries no counters: those are metrics and never wake anybody."""
+
+    status: TunnelStatus = TunnelStatus.UNKNOWN
+    reason: TunnelReason = TunnelReason.PENDING
+    message: Message = ""
+    since: Moment | None = None
+    """When ``status`` last changed; for an established tunnel the time at which OpenVPN says it came up."""
+    peer: Token | None = None
+    """Public address and port of the connected client, ``203.0.113.5:41234``; IPv6 as ``[2001:db8::1]:41234``."""
+    clientVersion: Token | None = None  # noqa: N815 - a name of the wire format
+    """The client's own word about its OpenVPN version (``2.4.12``); not to be trusted, only shown."""
+    flaps: int = Field(default=0, ge=0)
+    """Unplanned losses in the life of this pod. A restart for a new configuration is not one."""
+    fingerprint: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
+    """SHA-256 of the certificate that the last established client showed, lower hex; ends a rotation's overlap."""
+
+
+class LinkState(_Wire):
+    """One slot: what its supervisor runs, and what its tunnel does."""
+
+    slot: int = Field(ge=FIRST_NUMBER, le=LAST_NUMBER)
+    revision: Token | None = None
+    """The revision in force (of a quarantined slot: the last good one, which still runs)."""
+    state: SlotState
+    error: Message | None = None
+    """Why the slot is quarantined or not running."""
+    tunnel: Tunnel = Tunnel()
+
+
+class MediaState(_Wire):
+    """The appliance's own ``GET /connections``, passed on."""
+
+    connections: int = Field(default=0, ge=0)
+    draining: bool = False
+    config: str | None = None
+    """SHA-256 of the manifest whose set of files is in force."""
+    users: int = Field(default=0, ge=0)
+    links: int = Field(default=0, ge=0)
+    error: Message | None = None
+
+
+class LinkReport(_Wire):
+    """Answer of ``GET /v1/links``.
+
+    ``version`` grows with every change within one ``epoch``; a new epoch is a new agent process, whose versions start
+    anew. A client waits by sending back both; either one being different is answered at once.
+    """
+
+    epoch: str
+    version: int = Field(ge=0)
+    links: list[LinkState] = Field(default_factory=list)
+    """Sorted by slot; slots that are idle without a revision are left out."""
+    media: MediaState | None = None
+    """None while the appliance does not answer."""

@@ -1,0 +1,60 @@
+"""A desired object: what rendering makes, and applying brings about."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+Object = dict[str, Any]
+"""A Kubernetes object, or a part of one, as JSON has it."""
+
+
+class Wave(IntEnum):
+    """Order of writing: an identity before what depends on it, a shard before the manifest that vouches for it."""
+
+    AUTHORITY = 0
+    IDENTITY = 1
+    SLOT = 2
+    SHARD = 3
+    VOUCHER = 4
+    WORKLOAD = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """One desired object.
+
+    ``claim``: it is created, and a conflict means that somebody else holds the name; it is never taken over by a
+    forced apply, because with the name goes a slot or an identity. ``link`` is the TVoxLink that suffers, and
+    nobody else, when the object cannot be written.
+    """
+
+    body: Object
+    wave: Wave
+    claim: bool = False
+    link: str | None = None
+
+    @property
+    def kind(self) -> str:
+        """Kind of the object."""
+        kind: str = self.body["kind"]
+        return kind
+
+    @property
+    def name(self) -> str:
+        """Name of the object."""
+        name: str = self.body["metadata"]["name"]
+        return name
+
+
+def canonical(value: Any) -> str:
+    """JSON whose bytes depend on nothing but the value."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def digest(text: str) -> str:
+    """SHA-256, lower hex."""
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,25 @@
+"""Times that a user writes into an annotation to ask for something: a restart, a rotation, a revocation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+
+def moment(text: str) -> datetime | None:
+    """RFC 3339; None for nothing, and for what is no time: a typing error must not cost anybody anything."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def asked_at(annotations: Mapping[str, str], key: str) -> datetime | None:
+    """When something was asked for, in whole seconds: as fine as the times that it is compared with are kept.
+
+    With the fraction, a request of 12:00:00.5 would still be later than the certificate that it led to at 12:00:00.9,
+    which is noted down as of 12:00:00; and so one after the other would be made.
+    """
+    found = moment(annotations.get(key, ""))
+    return found.replace(microsecond=0) if found else None

@@ -1,0 +1,140 @@
+"""The rules about several objects, in words: field, value, rule, remedy. One rule, two doors.
+
+Admission refuses by them before an object is stored, the reconciler by the same ones whatever got in otherwise; so
+what `kubectl apply` says and what a condition says later is the same sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from mcs_operator.domain.addressing import address_of
+from mcs_operator.domain.conditions import Reason
+from mcs_operator.domain.verdict import Verdict
+from mcs_operator.settings import FIRST_NUMBER, LAST_NUMBER, MAX_LINKS
+
+
+def too_many_links(instance: str, count: int) -> Verdict:
+    """An instance has at most 250 TVoxLinks; ``count`` are there already."""
+    return Verdict(
+        Reason.CAPACITY_EXCEEDED,
+        f"spec.instanceRef.name: {instance}: the instance has {count} of at most {MAX_LINKS} TVoxLinks; "
+        "delete one, or use another instance",
+    )
+
+
+def domain_taken(domain: str, owner: str) -> Verdict:
+    """A public name belongs to one object of the whole cluster; ``owner`` in words, see `owner_of_domain`."""
+    return Verdict(Reason.DOMAIN_TAKEN, f"spec.domain: {domain} is used by {owner}; choose another")
+
+
+def owner_of_domain(kind: str, name: str, *, here: bool) -> str:
+    """Who has a domain, for a message: another namespace's objects are not named, they may be another tenant's."""
+    return f"{kind} {name!r}" if here else f"a {kind} of another namespace"
+
+
+def address_out_of_range(address: str, cidr: str) -> Verdict:
+    """An address is .2 to .251 of the instance's network."""
+    return Verdict(
+        Reason.ADDRESS_OUT_OF_RANGE,
+        f"spec.vpnAddress: {address} is not between {address_of(FIRST_NUMBER, cidr)} and "
+        f"{address_of(LAST_NUMBER, cidr)} (spec.vpn.cidr of the instance is {cidr})",
+    )
+
+
+def address_taken(address: str, taken: str) -> Verdict:
+    """An address belongs to one TVoxLink; ``taken``: by whom, in words."""
+    return Verdict(Reason.ADDRESS_TAKEN, f"spec.vpnAddress: {address} {taken}; choose another")
+
+
+def identity_of_another(link: str, instance: str) -> Verdict:
+    """A TVoxLink does not take over the identity that a namesake of another instance left."""
+    return Verdict(
+        Reason.NAME_TAKEN,
+        f"metadata.name: {link}: Secret {link}-profile is the identity of a TVoxLink of instance {instance!r}; choose "
+        "another name, or delete the Secret: no TVox can use its profile any more then",
+    )
+
+
+def identity_unreadable(link: str) -> Verdict:
+    """Nothing is written over an identity that cannot be read: a backup may put it right."""
+    return Verdict(
+        Reason.NAME_TAKEN,
+        f"metadata.name: {link}: Secret {link}-profile cannot be read; restore it from the backup, or delete it: a new "
+        "profile is made then",
+    )
+
+
+def namespace_occupied(namespace: str, occupant: str) -> Verdict:
+    """A namespace has one MCSInstance."""
+    return Verdict(
+        Reason.NAMESPACE_OCCUPIED,
+        f"metadata.namespace: {namespace} is used by MCSInstance {occupant!r}; one instance per namespace, "
+        "move this one",
+    )
+
+
+def users_beyond_tier(tier: str, capacity: int, inline: int, total: int) -> str:
+    """Enabled users of all Communities of an instance are no more than its tier has."""
+    return (
+        f"spec.users: {inline}: {total} enabled users would be more than the {capacity} of tier {tier}; "
+        "remove or disable some, or raise spec.tier of the instance"
+    )
+
+
+def community_in_use(instance: str, before: str, using: list[str]) -> str:
+    """A Community that TVoxLinks use keeps its instance."""
+    return (
+        f"spec.instanceRef.name: {instance}: {len(using)} TVoxLinks of this Community belong to instance {before!r}, "
+        f"{using[0]!r} for one; delete them first, or set it back"
+    )
+
+
+def domain_in_profiles(domain: str, before: str, links: int) -> str:
+    """An instance's domain stays while TVoxLinks exist."""
+    return (
+        f"spec.domain: {domain}: cannot be changed while {links} TVoxLinks exist, every TVox's profile dials {before}; "
+        "set it back"
+    )
+
+
+def tier_below_users(tier: str, before: str, capacity: int, users: int) -> str:
+    """A tier is not lowered below the users that are there."""
+    return (
+        f"spec.tier: {tier}: has {capacity} users, and {users} are there; remove or disable some first, "
+        f"or keep {before}"
+    )
+
+
+def slots_below_numbers(slots: int, link: str, number: int, cidr: str) -> str:
+    """Slots are not lowered below the highest number in use."""
+    return (
+        f"spec.vpn.slots: {slots}: TVoxLink {link!r} has number {number} ({address_of(number, cidr)}), which needs "
+        f"{number - 1} slots; delete that link first, or keep {number - 1} or more"
+    )
+
+
+def node_taken(label: str, value: str, owner: str) -> str:
+    """Two instances with host ports do not share a node."""
+    return (
+        f"spec.nodeSelector: {label}={value}: that node's ports 80, 443 and 3478 are used by {owner}; "
+        "choose another node, or network mode LoadBalancer"
+    )
+
+
+EXAMPLES: dict[Callable[..., Verdict | str], Verdict | str] = {
+    too_many_links: too_many_links("mcs", MAX_LINKS),
+    domain_taken: domain_taken("acme.example.com", owner_of_domain("TVoxLink", "acme", here=True)),
+    address_out_of_range: address_out_of_range("198.18.254.252", "198.18.254.0/24"),
+    address_taken: address_taken("198.18.254.17", "is used by TVoxLink 'acme'"),
+    identity_of_another: identity_of_another("acme", "former"),
+    identity_unreadable: identity_unreadable("acme"),
+    namespace_occupied: namespace_occupied("mcs-demo", "mcs"),
+    users_beyond_tier: users_beyond_tier("UpTo1000", 1000, 300, 1001),
+    community_in_use: community_in_use("other", "mcs", ["acme"]),
+    domain_in_profiles: domain_in_profiles("new.example.com", "mcs.example.com", 12),
+    tier_below_users: tier_below_users("UpTo1000", "UpTo10000", 1000, 1001),
+    slots_below_numbers: slots_below_numbers(15, "acme", 17, "198.18.254.0/24"),
+    node_taken: node_taken("kubernetes.io/hostname", "dmz-1", "a MCSInstance of another namespace"),
+}
+"""Every rule, with a message as a user sees it; docs/errors.md is made of it."""

@@ -1,0 +1,61 @@
+"""Kopf's part: it watches our three kinds and runs the operator's life; its handlers feed the store and return.
+
+Only `on.event` handlers: they write nothing to anybody's objects, no finalizer, no annotation.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import kopf
+
+from mcs_operator.handlers.service import Service
+from mcs_operator.kube.client import OURS, Resource
+from mcs_operator.settings import GROUP, VERSION
+
+
+def registry_for(service: Service) -> kopf.OperatorRegistry:
+    """All handlers, bound to this service."""
+    registry = kopf.OperatorRegistry()
+
+    @kopf.on.startup(registry=registry)
+    async def start(settings: kopf.OperatorSettings, **_: Any) -> None:
+        configure(settings)
+        await service.start()
+
+    @kopf.on.cleanup(registry=registry)
+    async def stop(**_: Any) -> None:
+        await service.stop()
+
+    @kopf.on.login(registry=registry)
+    def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
+        return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
+
+    for resource in OURS:
+        _feed(registry, service, resource)
+    return registry
+
+
+def _feed(registry: kopf.OperatorRegistry, service: Service, resource: Resource) -> None:
+    @kopf.on.event(GROUP, VERSION, resource.plural, registry=registry, id=f"feed-{resource.plural}")
+    async def feed(event: kopf.RawEvent, **_: Any) -> None:
+        body: Any = event["object"]
+        if event["type"] == "DELETED":
+            metadata = body["metadata"]
+            service.store.drop(
+                resource, metadata["namespace"], metadata["name"], metadata["uid"], metadata["resourceVersion"]
+            )
+        else:
+            service.store.put(resource, dict(body))
+
+
+def configure(settings: kopf.OperatorSettings) -> None:
+    """Kopf as a watcher: no peering (our own Lease leads), no posted events, no state on objects."""
+    settings.peering.standalone = True
+    settings.posting.enabled = False
+    settings.networking.request_timeout = 30
+    settings.networking.connect_timeout = 5
+    settings.watching.connect_timeout = 10
+    settings.watching.server_timeout = 300
+    settings.queueing.exit_timeout = 5
+    settings.persistence.finalizer = f"{GROUP}/unused"

@@ -1,0 +1,195 @@
+"""The operator's metrics: of itself, and of each instance; of an instance at most 250 series a metric.
+
+Every replica tells of itself. Only the leader tells of instances, or they would be there twice; it reads what it wrote
+into their statuses, so a new leader has all of it at once. What passes through a tunnel is told by the link agent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from mcs_operator.domain.conditions import Status, Type
+from mcs_operator.domain.exposition import Metric, Sample, exposed
+from mcs_operator.handlers.queue import RECONCILE_SECONDS, RECONCILES
+from mcs_operator.kube.client import INSTANCES, LINKS, REQUEST_SECONDS, REQUESTS, Object
+from mcs_operator.kube.store import Store
+from mcs_operator.pki import Ends
+from mcs_operator.settings import link_name
+
+LEADER = Metric("mcs_operator_leader", "gauge", "1 while this replica leads, 0 while it stands by.")
+DEPTH = Metric("mcs_operator_queue_depth", "gauge", "Namespaces that wait to be reconciled.")
+UNSETTLED = Metric(
+    "mcs_operator_namespaces_unsettled", "gauge", "Namespaces in which something could not be written, and is retried."
+)
+
+_INSTANCE = ("namespace", "mcs_instance")
+_LINK = (*_INSTANCE, "link")
+_INFO = Metric("mcs_instance_info", "gauge", "1, for each MCSInstance.", (*_INSTANCE, "tier"))
+_CONDITION = Metric(
+    "mcs_instance_condition",
+    "gauge",
+    "1 for the status that a condition of the MCSInstance has, 0 for the two that it has not.",
+    (*_INSTANCE, "condition", "status"),
+)
+_COUNTS: Mapping[tuple[str, str], Metric] = {
+    (part, name): Metric(f"mcs_instance_{part}_{name}", "gauge", text, _INSTANCE)
+    for part, name, text in (
+        ("links", "accepted", "TVoxLinks that are accepted."),
+        ("links", "up", "TVoxLinks that have a tunnel, as the operator last heard."),
+        ("links", "rejected", "TVoxLinks that are not accepted."),
+        ("links", "capacity", "TVoxLinks that an instance can have."),
+        ("users", "served", "Users of all communities that are served."),
+        ("users", "capacity", "Users that the tier carries."),
+    )
+}
+_BAND = Metric(
+    "mcs_instance_connections_capacity", "gauge", "Connections that the site's Internet band carries.", _INSTANCE
+)
+_LINK_INFO = Metric(
+    "mcs_link_info",
+    "gauge",
+    "1, with the name of the TVoxLink that has this slot: joins names to the agent's metrics.",
+    (*_LINK, "name", "community"),
+)
+_LINK_CONDITIONS = {
+    Type.READY: Metric(
+        "mcs_link_ready", "gauge", "1 while the TVoxLink is Ready, with its reason.", (*_LINK, "name", "reason")
+    ),
+    Type.STALLED: Metric(
+        "mcs_link_stalled", "gauge", "1 while the TVoxLink waits for a person.", (*_LINK, "name", "reason")
+    ),
+    Type.CONNECTED: Metric(
+        "mcs_link_connected", "gauge", "1 while the TVoxLink is Connected, with its reason.", (*_LINK, "name", "reason")
+    ),
+}
+_CA = Metric(
+    "mcs_ca_expiry_timestamp_seconds",
+    "gauge",
+    "When the CA of an instance ends, and with it every TVox's certificate.",
+    _INSTANCE,
+)
+_AGENT = Metric(
+    "mcs_agent_certificate_expiry_timestamp_seconds", "gauge", "When the link agent's certificate ends.", _INSTANCE
+)
+_SITE = Metric(
+    "mcs_site_certificate_expiry_timestamp_seconds",
+    "gauge",
+    "When the certificate ends that is served for the instance's own domain.",
+    _INSTANCE,
+)
+_SERVER = Metric(
+    "mcs_link_server_certificate_expiry_timestamp_seconds",
+    "gauge",
+    "When the server's certificate of a link ends; it is renewed after five sixths of its life at the latest.",
+    _LINK,
+)
+_CLIENT = Metric(
+    "mcs_link_client_certificate_expiry_timestamp_seconds",
+    "gauge",
+    "When the certificate of a link's TVox ends; of two that are accepted the first to end.",
+    _LINK,
+)
+_LINK_SITE = Metric(
+    "mcs_link_site_certificate_expiry_timestamp_seconds",
+    "gauge",
+    "When the certificate ends that is served for a link's domain.",
+    _LINK,
+)
+
+OF_THE_OPERATOR = (LEADER, DEPTH, UNSETTLED, RECONCILES, RECONCILE_SECONDS, REQUESTS, REQUEST_SECONDS)
+OF_INSTANCES = (
+    _INFO,
+    _CONDITION,
+    *_COUNTS.values(),
+    _BAND,
+    _LINK_INFO,
+    *_LINK_CONDITIONS.values(),
+    *(_CA, _AGENT, _SITE, _SERVER, _CLIENT, _LINK_SITE),
+)
+
+
+def instances(store: Store, ends: Mapping[str, Ends]) -> str:
+    """What the leader tells of all instances, as text; ``ends`` of certificates by namespace."""
+    told: dict[Metric, list[Sample]] = {metric: [] for metric in OF_INSTANCES}
+    for namespace in sorted(store.namespaces()):
+        ours = store.shelf(namespace).ours
+        for (resource, _), body in sorted(ours.items(), key=lambda item: item[0][1]):
+            if resource == INSTANCES:
+                _add(told, _of_instance(namespace, body))
+        slots = {link.slot: link for link in map(_Link.of, _bodies(ours)) if link}
+        for _, link in sorted(slots.items()):
+            _add(told, link.series(namespace))
+    for namespace, end in sorted(ends.items()):
+        _add(told, _of_certificates(namespace, end))
+    return "".join(exposed(metric, samples) for metric, samples in told.items())
+
+
+def _bodies(ours: Mapping[tuple[Any, str], Object]) -> list[Object]:
+    return [body for (resource, _), body in ours.items() if resource == LINKS]
+
+
+def _add(told: dict[Metric, list[Sample]], series: Iterator[tuple[Metric, Sample]]) -> None:
+    for metric, sample in series:
+        told[metric].append(sample)
+
+
+def _of_instance(namespace: str, body: Object) -> Iterator[tuple[Metric, Sample]]:
+    status, place = body.get("status") or {}, (namespace, str(body["metadata"]["name"]))
+    yield _INFO, ((*place, str((body.get("spec") or {}).get("tier", ""))), 1)
+    for condition in status.get("conditions") or []:
+        for possible in Status:
+            labels = (*place, str(condition["type"]), str(possible))
+            yield _CONDITION, (labels, condition["status"] == possible)
+    for (part, name), metric in _COUNTS.items():
+        if name in (status.get(part) or {}):
+            yield metric, (place, status[part][name])
+    if "connections" in (status.get("bandwidth") or {}):
+        yield _BAND, (place, status["bandwidth"]["connections"])
+
+
+@dataclass(frozen=True, slots=True)
+class _Link:
+    """A TVoxLink with a slot; one without has no series, so there are never more than 250 of each."""
+
+    slot: int
+    name: str
+    instance: str
+    community: str
+    conditions: Mapping[str, Object]
+
+    @classmethod
+    def of(cls, body: Object) -> _Link | None:
+        spec, status = body.get("spec") or {}, body.get("status") or {}
+        if not status.get("slot"):
+            return None
+        return cls(
+            slot=int(status["slot"]),
+            name=str(body["metadata"]["name"]),
+            instance=str((spec.get("instanceRef") or {}).get("name", "")),
+            community=str((spec.get("communityRef") or {}).get("name", "")),
+            conditions={condition["type"]: condition for condition in status.get("conditions") or []},
+        )
+
+    def series(self, namespace: str) -> Iterator[tuple[Metric, Sample]]:
+        place = (namespace, self.instance, link_name(self.slot), self.name)
+        yield _LINK_INFO, ((*place, self.community), 1)
+        for type_, metric in _LINK_CONDITIONS.items():
+            if condition := self.conditions.get(type_):
+                yield metric, ((*place, str(condition["reason"])), condition["status"] == Status.TRUE)
+
+
+def _of_certificates(namespace: str, ends: Ends) -> Iterator[tuple[Metric, Sample]]:
+    place = (namespace, ends.instance)
+    for metric, end in ((_CA, ends.ca), (_AGENT, ends.agent), (_SITE, ends.site)):
+        if end:
+            yield metric, (place, _seconds(end))
+    for metric, by_number in ((_SERVER, ends.servers), (_CLIENT, ends.clients), (_LINK_SITE, ends.sites)):
+        for number, end in sorted(by_number.items()):
+            yield metric, ((*place, link_name(number)), _seconds(end))
+
+
+def _seconds(moment: datetime) -> int:
+    return int(moment.timestamp())

@@ -1,0 +1,115 @@
+"""One coalescing queue: a change marks its namespace, and each namespace is reconciled by one run at a time.
+
+A hundred events in a burst make one run, or two: whatever comes in during a run leads to exactly one more. Failures
+are retried with back-off here and nowhere else, because Kopf logs an event handler's error and forgets it. A namespace
+that has nothing to wait for costs nothing: its task ends, and the next mark begins another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from mcs_operator.domain.exposition import Counter, Histogram, Metric
+
+log = logging.getLogger(__name__)
+
+Reconcile = Callable[[str], Awaitable[float | None]]
+
+SETTLE_SECONDS = 0.02
+"""Events of one user action come in this close together; waiting so long halves the runs of a burst."""
+LONGEST_BACKOFF = 60.0
+
+RECONCILES = Metric(
+    "mcs_operator_reconciles_total",
+    "counter",
+    "Reconciliations of a namespace, by outcome: done or failed.",
+    ("outcome",),
+)
+RECONCILE_SECONDS = Metric(
+    "mcs_operator_reconcile_duration_seconds", "histogram", "What a reconciliation of one namespace took."
+)
+_BOUNDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+
+@dataclass(slots=True)
+class _Key:
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    task: asyncio.Task[None] | None = None
+    failures: int = 0
+
+
+class Queue:
+    """Runs ``reconcile`` for marked keys, at most ``parallel`` at a time, after `open` was called."""
+
+    def __init__(self, reconcile: Reconcile, parallel: int = 4) -> None:
+        self.outcomes, self.seconds = Counter(RECONCILES), Histogram(RECONCILE_SECONDS, _BOUNDS)
+        self._reconcile = reconcile
+        self._running = asyncio.Semaphore(parallel)
+        self._keys: dict[str, _Key] = {}
+        self._open = asyncio.Event()
+
+    @property
+    def depth(self) -> int:
+        """Keys that were marked and whose run has not begun."""
+        return sum(state.wake.is_set() for state in self._keys.values())
+
+    def mark(self, key: str) -> None:
+        """Have this key reconciled soon. Never blocks, never fails."""
+        state = self._keys.get(key)
+        if state is None:
+            state = self._keys[key] = _Key()
+            state.task = asyncio.create_task(self._serve(key, state), name=f"reconcile {key}")
+        state.wake.set()
+
+    def open(self) -> None:
+        """Begin: until now marks were only collected, because the store was not complete."""
+        self._open.set()
+
+    async def close(self) -> None:
+        """Cancel all runs; every step of a reconciliation may be the last one. Later marks wait for another `open`."""
+        self._open.clear()
+        tasks = [state.task for state in self._keys.values() if state.task]
+        self._keys.clear()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _serve(self, key: str, state: _Key) -> None:
+        await self._open.wait()
+        again: float | None = 0.0
+        while again is not None or state.wake.is_set():
+            try:
+                async with asyncio.timeout(again):
+                    await state.wake.wait()
+                await asyncio.sleep(SETTLE_SECONDS)
+            except TimeoutError:
+                pass
+            async with self._running:
+                state.wake.clear()  # before the run reads the store, so that a change during it is not lost
+                again = await self._attempt(key, state)
+            if state.failures:
+                await asyncio.sleep(again or 0)
+                again = 0.0
+        if self._keys.get(key) is state:  # nothing was awaited since the look at its marks: none is lost
+            del self._keys[key]
+
+    async def _attempt(self, key: str, state: _Key) -> float | None:
+        begun = time.monotonic()
+        try:
+            again = await self._reconcile(key)
+        except Exception:
+            self.outcomes.add("failed")
+            state.failures += 1
+            pause = min(LONGEST_BACKOFF, 2.0 ** min(state.failures - 1, 10)) * random.uniform(0.7, 1.0)  # noqa: S311 - spread
+            log.exception("reconciling %s failed (%d in a row), next try in %.1f s", key, state.failures, pause)
+            return pause
+        finally:
+            self.seconds.observe(time.monotonic() - begun)
+        self.outcomes.add("done")
+        state.failures = 0
+        return again

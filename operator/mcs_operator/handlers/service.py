@@ -1,0 +1,161 @@
+"""The operator's own tasks, from start to stop: connect, list, watch, lead, reconcile."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from mcs_operator.domain.admission import review
+from mcs_operator.domain.exposition import exposed
+from mcs_operator.handlers import metrics
+from mcs_operator.handlers.probes import Probes
+from mcs_operator.handlers.queue import Queue
+from mcs_operator.handlers.registration import Registration
+from mcs_operator.handlers.webhook import Webhook
+from mcs_operator.kube.agents import Agents
+from mcs_operator.kube.client import Api
+from mcs_operator.kube.events import Recorder
+from mcs_operator.kube.known import Known
+from mcs_operator.kube.lease import Leader
+from mcs_operator.kube.lookups import Lookups
+from mcs_operator.kube.report import Reporter
+from mcs_operator.kube.store import Store
+from mcs_operator.kube.watch import Watcher
+from mcs_operator.reconcile import Reconciler
+from mcs_operator.resolver import Resolver
+from mcs_operator.settings import LEASE, Settings
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """How the webhook is served: on ``port`` (0: not), with the certificate in ``folder``; ``issue``: which the leader
+    issues and registers, where nobody else (cert-manager) does."""
+
+    port: int
+    folder: Path
+    issue: bool
+
+
+NO_ADMISSION = Admission(0, Path(), issue=False)
+
+
+class Service:
+    """One operator process. ``failed`` is set when it cannot go on; the process then ends and is started anew."""
+
+    def __init__(self, settings: Settings, health_port: int = 0, admission: Admission = NO_ADMISSION) -> None:
+        self.store = Store(wake=self._wake)
+        self.failed = asyncio.Event()
+        self._settings = settings
+        self._leads = False
+        self._queue: Queue | None = None
+        self._watcher: Watcher | None = None
+        self._leader: Leader | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._admission = admission
+        known = Known(self.store)
+        self._webhook = Webhook(
+            admission.port, admission.folder, lambda request: review(request, known), lambda: not self._unready()
+        )
+        self._reconciler: Reconciler | None = None
+        self._probes = Probes(health_port, healthy=self._sick, ready=self._unready, metrics=self._expose)
+
+    async def start(self) -> None:
+        """Connect and begin. Nothing is decided before everything was listed and the Lease is ours."""
+        await self._probes.start()
+        self._api = await Api.connect()
+        self._agents = Agents(wake=self._wake)
+        self._lookups = Lookups(self._agents.resolve, Resolver().resolve, wake=self._wake)
+        reporter = Reporter(self._api, self.store, Recorder(self._api, self._settings.identity))
+        self._reconciler = Reconciler(
+            self._api, self.store, self._agents, self._lookups, reporter, self._settings, clock=_now
+        )
+        self._queue = Queue(self._reconciler)
+        self._watcher = Watcher(self._api, self.store, self._settings.namespaces, on_list=self._wake_all)
+        self._begin(self._watcher.run(), "watches")
+        self._begin(self._webhook.run(), "webhook")
+        if self._settings.namespace:
+            self._leader = Leader(self._api, self._settings.namespace, LEASE, self._settings.identity)
+            self._begin(self._leader.run(self._lead), "leader")
+        else:
+            log.info("not in a pod: leading without a Lease")
+            self._begin(self._lead(), "leader")
+
+    async def stop(self) -> None:
+        """End all tasks and connections, and let another replica lead."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._queue:
+            await self._queue.close()
+        await self._lookups.close()
+        await self._agents.close()
+        if self._leader:
+            await self._leader.release()
+        await self._api.close()
+        await self._probes.stop()
+
+    async def _lead(self) -> None:
+        self._leads = True
+        if self._watcher and self._queue:
+            await self._watcher.ready.wait()
+            log.info("the world is listed: %d namespaces", len(self.store.namespaces()))
+            self._wake_all()
+            self._queue.open()
+        try:
+            if self._admission.issue:
+                await Registration(self._api, self._settings.namespace, _now).run()
+            await asyncio.Event().wait()
+        finally:  # another one may lead in a moment, and this process takes longer to end
+            self._leads = False
+            if self._queue:
+                await self._queue.close()
+            if self._reconciler:
+                self._reconciler.ends.clear()
+
+    def _begin(self, work: Awaitable[None], name: str) -> None:
+        self._tasks.append(asyncio.create_task(self._guard(work), name=name))
+
+    async def _guard(self, work: Awaitable[None]) -> None:
+        """None of our tasks ends by itself: whichever does takes the process with it, a new one starts clean."""
+        try:
+            await work
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            log.exception("a task that must never end has failed")
+        self.failed.set()
+
+    def _sick(self) -> str:
+        return "a task has ended" if self.failed.is_set() else ""
+
+    def _unready(self) -> str:
+        listed = self._watcher is not None and self._watcher.ready.is_set()
+        return self._sick() or ("" if listed else "the world is not listed yet")
+
+    def _expose(self) -> str:
+        queue, reconciler = self._queue, self._reconciler
+        text = exposed(metrics.LEADER, [((), self._leads)])
+        if queue and reconciler:
+            text += exposed(metrics.DEPTH, [((), queue.depth)])
+            text += exposed(metrics.UNSETTLED, [((), len(reconciler.unsettled))])
+            text += queue.outcomes.text() + queue.seconds.text()
+            text += reconciler.api.requests.text() + reconciler.api.seconds.text()
+        return text + (metrics.instances(self.store, reconciler.ends) if self._leads and reconciler else "")
+
+    def _wake(self, namespace: str) -> None:
+        if self._queue:
+            self._queue.mark(namespace)
+
+    def _wake_all(self) -> None:
+        for namespace in self.store.namespaces():
+            self._wake(namespace)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,325 @@
+"""The thin client of the Kubernetes API: plain dictionaries in and out, one bound on requests in flight.
+
+It stands on ``kubernetes.aio`` for what is hard to get right (kubeconfig, exec plugins, in-cluster tokens that
+rotate, TLS, proxies) and leaves its typed models alone: they would cost a second of start-up and refuse objects
+that the API server accepts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from kubernetes.aio import client
+
+from mcs_operator.domain.exposition import Counter, Histogram, Metric
+from mcs_operator.kube.kubeconfig import DEFAULT, Kubeconfig
+from mcs_operator.settings import API_VERSION, OPERATOR
+
+_JSON = "application/json"
+Object = dict[str, Any]
+Operations = list[dict[str, Any]]
+"""A JSON patch."""
+
+_METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+_METADATA_ONLY_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+_PAGE = 500
+
+REQUESTS = Metric(
+    "mcs_operator_api_requests_total",
+    "counter",
+    "Requests to the API server, a watch counted when it begins; code is the HTTP status, or error without an answer.",
+    ("method", "resource", "code"),
+)
+REQUEST_SECONDS = Metric(
+    "mcs_operator_api_request_duration_seconds", "histogram", "Until the API server had answered, watches left out."
+)
+_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One kind as the API server serves it."""
+
+    api_version: str
+    plural: str
+    kind: str
+
+    def path(self, namespace: str | None = None, name: str | None = None, sub: str | None = None) -> str:
+        """URL path of the collection, of one object or of its subresource."""
+        parts = ["/api" if "/" not in self.api_version else "/apis", self.api_version]
+        if namespace is not None:
+            parts += ["namespaces", quote(namespace, safe="")]
+        parts.append(self.plural)
+        if name is not None:
+            parts.append(quote(name, safe=""))
+        if sub is not None:
+            parts.append(sub)
+        return "/".join(parts)
+
+
+INSTANCES = Resource(API_VERSION, "mcsinstances", "MCSInstance")
+COMMUNITIES = Resource(API_VERSION, "communities", "Community")
+LINKS = Resource(API_VERSION, "tvoxlinks", "TVoxLink")
+SECRETS = Resource("v1", "secrets", "Secret")
+CONFIG_MAPS = Resource("v1", "configmaps", "ConfigMap")
+SERVICES = Resource("v1", "services", "Service")
+VOLUME_CLAIMS = Resource("v1", "persistentvolumeclaims", "PersistentVolumeClaim")
+PODS = Resource("v1", "pods", "Pod")
+STATEFUL_SETS = Resource("apps/v1", "statefulsets", "StatefulSet")
+RESOURCE_QUOTAS = Resource("v1", "resourcequotas", "ResourceQuota")
+NETWORK_POLICIES = Resource("networking.k8s.io/v1", "networkpolicies", "NetworkPolicy")
+LEASES = Resource("coordination.k8s.io/v1", "leases", "Lease")
+WEBHOOK_CONFIGURATIONS = Resource(
+    "admissionregistration.k8s.io/v1", "validatingwebhookconfigurations", "ValidatingWebhookConfiguration"
+)
+EVENTS = Resource("events.k8s.io/v1", "events", "Event")
+
+OURS = (INSTANCES, COMMUNITIES, LINKS)
+CHILDREN = (SECRETS, CONFIG_MAPS, SERVICES, VOLUME_CLAIMS, STATEFUL_SETS, PODS, NETWORK_POLICIES, RESOURCE_QUOTAS)
+BY_KIND = {resource.kind: resource for resource in (*OURS, *CHILDREN)}
+
+
+class ApiError(Exception):
+    """An answer of the API server other than success.
+
+    ``status`` is the HTTP code, ``reason`` the API's word (``AlreadyExists``, ``Expired``…), ``retry_after`` seconds.
+    """
+
+    def __init__(self, status: int, reason: str, message: str, retry_after: float | None = None) -> None:
+        super().__init__(f"{status} {reason}: {message[:500]}")
+        self.status = status
+        self.reason = reason
+        self.message = message[:500]
+        self.retry_after = retry_after
+
+    @property
+    def namespace_ends(self) -> bool:
+        """Whether nothing can be created any more because the whole namespace is on its way out."""
+        return self.status == 403 and "it is being terminated" in self.message
+
+
+@dataclass(frozen=True, slots=True)
+class WatchEvent:
+    """``type`` is ADDED, MODIFIED, DELETED, BOOKMARK or ERROR."""
+
+    type: str
+    object: Object
+
+
+class Api:
+    """Requests to one API server. ``in_flight`` bounds concurrency; watches do not count."""
+
+    def __init__(self, api_client: client.ApiClient, in_flight: int = 16, manager: str = OPERATOR) -> None:
+        self.requests, self.seconds = Counter(REQUESTS), Histogram(REQUEST_SECONDS, _BOUNDS)
+        self._client = api_client
+        self._slots = asyncio.Semaphore(in_flight)
+        self._manager = manager
+
+    @classmethod
+    async def connect(cls, in_flight: int = 16, manager: str = OPERATOR, kubeconfig: Kubeconfig = DEFAULT) -> Api:
+        """Connect with the pod's service account, or else with KUBECONFIG (or ~/.kube/config).
+
+        ``manager`` owns the fields that are written, and names us in the API server's audit log.
+        """
+        configuration = await kubeconfig.configuration()
+        configuration.connection_pool_maxsize = 0  # watches hold a connection each; the semaphore bounds the rest
+        api_client = client.ApiClient(configuration)
+        api_client.user_agent = manager
+        return cls(api_client, in_flight, manager)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._client.close()  # type: ignore[no-untyped-call]
+
+    async def get(self, resource: Resource, namespace: str | None, name: str) -> Object | None:
+        """One object, or None where there is none; ``namespace`` is None for what is in none."""
+        try:
+            return await self._call("GET", resource.path(namespace, name))
+        except ApiError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    async def list(
+        self,
+        resource: Resource,
+        *,
+        namespace: str | None = None,
+        labels: str = "",
+        fields: str = "",
+        metadata_only: bool = False,
+    ) -> tuple[list[Object], str]:
+        """All objects of a kind and the list's resourceVersion, page by page (a page is 500 objects)."""
+        accept = _METADATA_ONLY_LIST if metadata_only else _JSON
+        items: list[Object] = []
+        query = {"limit": str(_PAGE)} | _selectors(labels, fields)
+        while True:
+            page = await self._call("GET", resource.path(namespace), query=query, accept=accept)
+            items += page.get("items") or []
+            following = page["metadata"].get("continue")
+            if not following:
+                return items, page["metadata"]["resourceVersion"]
+            query["continue"] = following
+
+    async def create(self, resource: Resource, body: Object) -> Object:
+        """Create; 409 AlreadyExists is the caller's to judge (a claim that somebody else holds)."""
+        path = resource.path(body["metadata"]["namespace"])
+        return await self._call("POST", path, query={"fieldManager": self._manager}, body=body)
+
+    async def apply(self, resource: Resource, body: Object, *, status: bool = False, dry_run: bool = False) -> Object:
+        """Server-side apply as our field manager, taking fields over where another manager holds them.
+
+        ``dry_run``: every check is made, admission and quota included, and nothing is stored.
+        """
+        path = resource.path(body["metadata"]["namespace"], body["metadata"]["name"], "status" if status else None)
+        query = {"fieldManager": self._manager, "force": "true"} | ({"dryRun": "All"} if dry_run else {})
+        return await self._call("PATCH", path, query=query, body=body, content_type="application/apply-patch+yaml")
+
+    async def merge(
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        patch: Object,
+        *,
+        metadata_only: bool = False,
+        status: bool = False,
+    ) -> Object:
+        """JSON merge patch: for the few single fields that are not declared as a whole (an annotation)."""
+        return await self._call(
+            "PATCH",
+            resource.path(namespace, name, "status" if status else None),
+            query={"fieldManager": self._manager},
+            body=patch,
+            content_type="application/merge-patch+json",
+            accept=_METADATA_ONLY if metadata_only else _JSON,
+        )
+
+    async def patch(self, resource: Resource, name: str, operations: Operations) -> Object:
+        """JSON patch of an object that is in no namespace."""
+        return await self._call(
+            "PATCH",
+            resource.path(None, name),
+            query={"fieldManager": self._manager},
+            body=operations,
+            content_type="application/json-patch+json",
+        )
+
+    async def replace(self, resource: Resource, body: Object) -> Object:
+        """Update the whole object; 409 Conflict where its resourceVersion is not the present one."""
+        path = resource.path(body["metadata"]["namespace"], body["metadata"]["name"])
+        return await self._call("PUT", path, query={"fieldManager": self._manager}, body=body)
+
+    async def delete(self, resource: Resource, namespace: str, name: str, *, uid: str, version: str = "") -> bool:
+        """Delete exactly this object, in exactly this version if one is given; False where it is not there any more."""
+        known = {"uid": uid} | ({"resourceVersion": version} if version else {})
+        body = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": known}
+        try:
+            await self._call("DELETE", resource.path(namespace, name), body=body)
+        except ApiError as error:
+            if error.status in (404, 409):
+                return False
+            raise
+        return True
+
+    async def watch(
+        self,
+        resource: Resource,
+        *,
+        since: str,
+        namespace: str | None = None,
+        labels: str = "",
+        fields: str = "",
+        metadata_only: bool = False,
+    ) -> AsyncIterator[WatchEvent]:
+        """Events of a kind after ``since``, in all namespaces or in one, until the server ends the stream (about 5
+        minutes).
+
+        A stream that is silent for longer than its own time-out raises TimeoutError: some load balancers
+        drop connections without a word.
+        """
+        query = {"watch": "true", "resourceVersion": since, "allowWatchBookmarks": "true", "timeoutSeconds": "290"}
+        query |= _selectors(labels, fields)
+        accept = _METADATA_ONLY if metadata_only else _JSON
+        response = await self._send("GET", resource.path(namespace), query=query, accept=accept, timeout=300)
+        try:
+            if response.status != 200:
+                raise _error(response.status, response.headers, await response.read())
+            while line := await response.content.readline():
+                event = json.loads(line)
+                yield WatchEvent(event["type"], event["object"])
+        finally:
+            response.close()
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Object | Operations | None = None,
+        content_type: str = _JSON,
+        accept: str = _JSON,
+    ) -> Object:
+        async with self._slots:
+            response = await self._send(
+                method, path, query=query, body=body, content_type=content_type, accept=accept, timeout=30
+            )
+            raw = await response.read()
+        if not 200 <= response.status < 300:
+            raise _error(response.status, response.headers, raw)
+        answer: Object = json.loads(raw)
+        return answer
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Object | Operations | None = None,
+        content_type: str = _JSON,
+        accept: str = _JSON,
+        timeout: float,
+    ) -> Any:
+        headers = {"Accept": accept, "Content-Type": content_type, "User-Agent": self._manager}
+        await self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
+        url = self._client.configuration.host + path + (f"?{urlencode(query)}" if query else "")
+        begun, watch, code = time.monotonic(), "watch" in (query or {}), "error"
+        try:
+            answer = await self._client.call_api(
+                method, url, header_params=headers, body=body, _request_timeout=timeout
+            )
+            code = str(answer.response.status)
+        finally:
+            self.requests.add("WATCH" if watch else method, _plural(path), code)
+            if not watch:
+                self.seconds.observe(time.monotonic() - begun)
+        return answer.response  # aiohttp's: the wrapper cannot stream
+
+
+def _plural(path: str) -> str:
+    """The kind in a path that `Resource.path` made, as in ``/apis/apps/v1/namespaces/demo/statefulsets/mcs``."""
+    parts = path.split("/")[3 if path.startswith("/api/") else 4 :]
+    return parts[2] if parts[0] == "namespaces" and len(parts) > 2 else parts[0]
+
+
+def _selectors(labels: str, fields: str) -> dict[str, str]:
+    selectors = {"labelSelector": labels, "fieldSelector": fields}
+    return {name: value for name, value in selectors.items() if value}
+
+
+def _error(status: int, headers: Mapping[str, str], raw: bytes) -> ApiError:
+    try:
+        answer = json.loads(raw)
+        reason, message = str(answer.get("reason", "")), str(answer.get("message", ""))
+    except (ValueError, AttributeError):
+        reason, message = "", raw.decode(errors="replace")
+    after = headers.get("Retry-After", "")
+    return ApiError(status, reason, message, float(after) if after.isdigit() else None)

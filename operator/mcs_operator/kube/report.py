@@ -1,0 +1,75 @@
+"""Report: write a status where, and only where, it says something else than the live one, and tell what is news."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from mcs_operator.domain.conditions import OWNED, Kind
+from mcs_operator.domain.events import Note, notes_for
+from mcs_operator.kube.client import BY_KIND, Api, ApiError, Object
+from mcs_operator.kube.events import Recorder
+from mcs_operator.kube.store import Store
+
+log = logging.getLogger(__name__)
+
+Status = Mapping[str, Any]
+
+
+@dataclass(slots=True)
+class Reporter:
+    """Writes statuses and Events of all namespaces."""
+
+    api: Api
+    store: Store
+    recorder: Recorder
+
+    async def write(self, namespace: str, statuses: Mapping[tuple[Kind, str], Status], now: datetime) -> list[str]:
+        """Write what differs; names of objects whose status could not be written (they are tried again)."""
+        failed = await asyncio.gather(
+            *(self._write(namespace, kind, name, status, now) for (kind, name), status in statuses.items())
+        )
+        return [name for name in failed if name]
+
+    async def tell(self, namespace: str, kind: Kind, name: str, note: Note, now: datetime) -> None:
+        """Post an Event about one of our objects."""
+        resource = BY_KIND[kind.value]
+        live = self.store.shelf(namespace).ours.get((resource, name))
+        if live is not None:
+            identified = {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": live["metadata"]}
+            await self.recorder.post(identified, note, now)
+
+    async def _write(self, namespace: str, kind: Kind, name: str, status: Status, now: datetime) -> str:
+        resource = BY_KIND[kind.value]
+        live = self.store.shelf(namespace).ours.get((resource, name))
+        if live is None or _ours_of(live.get("status") or {}, kind) == status:
+            return ""
+        # With the UID, so that a namesake created meanwhile is not told what was decided about the one before it.
+        metadata = {"name": name, "namespace": namespace, "uid": live["metadata"]["uid"]}
+        body: Object = {
+            "apiVersion": resource.api_version,
+            "kind": resource.kind,
+            "metadata": metadata,
+            "status": dict(status),
+        }
+        try:
+            answer = await self.api.apply(resource, body, status=True)
+        except ApiError as error:
+            if error.status in (404, 409):  # deleted, or deleted and created again: its own event brings us back
+                return ""
+            log.warning("status of %s %s/%s: %s", kind, namespace, name, error)
+            return f"{kind} {name}"
+        self.store.put(resource, answer)
+        for note in notes_for(kind, live.get("status") or {}, status):
+            await self.tell(namespace, kind, name, note, now)
+        return ""
+
+
+def _ours_of(status: Status, kind: Kind) -> Status:
+    """The live status without the conditions that other controllers have put beside ours."""
+    known = [c for c in status.get("conditions") or [] if c.get("type") in OWNED[kind]]
+    return {**status, "conditions": known}

@@ -1,0 +1,219 @@
+"""What the operator knows of the cluster: our three kinds in full, their children as little as will do.
+
+Kopf's events and our own metadata watches feed it; `observe` reads it. A child's body is fetched only when its
+resourceVersion changed, parsed at once into the few fields that decisions need, and dropped: 50,000 Secrets in full
+would cost gigabytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mcs_operator.kube.client import CHILDREN, OURS, SECRETS, Object, Resource
+from mcs_operator.kube.domains import Domains
+from mcs_operator.settings import LABEL_MANAGED_BY, LABEL_USERS, OPERATOR
+
+Covers = Callable[[Mapping[str, str]], bool]
+"""Whether an object with these labels would be in a list."""
+Wake = Callable[[str], None]
+"""Called with a namespace in which something changed."""
+
+
+_REMEMBERED = 10_000
+"""Objects that went last, by UID: answers and events about them may be late by seconds, not by hours."""
+
+
+@dataclass(slots=True)
+class Child:
+    """One object that the operator made, or reads.
+
+    ``detail`` is what was parsed of version ``parsed``; where that is not ``version``, the body has to be read again.
+    ``data`` has a digest for each entry of a Secret's or ConfigMap's data. ``in_sync`` is the hash of the manifest
+    that this very version was found to fulfil. ``shard`` has the appliance's files in it, packed. ``observed`` is the
+    version that the last World was made of.
+    """
+
+    resource: Resource
+    metadata: Object
+    parsed: str = ""
+    detail: Any = None
+    data: dict[str, str] = field(default_factory=dict)
+    in_sync: str = ""
+    observed: str = ""
+    shard: dict[str, bytes] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """Name of the object."""
+        return str(self.metadata["name"])
+
+    @property
+    def uid(self) -> str:
+        """UID of the object."""
+        return str(self.metadata["uid"])
+
+    @property
+    def version(self) -> str:
+        """resourceVersion of the object as last seen."""
+        return str(self.metadata["resourceVersion"])
+
+    @property
+    def stale(self) -> bool:
+        """Whether the body changed since it was parsed."""
+        return self.parsed != self.version
+
+
+@dataclass(slots=True)
+class Shelf:
+    """Everything known of one namespace."""
+
+    ours: dict[tuple[Resource, str], Object] = field(default_factory=dict)
+    children: dict[tuple[Resource, str], Child] = field(default_factory=dict)
+
+    def concerns(self, child: Child) -> bool:
+        """Whether a change of this child can matter: a certificate that none of our objects names cannot."""
+        labels = child.metadata.get("labels", {})
+        ours = labels.get(LABEL_MANAGED_BY) == OPERATOR or labels.get(LABEL_USERS) == "true"
+        return ours or (child.resource == SECRETS and child.name in self.named_tls_secrets())
+
+    def named_tls_secrets(self) -> set[str]:
+        """Names of the Secrets that tls.secretRef and vpn.caSecretRef of our objects name: no other foreign Secret is
+        ever read."""
+        specs = [body.get("spec") or {} for body in self.ours.values()]
+        refs = [(spec.get("tls") or {}).get("secretRef") or {} for spec in specs]
+        refs += [(spec.get("vpn") or {}).get("caSecretRef") or {} for spec in specs]
+        return {str(ref["name"]) for ref in refs if ref.get("name")}
+
+
+class Store:
+    """The shelves. ``wake`` is called for a namespace whenever something in it changed."""
+
+    def __init__(self, wake: Wake) -> None:
+        self._shelves: defaultdict[str, Shelf] = defaultdict(Shelf)
+        self.domains = Domains()
+        self._wake = wake
+        self._gone: dict[str, int] = {}
+
+    def namespaces(self) -> list[str]:
+        """Namespaces with at least one object of ours or one child."""
+        return [name for name, shelf in self._shelves.items() if shelf.ours or shelf.children]
+
+    def shelf(self, namespace: str) -> Shelf:
+        """What is known of a namespace; an empty shelf where nothing is."""
+        return self._shelves[namespace]
+
+    def put(self, resource: Resource, body: Object) -> None:
+        """Take in a newer version; an older one that arrives late is ignored, also that of an object that is gone:
+        the answer to our own write may come after the event of the deletion, and would bring back a ghost."""
+        metadata = body["metadata"]
+        if int(metadata["resourceVersion"]) <= self._gone.get(metadata["uid"], -1):
+            return
+        namespace, key = metadata["namespace"], (resource, metadata["name"])
+        shelf = self._shelves[namespace]
+        if resource in OURS:
+            known = shelf.ours.get(key)
+            if known is None or _newer(metadata, known["metadata"]):
+                metadata.pop("managedFields", None)
+                shelf.ours[key] = body
+                self._wake(namespace)
+                self._note_domain(
+                    resource, namespace, metadata["name"], str((body.get("spec") or {}).get("domain", ""))
+                )
+            return
+        child = shelf.children.get(key)
+        if child is None:
+            shelf.children[key] = child = Child(resource, _trimmed(metadata))
+        elif _newer(metadata, child.metadata):
+            child.metadata = _trimmed(metadata)
+        else:
+            return
+        if shelf.concerns(child):
+            self._wake(namespace)
+
+    def drop(self, resource: Resource, namespace: str, name: str, uid: str, version: str = "") -> None:
+        """Forget an object that is gone, unless another one bears its name by now.
+
+        ``version`` is the deletion's, where an event tells it; else the object went at or after the version known.
+        An object that only lost its label comes back with a later one.
+        """
+        shelf, key = self._shelves[namespace], (resource, name)
+        if resource in OURS:
+            known = shelf.ours.get(key)
+            if known is not None and known["metadata"]["uid"] == uid:
+                del shelf.ours[key]
+                version = version or known["metadata"]["resourceVersion"]
+                self._wake(namespace)
+                self._note_domain(resource, namespace, name, "")
+        else:
+            child = shelf.children.get(key)
+            if child is not None and child.uid == uid:
+                del shelf.children[key]
+                version = version or child.version
+                if shelf.concerns(child):
+                    self._wake(namespace)
+        if version:
+            self._gone[uid] = max(int(version), self._gone.get(uid, -1))
+            if len(self._gone) > _REMEMBERED:
+                del self._gone[next(iter(self._gone))]
+
+    def replace_all(
+        self,
+        resource: Resource,
+        bodies: list[Object],
+        version: str,
+        covers: Covers = lambda labels: True,
+        within: str | None = None,
+    ) -> None:
+        """Take in a complete list of those objects of a kind that it ``covers``; what it lacks is gone.
+
+        The list is of one namespace where ``within`` names it.
+
+        Without this a deletion that no watch told about would be believed in for ever. An object newer than the list
+        stays: it was created while the list was on its way.
+        """
+        listed = {(body["metadata"]["namespace"], body["metadata"]["name"]) for body in bodies}
+        for body in bodies:
+            self.put(resource, body)
+        for namespace, name, metadata in list(self._known(resource)):
+            listable = within in (None, namespace) and covers(metadata.get("labels", {}))
+            missing = listable and (namespace, name) not in listed
+            if missing and int(metadata["resourceVersion"]) <= int(version):
+                self.drop(resource, namespace, name, metadata["uid"])
+
+    def _note_domain(self, resource: Resource, namespace: str, name: str, domain: str) -> None:
+        """A name that is freed, or wanted by one who comes first, changes what others may have."""
+        for concerned in self.domains.put((resource.kind, namespace, name), domain):
+            self._wake(concerned)
+
+    def _known(self, resource: Resource) -> Iterator[tuple[str, str, Object]]:
+        for namespace, shelf in self._shelves.items():
+            if resource in CHILDREN:
+                for (kind, name), child in shelf.children.items():
+                    if kind == resource:
+                        yield namespace, name, child.metadata
+            else:
+                for (kind, name), body in shelf.ours.items():
+                    if kind == resource:
+                        yield namespace, name, body["metadata"]
+
+
+def digests(data: dict[str, str]) -> dict[str, str]:
+    """A digest for each entry of a Secret's or ConfigMap's data, to compare by without keeping what is secret."""
+    return {name: hashlib.sha256(value.encode()).hexdigest() for name, value in data.items()}
+
+
+def _trimmed(metadata: Object) -> Object:
+    return {
+        key: metadata[key]
+        for key in ("name", "namespace", "uid", "resourceVersion", "labels", "annotations", "ownerReferences")
+        if key in metadata
+    } | ({"deletionTimestamp": metadata["deletionTimestamp"]} if metadata.get("deletionTimestamp") else {})
+
+
+def _newer(metadata: Object, known: Object) -> bool:
+    """By resourceVersion, which grows with every write to the cluster: also from one object to its namesake."""
+    return int(metadata["resourceVersion"]) > int(known["resourceVersion"])

@@ -1,0 +1,57 @@
+"""When the certificates of an instance end, for whoever watches that they are renewed in time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from mcs_operator.domain.keyring import Keys
+from mcs_operator.domain.pins import accepted
+from mcs_operator.domain.plan import LinkPlan, Plan
+from mcs_operator.pki.inspect import not_after
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """Ends of one instance's certificates; those of the links by their number, so at most 250 each.
+
+    ``site`` and ``sites``: of what is served for the domains of the instance and of links. ``clients``: of the
+    certificates that a TVox may show, the one that ends first. A link whose dates are not known (its profile is lost)
+    or of whose certificates none is accepted is left out.
+    """
+
+    instance: str
+    ca: datetime | None = None
+    agent: datetime | None = None
+    site: datetime | None = None
+    servers: dict[int, datetime] = field(default_factory=dict)
+    clients: dict[int, datetime] = field(default_factory=dict)
+    sites: dict[int, datetime] = field(default_factory=dict)
+
+
+def ends(plan: Plan, keys: Keys) -> Ends | None:
+    """What the keys in force say; None without an instance."""
+    if plan.instance is None:
+        return None
+    served = list(_with_keys(plan.served, keys))
+    domains = {site.domain: not_after(site.chain) for site in keys.serving.certificates}
+    numbers = {p.number: p.link.spec.domain for p in plan.served if p.number is not None}
+    return Ends(
+        instance=plan.instance.name,
+        ca=not_after(keys.ca) if keys.ca else None,
+        agent=not_after(keys.agent.tls.cert_pem) if keys.agent else None,
+        site=domains.get(plan.instance.spec.domain),
+        servers={number: not_after(keys.links[name].server.cert_pem) for number, name in served},
+        clients={number: end for number, name in served if (end := _client_end(keys, name))},
+        sites={number: domains[domain] for number, domain in numbers.items() if domain in domains},
+    )
+
+
+def _with_keys(served: Iterable[LinkPlan], keys: Keys) -> Iterable[tuple[int, str]]:
+    return ((p.number, p.link.name) for p in served if p.number is not None and p.link.name in keys.links)
+
+
+def _client_end(keys: Keys, name: str) -> datetime | None:
+    dates = [pin.not_after for pin in accepted(keys.links[name].fingerprints) if pin.not_after]
+    return min(dates, default=None)

@@ -1,0 +1,194 @@
+"""Mint what is missing or near its end: for every served link its client and server keys, for the instance its CA and
+its agent's.
+
+What exists is taken as it is. A new client key means a visit to that customer's TVox, so there are exactly two ways to
+get one: the link never had a profile, or the user asked for a rotation. Where there is no CA nothing is signed at all,
+and what is there goes on.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from mcs_operator.api import MCSInstance
+from mcs_operator.domain.addressing import common_name
+from mcs_operator.domain.conditions import Reason
+from mcs_operator.domain.keyring import Keys, LinkKeys
+from mcs_operator.domain.keys import Authority, KeyPair
+from mcs_operator.domain.pins import OVERLAP, rotated
+from mcs_operator.domain.plan import LinkPlan, Plan
+from mcs_operator.domain.verdict import Verdict
+from mcs_operator.domain.world import AgentCredentials, Fingerprint, Profile, SlotSecret, World
+from mcs_operator.pki.authority import InvalidAuthorityError, load_authority
+from mcs_operator.pki.inspect import fingerprint, is_pair, issued_by, not_after
+from mcs_operator.pki.mint import mint_agent, mint_ca, mint_client, mint_server, mint_tls_crypt
+from mcs_operator.pki.renewal import choose, is_due
+from mcs_operator.pki.serving import serving
+
+
+@dataclass(frozen=True, slots=True)
+class _Issuer:
+    """What keys of one instance are made from. ``authority`` is None where nothing can be signed; ``ca`` is the
+    certificate that is then left to go by."""
+
+    authority: Authority | None
+    ca: str | None
+    now: datetime
+
+
+def complete(world: World, plan: Plan) -> Keys:
+    """Existing keys, and new ones where something is missing or ends soon, and may be made."""
+    instance = plan.instance
+    if instance is None:
+        return Keys()
+    slots = {slot.link: slot for slot in world.slots.values() if slot.instance == instance.name}
+    profiles = {name: profile for name, profile in world.profiles.items() if profile.instance == instance.name}
+    authority, problem = _authority(world, plan, instance, slots)
+    ca = authority.cert_pem if authority else next((slot.ca for slot in slots.values() if slot.ca), None)
+    issuer = _Issuer(authority, ca, world.now)
+    servers = {p.link.name: _server(issuer, p, slots.get(p.link.name)) for p in plan.served}
+    renewed, due = _renewals(issuer, servers)
+    links = {}
+    for link_plan in plan.served:
+        name = link_plan.link.name
+        kept = None if name in renewed else servers[name]
+        if keys := _link_keys(issuer, link_plan, profiles.get(name), slots.get(name), kept):
+            links[name] = keys
+    moments = [moment for moment in (due, *(p.pins.due for p in plan.served)) if moment]
+    return Keys(
+        authority=authority if instance.spec.vpn.ca_secret_ref is None else None,
+        ca=ca,
+        agent=_agent(world, instance.name, authority),
+        links=links,
+        serving=serving(world, plan),
+        problem=problem,
+        due=min(moments, default=None),
+    )
+
+
+def agent_name(instance: str, namespace: str) -> str:
+    """The name in the link agent's certificate, which the operator asks for whatever the pod's address is."""
+    return f"{instance}-agent.{namespace}.mcs"
+
+
+# --- the CA ---
+
+
+def _authority(
+    world: World, plan: Plan, instance: MCSInstance, slots: Mapping[str, SlotSecret]
+) -> tuple[Authority | None, Verdict | None]:
+    """The CA that signs, the instance's own or the user's; or why there is none."""
+    reference = instance.spec.vpn.ca_secret_ref
+    name = reference.name if reference else f"{instance.name}-ca"
+    where = f"spec.vpn.caSecretRef: Secret {name!r}" if reference else f"Secret {name!r}"
+    if reference:
+        secret = world.tls_secrets.get(name)
+        if secret is None:
+            message = f"spec.vpn.caSecretRef: no Secret {name!r} of type kubernetes.io/tls; create it"
+            return None, Verdict(Reason.CA_NOT_FOUND, message)
+        found = Authority(secret.chain, secret.key)
+    elif instance.name in world.authorities:
+        found = world.authorities[instance.name]
+    else:
+        return (None if plan.identity_lost else mint_ca(instance.name, world.now)), None
+    try:
+        checked = load_authority(found.cert_pem, found.key_pem, world.now)
+    except InvalidAuthorityError as error:
+        return None, Verdict(Reason.CA_INVALID, f"{where}: {error}; nothing is signed until it is put right")
+    if not _is_theirs(checked, world, instance.name, slots):
+        message = f"{where} is another CA than the one that signed the existing profiles; put that one back"
+        return None, Verdict(Reason.CA_INVALID, message)
+    return (checked if reference else found), None
+
+
+def _is_theirs(authority: Authority, world: World, instance: str, slots: Mapping[str, SlotSecret]) -> bool:
+    """Whether the customers who are there have their certificates from this CA: another one would cut them all off.
+
+    A CA certificate that was renewed with the same key is the same CA.
+    """
+    if any(slot.ca == authority.cert_pem for slot in slots.values()):
+        return True
+    known = [p.client.cert_pem for p in world.profiles.values() if p.instance == instance]
+    known += [slot.server.cert_pem for slot in slots.values() if slot.server]
+    return not known or any(issued_by(certificate, authority.cert_pem) for certificate in known)
+
+
+def _agent(world: World, instance: str, authority: Authority | None) -> AgentCredentials | None:
+    known = world.agents.get(instance)
+    if authority is None:
+        return known
+    ca = authority.cert_pem
+    good = known and is_pair(known.tls.cert_pem, known.tls.key_pem) and issued_by(known.tls.cert_pem, ca)
+    if known and good and not is_due(known.tls.cert_pem, instance, not_after(ca), world.now):
+        return known
+    token = known.token if known else secrets.token_urlsafe(32)
+    return AgentCredentials(mint_agent(authority, [agent_name(instance, world.namespace)], world.now), token)
+
+
+# --- the links ---
+
+
+def _server(issuer: _Issuer, plan: LinkPlan, slot: SlotSecret | None) -> KeyPair | None:
+    """The server's certificate that a slot has, if it is any good: a damaged one is replaced like a missing one, as no
+    TVox knows it by anything but its CA and its name, which has the number in it."""
+    server = slot.server if slot and slot.number == plan.number else None
+    if server is None or issuer.authority is None:
+        return server
+    good = is_pair(server.cert_pem, server.key_pem) and issued_by(server.cert_pem, issuer.authority.cert_pem)
+    return server if good else None
+
+
+def _renewals(issuer: _Issuer, servers: Mapping[str, KeyPair | None]) -> tuple[frozenset[str], datetime | None]:
+    if issuer.authority is None:
+        return frozenset(), None
+    certificates = {name: pair.cert_pem for name, pair in servers.items() if pair}
+    return choose(certificates, not_after(issuer.authority.cert_pem), issuer.now)
+
+
+def _link_keys(
+    issuer: _Issuer, plan: LinkPlan, profile: Profile | None, slot: SlotSecret | None, server: KeyPair | None
+) -> LinkKeys | None:
+    """Keys of one link; None where they cannot be had: a part would have to be signed, and nothing can be."""
+    name = common_name(plan.number or 0, plan.link.spec.instance_ref.name)
+    ca = _ca_beside(issuer, slot, server)
+    if server is None and issuer.authority is not None:
+        server = mint_server(issuer.authority, name, issuer.now)
+    profile = _profile(issuer, plan, profile, slot, name)
+    if server is None or ca is None:
+        return None
+    if profile is not None:
+        return LinkKeys(server, profile.tls_crypt, profile.fingerprints, profile, ca)
+    if plan.profile_lost and slot and slot.tls_crypt and plan.pins.known:
+        # The customer stays connected on what his slot has. Nothing else of him is known any more.
+        return LinkKeys(server, slot.tls_crypt, plan.pins.known, None, ca)
+    return None
+
+
+def _ca_beside(issuer: _Issuer, slot: SlotSecret | None, server: KeyPair | None) -> str | None:
+    """The CA's certificate for a slot: the one that it has, as long as it keeps the server's certificate with it."""
+    if server and slot and slot.ca and (issuer.authority is None or issued_by(server.cert_pem, slot.ca)):
+        return slot.ca
+    return issuer.ca
+
+
+def _profile(
+    issuer: _Issuer, plan: LinkPlan, profile: Profile | None, slot: SlotSecret | None, name: str
+) -> Profile | None:
+    """The identity as it is to be from now on: as it was, with a new certificate, or made anew."""
+    known = replace(profile, fingerprints=plan.pins.known, released=None) if profile else None
+    wanted = plan.pins.rotate or (profile is None and not plan.profile_lost)
+    if not wanted or issuer.authority is None:
+        return known
+    client, now = mint_client(issuer.authority, name, issuer.now), issuer.now.replace(microsecond=0)
+    deadline = now + OVERLAP if plan.pins.rotate else None
+    pin = Fingerprint(fingerprint(client.cert_pem), not_after(client.cert_pem), created=now, deadline=deadline)
+    pins = rotated(plan.pins.known, pin)
+    if known:
+        return replace(known, client=client, fingerprints=pins)
+    # Also where the profile was lost, the link keeps its key of the outer layer: the old profile is still in use.
+    tls_crypt = (slot.tls_crypt if slot else None) or mint_tls_crypt()
+    owner = plan.link.spec.instance_ref.name
+    return Profile(plan.link.name, owner, plan.number or 0, now, None, pins, client, tls_crypt)

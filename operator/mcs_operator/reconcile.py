@@ -1,0 +1,268 @@
+"""The story of one namespace, level-triggered: whatever happened, the same steps lead to the declared world.
+
+observe -> World -> decide -> mint -> render -> apply + prune -> report
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from mcs_operator.domain import sizing
+from mcs_operator.domain.conditions import Kind, Reason
+from mcs_operator.domain.decide import decide, without_leftovers
+from mcs_operator.domain.events import Note
+from mcs_operator.domain.keyring import Keys
+from mcs_operator.domain.plan import Plan
+from mcs_operator.domain.poking import Poker
+from mcs_operator.domain.preflight import names_to_ask
+from mcs_operator.domain.quota import quota_name
+from mcs_operator.domain.restart import LOOK_AGAIN, Restart, Step, decide_restart
+from mcs_operator.domain.restored import with_newest_identities
+from mcs_operator.domain.status import Wanted, all_statuses
+from mcs_operator.domain.verdict import Verdict
+from mcs_operator.domain.world import DamagedProfile, Pod, Profile, SlotSecret, World
+from mcs_operator.kube import apply, pod
+from mcs_operator.kube.agents import Agents, Endpoint
+from mcs_operator.kube.apply import Outcome
+from mcs_operator.kube.client import Api
+from mcs_operator.kube.lookups import Lookups
+from mcs_operator.kube.observe import observe
+from mcs_operator.kube.quota import Counter
+from mcs_operator.kube.report import Reporter
+from mcs_operator.kube.store import Store
+from mcs_operator.pki import Ends, agent_name, complete, ends
+from mcs_operator.render.objects import identity_owners
+from mcs_operator.render.render import Desired, render
+from mcs_operator.render.secrets import identity_json
+from mcs_operator.settings import (
+    AGENT_PORT_OFFSET,
+    ANNOTATION_DRAINING,
+    ANNOTATION_POKE,
+    LONGEST_RETRY_SECONDS,
+    RETRY_SECONDS,
+    Settings,
+    link_name,
+)
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Reconciler:
+    """What every reconciliation needs. ``clock`` gives the present, aware, UTC."""
+
+    api: Api
+    store: Store
+    agents: Agents
+    lookups: Lookups
+    reporter: Reporter
+    settings: Settings
+    clock: Callable[[], datetime]
+    pokers: dict[str, Poker] = field(default_factory=dict)
+    unsettled: dict[str, int] = field(default_factory=dict)
+    ends: dict[str, Ends] = field(default_factory=dict)
+    counter: Counter = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.counter = Counter(self.api, self.store)
+
+    async def __call__(self, namespace: str) -> float | None:
+        """Reconcile one namespace; seconds after which it wants to be called again, or None."""
+        observed = await observe(self.api, self.store, namespace, self.clock(), self.agents.report(namespace))
+        observed = replace(observed, lookups=self.lookups.known(namespace))
+        world, leftovers = without_leftovers(with_newest_identities(observed))
+        await apply.drop_slots(self.api, self.store, namespace, map(_secret_of, leftovers))
+        plan = decide(world)
+        keys = complete(world, plan)
+        desired = render(world, plan, keys, self.settings)
+        self._note_ends(namespace, plan, keys)
+        self._follow_agent(world, plan, keys)
+        self.lookups.follow(namespace, world.pod.uid if world.pod and world.report else "", names_to_ask(plan))
+        outcome = await self._bring_about(world, plan, desired)
+        restart = _restart_of(world, plan, desired, outcome)
+        unwritten = await self._report(world, plan, keys, desired, outcome, restart)
+        pauses = [await self._poke(world, plan, desired, outcome), await self._restart(world, restart)]
+        pauses.append(await self._keep_count(world, plan))
+        pauses += [max(0.0, (due - world.now).total_seconds()) for due in (keys.due, plan.due) if due]
+        if unwritten or not outcome.settled:
+            log.info(
+                "%s: not settled: %s",
+                namespace,
+                [*outcome.waiting, *outcome.errors.values(), *outcome.failures.values(), *unwritten],
+            )
+            pauses.append(self._patience(namespace))
+        else:
+            self.unsettled.pop(namespace, None)
+        return min((pause for pause in pauses if pause is not None), default=None)
+
+    def _patience(self, namespace: str) -> float:
+        """Seconds until the next try of what failed: longer each time, for most of it waits for a person."""
+        self.unsettled[namespace] = tries = self.unsettled.get(namespace, 0) + 1
+        return min(LONGEST_RETRY_SECONDS, RETRY_SECONDS * 2.0 ** min(tries - 1, 10))
+
+    def _note_ends(self, namespace: str, plan: Plan, keys: Keys) -> None:
+        """For the metrics, by namespace."""
+        if found := ends(plan, keys):
+            self.ends[namespace] = found
+        else:
+            self.ends.pop(namespace, None)
+
+    def _follow_agent(self, world: World, plan: Plan, keys: Keys) -> None:
+        running, instance = world.pod, plan.instance
+        if running is None or instance is None or not running.ip or keys.agent is None or keys.ca is None:
+            self.agents.follow(world.namespace, None)
+            return
+        port = instance.spec.vpn.base_port + AGENT_PORT_OFFSET
+        name = agent_name(instance.name, world.namespace)
+        endpoint = Endpoint(running.uid, running.ip, port, name, keys.ca, keys.agent.token)
+        self.agents.follow(world.namespace, endpoint)
+
+    async def _bring_about(self, world: World, plan: Plan, desired: Desired) -> Outcome:
+        """Write what differs, then take away what is left over; in this order, so that nobody is without."""
+        instance, namespace = plan.instance, world.namespace
+        if instance is None:
+            return Outcome()
+        if not await self._keep_identities(world, plan):
+            return Outcome(waiting=["an identity was changed while it was given up"])
+        outcome = await apply.apply_all(self.api, self.store, desired.manifests)
+        placed = {p.link.name: p.number for p in plan.served}
+        displaced = [
+            _secret_of(slot)
+            for slot in world.slots.values()
+            if slot.instance == instance.name
+            and slot.link not in plan.untouched
+            and placed.get(slot.link) != slot.number
+        ]
+        outcome.writes += await apply.drop_slots(self.api, self.store, namespace, displaced)
+        # Those that no manifest is about: their link is gone, or their CA is not to be used.
+        owners, rendered = identity_owners(instance), {manifest.name for manifest in desired.manifests}
+        identities: tuple[Profile | DamagedProfile, ...] = (*world.profiles.values(), *world.damaged)
+        kept = [f"{instance.name}-ca", *(f"{identity.link}-profile" for identity in identities)]
+        for name in kept:
+            if name not in rendered:
+                await apply.set_owners(self.api, self.store, namespace, instance.name, name, owners)
+        outcome.writes += await apply.prune(
+            self.api, self.store, namespace, instance.name, instance.uid, desired.manifests
+        )
+        return outcome
+
+    async def _keep_identities(self, world: World, plan: Plan) -> bool:
+        """The retention clock of identities whose link is gone: start it, and end it; whether all of that was done.
+
+        One whose number is given to somebody else has to go before that one's comes, or both would have it for good.
+        """
+        names = [f"{profile.link}-profile" for profile in plan.forgotten]
+        dropped = await apply.drop_slots(self.api, self.store, world.namespace, names)
+        for profile in plan.given_up if dropped == len(names) else ():
+            await self._tell_given_up(world, profile)
+        for profile in plan.released:
+            if profile not in plan.forgotten:
+                text = identity_json(profile.released_at(world.now))
+                name = f"{profile.link}-profile"
+                await apply.set_secret_entry(self.api, self.store, world.namespace, name, "identity.json", text)
+        return dropped == len(names)
+
+    async def _tell_given_up(self, world: World, profile: Profile) -> None:
+        """Whoever creates that link again will wonder why its TVox needs a new profile."""
+        text = (
+            f"the identity of the deleted TVoxLink {profile.link} is given up before spec.retain.links is over: its "
+            f"number {profile.number} is needed, as no unused one has a slot; created again, it gets a new profile"
+        )
+        note = Note(True, "IdentityGivenUp", "Replace", text)
+        await self.reporter.tell(world.namespace, Kind.INSTANCE, profile.instance, note, world.now)
+
+    async def _poke(self, world: World, plan: Plan, desired: Desired, outcome: Outcome) -> float | None:
+        """Wake the kubelet while the pod has not taken what is wanted; seconds until it is worth another look."""
+        running = world.pod
+        if plan.instance is None or running is None or running.terminating:
+            self.pokers.pop(world.namespace, None)
+            return None
+        poker = self.pokers.setdefault(world.namespace, Poker())
+        # Unknown is not behind: an operator that has just started must not write before it has asked.
+        behind = desired.behind(world.report) if world.report else outcome.writes > 0
+        value, again = poker.next(behind, desired.poke, running.annotations.get(ANNOTATION_POKE, ""), world.now)
+        if value:
+            await pod.annotate(self.api, self.store, world.namespace, running.name, {ANNOTATION_POKE: value})
+        return again
+
+    async def _keep_count(self, world: World, plan: Plan) -> float | None:
+        """See that the API server counts the links rightly; seconds until it is worth another look."""
+        if plan.instance is None:
+            self.counter.forget(world.namespace)
+            return None
+        return await self.counter.check(world.namespace, quota_name(plan.instance.name), world.now)
+
+    async def _restart(self, world: World, restart: Restart) -> float | None:
+        """Take the next step towards a new pod, if one was asked for; seconds until the step after it."""
+        running, namespace = world.pod, world.namespace
+        if running is None or restart.step in (Step.NOTHING, Step.WAIT_TO_BE_ASKED):
+            return (restart.due - world.now).total_seconds() if restart.due else None
+        name = running.name
+        if restart.step is Step.STOP_DRAINING:
+            await self.agents.drain(namespace, False)
+            if ANNOTATION_DRAINING in running.annotations:
+                await pod.annotate(self.api, self.store, namespace, name, {ANNOTATION_DRAINING: None})
+        elif restart.step is Step.START_DRAINING:
+            await pod.annotate(
+                self.api, self.store, namespace, name, {ANNOTATION_DRAINING: world.now.isoformat(timespec="seconds")}
+            )
+            await self.agents.drain(namespace, True)
+        elif restart.step is Step.DRAIN_AGAIN:
+            await self.agents.drain(namespace, True)
+        elif restart.step is Step.REPLACE:
+            await self._replace(world, running, restart)
+        return LOOK_AGAIN
+
+    async def _replace(self, world: World, running: Pod, restart: Restart) -> None:
+        """After an Event that names the cause: what ended everybody's calls must never be a riddle."""
+        instance, namespace = running.name.removesuffix("-0"), world.namespace
+        if not await pod.next_one_is_current(self.api, namespace, instance):
+            return
+        text = f"pod {running.name} (UID {running.uid}) is replaced: {restart.cause}"
+        log.warning("%s: %s", namespace, text)
+        note = Note(True, "Restarting", "Replace", text)
+        await self.reporter.tell(namespace, Kind.INSTANCE, instance, note, world.now)
+        await pod.delete(self.api, namespace, running.name, running.uid)
+
+    async def _report(
+        self, world: World, plan: Plan, keys: Keys, desired: Desired, outcome: Outcome, restart: Restart
+    ) -> list[str]:
+        if world.report is None and self.agents.may_answer(world.namespace):
+            return []  # the answer, or ten seconds of silence, brings us back here
+        wanted = Wanted(
+            revisions=desired.revisions,
+            sizing=sizing.size(plan.instance) if plan.instance else None,
+            restart=restart,
+            problems=_problems(desired, outcome),
+            failures=tuple(outcome.failures.values()),
+            certificates=keys.serving.problems,
+            authority=keys.problem,
+            fingerprints={name: link_keys.fingerprints for name, link_keys in keys.links.items()},
+        )
+        return await self.reporter.write(world.namespace, all_statuses(world, plan, wanted), world.now)
+
+
+def _secret_of(slot: SlotSecret) -> str:
+    return f"{slot.instance}-{link_name(slot.number)}"
+
+
+def _restart_of(world: World, plan: Plan, desired: Desired, outcome: Outcome) -> Restart:
+    """Nothing is done before the new template is written: the next pod would be made from the old one."""
+    if plan.instance is None or world.pod is None:
+        return Restart(Step.NOTHING)
+    restart = decide_restart(plan.instance, world.pod, desired.template, world.report, world.now)
+    written = outcome.is_written(f"StatefulSet {plan.instance.name}")
+    return restart if written else replace(restart, step=Step.NOTHING)
+
+
+def _problems(desired: Desired, outcome: Outcome) -> dict[str, Verdict]:
+    """What kept a link's objects from being rendered or written, in the words of the conditions table."""
+    problems = {name: Verdict(Reason.PENDING, text) for name, text in desired.failures.items()}
+    problems |= {name: Verdict(Reason.PENDING, text) for name, text in outcome.errors.items()}
+    for name, secret in outcome.taken.items():
+        message = f"Secret {secret} exists and is not the operator's; delete or rename it, or rename the link"
+        problems[name] = Verdict(Reason.NAME_TAKEN, message)
+    return problems

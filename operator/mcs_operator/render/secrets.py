@@ -1,0 +1,151 @@
+"""Secrets: the CA, the agent's credentials, and each link's two: its slot's, and its profile (the identity)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from mcs_operator.api import MCSInstance, NetworkMode
+from mcs_operator.domain.addressing import common_name
+from mcs_operator.domain.keyring import Keys, LinkKeys
+from mcs_operator.domain.linkstate import metrics_token
+from mcs_operator.domain.manifest import Manifest, Wave, canonical
+from mcs_operator.domain.plan import LinkPlan
+from mcs_operator.domain.slotfiles import FINGERPRINTS, slot_revision
+from mcs_operator.domain.world import Fingerprint
+from mcs_operator.domain.world import Profile as KnownProfile
+from mcs_operator.render.objects import build_object, encoded, identity_owners
+from mcs_operator.render.openvpn import Firewall, Identity, LinkNet, Profile, Server, build_profile, slot_files
+from mcs_operator.settings import LABEL_SLOT, link_name
+
+
+def build_authority(instance: MCSInstance, keys: Keys) -> list[Manifest]:
+    """`<instance>-ca`: it outlives the instance unless the user wants it to go, and then every TVox needs a visit."""
+    if keys.authority is None:
+        return []
+    data = encoded({"ca.crt": keys.authority.cert_pem, "ca.key": keys.authority.key_pem})
+    owners = identity_owners(instance)
+    body = build_object("v1", "Secret", f"{instance.name}-ca", instance, owners=owners, type="Opaque", data=data)
+    return [Manifest(body, Wave.AUTHORITY, claim=True)]
+
+
+def build_agent(instance: MCSInstance, keys: Keys) -> list[Manifest]:
+    """`<instance>-agent`: certificate and bearer token of the link agent; and what reads its metrics."""
+    if keys.agent is None:
+        return []
+    files = {"tls.crt": keys.agent.tls.cert_pem, "tls.key": keys.agent.tls.key_pem, "token": keys.agent.token}
+    body = build_object(
+        "v1", "Secret", f"{instance.name}-agent", instance, owner=instance, type="Opaque", data=encoded(files)
+    )
+    return [Manifest(body, Wave.IDENTITY), _metrics(instance, keys, keys.agent.token)]
+
+
+def _metrics(instance: MCSInstance, keys: Keys, token: str) -> Manifest:
+    """`<instance>-metrics`: what Prometheus needs to read the agent, and nothing that can do more."""
+    files = {"token": metrics_token(token)} | ({"ca.crt": keys.ca} if keys.ca else {})
+    body = build_object(
+        "v1", "Secret", f"{instance.name}-metrics", instance, owner=instance, type="Opaque", data=encoded(files)
+    )
+    return Manifest(body, Wave.IDENTITY)
+
+
+def build_slot(instance: MCSInstance, plan: LinkPlan, keys: LinkKeys) -> tuple[Manifest, str]:
+    """`<instance>-link-017` and its revision. Raises ValueError where a part must not reach a slot."""
+    files = _slot_files(instance, plan, keys)
+    revision = slot_revision(files)
+    number = plan.number or 0
+    # Not one of the slot's files, so no reason to restart it: what is left to go by when the profile Secret is lost.
+    files |= {"revision": revision, FINGERPRINTS: canonical(_fingerprints(keys.fingerprints))}
+    body = build_object(
+        "v1",
+        "Secret",
+        f"{instance.name}-{link_name(number)}",
+        instance,
+        owner=plan.link,
+        link=plan.link.name,
+        more_labels={LABEL_SLOT: f"{number:03d}"},
+        type="Opaque",
+        data=encoded(files),
+    )
+    return Manifest(body, Wave.SLOT, claim=True, link=plan.link.name), revision
+
+
+def _slot_files(instance: MCSInstance, plan: LinkPlan, keys: LinkKeys) -> dict[str, str]:
+    spec, network = plan.link.spec, instance.spec.network
+    net = _net(instance, plan.number or 0)
+    on_host_network = network.mode is NetworkMode.HOST_NETWORK
+    return slot_files(
+        Server(net, spec.protocol.value, keys.pins, on_host_network),
+        Firewall(net, spec.allowed_sources, network.media_port, on_host_network),
+        Identity(keys.ca, keys.server.cert_pem, keys.server.key_pem, keys.tls_crypt),
+        enabled=spec.enabled and not keys.revoked,
+    )
+
+
+def build_identity(instance: MCSInstance, plan: LinkPlan, profile: KnownProfile, ca: str) -> Manifest:
+    """`<link>-profile`, not the link's own: the profile to upload, and the identity that outlives the link."""
+    number = plan.number or 0
+    text = build_profile(
+        Profile(
+            net=_net(instance, number),
+            protocol=plan.link.spec.protocol.value,
+            domain=instance.spec.domain,
+            identity=Identity(ca, profile.client.cert_pem, profile.client.key_pem, profile.tls_crypt),
+            public_address=instance.spec.public_address,
+            # A CA that signs for others too: whoever has a server's certificate of it could pose as this MCS.
+            server_name=common_name(number, instance.name) if instance.spec.vpn.ca_secret_ref else None,
+        )
+    )
+    files = {
+        f"{plan.link.name}.ovpn": text,
+        "tls.crt": profile.client.cert_pem,
+        "tls.key": profile.client.key_pem,
+        "tls-crypt.key": profile.tls_crypt,
+        "identity.json": identity_json(profile),
+    }
+    body = build_object(
+        "v1",
+        "Secret",
+        f"{plan.link.name}-profile",
+        instance,
+        owners=identity_owners(instance),
+        link=plan.link.name,
+        type="Opaque",
+        data=encoded(files),
+    )
+    return Manifest(body, Wave.IDENTITY, claim=True, link=plan.link.name)
+
+
+def identity_json(profile: KnownProfile) -> str:
+    """The part of the identity that is neither key nor certificate."""
+    return canonical(
+        {
+            "slot": profile.number,
+            "created": _time(profile.created),
+            "released": _time(profile.released),
+            "fingerprints": _fingerprints(profile.fingerprints),
+        }
+    )
+
+
+def _fingerprints(pins: Sequence[Fingerprint]) -> list[dict[str, str | None]]:
+    """The TVox's certificates, oldest first, without their keys."""
+    return [
+        {
+            "sha256": pin.sha256,
+            "created": _time(pin.created),
+            "notAfter": _time(pin.not_after),
+            "deadline": _time(pin.deadline),
+            "seen": _time(pin.seen),
+            "revoked": _time(pin.revoked),
+        }
+        for pin in pins
+    ]
+
+
+def _net(instance: MCSInstance, number: int) -> LinkNet:
+    return LinkNet(number, instance.spec.vpn.base_port, instance.spec.vpn.cidr)
+
+
+def _time(moment: datetime | None) -> str | None:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if moment else None

@@ -1,0 +1,78 @@
+"""The appliance's configuration as files: who is served, by which name and address (docs/appliance-contract.md).
+
+The manifest vouches for the set: the appliance takes it only when every file is there and has the named SHA-256.
+"""
+
+from __future__ import annotations
+
+from mcs_operator.api import MCSInstance
+from mcs_operator.domain.addressing import address_of
+from mcs_operator.domain.conditions import Reason
+from mcs_operator.domain.keyring import Keys
+from mcs_operator.domain.manifest import Manifest, Wave, canonical, digest
+from mcs_operator.domain.plan import Plan
+from mcs_operator.domain.shardfiles import (
+    ServedCommunity,
+    ServedLink,
+    certificates_files,
+    communities_file,
+    links_file,
+    users_files,
+)
+from mcs_operator.domain.world import World
+from mcs_operator.render.objects import build_object, encoded
+
+
+def build_shards(world: World, plan: Plan, keys: Keys, instance: MCSInstance) -> list[Manifest]:
+    """Secrets `<instance>-users-NN` and `-certs-N`, ConfigMaps `<instance>-links` and, last, `<instance>-manifest`."""
+    secret = users_files(plan.users.users) | certificates_files(keys.serving.certificates)
+    config = _config_files(world, plan, instance)
+    voucher = {"version": 1, "files": {name: digest(text) for name, text in sorted((secret | config).items())}}
+    return [
+        *(_secret(instance, file, text) for file, text in sorted(secret.items())),
+        _config_map(instance, "links", config, Wave.SHARD),
+        _config_map(instance, "manifest", {"manifest.json": canonical(voucher)}, Wave.VOUCHER),
+    ]
+
+
+def _secret(instance: MCSInstance, file: str, text: str) -> Manifest:
+    name, data = f"{instance.name}-{file.removesuffix('.json')}", encoded({file: text})
+    return Manifest(build_object("v1", "Secret", name, instance, owner=instance, data=data), Wave.SHARD)
+
+
+def _config_map(instance: MCSInstance, name: str, files: dict[str, str], wave: Wave) -> Manifest:
+    body = build_object("v1", "ConfigMap", f"{instance.name}-{name}", instance, owner=instance, data=files)
+    return Manifest(body, wave)
+
+
+def _config_files(world: World, plan: Plan, instance: MCSInstance) -> dict[str, str]:
+    spec = instance.spec
+    links = [
+        ServedLink(
+            name=p.link.name,
+            number=p.number,
+            domain=p.link.spec.domain,
+            address=address_of(p.number, spec.vpn.cidr),
+            community=p.link.spec.community_ref.name,
+            enabled=p.link.spec.enabled,
+        )
+        for p in plan.served
+        if p.number is not None and not (p.refusal and p.refusal.reason is Reason.DOMAIN_TAKEN)  # one site per name
+    ]
+    communities = [
+        ServedCommunity(c.name, c.spec.display_name or c.name, c.spec.enabled)
+        for c in plan.communities_served(world.communities)
+    ]
+    facts = {
+        "version": 1,
+        "name": instance.name,
+        "domain": spec.domain,
+        "publicAddress": spec.public_address,
+        "mediaPort": spec.network.media_port,
+        "users": {"served": len(plan.users.users), "capacity": plan.users.capacity},
+    }
+    return {
+        "instance.json": canonical(facts),
+        **links_file([*links, *plan.kept.links]),
+        **communities_file([*communities, *plan.kept.communities]),
+    }

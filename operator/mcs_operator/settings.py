@@ -1,0 +1,104 @@
+"""Names and numbers that every layer agrees on, and the operator's own settings.
+
+The bottom layer: imports nothing of this package. What is here is part of the product's contract; a changed
+name or number would orphan objects that a running operator wrote before.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+GROUP = "mcs.tvox.io"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+OPERATOR = "mcs-operator"
+"""Field manager of every server-side apply, value of the managed-by label, and reporting component."""
+
+MAX_LINKS = 250
+"""TVox appliances per MCS instance (the vendor's limit, in either tier)."""
+FIRST_NUMBER = 2
+LAST_NUMBER = FIRST_NUMBER + MAX_LINKS - 1
+"""A link's number is the last octet of its VPN address: 2..251. MCS itself is .1."""
+
+CONTRACT_PORT_OFFSET = 0
+AGENT_PORT_OFFSET = 1
+"""Added to spec.vpn.basePort: 21000 the appliance's HTTP contract, 21001 the link agent; link N is basePort + N."""
+
+LABEL_NAME = "app.kubernetes.io/name"
+LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
+LABEL_COMPONENT = "app.kubernetes.io/component"
+LABEL_INSTANCE = f"{GROUP}/instance"
+LABEL_LINK = f"{GROUP}/link"
+LABEL_SLOT = f"{GROUP}/slot"
+LABEL_USERS = f"{GROUP}/users"
+
+ANNOTATION_APPLIED = f"{GROUP}/applied"
+"""SHA-256 of the manifest as last applied: tells a field that we no longer want from one that is not ours."""
+ANNOTATION_POKE = f"{GROUP}/poke"
+"""Changed on the pod (never on its template) so that the kubelet syncs its volumes at once."""
+ANNOTATION_RESTART_HASH = f"{GROUP}/restart-hash"
+"""SHA-256 of the user's fields of impact Restart, on the pod template."""
+ANNOTATION_PARTS = f"{GROUP}/parts"
+"""A hash for each part of the pod template, on the template: tells what a newer template would change."""
+ANNOTATION_DRAINING = f"{GROUP}/draining-since"
+"""RFC 3339, on the pod: since when it drains. On the object, so that an operator's restart does not begin anew."""
+ANNOTATION_RESTART = f"{GROUP}/restart-requested-at"
+"""RFC 3339, set by the user on an MCSInstance: a pod that is older than that is drained and replaced."""
+
+ANNOTATION_ROTATE = f"{GROUP}/rotate-requested-at"
+"""RFC 3339, set by the user on a TVoxLink: where its newest client certificate is older, a new profile is made."""
+ANNOTATION_REVOKE = f"{GROUP}/revoke-requested-at"
+"""RFC 3339, set by the user on a TVoxLink: its oldest client certificate is refused from now on."""
+
+MEDIA_CONTAINER = "media"
+AGENT_CONTAINER = "agent"
+
+RETRY_SECONDS = 2.0
+"""Until another look where something has to go first, such as an object that the garbage collector removes; doubled
+each time, to the longest."""
+LONGEST_RETRY_SECONDS = 120.0
+
+LEASE = "mcs-operator"
+WEBHOOK = "mcs-operator-webhook"
+"""The webhook's Service, its Secret, and the ValidatingWebhookConfiguration."""
+
+USER_SHARDS = 16
+CERTIFICATE_SHARDS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the person who installs the operator decides; read from the environment once, then passed on."""
+
+    link_image: str = "localhost/mcs/link:dev"
+    agent_image: str = "localhost/mcs/operator:dev"
+    image_pull_policy: str = "IfNotPresent"
+    namespace: str = ""
+    """The operator's own namespace, for its Lease; empty outside of a pod: then it leads without one."""
+    identity: str = ""
+    """The pod's name, unique among the replicas."""
+    metrics_namespace: str = ""
+    """Where Prometheus runs: from there, too, the link agents may be reached. Empty: from nowhere else."""
+    namespaces: tuple[str, ...] = ()
+    """Served are the instances of these namespaces; empty: of all."""
+
+    @classmethod
+    def from_environment(cls) -> Settings:
+        """Read MCS_LINK_IMAGE, MCS_AGENT_IMAGE, MCS_IMAGE_PULL_POLICY, MCS_METRICS_NAMESPACE, MCS_NAMESPACES,
+        POD_NAMESPACE, POD_NAME."""
+        default = cls()
+        return cls(
+            link_image=os.environ.get("MCS_LINK_IMAGE", default.link_image),
+            agent_image=os.environ.get("MCS_AGENT_IMAGE", default.agent_image),
+            image_pull_policy=os.environ.get("MCS_IMAGE_PULL_POLICY", default.image_pull_policy),
+            namespace=os.environ.get("POD_NAMESPACE", default.namespace),
+            identity=os.environ.get("POD_NAME", default.identity),
+            metrics_namespace=os.environ.get("MCS_METRICS_NAMESPACE", default.metrics_namespace),
+            namespaces=tuple(filter(None, os.environ.get("MCS_NAMESPACES", "").split(","))),
+        )
+
+
+def link_name(number: int) -> str:
+    """The one name of a link in the pod: its container and its tun device, e.g. ``link-017``."""
+    return f"link-{number:03d}"
