@@ -1,0 +1,92 @@
+"""Fixtures of the tests that need an API server. tests/e2e has the same names for a real node.
+
+The operator is the real one, as a process, against that server; nothing of Kubernetes is imitated.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support import cluster
+from support.api import Api, install_crds
+from support.levels import left_out_if_missing
+from support.operator import Operator
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The time-out is a test's own, not that of a fixture that starts a cluster (the first time it builds one)."""
+    for item in items:
+        if any(item.get_closest_marker(level) for level in ("integration", "e2e")):
+            given = item.get_closest_marker("timeout")
+            seconds = given.args[0] if given and given.args else 300
+            item.add_marker(pytest.mark.timeout(seconds, func_only=True), append=False)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """A failed test, or fixture, shows what the operator said of late."""
+    report = yield
+    if report.failed and Operator.latest and call.excinfo is not None:
+        report.sections.append(("operator's log", Operator.latest.since(0)[-8000:]))
+    return report
+
+
+@pytest.fixture(scope="session")
+def kubeconfig() -> Iterator[Path]:
+    """An API server: MCS_TEST_KUBECONFIG, KUBECONFIG, or one of our own for this session."""
+    with left_out_if_missing(), cluster.api_server() as path:
+        yield path
+
+
+@pytest.fixture(scope="session")
+def server(kubeconfig: Path) -> Api:
+    """A client of that API server, which serves our three kinds."""
+    api = Api(kubeconfig)
+    install_crds(api)
+    return api
+
+
+@pytest.fixture
+def namespace(server: Api) -> Iterator[str]:
+    """A namespace of the test's own."""
+    yield from fresh_namespace(server)
+
+
+@pytest.fixture
+def api(server: Api, namespace: str) -> Api:
+    """The client, in the test's namespace."""
+    return server.within(namespace)
+
+
+@pytest.fixture(scope="session")
+def operator_process(server: Api, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
+    """The one operator of this session."""
+    operator = Operator(server.kubeconfig, tmp_path_factory.mktemp("operator") / "operator.log")
+    operator.start()
+    yield operator
+    operator.stop()
+
+
+@pytest.fixture
+def operator(operator_process: Operator) -> Operator:
+    """The operator, running. A test may stop it: the next one starts it again."""
+    if not operator_process.runs:
+        operator_process.stop()
+        operator_process.start()
+    return operator_process
+
+
+def fresh_namespace(server: Api) -> Iterator[str]:
+    """A namespace that lives as long as the fixture that yields from here. Pod Security as the media pod needs it."""
+    name = f"mcs-test-{secrets.token_hex(3)}"
+    labels = {"pod-security.kubernetes.io/enforce": "privileged", "mcs.tvox.io/test": "true"}
+    server.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
+    yield name
+    # Ours first, and at once: their public names are one object's in the whole cluster, and the next test wants them.
+    for kind in ("MCSInstance", "Community", "TVoxLink"):
+        server.within(name).delete_all(kind)
+    server.delete("Namespace", name)

@@ -1,0 +1,199 @@
+"""The promise on a real node: customers come, change and go; nobody else loses a packet, and nothing restarts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from support.mcs import COMMUNITY, Mcs
+from support.objects import INSTANCE, a_community
+from support.operator import Operator
+from support.sites import profile_of
+from support.waiting import until
+
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("operator")]
+
+FIRST = "acme"
+ALL_USERS = """
+import glob, json
+print(json.dumps([user for file in glob.glob("/etc/mcs/users-*") for user in json.load(open(file))["users"]]))
+"""
+
+
+@pytest.fixture
+def globex(mcs: Mcs) -> Iterator[str]:
+    """A second customer, connected, whom things happen to."""
+    mcs.link("globex")
+    mcs.connect("globex")
+    yield "globex"
+    mcs.remove("globex")
+
+
+@pytest.fixture
+def initech(mcs: Mcs) -> Iterator[str]:
+    """The name of a third customer, who is not there yet and will have gone afterwards."""
+    yield "initech"
+    mcs.remove("initech")
+
+
+def test_the_instance_is_ready_and_says_where_it_runs(mcs: Mcs) -> None:
+    status = mcs.api.get("MCSInstance", INSTANCE)["status"]
+    assert mcs.api.condition("MCSInstance", INSTANCE, "Ready")[:2] == ("True", "Serving")
+    assert status["podUID"] == mcs.identity().uid
+    assert status["node"] == mcs.node.name
+
+
+def test_a_link_is_connected_when_the_tunnel_itself_says_so(mcs: Mcs, initech: str) -> None:
+    mcs.link(initech)
+    assert mcs.api.condition("TVoxLink", initech, "Connected")[:2] == ("False", "NeverConnected")
+
+    tunnel = mcs.connect(initech)["tunnel"]
+
+    assert mcs.api.condition("TVoxLink", initech, "Connected")[1] == "Established"
+    assert re.fullmatch(r"2\.\d+\.\d+\S*", tunnel["clientVersion"])
+    mcs.sites[initech].pull_the_plug()
+    mcs.api.wait_condition("TVoxLink", initech, "Connected", "False", "Lost", timeout=25)
+
+
+def test_the_media_reaches_each_customers_own_tvox_through_its_tunnel(mcs: Mcs, globex: str) -> None:
+    for name in (FIRST, globex):
+        address = mcs.status(name)["vpnAddress"]
+        answer = mcs.inside(f"http://{address}/")
+        assert (answer["tvox"], answer["local"], answer["peer"]) == (name, address, "198.18.254.1")
+
+
+def test_each_public_name_leads_from_outside_to_its_own_tvox(mcs: Mcs, globex: str) -> None:
+    for name in (FIRST, globex):
+        answer = mcs.answers_outside(mcs.domain(name), 200)
+        assert (answer["tvox"], answer["host"]) == (name, mcs.domain(name))
+    assert mcs.outside(f"nobody.{mcs.node.zone}")[0] == 404
+
+
+def test_a_customer_is_added_and_nobody_notices(mcs: Mcs, initech: str) -> None:
+    with mcs.unnoticed(by=FIRST):
+        mcs.link(initech)
+        mcs.connect(initech)
+        assert mcs.answers_outside(mcs.domain(initech), 200)["tvox"] == initech
+
+
+def test_a_link_changes_from_udp_to_tcp_and_nobody_else_notices(mcs: Mcs, globex: str) -> None:
+    with mcs.unnoticed(by=FIRST):
+        mcs.api.change("TVoxLink", globex, protocol="TCP")
+        mcs.programmed(globex)
+        assert "proto tcp" in profile_of(mcs.api, globex)
+        mcs.connect(globex)
+        assert mcs.answers_outside(mcs.domain(globex), 200)["tvox"] == globex
+
+
+def test_allowed_sources_shut_a_tvox_out_and_in_and_nobody_else_notices(mcs: Mcs, globex: str) -> None:
+    source = mcs.status(globex)["tunnel"]["peer"].rsplit(":", 1)[0]
+    with mcs.unnoticed(by=FIRST):
+        mcs.api.change("TVoxLink", globex, allowedSources=["192.0.2.0/24"])
+        mcs.programmed(globex)
+        mcs.api.wait_condition("TVoxLink", globex, "Connected", "False", timeout=30)
+        mcs.api.change("TVoxLink", globex, allowedSources=[f"{source}/32"])
+        mcs.programmed(globex)
+        mcs.connected(globex)
+
+
+def test_a_link_changes_its_public_name_and_nobody_else_notices(mcs: Mcs, globex: str) -> None:
+    new = mcs.domain("globex-spa")
+    with mcs.unnoticed(by=FIRST):
+        mcs.api.change("TVoxLink", globex, domain=new)
+        assert mcs.answers_outside(new, 200)["tvox"] == globex
+        mcs.answers_outside(mcs.domain(globex), 404)
+
+
+def test_a_link_is_disabled_and_enabled_without_a_visit_to_the_tvox_and_nobody_else_notices(
+    mcs: Mcs, globex: str
+) -> None:
+    with mcs.unnoticed(by=FIRST):
+        mcs.api.change("TVoxLink", globex, enabled=False)
+        mcs.api.wait_condition("TVoxLink", globex, "Connected", "False", "Disabled")
+        mcs.answers_outside(mcs.domain(globex), 503)
+        assert slot_state(mcs, globex)["pid"] is None
+        mcs.api.change("TVoxLink", globex, enabled=None)
+        mcs.connected(globex)
+        assert mcs.answers_outside(mcs.domain(globex), 200)["tvox"] == globex
+
+
+def test_a_link_is_deleted_and_nobody_else_notices(mcs: Mcs, globex: str) -> None:
+    number = mcs.status(globex)["slot"]
+    with mcs.unnoticed(by=FIRST):
+        mcs.api.delete("TVoxLink", globex, wait=10)
+        mcs.answers_outside(mcs.domain(globex), 404)
+        until("the slot's Secret is gone", lambda: mcs.api.find("Secret", secret_of(number)) is None)
+        until("the slot is idle", lambda: slot_number(mcs, number)["state"] == "Idle", 20)
+    assert slot_number(mcs, number) | {"changed": ""} == {
+        "revision": None,
+        "pid": None,
+        "state": "Idle",
+        "error": None,
+        "changed": "",
+    }
+
+
+def test_a_changed_community_is_in_the_appliances_files_without_a_restart(mcs: Mcs) -> None:
+    def served() -> dict[str, str]:
+        return {user["name"]: user["displayName"] for user in json.loads(mcs.run("media", "python3", "-c", ALL_USERS))}
+
+    before = mcs.identity()
+    assert "bruno" not in served()
+
+    users = [{"name": "anna", "displayName": "Anna Rossi"}, {"name": "bruno", "displayName": "Bruno Bianchi"}]
+    mcs.api.apply(a_community(COMMUNITY, displayName="ACME Spa", users=users))
+
+    until("the users are mounted", lambda: served() == {"anna": "Anna Rossi", "bruno": "Bruno Bianchi"}, 15)
+    assert "ACME Spa" in mcs.run("media", "cat", "/etc/mcs/communities.json")
+    manifest = mcs.run("media", "cat", "/etc/mcs/manifest.json").encode()
+    until(
+        "the appliance has taken them",
+        lambda: mcs.inside("http://127.0.0.1:21000/connections")["config"] == hashlib.sha256(manifest).hexdigest(),
+        10,
+    )
+    assert mcs.api.get("MCSInstance", INSTANCE)["status"]["users"]["served"] == 2
+    assert mcs.identity() == before
+
+
+def test_the_certificate_of_another_link_is_refused_and_said_so(mcs: Mcs, globex: str, initech: str) -> None:
+    mcs.link(initech)
+    right, others = profile_of(mcs.api, initech), profile_of(mcs.api, globex)
+
+    mcs.visit(initech, with_part(with_part(right, "cert", others), "key", others))
+
+    mcs.api.wait_condition("TVoxLink", initech, "Connected", "False", "AuthenticationFailed", timeout=30)
+    assert mcs.outside(mcs.domain(initech))[0] == 503
+    assert mcs.api.condition("TVoxLink", globex, "Connected")[:2] == ("True", "Established")
+    mcs.visit(initech, right)
+    mcs.connected(initech)
+    assert mcs.api.condition("TVoxLink", initech, "Connected")[1] == "Established"
+
+
+def test_the_operator_said_nothing_of_errors(mcs: Mcs, operator_process: Operator) -> None:
+    complaints = [line for line in operator_process.since(0).splitlines() if "[ERROR" in line or "Traceback" in line]
+    assert complaints == []
+
+
+def secret_of(number: int) -> str:
+    return f"{INSTANCE}-link-{number:03d}"
+
+
+def slot_state(mcs: Mcs, link: str) -> dict[str, object]:
+    return slot_number(mcs, mcs.status(link)["slot"])
+
+
+def slot_number(mcs: Mcs, number: int) -> dict[str, object]:
+    state: dict[str, object] = json.loads(mcs.run(f"link-{number:03d}", "cat", "/run/link/state.json"))
+    return state
+
+
+def with_part(profile: str, part: str, other: str) -> str:
+    """A profile with one inline part taken from another one."""
+    block = re.compile(rf"<{part}>.*?</{part}>", re.DOTALL)
+    taken = block.search(other)
+    assert taken and len(block.findall(profile)) == 1
+    return block.sub(lambda _: taken.group(), profile)

@@ -1,0 +1,111 @@
+"""Keys on a real node, with real OpenVPN at both ends: rotation, revocation, renewal; and nobody else notices."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from mcs_operator.pki import Authority, mint_server, not_after
+from support.mcs import POD, Mcs
+from support.objects import INSTANCE
+from support.probe import probing
+from support.sites import profile_of
+from support.snapshots import encoded, files
+from support.waiting import until
+
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("operator")]
+
+FIRST = "acme"
+LONGEST_GAP = 3.0
+"""Seconds that a renewal may cost its own link."""
+
+
+@pytest.fixture
+def globex(mcs: Mcs) -> Iterator[str]:
+    """A second customer, connected, whom things happen to. He goes for good: his identity is no next test's."""
+    mcs.link("globex")
+    mcs.connect("globex")
+    yield "globex"
+    mcs.remove("globex")
+    mcs.api.delete("Secret", "globex-profile", wait=10)
+
+
+def now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def slot_secret(mcs: Mcs, link: str) -> str:
+    return f"{INSTANCE}-link-{mcs.status(link)['slot']:03d}"
+
+
+def starts(mcs: Mcs, link: str) -> int:
+    """How often this link's OpenVPN was started in the life of the pod."""
+    log = mcs.api.kubectl("logs", POD, "-c", f"link-{mcs.status(link)['slot']:03d}")
+    return sum(1 for line in log.splitlines() if "library versions: OpenSSL" in line)
+
+
+def works(mcs: Mcs, link: str) -> None:
+    """The link is connected, and the customer's name leads through its tunnel."""
+    mcs.programmed(link)
+    mcs.connected(link)
+    assert mcs.answers_outside(mcs.domain(link), 200)["tvox"] == link
+
+
+def test_a_rotation_restarts_that_link_twice_and_ends_when_the_tvox_shows_its_new_certificate(
+    mcs: Mcs, globex: str
+) -> None:
+    old, before = profile_of(mcs.api, globex), starts(mcs, globex)
+    with mcs.unnoticed(by=FIRST):
+        mcs.api.annotate("TVoxLink", globex, rotate_requested_at=now())
+        mcs.api.wait_condition("TVoxLink", globex, "RotationPending", "True", "NewNotSeen")
+        works(mcs, globex)  # still with its old profile
+        assert starts(mcs, globex) == before + 1
+
+        mcs.connect(globex)
+        mcs.api.wait_condition("TVoxLink", globex, "RotationPending", "False", "UpToDate")
+        works(mcs, globex)
+        assert starts(mcs, globex) == before + 2
+    mcs.visit(globex, old)
+    mcs.api.wait_condition("TVoxLink", globex, "Connected", "False", "AuthenticationFailed", timeout=30)
+
+
+def test_a_revoked_tvox_is_cut_off_at_once_until_it_has_a_new_profile(mcs: Mcs, globex: str) -> None:
+    with mcs.unnoticed(by=FIRST):
+        mcs.api.annotate("TVoxLink", globex, revoke_requested_at=now())
+        mcs.api.wait_condition("TVoxLink", globex, "Connected", "False", "Revoked", timeout=10)
+        mcs.answers_outside(mcs.domain(globex), 503)
+        mcs.api.annotate("TVoxLink", globex, rotate_requested_at=now())
+        mcs.api.wait_condition("TVoxLink", globex, "RotationPending", "True", "OldRefused")
+        mcs.api.wait_condition("TVoxLink", globex, "Connected", "False", "AuthenticationFailed", timeout=40)
+        mcs.connect(globex)
+        mcs.api.wait_condition("TVoxLink", globex, "RotationPending", "False", "UpToDate")
+        works(mcs, globex)
+
+
+def test_a_renewed_server_certificate_costs_its_link_one_reconnect_with_the_profile_that_it_has(
+    mcs: Mcs, globex: str
+) -> None:
+    secret, before, profile = slot_secret(mcs, globex), starts(mcs, globex), profile_of(mcs.api, globex)
+    address = mcs.status(globex)["vpnAddress"]
+    with mcs.unnoticed(by=FIRST), probing(mcs.api, POD, address) as probe:
+        ca = files(mcs.api.get("Secret", f"{INSTANCE}-ca"))
+        name = f"link-{mcs.status(globex)['slot']:03d}.{INSTANCE}"
+        then = datetime.now(UTC) - timedelta(days=380)
+        old = mint_server(Authority(ca["ca.crt"], ca["ca.key"]), name, then)
+        mcs.api.merge("Secret", secret, {"data": encoded(**{"tls.crt": old.cert_pem, "tls.key": old.key_pem})})
+
+        def renewed() -> bool:
+            return not_after(files(mcs.api.get("Secret", secret))["tls.crt"]) > datetime.now(UTC) + timedelta(days=390)
+
+        until("it is renewed", renewed)
+        until("OpenVPN runs with it", lambda: starts(mcs, globex) > before, 20)
+        works(mcs, globex)
+        time.sleep(LONGEST_GAP + 1)  # or the probe would end within the gap that it is to measure
+        report = probe.finish()
+    print(f"renewal of {globex}: {report.longest_gap:.2f} s without an answer")
+    assert 0.1 < report.longest_gap <= LONGEST_GAP
+    assert starts(mcs, globex) == before + 1
+    assert profile_of(mcs.api, globex) == profile

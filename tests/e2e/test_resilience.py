@@ -1,0 +1,231 @@
+"""Whatever is lost, deleted or killed: the declared world comes back, and the customers keep what they have."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+import socket
+import ssl
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.api import Api, Object
+from support.mcs import POD, Mcs
+from support.objects import INSTANCE, a_community, a_link, an_instance
+from support.operator import Operator
+from support.sites import profile_of
+from support.waiting import until
+
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("operator")]
+
+FIRST = "acme"
+RESTART = "mcs.tvox.io/restart-requested-at"
+
+
+@pytest.fixture
+def globex(mcs: Mcs) -> Iterator[str]:
+    """A second customer, connected, whom things happen to."""
+    mcs.link("globex")
+    mcs.connect("globex")
+    yield "globex"
+    mcs.remove("globex")
+
+
+def test_an_operator_killed_during_twenty_link_changes_ends_them_all_right(mcs: Mcs, operator: Operator) -> None:
+    names = [f"burst-{number}" for number in range(10)]
+    with mcs.unnoticed(by=FIRST):
+        for name in names:  # ten come, and five of them are stopped again, while the operator dies twice
+            mcs.api.apply(mcs.a_link(name))
+        operator.kill()
+        operator.start()
+        for name in names[:5]:
+            mcs.api.change("TVoxLink", name, enabled=False)
+        for name in names[5:]:
+            mcs.api.delete("TVoxLink", name)
+        operator.kill()
+        operator.start()
+        for name in names[:5]:
+            mcs.api.wait_condition("TVoxLink", name, "Connected", "False", "Disabled", timeout=60)
+    numbers = [mcs.status(name)["slot"] for name in names[:5]]
+    assert len(set(numbers)) == len(numbers)
+    kept = {body["metadata"]["name"] for body in mcs.api.list("Secret", "mcs.tvox.io/slot")}
+    wanted = {f"{INSTANCE}-link-{number:03d}" for number in [*numbers, mcs.status(FIRST)["slot"]]}
+    assert kept == wanted
+    for name in names[:5]:
+        mcs.remove(name)
+
+
+def test_a_lost_ca_is_said_and_nothing_is_minted_anew_while_the_tunnels_stay(mcs: Mcs, globex: str) -> None:
+    authority = mcs.api.get("Secret", f"{INSTANCE}-ca")
+    with mcs.unnoticed(by=FIRST):
+        mcs.api.delete("Secret", f"{INSTANCE}-ca")
+        mcs.api.wait_condition("MCSInstance", INSTANCE, "Stalled", "True", "IdentityLost")
+        mcs.api.apply(mcs.a_link("newcomer"))
+        mcs.api.wait_condition("TVoxLink", "newcomer", "Programmed", "False", "IdentityLost")
+        assert mcs.api.find("Secret", f"{INSTANCE}-ca") is None
+        assert mcs.api.find("Secret", "newcomer-profile") is None
+        mcs.api.create(restored(authority))
+        mcs.api.wait_condition("MCSInstance", INSTANCE, "Stalled", "False")
+        mcs.programmed("newcomer")
+    assert mcs.api.condition("TVoxLink", globex, "Connected")[:2] == ("True", "Established")
+    mcs.remove("newcomer")
+
+
+def test_a_lost_profile_is_said_and_its_customer_stays_connected(mcs: Mcs) -> None:
+    # A name of its own: a TVox of the same identity that another test switched off may still be on its way out.
+    name = "hooli"
+    mcs.link(name)
+    since = mcs.connect(name)["tunnel"]["since"]
+    profile = mcs.api.get("Secret", f"{name}-profile")
+    with mcs.unnoticed(by=FIRST):
+        mcs.api.delete("Secret", f"{name}-profile")
+        mcs.api.wait_condition("TVoxLink", name, "Stalled", "True", "ProfileLost")
+    assert mcs.api.find("Secret", f"{name}-profile") is None, "a new profile would cost a visit nobody asked for"
+    assert mcs.status(name)["tunnel"]["since"] == since
+    mcs.api.create(restored(profile))
+    mcs.api.wait_condition("TVoxLink", name, "Stalled", "False")
+    assert mcs.status(name)["tunnel"]["since"] == since
+    mcs.remove(name)
+
+
+def test_a_certificate_for_a_customers_domain_is_served_without_a_restart_and_a_broken_one_changes_nothing(
+    mcs: Mcs, globex: str, tmp_path: Path
+) -> None:
+    domain = mcs.domain(globex)
+    good = certificate_for(domain, tmp_path)
+    with mcs.unnoticed(by=FIRST):
+        mcs.api.create(tls_secret("globex-tls", *good))
+        mcs.api.change("TVoxLink", globex, tls={"secretRef": {"name": "globex-tls"}})
+        until("the certificate is served", lambda: served_certificate(mcs.node.ip, domain) == good[0], 20)
+        mcs.api.apply(tls_secret("globex-tls", good[0], "nonsense"))
+        mcs.api.wait_condition("TVoxLink", globex, "Stalled", "True", "CertificateInvalid")
+        assert served_certificate(mcs.node.ip, domain) == good[0]
+    assert mcs.api.condition("TVoxLink", globex, "Ready")[0] == "True"
+    mcs.api.delete("Secret", "globex-tls")
+
+
+def test_a_namespace_with_everything_in_it_is_gone_in_seconds_while_the_operator_is_dead(
+    mcs: Mcs, server: Api, operator: Operator
+) -> None:
+    other = server.within(f"mcs-gone-{secrets.token_hex(3)}")
+    server.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": other.namespace}})
+    other.apply(an_instance(node=mcs.node.name), a_community(), a_link("lost"))
+    until("it is served", lambda: other.get("TVoxLink", "lost").get("status", {}).get("slot"))
+
+    operator.kill()
+    begun = time.monotonic()
+    server.delete("Namespace", other.namespace, wait=60)
+
+    print(f"namespace gone after {time.monotonic() - begun:.1f} s")
+    operator.start()
+
+
+def test_asked_for_a_restart_the_pod_is_drained_and_replaced_and_its_customers_come_back_by_themselves(
+    mcs: Mcs, globex: str
+) -> None:
+    before = mcs.identity().uid
+    mcs.api.merge("MCSInstance", INSTANCE, {"metadata": {"annotations": {RESTART: now()}}})
+    back(mcs, before)
+    for name in (FIRST, globex):
+        mcs.connected(name, timeout=60)
+    assert "Restarting" in {
+        event["reason"] for event in mcs.api.list("Event") if event["involvedObject"]["name"] == INSTANCE
+    }
+    time.sleep(5)
+    assert mcs.api.get("Pod", POD)["metadata"]["uid"] != before, "and replaced once only"
+
+
+def test_a_changed_field_of_impact_restart_restarts_the_pod_once(mcs: Mcs) -> None:
+    before = mcs.identity().uid
+    resources = {"requests": {"cpu": "60m", "memory": "64Mi"}, "limits": {"cpu": "1", "memory": "512Mi"}}
+    mcs.api.change("MCSInstance", INSTANCE, resources=resources)
+    after = back(mcs, before)
+    mcs.connected(FIRST, timeout=60)
+    mcs.api.wait_condition("MCSInstance", INSTANCE, "RestartPending", "False")
+    assert mcs.identity().uid == after
+
+
+def test_an_instance_that_is_deleted_and_applied_again_serves_the_old_profiles(mcs: Mcs, globex: str) -> None:
+    mcs.api.change("MCSInstance", INSTANCE, retain={"storage": "Retain", "pki": "Retain"})
+    until("the CA has no owner", lambda: not mcs.api.get("Secret", f"{INSTANCE}-ca")["metadata"].get("ownerReferences"))
+    declared = mcs.api.get("MCSInstance", INSTANCE)
+    profiles = {name: profile_of(mcs.api, name) for name in (FIRST, globex)}
+    numbers = {name: mcs.status(name)["slot"] for name in (FIRST, globex)}
+    volume = mcs.api.get("PersistentVolumeClaim", f"{INSTANCE}-data")["metadata"]["uid"]
+
+    begun = time.monotonic()
+    mcs.api.delete("MCSInstance", INSTANCE, wait=5)
+    mcs.api.wait_condition("TVoxLink", FIRST, "Accepted", "False", "InstanceNotFound")
+    until("the pod is gone", lambda: mcs.api.find("Pod", POD) is None, 60)
+    print(f"pod gone after {time.monotonic() - begun:.1f} s")
+    mcs.api.apply(restored(declared))
+    mcs.api.wait_condition("MCSInstance", INSTANCE, "Ready", "True", timeout=120)
+
+    for name in (FIRST, globex):
+        mcs.connected(name, timeout=60)
+        assert profile_of(mcs.api, name) == profiles[name]
+        assert mcs.status(name)["slot"] == numbers[name]
+    assert mcs.api.get("PersistentVolumeClaim", f"{INSTANCE}-data")["metadata"]["uid"] == volume
+    mcs.api.change("MCSInstance", INSTANCE, retain={"storage": "Delete", "pki": "Delete"})
+
+
+def back(mcs: Mcs, before: str) -> str:
+    """Wait for another pod whose media is ready; its UID."""
+
+    def look() -> str:
+        pod = mcs.api.find("Pod", POD)
+        assert pod is not None and pod["metadata"]["uid"] != before, "the old pod is still there"
+        return str(pod["metadata"]["uid"])
+
+    uid = until("another pod is there", look, 90)
+    mcs.api.wait_condition("MCSInstance", INSTANCE, "Ready", "True", timeout=120)
+    return uid
+
+
+def restored(body: Object) -> Object:
+    """An object as a backup has it: without what the API server decides."""
+    metadata = {key: body["metadata"][key] for key in ("name", "labels", "annotations") if key in body["metadata"]}
+    return {key: value for key, value in body.items() if key != "status"} | {"metadata": metadata}
+
+
+def now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 1))
+
+
+def certificate_for(domain: str, folder: Path) -> tuple[str, str]:
+    """A self-signed certificate and its key, PEM."""
+    files = [folder / "tls.crt", folder / "tls.key"]
+    request = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=x"
+    names = ["-addext", f"subjectAltName=DNS:{domain}", "-out", files[0], "-keyout", files[1]]
+    subprocess.run([*request.split(), *names], check=True, capture_output=True)
+    return files[0].read_text(), files[1].read_text()
+
+
+def tls_secret(name: str, certificate: str, key: str) -> Object:
+    data = {"tls.crt": certificate, "tls.key": key}
+    encoded = {entry: base64.b64encode(text.encode()).decode() for entry, text in data.items()}
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": name},
+        "type": "kubernetes.io/tls",
+        "data": encoded,
+    }
+
+
+def served_certificate(address: str, domain: str) -> str:
+    """What a browser gets that asks for this name; empty where the handshake is refused."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    try:
+        with (
+            socket.create_connection((address, 443), timeout=3) as raw,
+            context.wrap_socket(raw, server_hostname=domain) as tls,
+        ):
+            return ssl.DER_cert_to_PEM_cert(tls.getpeercert(binary_form=True) or b"")
+    except OSError:
+        return ""

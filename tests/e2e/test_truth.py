@@ -1,0 +1,107 @@
+"""What `kubectl get tvl` says is what the tunnel does, and soon: on a real node, with a customer who comes and goes."""
+
+from __future__ import annotations
+
+import re
+import time
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime
+
+import pytest
+
+from support.api import Object
+from support.mcs import Mcs
+from support.sites import Site, profile_of
+from support.waiting import until
+
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("operator")]
+
+FIRST = "acme"
+SEEN_UP, SEEN_DEAD = 3.0, 15.0
+"""Seconds until the status says that a tunnel is established, or dead."""
+METRICS = """
+import ssl, sys, urllib.request
+context = ssl._create_unverified_context()
+headers = {"Authorization": "Bearer " + open("/etc/agent/token").read().strip()}
+request = urllib.request.Request("https://127.0.0.1:21001/metrics", headers=headers)
+opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
+print(opener.open(request, timeout=5).read().decode())
+"""
+
+
+@pytest.fixture
+def customer(mcs: Mcs, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A customer with a link, whose TVox is yet to come. Another one for each test, and so another number: one's losses
+    are not the next one's."""
+    name = f"customer-{zlib.crc32(request.node.name.encode()):x}"
+    mcs.link(name)
+    yield name
+    mcs.remove(name)
+
+
+def established_at(site: Site) -> float:
+    """When the TVox said that its tunnel is up, by the node's clock; 0 before it did."""
+    lines = site.api.kubectl("logs", site.pod, "--timestamps", check=False).splitlines()
+    stamp = next((line.split()[0] for line in lines if "Initialization Sequence Completed" in line), "")
+    if not stamp:
+        return 0
+    return datetime.fromisoformat(re.sub(r"(\.\d{6})\d*", r"\1", stamp)).timestamp()
+
+
+def metrics(mcs: Mcs) -> dict[str, float]:
+    """The agent's, as Prometheus would read them."""
+    rows = [r.rpartition(" ") for r in mcs.run("agent", "python3", "-c", METRICS).splitlines() if r and r[0] != "#"]
+    return {series: float(value) for series, _, value in rows}
+
+
+def of_link(found: dict[str, float], name: str, status: Object) -> float:
+    """One link's value of a metric."""
+    label = f'link="link-{status["slot"]:03d}"'
+    return next(value for series, value in found.items() if series.startswith(f"{name}{{") and label in series)
+
+
+def test_an_established_tunnel_is_seen_within_3_seconds_and_a_dead_one_within_15(mcs: Mcs, customer: str) -> None:
+    site = mcs.visit(customer, profile_of(mcs.api, customer))
+    mcs.api.wait_condition("TVoxLink", customer, "Connected", "True", "Established", timeout=45)
+    told = time.time()
+    seen = told - until("the TVox has said so, too", lambda: established_at(site), 20)
+    time.sleep(3)
+
+    site.pull_the_plug()
+
+    dead = time.time()
+    mcs.api.wait_condition("TVoxLink", customer, "Connected", "False", "Lost", timeout=30)
+    lost = time.time() - dead
+    print(f"seen established after {seen:.2f} s, dead after {lost:.2f} s")
+    assert seen <= SEEN_UP
+    assert lost <= SEEN_DEAD
+
+
+def test_three_losses_within_ten_minutes_are_flapping_and_are_counted(mcs: Mcs, customer: str) -> None:
+    for count in range(3):
+        mcs.connect(customer)
+        assert mcs.api.condition("TVoxLink", customer, "Connected")[:2] == ("True", "Established"), count
+        mcs.sites[customer].remove()
+        mcs.api.wait_condition("TVoxLink", customer, "Connected", "False", timeout=SEEN_DEAD)
+        assert mcs.status(customer)["tunnel"]["flaps"] == count + 1
+    mcs.connect(customer)
+    mcs.api.wait_condition("TVoxLink", customer, "Connected", "True", "Flapping", timeout=10)
+    assert mcs.api.condition("TVoxLink", FIRST, "Connected")[:2] == ("True", "Established")
+
+
+def test_bytes_and_round_trip_times_are_metrics_and_not_status(mcs: Mcs) -> None:
+    status, before = mcs.status(FIRST), metrics(mcs)
+    version = mcs.api.get("TVoxLink", FIRST)["metadata"]["resourceVersion"]
+    assert mcs.inside(f"http://{status['vpnAddress']}/")["tvox"] == FIRST
+
+    def counted() -> bool:
+        now = metrics(mcs)
+        for name in ("mcs_link_received_bytes_total", "mcs_link_sent_bytes_total"):
+            assert of_link(now, name, status) >= of_link(before, name, status) + 100, name
+        return 0 < of_link(now, "mcs_link_rtt_seconds", status) < 1
+
+    until("the bytes of a web request, and how long a connect takes", counted, 40, pause=1)
+    assert max(Counter(series.partition("{")[0] for series in metrics(mcs)).values()) <= 250
+    assert mcs.api.get("TVoxLink", FIRST)["metadata"]["resourceVersion"] == version

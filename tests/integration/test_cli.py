@@ -1,0 +1,175 @@
+"""`kubectl mcs` as people run it, found by kubectl on the PATH, against a real API server with the real operator."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from support.api import ROOT, Api, Object
+from support.fake_agent import FakeAgent, fake_agent, free_base_port
+from support.objects import a_community, a_link, an_instance
+from support.operator import Operator
+from support.snapshots import files, settled
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def plugins(tmp_path: Path) -> Path:
+    """A folder with the plugin, as an installation has it in its bin."""
+    for program, module in (("kubectl-mcs", "main"), ("kubectl_complete-mcs", "complete")):
+        script = tmp_path / program
+        script.write_text(
+            f"#!{sys.executable}\nimport sys\nsys.path.insert(0, {str(ROOT / 'operator')!r})\n"
+            f"from mcs_operator.cli.{module} import main\nmain()\n"
+        )
+        script.chmod(script.stat().st_mode | stat.S_IXUSR)
+    return tmp_path
+
+
+class Plugin:
+    """`kubectl mcs` in the test's namespace."""
+
+    def __init__(self, api: Api, folder: Path) -> None:
+        self._api, self._path = api, f"{folder}:{os.environ['PATH']}"
+
+    def __call__(self, *arguments: str, stdin: str = "", expect: int = 0) -> str:
+        done = subprocess.run(
+            [
+                "kubectl",
+                "mcs",
+                *arguments,
+                f"--kubeconfig={self._api.kubeconfig}",
+                f"--namespace={self._api.namespace}",
+            ],
+            input=stdin,
+            env=os.environ | {"PATH": self._path},
+            text=True,
+            capture_output=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == expect, f"{done.returncode}: {done.stdout}{done.stderr}"
+        assert "Traceback" not in done.stderr
+        return done.stdout if expect in (0, 3, 4) else done.stdout + done.stderr
+
+    def data(self, *arguments: str, stdin: str = "", expect: int = 0) -> Any:
+        """Its output as JSON."""
+        return json.loads(self(*arguments, "--output=json", stdin=stdin, expect=expect))
+
+
+@pytest.fixture
+def mcs(api: Api, plugins: Path) -> Plugin:
+    return Plugin(api, plugins)
+
+
+@pytest.fixture
+def agent(api: Api, operator: Operator) -> Iterator[FakeAgent]:
+    """An instance with the links acme and bolt, both programmed."""
+    base = free_base_port()
+    api.create(an_instance(vpn={"slots": 6, "basePort": base}), a_community(), a_link("acme"), a_link("bolt"))
+    with fake_agent(api, base) as agent:
+        for name in ("acme", "bolt"):
+            api.wait_condition("TVoxLink", name, "Ready", "True", "Programmed")
+        settled(api)
+        yield agent
+
+
+def planned(mcs: Plugin, *bodies: Object, expect: int) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = mcs.data("plan", "-f", "-", stdin=yaml.safe_dump_all(bodies), expect=expect)
+    return found
+
+
+def test_links_and_status_show_what_the_objects_say(api: Api, mcs: Plugin, agent: FakeAgent) -> None:
+    rows = mcs.data("links")
+    assert [(row["name"], row["domain"], row["ready"]) for row in rows] == [
+        ("acme", "acme.mcs.test", "True"),
+        ("bolt", "bolt.mcs.test", "True"),
+    ]
+    table = mcs("links").splitlines()
+    assert table[0].startswith("NAME   DOMAIN")
+    assert len(table) == 3
+    text = mcs("status", expect=1)  # its customers have not connected yet
+    assert f"MCSInstance mcs in namespace {api.namespace}: mcs.test, tier UpTo1000" in text
+    assert "! TVoxLink/acme: Connected=False NeverConnected" in text
+
+
+def test_a_profile_is_fetched_into_a_file_that_nobody_else_reads(
+    api: Api, mcs: Plugin, agent: FakeAgent, tmp_path: Path
+) -> None:
+    wanted = files(api.get("Secret", "acme-profile"))["acme.ovpn"]
+    assert mcs("profile", "acme") == wanted
+    target = tmp_path / "acme.ovpn"
+    mcs("profile", "acme", f"--file={target}")
+    assert target.read_text() == wanted
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
+
+
+def test_what_is_not_there_is_named_with_the_way_to_what_is(mcs: Plugin, namespace: str) -> None:
+    said = mcs("profile", "nobody", expect=1)
+    assert f"TVoxLink 'nobody' not found in namespace {namespace}" in said
+
+
+def test_a_plan_tells_who_is_interrupted_and_changes_nothing(api: Api, mcs: Plugin, agent: FakeAgent) -> None:
+    before = {kind: api.list(kind) for kind in ("MCSInstance", "Community", "TVoxLink")}
+    base = before["MCSInstance"][0]["spec"]["vpn"]["basePort"]
+    (new,) = planned(mcs, a_link("cara"), expect=0)
+    assert (new["action"], new["customers"]) == ("created", [])
+    (tcp,) = planned(mcs, a_link("acme", protocol="TCP"), expect=3)
+    assert tcp["customers"] == ["acme"]
+    (slots,) = planned(mcs, an_instance(vpn={"slots": 8, "basePort": base}), expect=4)
+    assert slots["customers"] == ["acme", "bolt"]
+    assert [field["path"] for field in slots["fields"]] == ["spec.vpn.slots"]
+    (moved,) = planned(mcs, a_link("acme", instance="other"), expect=1)
+    assert moved["refused"]
+    assert "spec.instanceRef" in moved["effect"]
+    assert {kind: api.list(kind) for kind in before} == before
+
+
+def test_a_rotation_and_a_revocation_are_asked_for_and_waited_for(api: Api, mcs: Plugin, agent: FakeAgent) -> None:
+    old = files(api.get("Secret", "acme-profile"))["acme.ovpn"]
+    mcs("rotate", "acme")
+    assert files(api.get("Secret", "acme-profile"))["acme.ovpn"] != old
+    assert api.condition("TVoxLink", "acme", "RotationPending")[:2] == ("True", "NewNotSeen")
+    mcs("revoke", "acme", "--yes")
+    assert api.condition("TVoxLink", "acme", "RotationPending")[:2] == ("True", "OldRefused")
+    assert api.condition("TVoxLink", "bolt", "RotationPending")[0] == "False"
+
+
+def test_a_restart_is_asked_for(api: Api, mcs: Plugin, agent: FakeAgent) -> None:
+    mcs("restart", "mcs", "--yes", "--no-wait")
+    assert "mcs.tvox.io/restart-requested-at" in api.get("MCSInstance", "mcs")["metadata"]["annotations"]
+
+
+def test_kubectl_completes_commands_and_names(api: Api, mcs: Plugin, agent: FakeAgent, plugins: Path) -> None:
+    done = subprocess.run(
+        ["kubectl", "__complete", "mcs", f"--kubeconfig={api.kubeconfig}", "ro"],
+        env=os.environ | {"PATH": f"{plugins}:{os.environ['PATH']}"},
+        text=True,
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
+    assert "rotate" in done.stdout
+
+
+def test_without_a_cluster_it_says_so_in_one_line(plugins: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [plugins / "kubectl-mcs", "links", f"--kubeconfig={tmp_path / 'nothing'}"],
+        text=True,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "no usable kubeconfig" in done.stderr
+    assert "Traceback" not in done.stderr

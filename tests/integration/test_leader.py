@@ -1,0 +1,282 @@
+"""Two replicas: one acts, the other takes over, and nobody acts before it knows the whole world."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from conftest import fresh_namespace
+from support.api import Api, Object
+from support.objects import a_community, a_link, an_instance
+from support.operator import Operator
+from support.proxy import Proxy, Seen, failure, pass_on
+from support.snapshots import Audit, settled
+from support.waiting import until
+
+pytestmark = pytest.mark.integration
+
+
+class Replica:
+    """An operator that knows itself to be one of several."""
+
+    def __init__(self, api: Api, name: str, folder: Path) -> None:
+        self.name = name
+        self.api = api
+        self.operator = Operator(api.kubeconfig, folder / f"{name}.log", POD_NAMESPACE=api.namespace, POD_NAME=name)
+        self.port = _free_port()
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> Replica:
+        """Start, and wait until it has listed the world, whether it leads or not."""
+        self.process = self.operator.begin("--health-port", str(self.port))
+        until(f"{self.name} is ready", lambda: self.asked("/readyz") == 200, 60)
+        return self
+
+    def metrics(self) -> list[str]:
+        """Its metrics, without the comments."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=2) as answer:
+            return [line for line in answer.read().decode().splitlines() if not line.startswith("#")]
+
+    def asked(self, path: str) -> int:
+        """Status of one of its probes; 0 where it does not answer."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=2) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as error:
+            return error.code
+        except OSError:
+            return 0
+
+    @property
+    def leads(self) -> bool:
+        lease = self.api.find("Lease", "mcs-operator")
+        return lease is not None and lease["spec"].get("holderIdentity") == self.name
+
+    def signal(self, number: signal.Signals) -> None:
+        assert self.process
+        self.process.send_signal(number)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture
+def home(server: Api, operator_process: Operator) -> Iterator[Api]:
+    """The operator's own namespace. The session's operator, which leads without a Lease, is stopped meanwhile."""
+    operator_process.stop()
+    for name in fresh_namespace(server):
+        yield server.within(name)
+
+
+@pytest.fixture
+def replicas(home: Api, tmp_path: Path) -> Iterator[tuple[Replica, Replica]]:
+    """One that leads, and one that waits."""
+    first = Replica(home, "mcs-operator-a", tmp_path).start()
+    until("the first one leads", lambda: first.leads, 15)
+    second = Replica(home, "mcs-operator-b", tmp_path).start()
+    yield first, second
+    for replica in (first, second):
+        if replica.operator.runs:
+            replica.signal(signal.SIGCONT)
+        replica.operator.stop()
+
+
+def accepted(api: Api, name: str, within: float) -> float:
+    begun = time.monotonic()
+    api.wait_condition("TVoxLink", name, "Accepted", "True", "Accepted", within)
+    return time.monotonic() - begun
+
+
+# --- who acts ---
+
+
+def test_of_two_replicas_one_acts_and_both_are_ready(api: Api, replicas: tuple[Replica, Replica]) -> None:
+    first, second = replicas
+    api.create(an_instance(), a_community(), a_link("acme"))
+    accepted(api, "acme", 15)
+    assert [first.leads, second.leads] == [True, False]
+    assert [second.asked("/healthz"), second.asked("/readyz")] == [200, 200]
+    assert "leading" not in second.operator.since(0)
+    assert "not settled" not in second.operator.since(0)
+    place = f'namespace="{api.namespace}",instance="mcs"'
+    server = f'mcs_link_server_certificate_expiry_timestamp_seconds{{{place},link="link-002"}} '
+    until("the leader tells when certificates end", lambda: any(row.startswith(server) for row in first.metrics()), 10)
+    assert second.metrics() == [], "who does not act has nothing to tell"
+    api.delete("TVoxLink", "acme", wait=10)
+    until("a link that is gone is told no more", lambda: not any(row.startswith(server) for row in first.metrics()), 10)
+
+
+def test_a_leader_that_is_killed_is_followed_in_less_than_15_seconds(
+    api: Api, replicas: tuple[Replica, Replica]
+) -> None:
+    first, second = replicas
+    api.create(an_instance(), a_community())
+    settled(api)
+    begun = time.monotonic()
+    first.operator.kill()
+    api.create(a_link("acme"))
+    accepted(api, "acme", 20)
+    assert time.monotonic() - begun < 15
+    assert second.leads
+
+
+def test_a_leader_that_ends_is_followed_at_once_and_nothing_is_written_twice(
+    api: Api, replicas: tuple[Replica, Replica]
+) -> None:
+    first, second = replicas
+    api.create(an_instance(), a_community(), a_link("acme"))
+    accepted(api, "acme", 15)
+    before = settled(api)
+    begun = time.monotonic()
+    first.operator.stop()
+    until("the second one leads", lambda: second.leads, 10)
+    assert time.monotonic() - begun < 6
+    api.create(a_link("beta"))
+    accepted(api, "beta", 10)
+    now = settled(api)
+    assert {name for name in before if now[name] != before[name]} <= {"MCSInstance/mcs", "ConfigMap/mcs-links",
+                                                                      "ConfigMap/mcs-manifest"}  # fmt: skip
+
+
+@pytest.mark.timeout(120)
+def test_a_leader_that_hung_for_a_while_acts_no_more(api: Api, replicas: tuple[Replica, Replica]) -> None:
+    """A node that was suspended, or a process that was swapped out: it wakes up in another's time."""
+    first, second = replicas
+    api.create(an_instance(), a_community(), a_link("acme"))
+    accepted(api, "acme", 15)
+    first.signal(signal.SIGSTOP)
+    until("the second one leads", lambda: second.leads, 20)
+    audit = Audit.of(api)
+    before = settled(api)
+    first.signal(signal.SIGCONT)
+    assert first.process
+    assert first.process.wait(20) == 1
+    assert second.leads
+    assert settled(api) == before
+    if audit:
+        assert audit.writes(api.namespace) == []
+
+
+def test_the_only_thing_that_two_idle_replicas_write_is_the_lease(
+    api: Api, home: Api, replicas: tuple[Replica, Replica]
+) -> None:
+    api.create(an_instance(), a_community(), a_link("acme"))
+    accepted(api, "acme", 15)
+    settled(api)
+    audit = Audit.of(api)
+    if audit is None:
+        pytest.skip("this API server keeps no audit log that is known")
+    time.sleep(6)
+    assert audit.requests(api.namespace) == []
+    assert set(audit.writes(home.namespace)) == {"update leases/mcs-operator"}
+    assert len(audit.writes(home.namespace)) <= 4
+
+
+# --- who knows ---
+
+
+@pytest.fixture
+def proxied(server: Api, operator_process: Operator, tmp_path: Path) -> Iterator[tuple[Proxy, Operator]]:
+    """An operator, not started yet, and its way to the API server."""
+    operator_process.stop()
+    proxy = Proxy(server.kubeconfig, tmp_path)
+    operator = Operator(proxy.start(), tmp_path / "operator.log")
+    yield proxy, operator
+    proxy.rule = pass_on
+    operator.stop()
+    proxy.stop()
+
+
+def populated(api: Api, operator: Operator) -> dict[str, str]:
+    """Everything there is, as a first operator left it; then that one goes."""
+    users = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "staff", "labels": {"mcs.tvox.io/users": "true"}},
+        "data": {"users.yaml": "[{name: ann}]"},
+    }
+    file = {"usersFrom": [{"configMapRef": {"name": "staff"}}]}
+    links = [a_link("acme"), a_link("wished", vpnAddress="198.18.254.7")]
+    api.create(users, an_instance(), a_community(**file), *links)
+    operator.start()
+    api.wait_condition("Community", "acme", "Ready", "True", "Served")
+    accepted(api, "wished", 15)
+    before = settled(api)
+    operator.stop()
+    return before
+
+
+@pytest.mark.timeout(180)
+def test_a_store_that_is_still_filling_prunes_allocates_and_refuses_nothing(
+    api: Api, proxied: tuple[Proxy, Operator]
+) -> None:
+    """Each LIST is slow, and fails once: whatever is missing in between, nothing is decided about half a world."""
+    proxy, operator = proxied
+    before = populated(api, operator)
+    api.create(a_link("new"))  # so that there is something to decide at once
+    failed: set[str] = set()
+
+    async def slow(seen: Seen) -> Object | None:
+        if not seen.lists:
+            return None
+        await asyncio.sleep(0.4)
+        key = f"{seen.path}?{seen.query}"
+        if "limit" in seen.query and key not in failed:
+            failed.add(key)
+            return failure(500, "InternalError")
+        return None
+
+    proxy.seen.clear()
+    proxy.rule = slow
+    operator.begin()
+    accepted(api, "new", 120)
+    listed = [seen for seen in proxy.seen if seen.lists and "limit" in seen.query]
+    kinds = {"mcsinstances", "communities", "tvoxlinks", "secrets", "configmaps", "services", "statefulsets", "pods",
+             "persistentvolumeclaims", "networkpolicies", "resourcequotas"}  # fmt: skip
+    assert {seen.plural for seen in listed} == kinds
+    assert len(failed) >= len(kinds)
+    assert min(seen.begun for seen in proxy.writes) > max(seen.answered for seen in listed)
+
+    now = settled(api)
+    mine = {"TVoxLink/new", "Secret/new-profile", "Secret/mcs-link-003"}
+    hot = {"ConfigMap/mcs-links", "ConfigMap/mcs-manifest", "MCSInstance/mcs"}
+    assert {name for name in {*before, *now} if before.get(name) != now.get(name)} == mine | hot
+
+
+@pytest.mark.parametrize("kind", ["secrets", "tvoxlinks"])
+def test_as_long_as_one_kind_is_not_listed_nothing_is_written(
+    api: Api, proxied: tuple[Proxy, Operator], kind: str
+) -> None:
+    proxy, operator = proxied
+    before = populated(api, operator)
+
+    async def hangs(seen: Seen) -> Object | None:
+        return failure(503, "ServiceUnavailable") if seen.lists and seen.plural == kind else None
+
+    proxy.seen.clear()
+    proxy.rule = hangs
+    port = _free_port()
+    operator.begin("--health-port", str(port))
+    until("it asks", lambda: sum(seen.plural == kind for seen in proxy.seen if seen.lists) >= 3, 30)
+    assert proxy.writes == []
+    with pytest.raises(urllib.error.HTTPError) as told:
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2)
+    assert told.value.code == 503
+    proxy.rule = pass_on
+    until("it has listed the world", lambda: operator.since(0).count("the world is listed") == 2, 40)
+    time.sleep(1)
+    assert [seen for seen in proxy.writes if f"/{api.namespace}/" in seen.path] == []
+    assert settled(api) == before

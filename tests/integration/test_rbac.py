@@ -1,0 +1,242 @@
+"""The operator does all of its work with exactly the rights that the chart gives it, and needs each of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+import yaml
+
+from conftest import fresh_namespace
+from mcs_operator.settings import WEBHOOK
+from support.api import ROOT, Api, Object
+from support.objects import INSTANCE, a_community, a_link, an_instance
+from support.operator import Operator
+from support.rights import ACCOUNT, Account, confined, granted
+from support.waiting import until
+
+pytestmark = pytest.mark.integration
+
+POD = f"{INSTANCE}-0"
+
+
+@pytest.fixture
+def home(server: Api) -> Iterator[str]:
+    """The namespace that the operator itself is in."""
+    yield from fresh_namespace(server)
+
+
+@pytest.fixture
+def account(server: Api, home: str, operator_process: Operator, tmp_path: Path) -> Iterator[Account]:
+    """The operator's account. The session's own operator, which leads without a Lease, is stopped meanwhile."""
+    operator_process.stop()
+    with confined(server, home, tmp_path) as account:
+        yield account
+
+
+@pytest.fixture
+def registered(server: Api) -> Iterator[None]:
+    """The chart's webhook, which nobody answers here: that is ignored."""
+    rendered = yaml.safe_load_all((ROOT / "manifests" / "install.yaml").read_text())
+    server.apply(next(body for body in rendered if body and body["kind"] == "ValidatingWebhookConfiguration"))
+    yield
+    server.delete("ValidatingWebhookConfiguration", WEBHOOK)
+
+
+@pytest.fixture
+def operator(account: Account, registered: None, tmp_path: Path) -> Iterator[Operator]:
+    """An operator that has this account, and knows itself to be in a pod."""
+    place = {"POD_NAMESPACE": account.namespace, "POD_NAME": "mcs-operator-0"}
+    process = Operator(account.kubeconfig, tmp_path / "operator.log", ["--issue-webhook-certificate"], **place)
+    process.start()
+    yield process
+    process.stop()
+
+
+def test_it_can_do_all_its_work_and_nothing_else(api: Api, account: Account, operator: Operator) -> None:
+    a_customer_comes(api)
+    users_change(api)
+    somebody_meddles(api)
+    a_customer_is_refused_twice(api)
+    the_network_mode_changes_back_and_forth(api)
+    the_pod_is_woken_and_replaced(api)
+    what_an_older_operator_left_goes(api)
+    everybody_leaves(api)
+    operator.stop()
+
+    assert "Forbidden" not in operator.since(0)
+    if account.audit_log is None:
+        return
+    assert account.refused() == []
+    assert granted() - account.used() == set(), "granted and not needed"
+    assert account.used() - granted() == set(), "used without being granted: by another role?"
+
+
+def test_where_namespaces_are_listed_it_serves_these_with_rights_in_no_other(
+    server: Api, api: Api, home: str, operator_process: Operator, tmp_path: Path
+) -> None:
+    operator_process.stop()
+    elsewhere = fresh_namespace(server)
+    other = server.within(next(elsewhere))
+    with confined(server, home, tmp_path, served=[api.namespace]) as account:
+        place = {"POD_NAMESPACE": home, "POD_NAME": "mcs-operator-0", "MCS_NAMESPACES": api.namespace}
+        operator = Operator(account.kubeconfig, tmp_path / "operator.log", **place)
+        operator.start()
+        other.create(an_instance(), a_community(), a_link("elsewhere"))
+        a_customer_comes(api)
+        users_change(api)
+        somebody_meddles(api)
+        everybody_leaves(api, others=())
+        link = other.get("TVoxLink", "elsewhere")
+        assert link["status"]["conditions"][0]["reason"] == "Pending", "not this operator's"
+        assert other.find("Secret", "elsewhere-profile") is None
+        operator.stop()
+        assert "Forbidden" not in operator.since(0)
+        if account.audit_log:
+            assert account.refused() == []
+            assert {entry["objectRef"].get("namespace") for entry in account.requests()} <= {home, api.namespace, None}
+    next(elsewhere, None)
+
+
+def test_it_ends_at_once_and_gives_the_lease_up(server: Api, account: Account, operator: Operator) -> None:
+    home = server.within(account.namespace)
+    until("it leads", lambda: holder(home) == "mcs-operator-0")
+    begun = time.monotonic()
+    operator.stop()
+    assert time.monotonic() - begun < 5, "something was waited for, and 5 s is how long Kopf waits"
+    assert holder(home) == ""
+
+
+def holder(home: Api) -> str:
+    return home.kubectl("get", "lease", ACCOUNT, "--output=jsonpath={.spec.holderIdentity}", check=False)
+
+
+def a_customer_comes(api: Api) -> None:
+    users = {"users.yaml": "- {name: dora}\n"}
+    labels = {"mcs.tvox.io/users": "true"}
+    api.create(
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "staff", "labels": labels}, "data": users},
+        an_instance(),
+        a_community(users=("carl",), usersFrom=[{"configMapRef": {"name": "staff"}}]),
+        a_link("acme"),
+    )
+    api.wait_condition("TVoxLink", "acme", "Accepted", "True")
+    until("a profile", lambda: api.find("Secret", "acme-profile"))
+    until("a StatefulSet", lambda: api.find("StatefulSet", INSTANCE))
+    until("both users", lambda: served(api) == 2)
+
+
+def users_change(api: Api) -> None:
+    api.merge("ConfigMap", "staff", {"data": {"users.yaml": "- {name: dora}\n- {name: emil}\n"}})
+    until("the third user", lambda: served(api) == 3)
+
+
+def somebody_meddles(api: Api) -> None:
+    slot = f"{INSTANCE}-link-002"
+    api.merge("Secret", slot, {"data": {"enabled": None}})
+    until("the slot is whole again", lambda: "enabled" in api.get("Secret", slot)["data"])
+
+
+def served(api: Api) -> int:
+    return int(api.get("MCSInstance", INSTANCE).get("status", {}).get("users", {}).get("served", 0))
+
+
+def a_customer_is_refused_twice(api: Api) -> None:
+    """The second time the same Event counts on."""
+    api.create(a_link("beta", domain="acme.mcs.test"))
+    api.wait_condition("TVoxLink", "beta", "Accepted", "False", "DomainTaken")
+    api.change("TVoxLink", "beta", domain="beta.mcs.test")
+    api.wait_condition("TVoxLink", "beta", "Accepted", "True")
+    api.change("TVoxLink", "beta", domain="acme.mcs.test")
+    api.wait_condition("TVoxLink", "beta", "Accepted", "False", "DomainTaken")
+    until("an Event that counts on", lambda: api.kubectl("get", "events", "--output=jsonpath={.items[*].series.count}"))
+    api.change("TVoxLink", "beta", domain="beta.mcs.test")
+    api.wait_condition("TVoxLink", "beta", "Accepted", "True")
+
+
+def the_network_mode_changes_back_and_forth(api: Api) -> None:
+    before = template(api)
+    api.change("MCSInstance", INSTANCE, network={"mode": "LoadBalancer"})
+    until("a public Service", lambda: api.find("Service", f"{INSTANCE}-public"))
+    api.change("MCSInstance", INSTANCE, network={"mode": "HostNetwork"})
+    until("no public Service", lambda: api.find("Service", f"{INSTANCE}-public") is None)
+    until("no NetworkPolicy", lambda: not policies(api))
+    api.change("MCSInstance", INSTANCE, network=None)
+    until("a NetworkPolicy", lambda: policies(api))
+    until("the first template again", lambda: template(api) == before)
+
+
+def template(api: Api) -> Object:
+    metadata: Object = api.get("StatefulSet", INSTANCE)["spec"]["template"]["metadata"]
+    return metadata
+
+
+def slots(api: Api) -> list[str]:
+    return api.kubectl("get", "secrets", "--selector=mcs.tvox.io/slot", "--output=name").split()
+
+
+def policies(api: Api) -> str:
+    return api.kubectl("get", "networkpolicies", "--output=name").strip()
+
+
+def the_pod_is_woken_and_replaced(api: Api) -> None:
+    """Where no StatefulSet controller runs, the test makes what it would make."""
+    stateful_set = api.get("StatefulSet", INSTANCE)
+    if not stateful_set.get("status", {}).get("observedGeneration"):
+        status = '{"status": {"replicas": 1, "observedGeneration": 1000}}'  # also of a template that comes yet
+        api.kubectl("patch", "statefulset", INSTANCE, "--subresource=status", "--type=merge", f"--patch={status}")
+        api.create(pod_of(stateful_set))
+    first = api.get("Pod", POD)["metadata"]["uid"]
+    api.create(a_link("gamma"))
+    until("a poke", lambda: "mcs.tvox.io/poke" in (api.get("Pod", POD)["metadata"].get("annotations") or {}))
+    api.merge("MCSInstance", INSTANCE, {"metadata": {"annotations": {"mcs.tvox.io/restart-requested-at": now()}}})
+    until("the pod is deleted", lambda: uid_of_pod(api) != first, 60)
+
+
+def uid_of_pod(api: Api) -> str:
+    pod = api.find("Pod", POD)
+    return "" if pod is None or pod["metadata"].get("deletionTimestamp") else str(pod["metadata"]["uid"])
+
+
+def now() -> str:
+    from datetime import UTC, datetime, timedelta
+
+    return (datetime.now(UTC) + timedelta(seconds=1)).isoformat(timespec="seconds")
+
+
+def pod_of(stateful_set: Object) -> Object:
+    template = stateful_set["spec"]["template"]
+    container = {"name": "media", "image": template["spec"]["containers"][0]["image"]}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": template["metadata"] | {"name": POD},
+        "spec": {"containers": [container], "nodeSelector": {"mcs.tvox.io/nowhere": "true"}},
+    }
+
+
+def what_an_older_operator_left_goes(api: Api) -> None:
+    """Children of the instance that nobody wants any more."""
+    instance = api.get("MCSInstance", INSTANCE)
+    owner = {
+        "apiVersion": instance["apiVersion"],
+        "kind": "MCSInstance",
+        "name": INSTANCE,
+        "uid": instance["metadata"]["uid"],
+        "controller": True,
+    }
+    labels = {"app.kubernetes.io/managed-by": ACCOUNT, "mcs.tvox.io/instance": INSTANCE}
+    for kind in ("Secret", "ConfigMap"):
+        metadata = {"name": f"{INSTANCE}-of-yore", "labels": labels, "ownerReferences": [owner]}
+        api.create({"apiVersion": "v1", "kind": kind, "metadata": metadata})
+        until(f"no {kind} of yore", lambda kind=kind: api.find(kind, f"{INSTANCE}-of-yore") is None)
+
+
+def everybody_leaves(api: Api, others: Sequence[str] = ("beta", "gamma")) -> None:
+    for name in others:
+        api.delete("TVoxLink", name, wait=10)
+    until("their slots are free", lambda: slots(api) == ["secret/mcs-link-002"])
+    api.delete("MCSInstance", INSTANCE, wait=10)
+    api.wait_condition("TVoxLink", "acme", "Accepted", "False", "InstanceNotFound")

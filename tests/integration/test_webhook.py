@@ -1,0 +1,303 @@
+"""The validating webhook as the API server calls it: by a Service, over TLS, with the certificate that it issues.
+
+No kubelet runs here, so the test brings the Secret into the replicas' folders, and the Service is an ExternalName that
+leads to this machine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import yaml
+
+from conftest import fresh_namespace
+from mcs_operator.handlers.registration import Registration
+from mcs_operator.kube import client
+from mcs_operator.settings import WEBHOOK
+from support.api import ROOT, Api, Object, Refused
+from support.objects import a_community, a_link, an_instance
+from support.operator import Operator
+from support.waiting import until
+
+pytestmark = pytest.mark.integration
+
+IN_FLIGHT = 64
+SLOWEST = 5.0
+"""Seconds: no create may hang longer, whatever becomes of the webhook."""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Door:
+    """The webhook of an operator in namespace ``home``, and its replicas."""
+
+    def __init__(self, server: Api, home: str, folder: Path) -> None:
+        self.home = server.within(home)
+        self._folder = folder
+        self._replicas: dict[int, Operator] = {}
+        self._ended = threading.Event()
+        self._kubelet = threading.Thread(target=self._bring, daemon=True)
+
+    def replica(self, number: int = 0) -> Operator:
+        """One more operator process, with a port of its own."""
+        port = free_port()
+        (self._folder / str(port)).mkdir()
+        options = [
+            f"--webhook-port={port}",
+            f"--webhook-certificate={self._folder / str(port)}",
+            "--issue-webhook-certificate",
+        ]
+        environment = {"POD_NAMESPACE": self.home.namespace, "POD_NAME": f"mcs-operator-{number}"}
+        process = Operator(self.home.kubeconfig, self._folder / f"operator-{number}.log", options, **environment)
+        self._replicas[port] = process
+        return process
+
+    def lead_to(self, replica: Operator) -> None:
+        """Let the Service lead to this replica, as it does when the other one is not ready any more."""
+        port = next(port for port, known in self._replicas.items() if known is replica)
+        ports = [{"name": "webhook", "port": port}]
+        service = {"type": "ExternalName", "externalName": "localhost", "ports": ports}
+        metadata = {"name": WEBHOOK}
+        self.home.apply({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": service})
+        self._register(port)
+
+    def serves(self, replica: Operator) -> bool:
+        return "the webhook serves" in replica.since(0)
+
+    def trusted(self) -> str:
+        """What the API server trusts."""
+        webhook = self.home.get("ValidatingWebhookConfiguration", WEBHOOK)["webhooks"][0]
+        return str(webhook["clientConfig"].get("caBundle", ""))
+
+    def _register(self, port: int) -> None:
+        rendered = yaml.safe_load_all((ROOT / "manifests" / "install.yaml").read_text())
+        body = next(b for b in rendered if b and b["kind"] == "ValidatingWebhookConfiguration")
+        body["webhooks"][0]["clientConfig"]["service"] |= {"namespace": self.home.namespace, "port": port}
+        self.home.apply(body)
+
+    def _bring(self) -> None:
+        """What a kubelet does: the Secret's files, in each replica's folder."""
+        while not self._ended.wait(0.2):
+            secret = self.home.find("Secret", WEBHOOK)
+            for port in list(self._replicas) if secret else []:
+                for name in ("tls.crt", "tls.key"):
+                    file = self._folder / str(port) / name
+                    content = base64.b64decode((secret or {})["data"][name])
+                    if not file.exists() or file.read_bytes() != content:
+                        new = file.with_suffix(".new")
+                        new.write_bytes(content)
+                        new.replace(file)
+
+    @contextmanager
+    def open(self) -> Iterator[Door]:
+        """As long as the context lasts."""
+        self._kubelet.start()
+        try:
+            yield self
+        finally:
+            self._ended.set()
+            self._kubelet.join()
+            for process in self._replicas.values():
+                process.stop()
+            self.home.delete("ValidatingWebhookConfiguration", WEBHOOK)
+
+
+@pytest.fixture
+def home(server: Api) -> Iterator[str]:
+    """The namespace that the operator itself is in."""
+    yield from fresh_namespace(server)
+
+
+@pytest.fixture
+def door(server: Api, home: str, operator_process: Operator, tmp_path: Path) -> Iterator[Door]:
+    """One replica that leads and serves. The session's own operator is stopped meanwhile."""
+    operator_process.stop()
+    with Door(server, home, tmp_path).open() as door:
+        first = door.replica()
+        door.lead_to(first)
+        first.start()
+        until("the webhook serves", lambda: door.serves(first), 30)
+        yield door
+
+
+def kubectl(api: Api, body: Object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        api.kubectl_command("create", "-f", "-"),
+        input=yaml.safe_dump(body),
+        text=True,
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def test_what_is_refused_is_told_by_kubectl_in_one_line(api: Api, door: Door) -> None:
+    api.create(an_instance(), a_community(), a_link("acme", domain="x.mcs.test"))
+    until("the webhook knows the link", lambda: kubectl(api, a_link("new", domain="x.mcs.test")).returncode)
+    said = kubectl(api, a_link("new", domain="x.mcs.test")).stderr
+    assert (
+        'admission webhook "validate.mcs.tvox.io" denied the request: '
+        "spec.domain: x.mcs.test is used by TVoxLink 'acme'; choose another"
+    ) in said
+    assert len(said.strip().splitlines()) == 1
+    assert api.find("TVoxLink", "new") is None
+
+
+def test_what_only_waits_is_let_in_with_a_warning(api: Api, door: Door) -> None:
+    done = kubectl(api, a_link("early"))
+    assert done.returncode == 0
+    assert f"Warning: spec.instanceRef.name: no MCSInstance 'mcs' in namespace {api.namespace} yet" in done.stderr
+
+
+def test_another_tenants_domain_is_refused_without_his_name(api: Api, server: Api, door: Door) -> None:
+    for namespace in fresh_namespace(server):
+        server.within(namespace).create(a_link("tenants-secret", domain="x.mcs.test"))
+        until("the webhook knows the link", lambda: kubectl(api, a_link("new", domain="x.mcs.test")).returncode)
+        said = kubectl(api, a_link("new", domain="x.mcs.test")).stderr
+        assert "spec.domain: x.mcs.test is used by a TVoxLink of another namespace" in said
+        assert "tenants-secret" not in said
+
+
+def test_whoever_got_by_the_webhook_is_told_the_same_by_a_condition(api: Api, server: Api, operator: Operator) -> None:
+    for namespace in fresh_namespace(server):
+        other = server.within(namespace)
+        other.create(an_instance("far", domain="far.test"), a_community(instance="far"))
+        other.create(a_link("first", instance="far", domain="x.mcs.test"))
+        other.wait_condition("TVoxLink", "first", "Accepted", "True")
+        api.create(an_instance(), a_community(), a_link("second", domain="x.mcs.test"))
+        message = api.wait_condition("TVoxLink", "second", "Accepted", "False", "DomainTaken")
+        assert message == "spec.domain: x.mcs.test is used by a TVoxLink of another namespace; choose another"
+        other.delete("TVoxLink", "first")
+        api.wait_condition("TVoxLink", "second", "Accepted", "True")
+
+
+def test_an_instance_of_a_domain_that_is_taken_says_so_and_serves(api: Api, server: Api, operator: Operator) -> None:
+    for namespace in fresh_namespace(server):
+        server.within(namespace).create(an_instance("far"))
+        server.within(namespace).wait_condition("MCSInstance", "far", "Accepted", "True")
+        time.sleep(1.1)  # creation times are in seconds
+        api.create(an_instance())
+        message = api.wait_condition("MCSInstance", "mcs", "Stalled", "True", "DomainTaken")
+        assert message == "spec.domain: mcs.test is used by a MCSInstance of another namespace; choose another"
+        until("its pod is wanted all the same", lambda: api.find("StatefulSet", "mcs"))
+
+
+@pytest.fixture
+def burst(api: Api) -> Iterator[Callable[[int], list[tuple[str, float]]]]:
+    """Create so many links, 64 at a time; each one's outcome and seconds."""
+    api.create(an_instance(vpn={"slots": 250}), a_community())
+
+    def create(number: int) -> tuple[str, float]:
+        begun = time.monotonic()
+        try:
+            api.create(a_link(f"c{number:04d}"))
+        except Refused as refused:
+            return str(refused), time.monotonic() - begun
+        return "", time.monotonic() - begun
+
+    with ThreadPoolExecutor(IN_FLIGHT) as pool:
+        yield lambda count: list(pool.map(create, range(count)))
+
+
+def judged(api: Api, outcomes: list[tuple[str, float]]) -> None:
+    """Never more than 250, nobody hung, and everybody else was told why."""
+    assert max(seconds for _, seconds in outcomes) < SLOWEST
+    refused = [text for text, _ in outcomes if text]
+    assert all("250" in text for text in refused), [text for text in refused if "250" not in text][:3]
+    accepted = [
+        link
+        for link in api.list("TVoxLink")
+        if api.condition("TVoxLink", link["metadata"]["name"], "Accepted")[0] == "True"
+    ]
+    assert len(accepted) <= 250
+
+
+def test_when_it_dies_amid_a_burst_nobody_hangs(
+    api: Api, door: Door, burst: Callable[[int], list[tuple[str, float]]]
+) -> None:
+    first = next(iter(door._replicas.values()))
+    timer = threading.Timer(0.4, first.kill)
+    timer.start()
+    outcomes = burst(400)
+    timer.join()
+    assert not first.runs
+    judged(api, outcomes)
+    first.start()
+    until("it judges again", lambda: door.serves(first) and kubectl(api, a_link("more")).returncode, 30)
+
+
+def test_its_certificate_changes_amid_a_burst_and_nobody_notices(
+    api: Api, door: Door, burst: Callable[[int], list[tuple[str, float]]]
+) -> None:
+    before = door.trusted()
+    first = next(iter(door._replicas.values()))
+
+    async def renew() -> None:
+        connected = await client.Api.connect(kubeconfig=client.Kubeconfig(str(api.kubeconfig)))
+        in_two_months = datetime.now(UTC) + timedelta(days=61)
+        registration = Registration(connected, door.home.namespace, lambda: in_two_months)
+        try:
+            await registration.keep()
+        finally:
+            await connected.close()
+
+    rotation = threading.Thread(target=lambda: asyncio.run(renew()))
+    rotation.start()
+    outcomes = burst(400)
+    rotation.join()
+    judged(api, outcomes)
+    assert door.trusted() != before
+    assert before and base64.b64decode(before) in base64.b64decode(door.trusted())
+    assert first.runs
+    assert "Traceback" not in first.since(0)
+
+
+def test_two_replicas_serve_with_one_certificate(
+    api: Api, door: Door, burst: Callable[[int], list[tuple[str, float]]]
+) -> None:
+    second = door.replica(1)
+    second.begin()
+    until("the second replica serves", lambda: door.serves(second), 30)
+    timer = threading.Timer(0.3, door.lead_to, [second])
+    timer.start()
+    outcomes = burst(400)
+    timer.join()
+    judged(api, outcomes)
+    assert len({path.read_bytes() for path in door._folder.glob("*/tls.crt")}) == 1
+    until("the second one judges", lambda: kubectl(api, a_link("more")).returncode, 10)
+
+
+def test_whoever_meddles_with_what_is_trusted_is_set_right(api: Api, door: Door) -> None:
+    wanted = door.trusted()
+    assert wanted
+
+    async def look() -> None:
+        connected = await client.Api.connect(kubeconfig=client.Kubeconfig(str(api.kubeconfig)))
+        try:
+            await Registration(connected, door.home.namespace, lambda: datetime.now(UTC)).keep()
+        finally:
+            await connected.close()
+
+    patch = [{"op": "replace", "path": "/webhooks/0/clientConfig/caBundle", "value": ""}]
+    door.home.kubectl("patch", "validatingwebhookconfiguration", WEBHOOK, "--type=json", "-p", yaml.safe_dump(patch))
+    asyncio.run(look())
+    assert door.trusted() == wanted
+    version = door.home.get("ValidatingWebhookConfiguration", WEBHOOK)["metadata"]["resourceVersion"]
+    asyncio.run(look())
+    assert door.home.get("ValidatingWebhookConfiguration", WEBHOOK)["metadata"]["resourceVersion"] == version

@@ -1,0 +1,1 @@
+"""What the tests of all levels share: a client of the API server, the operator's process, builders, sites, probes."""

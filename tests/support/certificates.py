@@ -1,0 +1,60 @@
+"""Certificates for tests: valid, expired, for the wrong name, signed by themselves."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.x509.oid import NameOID
+
+from support.api import Object
+
+PEM, PKCS8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+
+
+@cache
+def key(name: str = "") -> ec.EllipticCurvePrivateKey:
+    """A key, another one for each name."""
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def text_of(secret: Any, passphrase: bytes | None = None) -> str:
+    """A private key as PEM."""
+    how = serialization.BestAvailableEncryption(passphrase) if passphrase else serialization.NoEncryption()
+    return str(secret.private_bytes(PEM, PKCS8, how).decode())
+
+
+def chain(*names: str, of: Any = None, begins: datetime | None = None, ends: datetime | None = None) -> str:
+    """A certificate for these names, as PEM; without any it has a common name only. From yesterday to in 90 days."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    secret = of or key()
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, (names or ("mcs.test",))[0])])
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(secret.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(begins or now - timedelta(days=1))
+        .not_valid_after(ends or now + timedelta(days=90))
+    )
+    if names:
+        alternative = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
+        builder = builder.add_extension(alternative, critical=False)
+    algorithm = None if isinstance(secret, ed25519.Ed25519PrivateKey) else hashes.SHA256()
+    return builder.sign(secret, algorithm).public_bytes(PEM).decode()
+
+
+def tls_secret(name: str, certificate: str, of: str | None = None) -> Object:
+    """A Secret of type kubernetes.io/tls. ``of``: its key as PEM, where that is not the usual one."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": name},
+        "type": "kubernetes.io/tls",
+        "stringData": {"tls.crt": certificate, "tls.key": text_of(key()) if of is None else of},
+    }

@@ -1,0 +1,204 @@
+"""A fake link agent, for where no kubelet runs: an HTTPS server that speaks the agent's real wire format.
+
+It stands in for the pod alone, never for the operator: it takes its certificate and token from the Secret that the
+operator made, reads the slot Secrets from the API server as a kubelet would mount them, and says that each slot runs
+what its Secret has. What a TVox shows on the wire is said by the test, and what the pod's DNS knows.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import socket
+import ssl
+import tempfile
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from mcs_operator.domain.linkstate import LinkReport, LinkState, SlotState, Tunnel, TunnelReason, TunnelStatus
+from mcs_operator.domain.lookup import Answer, Failure, Question, Resolution
+from support.api import Api
+from support.snapshots import files
+from support.waiting import until
+
+LOOK_SECONDS = 0.2
+
+
+def free_base_port() -> int:
+    """A spec.vpn.basePort whose agent port, one above it, is free here."""
+    while True:
+        base = random.randrange(22_000, 32_000)  # noqa: S311 - any will do
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", base + 1))
+            except OSError:
+                continue
+            return base
+
+
+class FakeAgent:
+    """The agent of one instance. ``revisions``: what each slot ran, one after the other, by number. ``addresses``: what
+    the pod's DNS knows, by name; ``asked``: the names of each question about it. ``is_outdated``: whether it
+    cannot be asked that."""
+
+    def __init__(self, api: Api) -> None:
+        self.revisions: defaultdict[int, list[str]] = defaultdict(list)
+        self.addresses: dict[str, str] = {}
+        self.asked: list[list[str]] = []
+        self.is_outdated = False
+        self._api = api
+        self._shown: dict[int, str] = {}
+        self._links: list[LinkState] = []
+        self._version = 0
+        self._changed = threading.Condition()
+        self._ended = threading.Event()
+
+    def show(self, number: int, certificate: str) -> None:
+        """The TVox of this link connects with the certificate of this fingerprint, ``AA:BB:…``."""
+        self._shown[number] = certificate.replace(":", "").lower()
+
+    def restarts(self, number: int) -> int:
+        """How often the slot's process was started anew."""
+        return len(self.revisions[number]) - 1
+
+    def follow(self) -> None:
+        """Read the slot Secrets until the end, and tell what changed."""
+        while not self._ended.wait(LOOK_SECONDS):
+            links = [self._state(files(secret)) for secret in self._api.list("Secret", "mcs.tvox.io/slot")]
+            if links != self._links:
+                with self._changed:
+                    self._links, self._version = links, self._version + 1
+                    self._changed.notify_all()
+
+    def _state(self, slot: dict[str, str]) -> LinkState:
+        number = int(slot["DEFAULT"].split()[1].rsplit(".", 1)[1])
+        if self.revisions[number][-1:] != [slot["revision"]]:
+            self.revisions[number].append(slot["revision"])
+        shown = self._shown.get(number)
+        up = bool(shown) and slot["enabled"] == "true" and shown in slot["server.conf"].replace(":", "").lower()
+        tunnel = Tunnel(
+            status=TunnelStatus.TRUE if up else TunnelStatus.FALSE,
+            reason=TunnelReason.ESTABLISHED if up else TunnelReason.NEVER_CONNECTED,
+            fingerprint=shown,
+        )
+        state = SlotState.RUNNING if slot["enabled"] == "true" else SlotState.IDLE
+        return LinkState(slot=number, revision=slot["revision"], state=state, tunnel=tunnel)
+
+    def report(self, query: dict[str, list[str]]) -> LinkReport:
+        """The answer to ``GET /v1/links``, at once where the client is behind."""
+        known = int(query.get("version", ["-1"])[0])
+        deadline = time.monotonic() + float(query.get("wait", ["0"])[0])
+        with self._changed:
+            while self._version == known and not self._ended.is_set() and (left := deadline - time.monotonic()) > 0:
+                self._changed.wait(left)
+            return LinkReport(epoch="fake", version=self._version, links=self._links)
+
+    def resolve(self, question: Question) -> Resolution:
+        """The answer to ``POST /v1/resolve``."""
+        self.asked.append(question.names)
+        none = Answer(failure=Failure.NOT_FOUND)
+        known = {name: Answer(addresses=(IPv4Address(text),)) for name, text in self.addresses.items()}
+        return Resolution(answers={name: known.get(name, none) for name in question.names})
+
+    def end(self) -> None:
+        """Let everybody go who waits."""
+        self._ended.set()
+        with self._changed:
+            self._changed.notify_all()
+
+
+@contextmanager
+def fake_agent(api: Api, base_port: int, instance: str = "mcs") -> Iterator[FakeAgent]:
+    """The agent in the instance's pod, whose status says that it is here and that the media is ready."""
+    credentials = until("the agent's Secret", lambda: api.find("Secret", f"{instance}-agent"))
+    _place_pod(api, instance)
+    ready = {"name": "media", "ready": True, "restartCount": 0, "image": "", "imageID": "", "state": {"running": {}}}
+    address = {"podIP": "127.0.0.1", "podIPs": [{"ip": "127.0.0.1"}], "containerStatuses": [ready]}
+    agent = FakeAgent(api)
+    server = _Server(("127.0.0.1", base_port + 1), _Handler)
+    server.agent, server.token = agent, files(credentials)["token"]
+    server.socket = _context(files(credentials)).wrap_socket(server.socket, server_side=True)
+    threads = [threading.Thread(target=server.serve_forever, args=(0.1,)), threading.Thread(target=agent.follow)]
+    for thread in threads:
+        thread.start()
+    try:
+        api.merge_status("Pod", f"{instance}-0", address)
+        yield agent
+    finally:
+        agent.end()
+        server.shutdown()
+        for thread in threads:
+            thread.join()
+        server.server_close()
+
+
+def _place_pod(api: Api, instance: str) -> None:
+    """The pod as the StatefulSet's controller makes it, which does not run here either."""
+    template = until("the StatefulSet", lambda: api.find("StatefulSet", instance))["spec"]["template"]
+    until("the namespace's service account", lambda: api.find("ServiceAccount", "default"))
+    metadata = template["metadata"] | {"name": f"{instance}-0"}
+    if api.find("Pod", f"{instance}-0") is None:
+        api.create({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]})
+
+
+def _context(credentials: dict[str, str]) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("tls.crt", "tls.key"):
+            (Path(folder) / name).write_text(credentials[name])
+        context.load_cert_chain(Path(folder) / "tls.crt", Path(folder) / "tls.key")
+    return context
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    agent: FakeAgent
+    token: str
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that went away is none."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Server
+
+    def do_GET(self) -> None:
+        """The path that an operator asks for, all the time."""
+        url = urlsplit(self.path)
+        if self.headers.get("Authorization") != f"Bearer {self.server.token}":
+            self._answer(401, {})
+        elif url.path == "/v1/links":
+            self._answer(200, self.server.agent.report(parse_qs(url.query)).model_dump(mode="json"))
+        else:
+            self._answer(404, {})
+
+    def do_POST(self) -> None:
+        """The other one."""
+        body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        if self.headers.get("Authorization") != f"Bearer {self.server.token}":
+            self._answer(401, {})
+        elif self.path == "/v1/resolve" and not self.server.agent.is_outdated:
+            question = Question.model_validate_json(body)
+            self._answer(200, self.server.agent.resolve(question).model_dump(mode="json"))
+        else:
+            self._answer(404, {})
+
+    def _answer(self, status: int, body: dict[str, Any]) -> None:
+        raw = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(raw)))
+        self.end_headers()
+        self.wfile.write(raw)
+
+    def log_message(self, *_: Any) -> None:
+        """Nothing."""

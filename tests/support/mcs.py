@@ -1,0 +1,166 @@
+"""One MCS on a real node, as the e2e tests see it: links, sites, tunnels, and whether anybody noticed anything."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from support.api import Api, Object, remove_namespaces
+from support.cluster import Node
+from support.objects import INSTANCE, a_community, a_link, an_instance
+from support.probe import MARGIN, PER_SECOND, ProbeReport, probing
+from support.sites import Site, get_from, get_inside, profile_of
+from support.waiting import until
+
+POD = f"{INSTANCE}-0"
+COMMUNITY = "acme"
+SLOTS = 12
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What must not change: the pod, and how often each of its containers was restarted."""
+
+    uid: str
+    restarts: dict[str, int]
+
+
+@dataclass
+class Mcs:
+    """The instance `mcs` in a namespace of its own, and the sites of its customers in the same one."""
+
+    node: Node
+    api: Api
+    sites: dict[str, Site] = field(default_factory=dict)
+
+    def link(self, name: str, **spec: Any) -> Object:
+        """Apply a link and wait until its slot runs; its status."""
+        self.api.apply(self.a_link(name, **spec))
+        return self.programmed(name)
+
+    def a_link(self, name: str, **spec: Any) -> Object:
+        """A link of this instance, as a person would write it."""
+        return a_link(name, community=COMMUNITY, domain=self.domain(name), **spec)
+
+    def domain(self, name: str) -> str:
+        """The public name of a customer."""
+        return f"{name}.{self.node.zone}"
+
+    def programmed(self, name: str) -> Object:
+        """Wait until the slot has what the link's spec says now; the link's status."""
+        self.api.wait_condition("TVoxLink", name, "Ready", "True", timeout=30)
+        return self.status(name)
+
+    def status(self, name: str) -> Object:
+        """The link's status."""
+        status: Object = self.api.get("TVoxLink", name)["status"]
+        return status
+
+    def connect(self, name: str, timeout: float = 45) -> Object:
+        """Install the link's present profile at the customer's TVox, and wait for the tunnel; the link's status."""
+        site = self.visit(name, profile_of(self.api, name))
+        # First by its own word: the MCS may still have the tunnel of the TVox that was there before.
+        until(f"the TVox of {name} has a tunnel", site.is_established, timeout, pause=0.5)
+        return self.connected(name, timeout=timeout)
+
+    def visit(self, name: str, profile: str) -> Site:
+        """Install some profile at a customer's TVox."""
+        site = self.sites.setdefault(name, Site(self.api, name))
+        site.install(profile)
+        return site
+
+    def connected(self, name: str, timeout: float = 45) -> Object:
+        """Wait until the link says so; its status."""
+        self.api.wait_condition("TVoxLink", name, "Connected", "True", timeout=timeout)
+        return self.status(name)
+
+    def remove(self, name: str) -> None:
+        """The customer leaves, TVox and all."""
+        if site := self.sites.pop(name, None):
+            site.remove()
+        self.api.delete("TVoxLink", name, wait=20)
+
+    def inside(self, url: str) -> Any:
+        """A web request from the media container."""
+        return get_inside(self.api, POD, url)
+
+    def outside(self, domain: str) -> tuple[int, Any]:
+        """A web request from outside to a public name: status and body."""
+        return get_from(self.node.ip, domain)
+
+    def answers_outside(self, domain: str, status: int, timeout: float = 15) -> Any:
+        """Wait until a public name answers with this status; the body."""
+        seen: tuple[int, Any] = (0, None)
+
+        def look() -> bool:
+            nonlocal seen
+            seen = self.outside(domain)
+            assert seen[0] == status, seen
+            return True
+
+        until(f"http://{domain}/ answers {status}", look, timeout)
+        return seen[1]
+
+    @property
+    def on_host_network(self) -> bool:
+        """Whether the media pod shares the node's network."""
+        return bool(self.api.get("Pod", POD)["spec"].get("hostNetwork"))
+
+    def run(self, container: str, *command: str) -> str:
+        """Output of a command in a container of the media pod."""
+        return self.api.kubectl("exec", POD, "-c", container, "--", *command)
+
+    def identity(self) -> Identity:
+        """The pod and its restarts, now."""
+        pod = self.api.get("Pod", POD)
+        statuses = pod["status"]["containerStatuses"]
+        return Identity(pod["metadata"]["uid"], {c["name"]: c["restartCount"] for c in statuses})
+
+    @contextmanager
+    def unnoticed(self, by: str) -> Iterator[None]:
+        """What happens in the block, and 5 s before and after, restarts nothing and costs this customer no packet."""
+        before = self.identity()
+        begun = time.monotonic()
+        with probing(self.api, POD, self.status(by)["vpnAddress"]) as probe:
+            yield
+            time.sleep(MARGIN)
+            report = probe.finish()
+            lasted = time.monotonic() - begun
+        print(f"probe over {by}: {report}")
+        assert self.identity() == before
+        assert_lossless(report, at_least=0.5 * lasted * PER_SECOND)
+
+
+@contextmanager
+def serving(
+    node: Node, server: Api, *, first: str, prepare: Callable[[Mcs], None] = lambda _: None, **spec: Any
+) -> Iterator[Mcs]:
+    """A ready instance in a namespace of its own, with a first customer who has a tunnel; gone afterwards.
+
+    ``prepare``: what a cluster has to add before anybody can dial in.
+    """
+    name = f"mcs-e2e-{secrets.token_hex(3)}"
+    labels = {"pod-security.kubernetes.io/enforce": "privileged"}
+    server.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
+    mcs = Mcs(node, server.within(name))
+    try:
+        wanted: dict[str, Any] = {"vpn": {"slots": SLOTS}} | spec
+        instance = an_instance(node=node.name, address=node.ip, domain=node.zone, **wanted)
+        mcs.api.apply(instance, a_community(COMMUNITY, users=("anna",)))
+        mcs.api.wait_condition("MCSInstance", INSTANCE, "Ready", "True", timeout=120)
+        prepare(mcs)
+        mcs.link(first)
+        mcs.connect(first)
+        yield mcs
+    finally:
+        remove_namespaces(server, name)
+
+
+def assert_lossless(report: ProbeReport, at_least: float) -> None:
+    """Everything came back, once; and the probe did send at its pace, or else it would have proved nothing."""
+    assert report.sent > at_least, f"the probe was too slow to prove anything: {report}"
+    assert report.lost == 0 and report.received == report.sent and report.duplicated == 0, str(report)

@@ -1,0 +1,31 @@
+"""Public names as the operator's own resolver knows them: a hosts file that only its process sees."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from support.cluster import MissingError
+
+_BIND = 'mount --bind "$0" /etc/hosts && mount --bind "$1" /etc/nsswitch.conf && shift && exec "$@"'
+
+
+def knowing(addresses: Mapping[str, str], folder: Path) -> list[str]:
+    """A command prefix: what it starts knows these names, and no other one in the world.
+
+    MissingError where this machine does not allow that.
+    """
+    hosts, switch = folder / "hosts", folder / "nsswitch.conf"
+    hosts.write_text("".join(f"{address} {name}\n" for name, address in addresses.items()))
+    switch.write_text("hosts: files\n")
+    user = [] if os.geteuid() == 0 else ["--map-root-user"]
+    prefix = ["unshare", "--mount", *user, "sh", "-c", _BIND, str(hosts), str(switch)]
+    try:
+        tried = subprocess.run([*prefix, "true"], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        raise MissingError("there is no unshare here, to give a process a hosts file of its own") from None
+    if tried.returncode:
+        raise MissingError(f"a process cannot have a hosts file of its own here: {tried.stderr.strip()}")
+    return prefix

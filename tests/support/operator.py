@@ -1,0 +1,106 @@
+"""The operator as users run it: a process of its own, known by nothing but its environment and its log."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from support.api import ROOT
+from support.waiting import until
+
+READY = "the world is listed"
+
+
+class Operator:
+    """One operator process at a time, against one API server. All its runs write to one log."""
+
+    latest: ClassVar[Operator | None] = None
+    """The one that was started last: whose log a failure shows."""
+
+    def __init__(
+        self,
+        kubeconfig: Path,
+        log: Path,
+        options: Sequence[str] = (),
+        within: Sequence[str] = (),
+        **environment: str,
+    ) -> None:
+        """``within``: a command that becomes the operator's, such as one that changes its surroundings first."""
+        self.kubeconfig = kubeconfig
+        self._within = within
+        self.log = log
+        self._options = options
+        self._environment = environment
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> float:
+        """Start, and wait until it leads and has listed the world; the seconds that took."""
+        begun = time.monotonic()
+        before = self._text().count(READY)
+        process = self.begin()
+
+        def ready() -> bool:
+            assert process.poll() is None or self._fail(process.returncode)
+            return self._text().count(READY) > before
+
+        until("the operator is ready", ready, 60)
+        return time.monotonic() - begun
+
+    def begin(self, *options: str) -> subprocess.Popen[bytes]:
+        """Start, and wait for nothing."""
+        assert self._process is None, "it runs already"
+        Operator.latest = self
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [*self._within, sys.executable, "-m", "mcs_operator", "run", *self._options, *options],
+                env={
+                    **os.environ,
+                    "KUBECONFIG": str(self.kubeconfig),
+                    "PYTHONPATH": str(ROOT / "operator"),
+                    **self._environment,
+                },
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        return self._process
+
+    def stop(self) -> None:
+        """End it as Kubernetes would: SIGTERM, and SIGKILL for one that does not listen."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Let it die in the midst of whatever it does."""
+        self._end(signal.SIGKILL)
+
+    @property
+    def runs(self) -> bool:
+        """Whether the process lives."""
+        return self._process is not None and self._process.poll() is None
+
+    def since(self, mark: int) -> str:
+        """What was logged after that many bytes."""
+        return self.log.read_bytes()[mark:].decode(errors="replace") if self.log.exists() else ""
+
+    def _text(self) -> str:
+        return self.since(0)
+
+    def _fail(self, status: int) -> bool:
+        raise RuntimeError(f"the operator ended with {status}:\n{self._text()[-3000:]}")
+
+    def _end(self, how: signal.Signals) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.send_signal(how)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()

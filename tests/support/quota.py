@@ -1,0 +1,63 @@
+"""The quota that keeps the law of 250 at the API server: crowds that race against it, and ways around it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+from support.api import Api, Object, Refused
+from support.objects import INSTANCE
+from support.operator import Operator
+from support.waiting import until
+
+LINKS = "count/tvoxlinks.mcs.tvox.io"
+INSTANCES = "count/mcsinstances.mcs.tvox.io"
+LIMITS = {LINKS: "250", INSTANCES: "1"}
+QUOTA = f"{INSTANCE}-max-250-tvoxlinks"
+IN_FLIGHT = 64
+
+
+def until_kept(api: Api, links: int = 0, timeout: float = 30) -> None:
+    """Wait until the API server is asked for the limits, enforces them, and counts so many links."""
+
+    def look() -> bool:
+        quota = api.get("ResourceQuota", QUOTA)
+        assert quota["spec"].get("hard") == LIMITS, quota["spec"]
+        status = quota.get("status", {})
+        assert status.get("hard") == LIMITS, status
+        assert status.get("used") == {LINKS: str(links), INSTANCES: "1"}, status
+        return True
+
+    def there() -> bool:
+        try:
+            return look()
+        except Refused as refused:
+            raise AssertionError(str(refused)) from refused
+
+    until(f"the quota counts {links} links", there, timeout)
+
+
+def race(creates: Iterable[tuple[Api, Object]], in_flight: int = IN_FLIGHT) -> list[Refused]:
+    """Create everything, so many at a time; the refusals."""
+
+    def create(one: tuple[Api, Object]) -> Refused | None:
+        try:
+            one[0].create(one[1])
+        except Refused as refused:
+            return refused
+        return None
+
+    with ThreadPoolExecutor(in_flight) as crowd:
+        return [refused for refused in crowd.map(create, creates) if refused]
+
+
+@contextmanager
+def around_the_quota(api: Api, operator: Operator) -> Iterator[None]:
+    """What the block creates is not counted: the operator is stopped meanwhile, and an administrator takes the quota
+    away. This is how a restore, or an operator of the time before, has left it."""
+    until("there is a quota", lambda: api.find("ResourceQuota", QUOTA), 20)
+    operator.stop()
+    api.delete("ResourceQuota", QUOTA, wait=10)
+    yield
+    operator.start()

@@ -1,0 +1,135 @@
+"""Customer sites: a stand-in TVox in a pod of its own, elsewhere as far as the MCS can tell."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+from typing import Any
+
+from support.api import Api, Object
+from support.waiting import until
+
+IMAGE = "localhost/mcs/tvox:dev"
+
+
+def profile_of(api: Api, link: str, timeout: float = 30) -> str:
+    """The OpenVPN profile that the operator made for a link, as a person would download it."""
+
+    def look() -> str:
+        secret = api.find("Secret", f"{link}-profile") or {}
+        return base64.b64decode(secret.get("data", {}).get(f"{link}.ovpn", "")).decode()
+
+    return until(f"the profile of {link}", look, timeout)
+
+
+class Site:
+    """One customer's place: a pod `tvox-<name>` that dials in with a profile and answers on 80/tcp and 7/udp."""
+
+    def __init__(self, api: Api, name: str) -> None:
+        self.api = api
+        self.name = name
+        self.pod = f"tvox-{name}"
+
+    def install(self, profile: str) -> None:
+        """Upload a profile and switch on, as at a visit; a TVox that is there is replaced."""
+        self.remove()
+        metadata = {"name": self.pod, "labels": {"app.kubernetes.io/name": "tvox"}}
+        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {"profile.ovpn": profile}}
+        self.api.apply(secret)
+        self.api.create(_pod(metadata, self.name))
+
+    def runs_with(self, profile: str) -> bool:
+        """Whether the TVox is there, with this profile."""
+        pod, secret = self.api.find("Pod", self.pod), self.api.find("Secret", self.pod)
+        there = pod is not None and pod["status"].get("phase") == "Running"
+        return there and secret is not None and base64.b64decode(secret["data"]["profile.ovpn"]).decode() == profile
+
+    def is_established(self) -> bool:
+        """Whether the TVox itself says that its tunnel is up."""
+        page = get_inside(self.api, self.pod, "http://127.0.0.1/", container="tvox", check=False)
+        return isinstance(page, dict) and bool(page["tunnel"]["established"])
+
+    def pull_the_plug(self) -> None:
+        """The client dies without a word to the MCS."""
+        program = (
+            "import os, pathlib\n"
+            "for at in pathlib.Path('/proc').glob('[0-9]*/comm'):\n"
+            "    if at.read_text().strip() == 'openvpn': os.kill(int(at.parent.name), 9)"
+        )
+        self.api.kubectl("exec", self.pod, "--", "python3", "-c", program)
+
+    def remove(self) -> None:
+        """Switch off, and wait until it is: a TVox that is only said to be gone would talk on for a while."""
+        self.api.kubectl("delete", "pod", self.pod, "--ignore-not-found", "--grace-period=2", timeout=60)
+
+    def log(self) -> str:
+        """What the TVox said."""
+        return self.api.kubectl("logs", self.pod, check=False)
+
+
+def get_from(address: str, host: str, path: str = "/", port: int = 80, timeout: float = 5) -> tuple[int, Any]:
+    """A web request from outside: status and parsed body (text, where it is no JSON); status 0 without an answer."""
+    connection = http.client.HTTPConnection(address, port, timeout=timeout)
+    try:
+        connection.request("GET", path, headers={"Host": host})
+        response = connection.getresponse()
+        raw = response.read().decode(errors="replace")
+        return response.status, _parsed(raw)
+    except OSError as error:
+        return 0, str(error)
+    finally:
+        connection.close()
+
+
+def get_inside(api: Api, pod: str, url: str, container: str = "media", *, check: bool = True) -> Any:
+    """A web request from a container of a pod; the parsed body, or a text that tells the failure.
+
+    ``check``: a container that cannot be entered is an error.
+    """
+    program = (
+        "import sys, urllib.request as r\n"
+        "open_ = r.build_opener(r.ProxyHandler({})).open\n"
+        "try: print(open_(sys.argv[1], timeout=5).read().decode())\n"
+        "except Exception as error: print('failed:', error)"
+    )
+    return _parsed(api.kubectl("exec", pod, "-c", container, "--", "python3", "-c", program, url, check=check))
+
+
+def _parsed(raw: str) -> Any:
+    try:
+        return json.loads(raw)
+    except ValueError:
+        return raw
+
+
+def _pod(metadata: Object, name: str) -> Object:
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": metadata,
+        "spec": {
+            "automountServiceAccountToken": False,
+            "enableServiceLinks": False,
+            "terminationGracePeriodSeconds": 2,
+            "containers": [
+                {
+                    "name": "tvox",
+                    "image": IMAGE,
+                    "imagePullPolicy": "IfNotPresent",
+                    "env": [{"name": "TVOX_NAME", "value": name}],
+                    # A customer's machine is elsewhere: what keeps this node busy must not starve it.
+                    "resources": {"requests": {"cpu": "200m", "memory": "32Mi"}},
+                    "securityContext": {"capabilities": {"drop": ["ALL"], "add": ["NET_ADMIN", "NET_BIND_SERVICE"]}},
+                    "volumeMounts": [
+                        {"name": "profile", "mountPath": "/etc/tvox", "readOnly": True},
+                        {"name": "tun", "mountPath": "/dev/net/tun"},
+                    ],
+                }
+            ],
+            "volumes": [
+                {"name": "profile", "secret": {"secretName": metadata["name"]}},
+                {"name": "tun", "hostPath": {"path": "/dev/net/tun", "type": "CharDevice"}},
+            ],
+        },
+    }

@@ -1,0 +1,135 @@
+"""Whole namespaces at one moment: versions to compare, identities, an export to restore from, and who wrote what."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from support.api import Api, Object
+from support.objects import API_VERSION
+from support.waiting import until
+
+OURS = ("MCSInstance", "Community", "TVoxLink")
+CHILDREN = ("Secret", "ConfigMap", "Service", "NetworkPolicy", "PersistentVolumeClaim", "StatefulSet", "Pod")
+PLACED_BY_CONTROLLERS = ("Pod", "ReplicaSet")
+_OF_THE_SERVER = ("uid", "resourceVersion", "creationTimestamp", "generation", "managedFields", "selfLink")
+
+
+def versions(api: Api) -> dict[str, str]:
+    """resourceVersion of every object in the namespace, by kind/name."""
+    return {
+        f"{kind}/{body['metadata']['name']}": body["metadata"]["resourceVersion"]
+        for kind in (*OURS, *CHILDREN)
+        for body in api.list(kind)
+    }
+
+
+def settled(api: Api, *, quiet: float = 1.5, timeout: float = 60) -> dict[str, str]:
+    """Wait until nothing in the namespace changes any more for ``quiet`` seconds; the versions then."""
+    last, since = versions(api), time.monotonic()
+
+    def look() -> bool:
+        nonlocal last, since
+        now = versions(api)
+        changed = sorted(name for name in {*now, *last} if now.get(name) != last.get(name))
+        if changed:
+            last, since = now, time.monotonic()
+        assert time.monotonic() - since >= quiet, f"still changing: {changed}"
+        return True
+
+    until("the namespace is quiet", look, timeout, pause=0.25)
+    return last
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a TVox's profile depends on: a change of any of it costs a visit."""
+
+    number: int
+    certificate: str
+    key: str
+    tls_crypt: str
+    profile: str
+
+
+def identities(api: Api) -> dict[str, Identity]:
+    """Identity of every link that has one, by the link's name."""
+    found = {}
+    for secret in api.list("Secret"):
+        link = secret["metadata"]["name"].removesuffix("-profile")
+        content = files(secret)
+        if "identity.json" in content:
+            number = json.loads(content["identity.json"])["slot"]
+            found[link] = Identity(
+                number, content["tls.crt"], content["tls.key"], content["tls-crypt.key"], content[f"{link}.ovpn"]
+            )
+    return found
+
+
+def files(secret: Object) -> dict[str, str]:
+    """Content of a Secret as text."""
+    return {name: base64.b64decode(text).decode() for name, text in (secret.get("data") or {}).items()}
+
+
+def encoded(**content: str) -> dict[str, str]:
+    """Content for a Secret's data."""
+    return {name: base64.b64encode(text.encode()).decode() for name, text in content.items()}
+
+
+def exported(api: Api, kinds: Iterable[str] = (*OURS, "Secret", "ConfigMap")) -> list[Object]:
+    """Objects as a backup has them: no status, nothing that the server decides, owners with the UIDs of then."""
+    return [
+        _portable(kind, body)
+        for kind in kinds
+        for body in api.list(kind)
+        if body["metadata"]["name"] != "kube-root-ca.crt"
+    ]
+
+
+def _portable(kind: str, body: Object) -> Object:
+    """Items of a list do not tell their kind themselves."""
+    known = {"apiVersion": API_VERSION if kind in OURS else "v1", "kind": kind}
+    metadata = {key: value for key, value in body["metadata"].items() if key not in _OF_THE_SERVER}
+    return known | {k: v for k, v in body.items() if k not in ("metadata", "status")} | {"metadata": metadata}
+
+
+class Audit:
+    """The API server's audit log: requests of one client since a moment."""
+
+    def __init__(self, log: Path) -> None:
+        self._log = log
+        self._from = log.stat().st_size
+
+    @classmethod
+    def of(cls, api: Api) -> Audit | None:
+        """Where this server keeps one and tells where."""
+        told = os.environ.get("MCS_AUDIT_LOG")
+        for log in (Path(told) if told else None, api.kubeconfig.parent / "log" / "audit.log"):
+            if log is not None and log.exists():
+                return cls(log)
+        return None
+
+    def requests(self, namespace: str, agent: str = "mcs-operator") -> list[str]:
+        """Requests of a client in a namespace since this object was made: ``create secrets/a`` and so on."""
+        with self._log.open("rb") as log:
+            log.seek(self._from)
+            lines = log.read().decode(errors="replace").splitlines()
+        found = []
+        for line in lines:
+            event: dict[str, Any] = json.loads(line)
+            at = event.get("objectRef") or {}
+            if not str(event.get("userAgent", "")).startswith(agent) or at.get("namespace") != namespace:
+                continue
+            parts = [at.get("resource", ""), at.get("name", ""), at.get("subresource", "")]
+            found.append(f"{event['verb']} {'/'.join(part for part in parts if part)}")
+        return found
+
+    def writes(self, namespace: str, agent: str = "mcs-operator") -> list[str]:
+        """Those that change something, or try to."""
+        return [r for r in self.requests(namespace, agent) if r.split()[0] not in ("get", "list", "watch")]

@@ -1,0 +1,266 @@
+"""Versions of the report: when there is a new one, and when there is none."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import pytest
+
+from mcs_operator.agent.board import CALM, Board, Counters
+from mcs_operator.agent.management import Client, Listing, Noise
+from mcs_operator.agent.metrics import exposition
+from mcs_operator.agent.tunnel import Established, Gone, Link, Refusal, Refused, Session, Slot
+from mcs_operator.domain.linkstate import LinkReport, MediaState, SlotState, TunnelReason
+
+NOW = 1_800_000_000.0
+RUNNING = Slot(SlotState.RUNNING, "revision-1")
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def session(number: int = 0, since: float = NOW) -> Session:
+    return Session(number, "203.0.113.5:40000", since, "2.4.12", "ab" * 32)
+
+
+def listing(received: int = 0, sent: int = 0, number: int = 0, since: float = NOW) -> Listing:
+    return Listing((Client(Session(number, "203.0.113.5:40000", since), received, sent),))
+
+
+async def calm() -> None:
+    await asyncio.sleep(CALM * 1.5)
+
+
+async def board_with(*numbers: int) -> Board:
+    board = Board(Clock())
+    for number in numbers:
+        board.slot_says(number, RUNNING)
+        board.hear(number, Listing(()))
+    board.looked_at_all()
+    board.media_says(None)
+    await calm()
+    return board
+
+
+@pytest.mark.parametrize("count", [0, 1, 249, 250])
+async def test_links_that_come_up_together_are_one_version(count: int) -> None:
+    numbers = range(2, 2 + count)
+    board = await board_with(*numbers)
+    before = board.report.version
+    for number in numbers:
+        board.hear(number, Established(session()))
+    await calm()
+    assert board.report.version == before + (1 if count else 0)
+    assert [link.slot for link in board.report.links] == list(numbers)
+    assert {link.tunnel.reason for link in board.report.links} <= {TunnelReason.ESTABLISHED}
+
+
+async def test_counters_make_no_version() -> None:
+    board = await board_with(17)
+    board.hear(17, Established(session()))
+    await calm()
+    before = board.report
+    for passed in range(1, 20):
+        board.hear(17, listing(passed * 1000, passed * 500))
+        board.hear(17, Noise())
+        board.hear(17, Refused(Refusal.NOT_PINNED, "198.51.100.9"))
+        board.counters[17].rtt = passed / 100
+    await calm()
+    assert board.report == before
+    assert (board.counters[17].received, board.counters[17].noise, board.counters[17].refused) == (19_000, 19, 19)
+
+
+async def test_a_slot_that_is_free_is_not_listed() -> None:
+    board = await board_with(2, 3)
+    board.slot_says(2, Slot(SlotState.IDLE))
+    board.slot_says(4, Slot(SlotState.IDLE))
+    board.slot_says(5, Slot(SlotState.IDLE, "revision-9"))
+    await calm()
+    assert [link.slot for link in board.report.links] == [3, 5]
+
+
+async def test_a_slot_whose_first_set_is_bad_is_listed_with_its_error() -> None:
+    board = Board(Clock())
+    board.slot_says(2, Slot(SlotState.QUARANTINED, None, "the set is incomplete"))
+    await calm()
+    assert board.report.links[0].error == "the set is incomplete"
+
+
+async def test_one_who_waits_is_answered_when_something_changes() -> None:
+    board = await board_with(17)
+    known = board.report
+    waiting = asyncio.create_task(board.wait(known.epoch, known.version, 5))
+    await asyncio.sleep(0.05)
+    assert not waiting.done()
+    board.hear(17, Established(session()))
+    report = await asyncio.wait_for(waiting, 1)
+    assert report.version == known.version + 1
+
+
+async def test_one_who_waits_for_nothing_gets_the_same_version_in_time() -> None:
+    board = await board_with(17)
+    assert await board.wait(board.report.epoch, board.report.version, 0.05) == board.report
+
+
+@pytest.mark.parametrize(("epoch", "older"), [("another", 0), (None, 0), ("same", 1)])
+async def test_one_who_knows_another_version_is_answered_at_once(epoch: str | None, older: int) -> None:
+    board = await board_with(17)
+    named = board.report.epoch if epoch == "same" else epoch
+    async with asyncio.timeout(0.5):
+        assert await board.wait(named, board.report.version - older, 30) == board.report
+
+
+async def test_the_first_report_waits_until_every_running_openvpn_was_read() -> None:
+    board = Board(Clock())
+    for number in (2, 3):
+        board.slot_says(number, RUNNING)
+    board.slot_says(4, Slot(SlotState.IDLE))
+    board.looked_at_all()
+    board.media_says(None)
+    first = asyncio.create_task(board.wait(None, None, 5))
+    board.hear(2, Listing(()))
+    await calm()
+    assert not first.done(), "else a restarted agent would call link 3 unknown, and each such word is a write"
+    board.hear(3, Established(session()))
+    report = await asyncio.wait_for(first, 1)
+    assert [link.slot for link in report.links] == [2, 3]
+
+
+async def test_what_only_time_changes_is_told_too() -> None:
+    clock = Clock()
+    board = Board(clock)
+    board.slot_says(17, RUNNING)
+    board.hear(17, Established(session()))
+    board.hear(17, Gone())
+    await calm()
+    assert board.report.links[0].tunnel.reason is TunnelReason.ESTABLISHED
+    clock.now += 4
+    board.tick()
+    await calm()
+    assert board.report.links[0].tunnel.reason is TunnelReason.LOST
+
+
+async def test_calls_that_come_and_go_are_no_news_unless_the_media_drains() -> None:
+    board = await board_with()
+    board.media_says(MediaState(connections=5))
+    await calm()
+    before = board.report.version
+    board.media_says(MediaState(connections=6))
+    await calm()
+    assert board.report.version == before
+    board.media_says(MediaState(connections=6, draining=True))
+    await calm()
+    board.media_says(MediaState(connections=5, draining=True))
+    await calm()
+    assert board.report.version == before + 2
+    board.media_says(None)
+    await calm()
+    assert board.report.media is None
+
+
+async def test_closing_lets_everybody_go() -> None:
+    board = await board_with(17)
+    waiting = asyncio.create_task(board.wait(board.report.epoch, board.report.version, 60))
+    await asyncio.sleep(0.05)
+    board.close()
+    await asyncio.wait_for(waiting, 0.5)
+
+
+async def test_a_report_survives_its_way_over_the_wire() -> None:
+    board = await board_with(2, 251)
+    board.hear(2, Established(session()))
+    board.hear(251, Refused(Refusal.EXPIRED, "203.0.113.5"))
+    board.media_says(MediaState(connections=3, users=7, links=2, config="ab" * 32))
+    await calm()
+    assert LinkReport.model_validate_json(board.report.model_dump_json()) == board.report
+
+
+@pytest.mark.parametrize("memory", [{}, {"17": None}, {"17": {"flaps": "many"}}, {"17": []}, {"x": 1}])
+async def test_a_memory_that_makes_no_sense_is_no_harm(memory: dict[str, object]) -> None:
+    board = Board(Clock())
+    board.memory = memory
+    board.slot_says(17, RUNNING)
+    assert board.links[17].slot == RUNNING
+
+
+async def test_a_restarted_agent_goes_on_where_the_former_one_ended() -> None:
+    former = await board_with(17)
+    for number in range(3):
+        former.hear(17, Established(session(number, NOW + number)))
+    after = Board(Clock())
+    after.memory = former.remembered()
+    after.slot_says(17, RUNNING)
+    after.hear(17, listing(number=2, since=NOW + 2))
+    await calm()
+    assert after.report.links[0] == former.report.links[0].model_copy(update={"tunnel": after.report.links[0].tunnel})
+    assert after.report.links[0].tunnel.flaps == 2
+    assert after.report.links[0].tunnel.clientVersion == "2.4.12"
+
+
+def test_bytes_grow_on_over_reconnections_and_restarts_of_openvpn() -> None:
+    counters = Counters()
+    for received, number, since in [(100, 0, 1), (250, 0, 1), (30, 1, 50), (40, 1, 50), (10, 0, 90), (15, 0, 90)]:
+        counters.pass_on(Client(Session(number, "10.0.0.1:5", since), received, received * 2))
+    assert (counters.received, counters.sent) == (250 + 40 + 15, 2 * (250 + 40 + 15))
+
+
+async def test_changes_are_logged_once_and_noise_never(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        board = await board_with(17)
+        board.hear(17, Established(session()))
+        await calm()
+        caplog.clear()
+        for _ in range(100):
+            board.hear(17, Noise())
+            board.hear(17, Refused(Refusal.NOT_PINNED, "198.51.100.9"))
+        await calm()
+    assert caplog.records == []
+
+
+# --- metrics ---
+
+
+def series(text: str) -> dict[str, float]:
+    rows = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, _, value in rows}
+
+
+async def test_metrics_of_a_connected_link() -> None:
+    board = await board_with(17)
+    board.hear(17, Established(session()))
+    board.hear(17, listing(5_000_000_001, 7))
+    board.counters[17].rtt = 0.0123
+    told = series(exposition(board, "ns", "demo"))
+    labels = '{namespace="ns",mcs_instance="demo",link="link-017"}'
+    assert told[f"mcs_link_up{labels}"] == 1
+    assert told[f"mcs_link_received_bytes_total{labels}"] == 5_000_000_001
+    assert told[f"mcs_link_rtt_seconds{labels}"] == 0.0123
+    assert told[f"mcs_link_established_timestamp_seconds{labels}"] == NOW
+
+
+@pytest.mark.parametrize("count", [0, 1, 250])
+async def test_each_metric_has_at_most_one_series_per_link(count: int) -> None:
+    board = await board_with(*range(2, 2 + count))
+    text = exposition(board, "ns", "demo")
+    names = [name.partition("{")[0] for name in series(text)]
+    assert all(names.count(name) <= max(count, 1) for name in names)
+    assert names.count("mcs_link_up") == count
+    assert text.count("# TYPE mcs_link_up gauge\n") == 1
+
+
+async def test_a_label_cannot_break_out_of_its_quotes() -> None:
+    text = exposition(await board_with(2), "ns", 'x"} 1\nmcs_fake{a="\\')
+    assert "\nmcs_fake" not in text
+    assert 'mcs_instance="x\\"} 1\\nmcs_fake{a=\\"\\\\"' in text
+
+
+def test_an_untouched_link_is_not_worth_remembering() -> None:
+    board = Board(Clock())
+    board.links[2] = Link(Slot(SlotState.IDLE))
+    assert board.remembered() == {}

@@ -1,0 +1,478 @@
+"""The agent's HTTPS endpoints, and the agent as a process."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from mcs_operator.agent import agent, media, rtt, server
+from mcs_operator.agent.agent import Config
+from mcs_operator.agent.board import Board, Counters
+from mcs_operator.agent.memory import Memory
+from mcs_operator.domain.linkstate import LinkReport, MediaState, TunnelReason, metrics_token
+from mcs_operator.pki.mint import Authority, mint_agent, mint_ca
+
+TOKEN = "a-token-of-the-test"
+LINKS = "/v1/links"
+_ROW = (
+    "TITLE\tx\r\nHEADER\tCLIENT_LIST\tReal Address\tVirtual Address\tBytes Received\tBytes Sent"
+    "\tConnected Since (time_t)\tClient ID\r\n"
+    "CLIENT_LIST\t203.0.113.5:40000\t198.18.254.17\t11\t22\t1800000000\t0\r\nEND\r\n"
+)
+
+
+@pytest.fixture(scope="module")
+def ca() -> Authority:
+    return mint_ca("demo", datetime.now(UTC))
+
+
+def put_credentials(folder: Path, ca: Authority, token: str = TOKEN) -> None:
+    pair = mint_agent(ca, ["localhost"], datetime.now(UTC))
+    folder.mkdir(exist_ok=True)
+    for name, content in {"tls.crt": pair.cert_pem, "tls.key": pair.key_pem, "token": token}.items():
+        draft = folder / f".{name}"
+        draft.write_text(content)
+        draft.replace(folder / name)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    assert isinstance(port, int)
+    return port
+
+
+def put_slot(run: Path, number: int, **said: object) -> Path:
+    folder = run / f"link-{number:03d}"
+    folder.mkdir(parents=True, exist_ok=True)
+    draft = folder / "state.new"
+    draft.write_text(json.dumps({"revision": "abc", "pid": 1, "state": "Running", "error": None} | said))
+    draft.replace(folder / "state.json")
+    return folder
+
+
+@asynccontextmanager
+async def fake_openvpn(folder: Path, answer: str = _ROW) -> AsyncIterator[None]:
+    """Answers `status 3` with this list."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while line := await reader.readline():
+            if line.startswith(b"status"):
+                writer.write(answer.encode())
+        writer.close()
+
+    listening = await asyncio.start_unix_server(serve, folder / "openvpn.sock")
+    try:
+        yield
+    finally:
+        listening.close()
+
+
+@pytest.fixture
+def config(tmp_path: Path, ca: Authority) -> Config:
+    put_credentials(tmp_path / "credentials", ca)
+    (tmp_path / "run" / "stop").mkdir(parents=True)
+    return Config(
+        port=free_port(),
+        contract_url=f"http://127.0.0.1:{free_port()}",
+        cidr="198.18.254.0/24",
+        instance="demo",
+        namespace="ns",
+        run=tmp_path / "run",
+        credentials=tmp_path / "credentials",
+        host="127.0.0.1",
+    )
+
+
+class Client:
+    """The operator's end."""
+
+    def __init__(self, config: Config, ca: Authority, token: str | None = TOKEN) -> None:
+        self._base = f"https://localhost:{config.port}"
+        self._ssl = ssl.create_default_context(cadata=ca.cert_pem)
+        self._headers = {"Authorization": f"Bearer {token}"} if token is not None else {}
+
+    async def ask(self, path: str, method: str = "GET", body: str | None = None) -> tuple[int, bytes]:
+        async with (
+            aiohttp.ClientSession(headers=self._headers) as session,
+            session.request(method, self._base + path, ssl=self._ssl, data=body) as response,
+        ):
+            return response.status, await response.read()
+
+    async def links(self, query: str = "") -> LinkReport:
+        status, body = await self.ask(f"/v1/links?{query}")
+        assert status == 200, body
+        return LinkReport.model_validate_json(body)
+
+
+@asynccontextmanager
+async def running(config: Config) -> AsyncIterator[asyncio.Task[None]]:
+    stop = asyncio.Event()
+    task = asyncio.create_task(agent.run(config, stop))
+    try:
+        for _ in range(100):
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", config.port)
+                writer.close()
+                break
+            except OSError:
+                assert not task.done(), task.exception()
+                await asyncio.sleep(0.05)
+        yield task
+    finally:
+        stop.set()
+        await asyncio.wait_for(task, 3)
+
+
+# --- who may ask ---
+
+
+@pytest.mark.parametrize("path", ["/v1/links", "/metrics", "/v1/drain", "/no-such-thing"])
+@pytest.mark.parametrize("token", [None, "", "wrong", TOKEN + "x", TOKEN[:-1], "ü"])
+async def test_without_the_token_nothing_is_told(config: Config, ca: Authority, path: str, token: str | None) -> None:
+    async with running(config):
+        status, body = await Client(config, ca, token).ask(path)
+    assert (status, body) == (401, b"")
+
+
+async def test_the_token_for_metrics_opens_the_metrics_and_nothing_else(config: Config, ca: Authority) -> None:
+    client = Client(config, ca, metrics_token(TOKEN))
+    async with running(config):
+        status, body = await client.ask("/metrics")
+        others = [await client.ask(path) for path in (LINKS, "/v1/drain", "/no-such-thing")]
+    assert status == 200
+    assert b"mcs_media_up" in body
+    assert others == [(401, b"")] * 3
+    assert TOKEN not in metrics_token(TOKEN)
+
+
+async def test_the_probe_needs_no_token(config: Config, ca: Authority) -> None:
+    async with running(config):
+        assert await Client(config, ca, None).ask("/healthz") == (200, b"ok\n")
+
+
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion")
+async def test_old_tls_is_refused(config: Config, ca: Authority) -> None:
+    context = ssl.create_default_context(cadata=ca.cert_pem)
+    context.minimum_version = ssl.TLSVersion.TLSv1
+    context.maximum_version = ssl.TLSVersion.TLSv1_1
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    async with running(config):
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            await asyncio.open_connection("localhost", config.port, ssl=context)
+
+
+async def test_changed_credentials_are_taken_up_and_bad_ones_are_not(tmp_path: Path, ca: Authority) -> None:
+    folder = tmp_path / "credentials"
+    put_credentials(folder, ca)
+    credentials = server.Credentials(folder)
+    assert not credentials.reload(), "nothing changed"
+    put_credentials(folder, ca, "another-token")
+    assert credentials.reload()
+    assert credentials.allows("Bearer another-token", LINKS) and not credentials.allows(f"Bearer {TOKEN}", LINKS)
+    (folder / "tls.key").write_text("no key")
+    assert not credentials.reload()
+    put_credentials(folder, ca, "")
+    assert not credentials.reload(), "an empty token would open the door"
+    assert credentials.allows("Bearer another-token", LINKS) and not credentials.allows("Bearer ", LINKS)
+
+
+# --- what is told ---
+
+
+async def test_a_link_is_told_as_its_openvpn_says(config: Config, ca: Authority) -> None:
+    folder = put_slot(config.run, 17)
+    put_slot(config.run, 2, state="Idle", revision=None)
+    async with fake_openvpn(folder), running(config):
+        report = await Client(config, ca).links()
+        status, metrics = await Client(config, ca).ask("/metrics")
+    (link,) = report.links
+    assert (link.slot, link.revision, link.tunnel.reason) == (17, "abc", TunnelReason.ESTABLISHED)
+    assert link.tunnel.peer == "203.0.113.5:40000"
+    assert report.media is None, "the appliance does not answer"
+    assert status == 200
+    assert b'mcs_link_received_bytes_total{namespace="ns",mcs_instance="demo",link="link-017"} 11\n' in metrics
+
+
+async def test_a_change_wakes_the_one_who_waits(config: Config, ca: Authority) -> None:
+    async with running(config):
+        first = await Client(config, ca).links()
+        began = time.monotonic()
+        waiting = asyncio.create_task(Client(config, ca).links(f"epoch={first.epoch}&version={first.version}&wait=25"))
+        await asyncio.sleep(0.1)
+        put_slot(config.run, 17, state="Quarantined", error="bad")
+        second = await asyncio.wait_for(waiting, 5)
+        assert time.monotonic() - began < 3
+    assert second.version > first.version
+    assert second.links[0].error == "bad"
+
+
+@pytest.mark.parametrize("query", ["version=x", "wait=soon", "version=1.5"])
+async def test_a_question_that_makes_no_sense_is_refused(config: Config, ca: Authority, query: str) -> None:
+    async with running(config):
+        status, _ = await Client(config, ca).ask(f"/v1/links?{query}")
+    assert status == 400
+
+
+async def test_names_are_looked_up_where_the_agent_is(config: Config, ca: Authority) -> None:
+    async with running(config):
+        status, body = await Client(config, ca).ask("/v1/resolve", "POST", '{"names": ["localhost"]}')
+    assert status == 200
+    assert json.loads(body) == {"answers": {"localhost": {"addresses": ["127.0.0.1"], "failure": None}}}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "[]",
+        '{"names": "a.example"}',
+        '{"names": [""]}',
+        json.dumps({"names": ["x" * 254]}),
+        json.dumps({"names": [f"c{n}.example" for n in range(252)]}),
+    ],
+    ids=["empty", "a list", "one name", "no name", "254 characters", "252 names"],
+)
+async def test_what_is_no_list_of_names_is_refused(config: Config, ca: Authority, body: str) -> None:
+    async with running(config):
+        status, _ = await Client(config, ca).ask("/v1/resolve", "POST", body)
+        assert status == 400
+        assert (await Client(config, ca, token=None).ask("/v1/resolve", "POST", body))[0] == 401
+
+
+async def test_one_openvpn_that_does_not_answer_delays_no_other(config: Config, ca: Authority) -> None:
+    stuck, well = put_slot(config.run, 2), put_slot(config.run, 3)
+    async with fake_openvpn(stuck, ""), fake_openvpn(well), running(config):
+        began = time.monotonic()
+        report = await Client(config, ca).links()
+        assert time.monotonic() - began < 5
+    assert [link.tunnel.reason for link in report.links] == [TunnelReason.PENDING, TunnelReason.ESTABLISHED]
+
+
+async def test_a_restarted_agent_has_a_new_epoch_and_the_same_links(config: Config, ca: Authority) -> None:
+    folder = put_slot(config.run, 17)
+    async with fake_openvpn(folder):
+        reports = []
+        for _ in range(2):
+            async with running(config):
+                reports.append(await Client(config, ca).links())
+    assert reports[0].epoch != reports[1].epoch
+    assert reports[0].links == reports[1].links
+
+
+async def test_the_stop_file_of_a_former_life_is_removed(config: Config) -> None:
+    (config.run / "stop" / "now").touch()
+    async with running(config):
+        assert not (config.run / "stop" / "now").exists()
+
+
+# --- the appliance ---
+
+
+class Appliance:
+    """Its contract's part that the agent uses."""
+
+    def __init__(self) -> None:
+        self.draining = False
+        self.orders: list[str] = []
+
+    async def _connections(self, _: web.Request) -> web.Response:
+        return web.json_response({"connections": 3, "byLink": {"17": 3}, "draining": self.draining, "users": 7})
+
+    async def _drain(self, request: web.Request) -> web.Response:
+        self.orders.append(request.method)
+        self.draining = request.method == "POST"
+        return web.json_response({"draining": self.draining})
+
+    @asynccontextmanager
+    async def serve(self, url: str) -> AsyncIterator[None]:
+        app = web.Application()
+        app.router.add_get("/connections", self._connections)
+        app.router.add_route("*", "/drain", self._drain)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", int(url.rpartition(":")[2])).start()
+        try:
+            yield
+        finally:
+            await runner.cleanup()
+
+
+async def test_the_order_to_drain_reaches_the_appliance_and_its_effect_comes_back(
+    config: Config, ca: Authority
+) -> None:
+    appliance, client = Appliance(), Client(config, ca)
+    async with appliance.serve(config.contract_url), running(config):
+        before = await client.links()
+        assert (await client.ask("/v1/drain", "POST"))[0] == 200
+        after = await client.links(f"epoch={before.epoch}&version={before.version}&wait=5")
+        assert (await client.ask("/v1/drain", "DELETE"))[0] == 200
+    assert appliance.orders == ["POST", "DELETE"]
+    assert after.media == MediaState(connections=3, draining=True, users=7)
+
+
+async def test_an_order_to_an_absent_appliance_is_a_bad_gateway(config: Config, ca: Authority) -> None:
+    async with running(config):
+        status, body = await Client(config, ca).ask("/v1/drain", "POST")
+    assert status == 502 and b"does not answer" in body
+
+
+@pytest.mark.parametrize("answer", [b"", b"{", b'{"connections": -1}', b"[]", b" " * 200_000])
+async def test_an_appliance_that_talks_nonsense_is_not_believed(answer: bytes) -> None:
+    async def nonsense(_: web.Request) -> web.Response:
+        return web.Response(body=answer)
+
+    app = web.Application()
+    app.router.add_get("/connections", nonsense)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    port = free_port()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    try:
+        async with media.Media(f"http://127.0.0.1:{port}") as client:
+            assert await client.state() is None
+    finally:
+        await runner.cleanup()
+
+
+# --- round-trip times ---
+
+
+async def test_an_accepted_connect_has_a_round_trip_time() -> None:
+    listening = await asyncio.start_server(lambda r, w: w.close(), "127.0.0.1", 0)
+    async with listening:
+        taken = await rtt.measure("127.0.0.1", listening.sockets[0].getsockname()[1])
+    assert taken is not None and 0 < taken < 1
+
+
+async def test_a_refused_connect_has_one_too() -> None:
+    taken = await rtt.measure("127.0.0.1", free_port())
+    assert taken is not None and 0 < taken < 1
+
+
+async def test_silence_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def silence(*_: object, **__: object) -> None:
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr(asyncio, "open_connection", silence)
+    assert await rtt.measure("127.0.0.1", 9, patience=0.1) is None
+
+
+@pytest.mark.parametrize(("number", "address"), [(2, "198.18.254.2"), (17, "198.18.254.17"), (251, "198.18.254.251")])
+def test_the_address_of_a_slot_is_its_number(number: int, address: str) -> None:
+    assert rtt.Addresses("198.18.254.0/24").of(number) == address
+
+
+async def test_a_link_that_is_down_has_no_round_trip_time() -> None:
+    board = Board()
+    board.counters[17] = counters = Counters(rtt=0.5)
+    task = asyncio.create_task(rtt.measure_for_ever(board, rtt.Addresses("127.0.0.0/24"), every=0.1))
+    await asyncio.sleep(0.05)
+    task.cancel()
+    assert counters.rtt is None
+
+
+# --- memory ---
+
+
+def test_what_was_written_is_read(tmp_path: Path) -> None:
+    memory = Memory(tmp_path / "agent" / "links.json")
+    assert memory.read() == {}
+    memory.write({"17": {"flaps": 2}})
+    assert Memory(tmp_path / "agent" / "links.json").read() == {"17": {"flaps": 2}}
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null"])
+def test_a_file_that_makes_no_sense_is_an_empty_memory(tmp_path: Path, text: str) -> None:
+    (tmp_path / "links.json").write_text(text)
+    assert Memory(tmp_path / "links.json").read() == {}
+
+
+# --- the process ---
+
+
+@pytest.fixture
+def process(config: Config) -> Iterator[subprocess.Popen[str]]:
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": os.pathsep.join(sys.path),
+        "MCS_AGENT_PORT": str(config.port),
+        "MCS_CONTRACT_URL": config.contract_url,
+        "MCS_INSTANCE": "demo",
+        "MCS_NAMESPACE": "ns",
+        "MCS_RUN_DIR": str(config.run),
+        "MCS_AGENT_DIR": str(config.credentials),
+    }
+    started = subprocess.Popen(
+        [sys.executable, "-m", "mcs_operator.agent"], env=environment, stdout=subprocess.PIPE, text=True
+    )
+    yield started
+    started.kill()
+    started.wait()
+    if started.stdout:
+        started.stdout.close()
+
+
+async def test_the_process_ends_soon_after_sigterm_also_while_somebody_waits(
+    process: subprocess.Popen[str], config: Config, ca: Authority
+) -> None:
+    folder = put_slot(config.run, 17)
+    client = Client(config, ca)
+    async with fake_openvpn(folder):
+        for _ in range(200):
+            try:
+                report = await client.links()
+                break
+            except aiohttp.ClientError:
+                assert process.poll() is None
+                await asyncio.sleep(0.05)
+        waiting = asyncio.create_task(client.ask(f"/v1/links?epoch={report.epoch}&version={report.version}&wait=60"))
+        await asyncio.sleep(0.2)
+        began = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        code = await asyncio.to_thread(process.wait, 5)
+        taken = time.monotonic() - began
+        await asyncio.gather(waiting, return_exceptions=True)
+    assert code == 0
+    assert taken < 2.0, "0.2 s on an idle machine, and the pod waits for it"
+    assert process.stdout
+    logged = [json.loads(line) for line in process.stdout.read().splitlines()]
+    assert logged and all({"time", "level", "message"} <= line.keys() for line in logged)
+    assert TOKEN not in json.dumps(logged) and "PRIVATE" not in json.dumps(logged)
+
+
+def test_the_process_says_what_it_lacks(process: subprocess.Popen[str], config: Config) -> None:
+    process.kill()
+    process.wait()
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path), "MCS_AGENT_DIR": "/nowhere"}
+    ended = subprocess.run(
+        [sys.executable, "-m", "mcs_operator.agent"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 1
+    assert "/nowhere" in json.loads(ended.stdout.splitlines()[-1])["message"]
+
+
+def test_the_agent_loads_neither_kubernetes_nor_kopf() -> None:
+    code = (
+        "import sys, mcs_operator.agent.__main__\n"
+        "print([m for m in sys.modules if m.partition('.')[0] in ('kopf', 'kubernetes', 'jinja2', 'cryptography')])"
+    )
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path)}
+    ended = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert ended.stdout.strip() == "[]"

@@ -1,0 +1,436 @@
+"""What is said about a link, given what OpenVPN and the supervisor said and when."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime
+from itertools import pairwise
+
+import pytest
+
+from mcs_operator.agent.tunnel import (
+    GRACE,
+    WINDOW,
+    Established,
+    Gone,
+    Input,
+    Link,
+    Refusal,
+    Refused,
+    Roster,
+    Session,
+    Slot,
+)
+from mcs_operator.domain.linkstate import MAX_MESSAGE, SlotState, Tunnel, TunnelReason, TunnelStatus
+
+START = 1_800_000_000.0
+RUNNING = Slot(SlotState.RUNNING, "revision-1")
+HOME, OTHER = "203.0.113.5", "198.51.100.9"
+PIN = "ab" * 32
+
+
+class Story:
+    """A link's life, told in order; ``at`` is seconds since its start."""
+
+    def __init__(self, link: Link | None = None) -> None:
+        self.link = link or Link().after(RUNNING, START)
+        self.time = 0.0
+        self._clients = 0
+
+    def at(self, seconds: float, *heard: Input) -> Story:
+        assert seconds >= self.time, "a story is told forwards"
+        self.time = seconds
+        for one in heard:
+            self.link = self.link.after(one, START + seconds)
+        return self
+
+    def connects(self, seconds: float, host: str = HOME, **more: str) -> Story:
+        self._clients += 1
+        session = Session(self._clients, f"{host}:{40000 + self._clients}", START + seconds, "2.4.12", PIN)
+        return self.at(seconds, Established(replace(session, **more)))  # type: ignore[arg-type]
+
+    def disappears(self, seconds: float) -> Story:
+        return self.at(seconds, Roster(()))
+
+    def restarts(self, seconds: float) -> Story:
+        """OpenVPN begins anew: its client numbers too."""
+        self._clients = 0
+        return self.at(seconds, Gone())
+
+    def flaps(self, times: Iterable[float]) -> Story:
+        for time in times:
+            self.connects(time - 1).disappears(time)
+        return self
+
+    def tunnel(self, seconds: float | None = None) -> Tunnel:
+        return self.link.tunnel(START + (self.time if seconds is None else seconds))
+
+    def says(self, seconds: float | None = None) -> tuple[str, str]:
+        tunnel = self.tunnel(seconds)
+        return tunnel.status.value, tunnel.reason.value
+
+
+def moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(START + seconds, UTC)
+
+
+EXPIRED = Refused(Refusal.EXPIRED, HOME)
+NOT_PINNED = Refused(Refusal.NOT_PINNED, HOME, f"SHA-256 {PIN}")
+UP = ("True", "Established")
+
+
+# --- the plain life of a link ---
+
+
+def test_before_openvpn_was_read_nothing_is_claimed() -> None:
+    story = Story()
+    assert story.says() == ("Unknown", "Pending")
+    assert story.tunnel().since is None
+
+
+def test_a_link_on_which_nobody_came_never_connected() -> None:
+    assert Story().at(1, Roster(())).says() == ("False", "NeverConnected")
+
+
+def test_a_tunnel_is_established_with_peer_version_and_fingerprint() -> None:
+    assert Story().connects(5).tunnel() == Tunnel(
+        status=TunnelStatus.TRUE,
+        reason=TunnelReason.ESTABLISHED,
+        since=moment(5),
+        peer=f"{HOME}:40001",
+        clientVersion="2.4.12",
+        flaps=0,
+        fingerprint=PIN,
+    )
+
+
+def test_a_tunnel_that_ended_is_lost_since_then_and_counts_as_one_flap() -> None:
+    tunnel = Story().connects(5).disappears(100).tunnel(500)
+    assert (tunnel.status, tunnel.reason, tunnel.flaps) == ("False", TunnelReason.LOST, 1)
+    assert tunnel.since == moment(100)
+    assert tunnel.peer is None
+
+
+def test_the_fingerprint_that_was_seen_stays_after_the_tunnel_ended() -> None:
+    assert Story().connects(5).disappears(100).tunnel().fingerprint == PIN
+
+
+def test_a_list_that_shows_the_same_client_changes_nothing() -> None:
+    story = Story().connects(5)
+    before = story.link
+    session = Session(1, f"{HOME}:40001", START + 5)
+    assert story.at(60, Roster((session,))).link == before
+
+
+def test_a_client_that_connected_before_the_agent_did_is_taken_from_the_list() -> None:
+    story = Story().at(60, Roster((Session(4, f"{HOME}:40001", START - 3600),)))
+    assert story.says() == UP
+    assert story.tunnel().since == moment(-3600)
+
+
+def test_a_client_whose_nat_gave_it_another_port_keeps_its_tunnel() -> None:
+    story = Story().connects(5).at(60, Roster((Session(1, f"{HOME}:50000", START + 5),)))
+    tunnel = story.tunnel()
+    assert (tunnel.peer, tunnel.flaps, tunnel.since) == (f"{HOME}:50000", 0, moment(5))
+    assert tunnel.clientVersion == "2.4.12"
+
+
+def test_a_client_that_is_back_before_its_ghost_timed_out_lost_its_tunnel_once() -> None:
+    story = Story().connects(5).connects(60)
+    assert story.says() == UP
+    assert (story.tunnel().flaps, story.tunnel().since) == (1, moment(60))
+
+
+def test_a_new_client_with_the_number_of_a_forgotten_one_is_a_new_client() -> None:
+    story = Story().connects(5).at(900, Roster((Session(1, f"{HOME}:40001", START + 800),)))
+    assert (story.tunnel().flaps, story.tunnel().since) == (1, moment(800))
+
+
+# --- flapping: 3 losses in 10 minutes, until 10 minutes are quiet ---
+
+
+@pytest.mark.parametrize(
+    ("losses", "flapping"),
+    [
+        pytest.param([], False, id="no loss"),
+        pytest.param([100], False, id="one loss"),
+        pytest.param([100, 200], False, id="two losses"),
+        pytest.param([100, 200, 300], True, id="three losses"),
+        pytest.param([100, 400, 699], True, id="three losses in just under ten minutes"),
+        pytest.param([100, 400, 700], False, id="the third when the first is ten minutes old"),
+        pytest.param([100, 800, 1500, 2200, 2900], False, id="many, each on its own"),
+    ],
+)
+def test_three_losses_in_ten_minutes_are_flapping(losses: list[float], flapping: bool) -> None:
+    story = Story().flaps(losses).connects(3000 if not flapping else losses[-1] + 1)
+    assert story.says() == (("True", "Flapping") if flapping else UP)
+    assert story.tunnel().flaps == len(losses)
+
+
+def test_a_flapping_link_that_is_down_is_not_connected() -> None:
+    assert Story().flaps([100, 200, 300]).says() == ("False", "Flapping")
+
+
+def test_flapping_lasts_until_ten_minutes_were_quiet() -> None:
+    story = Story().flaps([100, 200, 300]).connects(310)
+    assert story.says(300 + WINDOW - 1) == ("True", "Flapping")
+    assert story.says(300 + WINDOW) == UP
+
+
+def test_each_further_loss_while_flapping_begins_the_ten_minutes_anew() -> None:
+    story = Story().flaps([100, 200, 300, 850]).connects(860)
+    assert story.says(300 + WINDOW) == ("True", "Flapping")
+    assert story.says(850 + WINDOW) == UP
+
+
+def test_after_flapping_a_link_that_stays_down_is_lost() -> None:
+    assert Story().flaps([100, 200, 300]).says(300 + WINDOW) == ("False", "Lost")
+
+
+def test_when_the_report_changes_by_itself_is_known_ahead() -> None:
+    story = Story().flaps([100, 200, 300]).connects(310)
+    assert story.link.next_change(START + 310) == START + 300 + WINDOW
+    assert Story().connects(5).link.next_change(START + 10) is None
+
+
+# --- restarts of OpenVPN ---
+
+
+def test_a_restart_for_a_new_revision_is_no_flap_and_is_not_seen_as_down() -> None:
+    story = Story().connects(5).restarts(100)
+    assert story.says() == UP, "for a moment it is not known whether it was planned"
+    story.at(100.6, Slot(SlotState.STARTING, "revision-2")).connects(102)
+    assert story.says(102) == UP
+    assert story.tunnel(200).flaps == 0
+    assert story.tunnel(200).since == moment(102)
+
+
+def test_a_restart_is_no_flap_either_when_the_client_is_back_before_the_supervisor_is_heard() -> None:
+    story = Story().connects(5).restarts(100).connects(101)
+    story.at(101.5, Slot(SlotState.RUNNING, "revision-2"))
+    assert story.tunnel(200).flaps == 0
+
+
+def test_a_restart_is_no_flap_when_the_supervisor_is_heard_before_the_process_ended() -> None:
+    story = Story().connects(5).at(99, Slot(SlotState.STARTING, "revision-2")).restarts(100)
+    assert story.tunnel(200).flaps == 0
+
+
+def test_a_crash_after_a_planned_restart_is_a_flap() -> None:
+    story = Story().connects(5).restarts(100).at(100.5, Slot(SlotState.RUNNING, "revision-2")).connects(101)
+    assert story.restarts(150).tunnel(200).flaps == 1
+
+
+def test_after_a_planned_restart_a_tvox_that_does_not_come_back_is_lost() -> None:
+    story = Story().connects(5).restarts(100).at(101, Slot(SlotState.RUNNING, "revision-2"), Roster(()))
+    assert story.says(100 + GRACE) == ("False", "Lost")
+    assert story.tunnel(200).flaps == 0
+
+
+def test_an_openvpn_that_dies_is_a_flap_of_this_link() -> None:
+    story = Story().connects(5).restarts(100)
+    assert story.says(100 + GRACE) == ("False", "Lost")
+    assert story.tunnel(100 + GRACE).flaps == 1
+    assert story.tunnel(100 + GRACE).since == moment(100)
+
+
+def test_an_openvpn_that_dies_is_a_flap_also_when_the_client_is_back_at_once() -> None:
+    story = Story().connects(5).restarts(100).connects(101)
+    story.at(102, Roster((Session(1, f"{HOME}:40001", START + 101),)))
+    assert story.tunnel(100 + GRACE).flaps == 1
+    assert story.says(100 + GRACE) == UP
+
+
+def test_a_process_that_was_only_slow_to_answer_did_not_end() -> None:
+    story = Story().connects(5).at(100, Gone()).at(101, Roster((Session(1, f"{HOME}:40001", START + 5),)))
+    assert story.tunnel(200).flaps == 0
+    assert story.tunnel(200).since == moment(5)
+
+
+def test_a_link_that_is_switched_off_did_not_flap() -> None:
+    story = Story().connects(5).restarts(100).at(100.5, Slot(SlotState.IDLE, "revision-2"))
+    assert story.says() == ("False", "Lost")
+    assert story.tunnel(200).flaps == 0
+
+
+def test_the_stopping_of_the_pod_is_no_flap() -> None:
+    story = Story().connects(5).at(99, Slot(SlotState.STOPPING, "revision-1")).restarts(100)
+    assert story.tunnel(200).flaps == 0
+
+
+def test_a_slot_that_becomes_free_forgets_everything() -> None:
+    story = Story().flaps([100, 200, 300]).at(400, Slot(SlotState.IDLE))
+    assert story.link == Link(Slot(SlotState.IDLE))
+
+
+def test_a_quarantined_slot_keeps_its_tunnel() -> None:
+    story = Story().connects(5).at(50, Slot(SlotState.QUARANTINED, "revision-1", "bad"))
+    assert story.says() == UP
+
+
+# --- clients that are refused ---
+
+
+def test_an_expired_certificate_is_named_while_the_link_is_down() -> None:
+    story = Story().at(1, Roster(()), EXPIRED)
+    assert story.says() == ("False", "CertificateExpired")
+    assert HOME in story.tunnel().message
+
+
+@pytest.mark.parametrize("why", [why for why in Refusal if why is not Refusal.EXPIRED])
+def test_any_other_refusal_is_a_failed_authentication(why: Refusal) -> None:
+    story = Story().at(1, Roster(()), Refused(why, HOME, "detail"))
+    assert story.says() == ("False", "AuthenticationFailed")
+    assert HOME in story.tunnel().message
+
+
+def test_a_client_that_is_let_in_later_ends_the_refusal() -> None:
+    assert Story().at(1, Roster(()), NOT_PINNED).connects(2).disappears(3).says() == ("False", "Lost")
+
+
+def test_a_refused_client_that_gave_up_is_forgotten() -> None:
+    story = Story().at(1, Roster(())).at(10, NOT_PINNED).at(60, NOT_PINNED)
+    assert story.says(179) == ("False", "AuthenticationFailed")
+    assert story.says(180) == ("False", "NeverConnected")
+
+
+def test_a_new_revision_begins_without_old_refusals() -> None:
+    story = Story().at(1, Roster(()), NOT_PINNED).at(2, Slot(SlotState.RUNNING, "revision-2"))
+    assert story.says() == ("False", "NeverConnected")
+
+
+def test_refusals_by_turns_change_the_report_at_most_once_a_minute() -> None:
+    story = Story().at(1, Roster(()))
+    told = []
+    for second in range(2, 242):
+        story.at(second, EXPIRED if second % 2 else NOT_PINNED)
+        told.append(story.tunnel())
+    changes = sum(one != two for one, two in pairwise(told))
+    assert 1 <= changes <= 4
+
+
+def test_a_client_that_tries_again_and_again_from_new_ports_is_one_message() -> None:
+    story = Story().at(1, Roster(()), NOT_PINNED)
+    first = story.tunnel()
+    for second in range(2, 600, 3):
+        story.at(second, NOT_PINNED)
+    assert story.tunnel() == first
+
+
+@pytest.mark.parametrize("noise", [EXPIRED, NOT_PINNED, Refused(Refusal.NOT_TRUSTED, OTHER)])
+def test_a_stranger_changes_nothing_about_a_connected_link(noise: Refused) -> None:
+    story = Story().connects(5)
+    before = story.tunnel()
+    for second in range(6, 300):
+        story.at(second, noise)
+    assert story.tunnel() == before
+    assert story.disappears(300).says() == ("False", "Lost"), "nor afterwards"
+
+
+def test_a_stranger_changes_nothing_during_a_planned_restart() -> None:
+    story = Story().connects(5).restarts(100).at(100.2, NOT_PINNED)
+    assert story.says(101) == UP
+
+
+def test_a_message_is_bounded_whatever_came() -> None:
+    story = Story().at(1, Roster(()), Refused(Refusal.NOT_TRUSTED, HOME, "x" * 10_000))
+    assert len(story.tunnel().message) <= MAX_MESSAGE
+
+
+# --- one certificate in two places ---
+
+
+def turns(count: int, *hosts: str, every: float = 12) -> Story:
+    story = Story()
+    for turn in range(count):
+        story.connects(10 + turn * every, hosts[turn % len(hosts)])
+    return story
+
+
+@pytest.mark.parametrize(
+    ("count", "contested"),
+    [
+        pytest.param(2, False, id="one took over: a TVox that changed its uplink"),
+        pytest.param(3, False, id="and back: it changed back"),
+        pytest.param(4, True, id="and again: two places"),
+    ],
+)
+def test_the_same_certificate_from_two_addresses_by_turns_is_a_wrong_peer(count: int, contested: bool) -> None:
+    story = turns(count, HOME, OTHER)
+    assert (story.says()[1] == "WrongPeer") is contested
+
+
+def test_three_places_are_a_wrong_peer_too() -> None:
+    assert turns(5, HOME, OTHER, "192.0.2.77").says() == ("False", "WrongPeer")
+
+
+def test_a_wrong_peer_names_both_places_and_is_steady_while_it_lasts() -> None:
+    story = turns(4, HOME, OTHER)
+    first = story.tunnel()
+    assert HOME in first.message and OTHER in first.message
+    for turn in range(4, 60):
+        story.connects(10 + turn * 12, (HOME, OTHER)[turn % 2])
+        assert story.tunnel() == first, "each difference would be a write of the status, every few seconds"
+
+
+def test_a_tvox_that_restarts_often_from_one_address_is_flapping_not_contested() -> None:
+    assert turns(6, HOME).says() == ("True", "Flapping")
+
+
+def test_one_change_of_uplink_each_hour_is_not_contested() -> None:
+    assert turns(10, HOME, OTHER, every=3600).says() == UP
+
+
+def test_a_wrong_peer_is_over_when_ten_minutes_were_quiet() -> None:
+    story = turns(4, HOME, OTHER)
+    assert story.says(story.time + WINDOW - 1) == ("False", "WrongPeer")
+    assert story.says(story.time + WINDOW) == UP
+
+
+def test_a_rotated_key_ends_a_wrong_peer_at_once() -> None:
+    story = turns(4, HOME, OTHER)
+    end = story.time
+    story.restarts(end + 1).at(end + 2, Slot(SlotState.RUNNING, "revision-2")).connects(end + 3)
+    assert story.says(end + 10)[1] != "WrongPeer"
+
+
+# --- a restart of the agent ---
+
+
+@pytest.mark.parametrize(
+    "story",
+    [
+        pytest.param(Story().connects(5), id="up"),
+        pytest.param(Story().connects(5).disappears(60), id="lost"),
+        pytest.param(Story().flaps([100, 200, 300]).connects(310), id="flapping, up"),
+        pytest.param(Story().flaps([100, 200, 300]), id="flapping, down"),
+        pytest.param(turns(4, HOME, OTHER), id="wrong peer"),
+        pytest.param(Story().at(1, Roster(())), id="never connected"),
+    ],
+)
+def test_a_restarted_agent_tells_the_same_story(story: Story) -> None:
+    recalled = Link.recalled(story.link.remembered(), RUNNING, START + 60)
+    session = story.link.session
+    listed = Roster((replace(session, version=None, fingerprint=None),) if session else ())
+    later = START + story.time + 2
+    assert recalled.after(listed, later).tunnel(later) == story.link.tunnel(later)
+
+
+def test_a_tunnel_that_ended_while_nobody_watched_is_lost() -> None:
+    story = Story().connects(5)
+    recalled = Link.recalled(story.link.remembered(), RUNNING, START + 60).after(Roster(()), START + 60)
+    assert recalled.tunnel(START + 60).reason is TunnelReason.LOST
+    assert recalled.tunnel(START + 60).flaps == 1
+
+
+def test_a_planned_restart_while_nobody_watched_is_no_flap() -> None:
+    story = Story().connects(5)
+    recalled = Link.recalled(story.link.remembered(), Slot(SlotState.RUNNING, "revision-2"), START + 60)
+    assert recalled.after(Roster(()), START + 60).tunnel(START + 60).flaps == 0
+
+
+def test_an_openvpn_that_died_just_before_the_agent_did_is_a_flap() -> None:
+    story = Story().connects(5).restarts(100)
+    recalled = Link.recalled(story.link.remembered(), RUNNING, START + 105).after(Roster(()), START + 105)
+    assert (recalled.tunnel(START + 105).reason, recalled.tunnel(START + 105).flaps) == (TunnelReason.LOST, 1)

@@ -1,0 +1,112 @@
+"""`kubectl mcs validate` and `render`: files in, verdicts and manifests out, and no cluster anywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+
+from mcs_operator.cli.main import cli
+from support.api import ROOT, Object
+from support.objects import a_community, a_link, an_instance
+
+SAMPLES = ROOT / "manifests" / "samples"
+
+
+def run(*arguments: str, stdin: str | None = None) -> Result:
+    return CliRunner().invoke(cli, list(arguments), input=stdin)
+
+
+def written(*bodies: Object) -> str:
+    return yaml.safe_dump_all(bodies)
+
+
+def validated(*bodies: Object) -> Result:
+    return run("validate", "-f", "-", "-o", "json", stdin=written(*bodies))
+
+
+@pytest.mark.parametrize("sample", ["demo", "third-customer"])
+def test_samples_are_valid(sample: str) -> None:
+    result = run("validate", "-f", str(SAMPLES / sample))
+    assert (result.exit_code, result.output) == (0, "valid\n")
+
+
+def test_what_may_be_in_the_cluster_is_a_warning_and_no_error() -> None:
+    result = run("validate", "-f", str(SAMPLES / "production"))
+    assert result.exit_code == 0
+    assert "acme-users" in result.output
+    assert "warning" in result.output
+
+
+def test_250_links_are_valid_and_the_251st_is_named() -> None:
+    links = [a_link(f"l{i:03d}") for i in range(251)]
+    assert validated(an_instance(), a_community(), *links[:250]).exit_code == 0
+    result = validated(an_instance(), a_community(), *links)
+    assert result.exit_code == 1
+    found = yaml.safe_load(result.output)
+    assert [(f["object"], f["severity"]) for f in found] == [("TVoxLink/l250", "error")]
+    assert "at most 250" in found[0]["message"]
+
+
+def test_a_field_that_does_not_exist_is_named_with_its_path() -> None:
+    link = a_link("acme", alowedSources=["192.0.2.0/24"])
+    result = validated(link)
+    assert result.exit_code == 1
+    assert "spec.alowedSources: no such field" in result.output
+
+
+def test_a_value_that_does_not_fit_is_named_with_its_path() -> None:
+    result = validated(a_link("acme", vpnAddress="198.18.254.300"))
+    assert result.exit_code == 1
+    assert "spec.vpnAddress: " in result.output
+    assert "198.18.254.300" in result.output
+
+
+def test_two_links_of_one_domain_are_told_apart() -> None:
+    result = validated(
+        an_instance(), a_community(), a_link("one", domain="x.mcs.test"), a_link("two", domain="x.mcs.test")
+    )
+    assert result.exit_code == 1
+    assert "spec.domain: x.mcs.test is used by TVoxLink 'one'" in result.output
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a: [", "no YAML"),
+        ("just words", "a document is str, not an object"),
+        ("", "no object found"),
+    ],
+)
+def test_what_is_no_manifest_is_said_in_a_line(text: str, said: str) -> None:
+    result = run("validate", "-f", "-", stdin=text)
+    assert result.exit_code == 1
+    assert said in result.output
+    assert "Traceback" not in result.output
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    result = run("validate", "-f", str(tmp_path / "nothing.yaml"))
+    assert result.exit_code == 1
+    assert "nothing.yaml: no such file or folder" in result.output
+
+
+def test_rendering_shows_every_object_and_no_key() -> None:
+    result = run("render", "-f", str(SAMPLES / "demo"))
+    assert result.exit_code == 0
+    bodies = list(yaml.safe_load_all(result.output))
+    kinds = {body["kind"] for body in bodies}
+    assert {"StatefulSet", "Secret", "Service", "NetworkPolicy", "PersistentVolumeClaim"} <= kinds
+    assert {"mcs-link-002", "acme-profile"} <= {body["metadata"]["name"] for body in bodies}
+    assert "PRIVATE KEY" not in result.output
+    values = [value for body in bodies if body["kind"] == "Secret" for value in body["data"].values()]
+    assert values
+    assert all(value.startswith("<") for value in values)
+
+
+def test_what_is_not_valid_is_not_rendered() -> None:
+    result = run("render", "-f", "-", stdin=written(a_link("acme", vpnAddress="1.2.3")))
+    assert result.exit_code == 1
+    assert "spec.vpnAddress" in result.output

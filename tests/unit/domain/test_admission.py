@@ -1,0 +1,238 @@
+"""What admission refuses and warns of: rules about several objects, at their edges."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from mcs_operator.domain.admission import WARNING_LIMIT, Answer, Object, Operation, Request, review
+from mcs_operator.domain.conditions import Kind
+from support.objects import a_community, a_link, an_instance
+
+HERE, THERE = "demo", "other"
+
+
+@dataclass
+class Known:
+    """A cluster made by hand: objects by namespace, slots by number."""
+
+    objects: dict[str, list[Object]] = field(default_factory=dict)
+    held: dict[int, str] = field(default_factory=dict)
+
+    def instances(self, namespace: str | None = None) -> Iterator[Object]:
+        for name in [namespace] if namespace else list(self.objects):
+            yield from self._of(name, "MCSInstance")
+
+    def communities(self, namespace: str) -> Iterator[Object]:
+        return self._of(namespace, "Community")
+
+    def links(self, namespace: str) -> Sequence[Object]:
+        return list(self._of(namespace, "TVoxLink"))
+
+    def domain_holders(self, domain: str) -> Iterator[tuple[Kind, str, str]]:
+        for namespace, bodies in self.objects.items():
+            for body in bodies:
+                if body["spec"].get("domain") == domain:
+                    yield Kind(body["kind"]), namespace, body["metadata"]["name"]
+
+    def slots(self, namespace: str, instance: str) -> Mapping[int, str]:
+        return self.held
+
+    def _of(self, namespace: str, kind: str) -> Iterator[Object]:
+        return (body for body in self.objects.get(namespace, []) if body["kind"] == kind)
+
+
+def cluster(*here: Any, there: Sequence[Any] = (), held: Mapping[int, str] | None = None) -> Known:
+    bodies = {HERE: list(here), THERE: list(there)}
+    for namespace, listed in bodies.items():
+        for body in listed:
+            body["metadata"]["namespace"] = namespace
+    return Known(dict(bodies), dict(held or {}))
+
+
+def created(body: Any, known: Known) -> Answer:
+    name = body["metadata"]["name"]
+    return review(Request(Kind(body["kind"]), Operation.CREATE, HERE, name, body), known)
+
+
+def changed(old: Any, new: Any, known: Known) -> Answer:
+    name = new["metadata"]["name"]
+    return review(Request(Kind(new["kind"]), Operation.UPDATE, HERE, name, new, old), known)
+
+
+def many(count: int, **more: Any) -> list[Any]:
+    return [a_link(f"c{n:03d}", **more) for n in range(count)]
+
+
+MCS, ACME = an_instance(), a_community()
+
+
+def test_the_250th_link_is_let_in_and_the_251st_is_not() -> None:
+    assert created(a_link("new"), cluster(MCS, ACME, *many(249))).refusals == ()
+    (refusal,) = created(a_link("new"), cluster(MCS, ACME, *many(250))).refusals
+    assert refusal == (
+        "spec.instanceRef.name: mcs: the instance has 250 of at most 250 TVoxLinks; delete one, or use another instance"
+    )
+
+
+def test_one_of_251_links_may_still_be_changed() -> None:
+    links = many(251)
+    assert changed(links[250], a_link("c250", protocol="TCP"), cluster(MCS, ACME, *links)).refusals == ()
+
+
+def test_links_of_another_instance_do_not_count() -> None:
+    assert created(a_link("new"), cluster(MCS, ACME, *many(250, instance="gone"))).refusals == ()
+
+
+def test_a_domain_belongs_to_one_object_of_the_cluster_and_other_tenants_are_not_named() -> None:
+    near = cluster(MCS, ACME, a_link("first", domain="x.mcs.test"))
+    assert created(a_link("new", domain="x.mcs.test"), near).refusals == (
+        "spec.domain: x.mcs.test is used by TVoxLink 'first'; choose another",
+    )
+    far = cluster(MCS, ACME, there=[a_link("secret-name", domain="x.mcs.test")])
+    assert created(a_link("new", domain="x.mcs.test"), far).refusals == (
+        "spec.domain: x.mcs.test is used by a TVoxLink of another namespace; choose another",
+    )
+    assert created(a_link("new", domain="mcs.test"), cluster(MCS, ACME)).refusals
+
+
+def test_who_shares_a_domain_already_may_change_something_else() -> None:
+    one, two = a_link("one", domain="x.mcs.test"), a_link("two", domain="x.mcs.test")
+    after = a_link("two", domain="x.mcs.test", enabled=False)
+    assert changed(two, after, cluster(MCS, ACME, one, two)).refusals == ()
+
+
+@pytest.mark.parametrize("address", ["198.18.254.17", "198.18.254.18"])
+def test_an_address_is_one_links_by_its_slot_or_by_its_wish(address: str) -> None:
+    known = cluster(MCS, ACME, a_link("wishes", vpnAddress="198.18.254.18"), held={17: "holds"})
+    (refusal,) = created(a_link("new", vpnAddress=address), known).refusals
+    assert refusal.startswith(f"spec.vpnAddress: {address} is used by TVoxLink ")
+    assert created(a_link("holds", vpnAddress="198.18.254.17"), known).refusals == ()
+
+
+def test_an_address_is_in_the_instances_network() -> None:
+    (refusal,) = created(a_link("new", vpnAddress="10.0.0.17"), cluster(MCS, ACME)).refusals
+    assert refusal.startswith("spec.vpnAddress: 10.0.0.17 is not between 198.18.254.2 and 198.18.254.251")
+
+
+def test_what_a_link_waits_for_is_a_warning() -> None:
+    answer = created(a_link("new"), cluster())
+    assert answer.refusals == ()
+    assert [warning.split(":")[0] for warning in answer.warnings] == ["spec.instanceRef.name", "spec.communityRef.name"]
+
+
+def test_a_change_that_cuts_this_customer_is_a_warning() -> None:
+    answer = changed(a_link("a"), a_link("a", protocol="TCP"), cluster(MCS, ACME))
+    assert answer.warnings == ("spec.protocol: this customer's tunnel reconnects once",)
+
+
+def test_a_community_in_use_keeps_its_instance() -> None:
+    before, after = a_community(), a_community(instance="else")
+    (refusal,) = changed(before, after, cluster(MCS, before, a_link("a"))).refusals
+    assert refusal.startswith("spec.instanceRef.name: else: 1 TVoxLinks of this Community belong to instance 'mcs'")
+    assert changed(before, after, cluster(MCS, before)).refusals == ()
+
+
+def crowd(count: int, name: str = "acme") -> Any:
+    return a_community(name, users=[f"u{n}" for n in range(count)])
+
+
+def test_the_1000th_user_of_a_tier_is_let_in_and_the_1001st_is_not() -> None:
+    known = cluster(MCS, crowd(999, "big"))
+    assert created(crowd(1), known).refusals == ()
+    (refusal,) = created(crowd(2), known).refusals
+    assert "1001 enabled users would be more than the 1000 of tier UpTo1000" in refusal
+
+
+def test_users_of_files_count_as_they_were_counted_last() -> None:
+    big = crowd(1, "big") | {"status": {"users": {"served": 900, "notServed": 99}}}
+    assert created(crowd(1), cluster(MCS, big)).refusals == ()
+    assert created(crowd(2), cluster(MCS, big)).refusals
+
+
+def test_users_of_an_instance_that_is_full_may_become_fewer() -> None:
+    over = crowd(1000) | {"status": {"users": {"served": 1000, "notServed": 500}}}
+    assert changed(over, crowd(999), cluster(MCS, over)).refusals == ()
+
+
+def test_one_instance_per_namespace() -> None:
+    (refusal,) = created(an_instance("second", domain="b.test"), cluster(MCS)).refusals[:1]
+    assert refusal.startswith("metadata.namespace: demo is used by MCSInstance 'mcs'")
+    assert changed(an_instance("second"), an_instance("second", drainSeconds=9), cluster(MCS)).refusals == ()
+
+
+def test_an_instances_domain_stays_while_links_exist() -> None:
+    after = an_instance(domain="new.test")
+    assert changed(MCS, after, cluster(MCS)).refusals == ()
+    (refusal,) = changed(MCS, after, cluster(MCS, ACME, a_link("a"))).refusals
+    assert refusal.startswith("spec.domain: new.test: cannot be changed while 1 TVoxLinks exist")
+
+
+def test_a_tier_is_not_lowered_below_its_users() -> None:
+    large, small = an_instance(tier="UpTo10000"), an_instance(tier="UpTo1000")
+    counted = crowd(1) | {"status": {"users": {"served": 1001}}}
+    (refusal,) = changed(large, small, cluster(large, counted)).refusals
+    assert refusal.startswith("spec.tier: UpTo1000: has 1000 users, and 1001 are there")
+    assert changed(large, small, cluster(large, crowd(1000))).refusals == ()
+
+
+def test_slots_are_not_lowered_below_the_highest_number_in_use() -> None:
+    before = an_instance(vpn={"slots": 20})
+    known = cluster(before, held={2: "first", 17: "last"})
+    assert changed(before, an_instance(vpn={"slots": 16}), known).refusals == ()
+    (refusal,) = changed(before, an_instance(vpn={"slots": 15}), known).refusals
+    assert refusal == (
+        "spec.vpn.slots: 15: TVoxLink 'last' has number 17 (198.18.254.17), which needs 16 slots; "
+        "delete that link first, or keep 16 or more"
+    )
+
+
+def test_a_restart_is_warned_of_with_the_number_of_customers() -> None:
+    answer = changed(MCS, an_instance(vpn={"slots": 8}), cluster(MCS, ACME, a_link("a"), a_link("b")))
+    assert answer.refusals == ()
+    assert answer.warnings == ("spec.vpn.slots: the media pod drains and restarts, 2 customers are interrupted",)
+
+
+def test_two_instances_do_not_share_a_nodes_ports() -> None:
+    other = an_instance("far", domain="far.test")
+    (refusal,) = created(MCS, cluster(there=[other])).refusals
+    assert refusal.startswith("spec.nodeSelector: kubernetes.io/hostname=mcs-node: that node's ports 80, 443 and 3478")
+    assert "far" not in refusal
+    assert created(an_instance(node="elsewhere"), cluster(there=[other])).refusals == ()
+    balanced = an_instance(network={"mode": "LoadBalancer"})
+    assert created(balanced, cluster(there=[other])).refusals == ()
+    perhaps = created(an_instance(nodeSelector={"zone": "dmz"}), cluster(there=[other]))
+    assert perhaps.refusals == ()
+    assert "may choose the same node" in perhaps.warnings[0]
+
+
+def test_a_change_of_metadata_is_never_reviewed() -> None:
+    links = many(251, domain="same.test")
+    labelled = {**links[0], "metadata": {**links[0]["metadata"], "labels": {"a": "b"}}}
+    assert changed(links[0], labelled, cluster(*links)) == Answer()
+
+
+def test_what_does_not_parse_is_the_schemas_to_refuse() -> None:
+    assert created({"kind": "TVoxLink", "metadata": {"name": "x"}, "spec": {"domain": 7}}, cluster()) == Answer()
+
+
+def test_a_warning_is_never_longer_than_the_api_server_takes() -> None:
+    answer = created(a_link("a", community=".".join(["c" * 60] * 4)), cluster(MCS))
+    assert answer.warnings
+    assert max(map(len, answer.warnings)) <= WARNING_LIMIT
+
+
+def test_whoever_reaches_a_mark_is_warned_and_nobody_after_him() -> None:
+    def said(count: int) -> list[str]:
+        warnings = created(a_link("new"), cluster(MCS, ACME, *many(count))).warnings
+        return [warning for warning in warnings if warning.startswith("capacity: ")]
+
+    assert said(198) == []
+    assert said(199) == ["capacity: 200 of 250 TVoxLinks (80 %, 50 left); plan another instance"]
+    assert said(200) == []
+    assert said(237) == ["capacity: 238 of 250 TVoxLinks (95 %, 12 left); plan another instance"]
+    users = created(crowd(100), cluster(MCS, crowd(700, "big"))).warnings
+    assert users == ("capacity: 800 of 1000 users (80 %, 200 left); plan a larger tier",)

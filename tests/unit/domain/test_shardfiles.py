@@ -1,0 +1,215 @@
+"""The appliance's files: which user is in which, and back again when what they came from is broken."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections import Counter
+
+import pytest
+
+from mcs_operator.api import Community, Function
+from mcs_operator.domain.shardfiles import (
+    ServedCertificate,
+    ServedUser,
+    certificates_files,
+    certificates_in,
+    packed,
+    users_files,
+    users_in,
+)
+from mcs_operator.domain.users import UsersPlan, serve
+from mcs_operator.domain.world import UsersFile
+from support.worlds import community, users_file
+
+TWO = (Function.AUDIO, Function.CHAT)
+FROM_STAFF = {"usersFrom": [{"configMapRef": {"name": "staff"}}]}
+FROM_BOTH = {"usersFrom": [{"configMapRef": {"name": "staff"}}, {"secretRef": {"name": "board"}}]}
+
+
+def user(name: str, of: str = "acme", functions: tuple[Function, ...] = TWO) -> ServedUser:
+    return ServedUser(of, name, name.title(), functions)
+
+
+def certificate(domain: str) -> ServedCertificate:
+    return ServedCertificate(domain, f"chain of {domain}", f"key of {domain}")
+
+
+# --- there ---
+
+
+def test_without_users_there_is_no_file() -> None:
+    assert users_files([]) == {}
+    assert certificates_files([]) == {}
+
+
+def test_a_user_is_in_the_file_of_his_hash_as_the_contract_says() -> None:
+    shard = int(hashlib.sha256(b"acme/alice").hexdigest()[:8], 16) % 16
+    files = users_files([user("alice")])
+    assert list(files) == [f"users-{shard:02d}.json"]
+    listed = {"community": "acme", "name": "alice", "displayName": "Alice", "functions": ["Audio", "Chat"]}
+    assert json.loads(files[f"users-{shard:02d}.json"]) == {"version": 1, "users": [listed]}
+
+
+def test_a_certificate_is_in_the_file_of_its_domains_hash() -> None:
+    shard = int(hashlib.sha256(b"acme.mcs.test").hexdigest()[:8], 16) % 8
+    files = certificates_files([certificate("acme.mcs.test")])
+    entry = {"domain": "acme.mcs.test", "certificate": "chain of acme.mcs.test", "key": "key of acme.mcs.test"}
+    assert {name: json.loads(text) for name, text in files.items()} == {
+        f"certs-{shard}.json": {"version": 1, "certificates": [entry]}
+    }
+
+
+def test_the_order_in_which_users_come_makes_no_difference() -> None:
+    everybody = [user(f"u{n}", f"c{n % 3}") for n in range(100)]
+    assert users_files(everybody) == users_files(reversed(everybody))
+
+
+def test_ten_thousand_users_are_spread_over_sixteen_files_that_each_fit_a_secret() -> None:
+    everybody = [user(f"user.{n:05d}@example.com", f"c{n % 250}", tuple(Function)) for n in range(10_000)]
+    files = users_files(everybody)
+    assert len(files) == 16
+    assert all(re.fullmatch(r"users-(0\d|1[0-5])\.json", name) for name in files)
+    assert max(len(text.encode()) for text in files.values()) < 256 * 1024
+    sizes = Counter(len(json.loads(text)["users"]) for text in files.values())
+    assert min(sizes) > 500
+    assert sum(size * count for size, count in sizes.items()) == 10_000
+
+
+def test_one_more_user_changes_one_file() -> None:
+    before = users_files([user(f"u{n}") for n in range(1000)])
+    after = users_files([user(f"u{n}") for n in range(1001)])
+    assert len([name for name in after if after[name] != before[name]]) == 1
+
+
+def test_a_renewed_certificate_changes_one_file() -> None:
+    domains = [f"c{n}.mcs.test" for n in range(250)]
+    before = certificates_files(certificate(d) for d in domains)
+    renewed = ServedCertificate("c7.mcs.test", "new chain", "new key")
+    after = certificates_files(renewed if domain == renewed.domain else certificate(domain) for domain in domains)
+    assert len([name for name in after if after[name] != before[name]]) == 1
+
+
+# --- and back ---
+
+
+def test_what_is_written_is_read_back() -> None:
+    everybody = [user("alice"), user("bob", "beta", ()), user("zoë", functions=tuple(Function))]
+    found = users_in(packed(users_files(everybody)))
+    assert sorted(found, key=lambda u: u.name) == everybody
+    known = certificates_in(packed(certificates_files([certificate("a.test"), certificate("b.test")])))
+    assert known == {"a.test": certificate("a.test"), "b.test": certificate("b.test")}
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        "7",
+        '{"users": 7}',
+        '{"users": null}',
+        '{"users": [7]}',
+        '{"users": [{}]}',
+        '{"users": [{"community": "acme", "name": "x"}]}',
+        '{"users": [{"community": "acme", "name": ["x"], "displayName": "X"}]}',
+        '{"users": [{"community": "acme", "name": "x", "displayName": "X", "functions": 7}]}',
+    ],
+)
+def test_a_damaged_file_is_left_out_and_the_others_are_read(damaged: str) -> None:
+    """Somebody edited the shard's Secret: a reconciliation that fails on it would never write it anew."""
+    files = packed(users_files([user("alice")]) | {"users-99.json": damaged})
+    assert users_in(files) == [user("alice")]
+
+
+@pytest.mark.parametrize("damaged", ["", "{", "[]", '{"certificates": 7}', '{"certificates": [{"domain": "x"}]}'])
+def test_a_damaged_file_of_certificates_is_left_out(damaged: str) -> None:
+    files = packed(certificates_files([certificate("a.test")]) | {"certs-9.json": damaged})
+    assert certificates_in(files) == {"a.test": certificate("a.test")}
+
+
+def test_what_is_no_packed_file_is_left_out() -> None:
+    assert users_in({"users-00.json": b"not packed"}) == []
+
+
+# --- the last good users ---
+
+
+def served(subject: Community, *files: UsersFile, before: UsersPlan | None = None, capacity: int = 1000) -> UsersPlan:
+    shards = packed(users_files(before.users)) if before else {}
+    return serve([subject], {(f.kind, f.name): f for f in files}, capacity, shards)
+
+
+def names(plan: UsersPlan) -> list[str]:
+    return sorted(user.name for user in plan.users)
+
+
+GOOD = users_file("staff", "[{name: ann}, {name: bob, functions: [Video]}]")
+
+
+def test_a_file_that_breaks_keeps_those_who_were_served_from_it_with_their_functions() -> None:
+    before = served(community(users=("zoe",), **FROM_STAFF), GOOD)
+    after = served(community(users=("zoe",), **FROM_STAFF), users_file("staff", "[{name: ann},"), before=before)
+    assert sorted(after.users, key=lambda u: u.name) == sorted(before.users, key=lambda u: u.name)
+
+
+def test_a_file_that_goes_keeps_those_who_were_served_from_it() -> None:
+    before = served(community(**FROM_STAFF), GOOD)
+    assert names(served(community(**FROM_STAFF), before=before)) == ["ann", "bob"]
+
+
+def test_a_file_that_is_no_longer_named_keeps_nobody() -> None:
+    before = served(community(**FROM_STAFF), GOOD)
+    assert names(served(community(), before=before)) == []
+
+
+def test_what_is_declared_now_goes_before_what_was_served_before() -> None:
+    before = served(community(**FROM_STAFF), GOOD)
+    now = served(community(users=[{"name": "bob", "displayName": "Robert"}], **FROM_STAFF), before=before)
+    assert {u.name: u.display_name for u in now.users} == {"bob": "Robert", "ann": "ann"}
+
+
+def test_who_is_switched_off_inline_is_off_while_a_file_is_broken() -> None:
+    before = served(community(users=("zoe",), **FROM_STAFF), GOOD)
+    off = community(users=[{"name": "zoe", "enabled": False}], **FROM_STAFF)
+    assert names(served(off, users_file("staff", "{"), before=before)) == ["ann", "bob"]
+
+
+def test_who_is_switched_off_in_a_good_file_is_off_while_another_is_broken() -> None:
+    board = users_file("board", "[{name: eve}]", "Secret")
+    before = served(community(**FROM_BOTH), GOOD, board)
+    off = users_file("staff", "[{name: ann, enabled: false}, {name: bob}]")
+    now = served(community(**FROM_BOTH), off, users_file("board", "{", "Secret"), before=before)
+    assert names(now) == ["bob", "eve"]
+
+
+def test_a_name_that_is_there_twice_brings_back_nobody_who_was_removed() -> None:
+    before = served(community(users=("ann", "gone")))
+    now = served(community(users=("ann",), **FROM_STAFF), users_file("staff", "[{name: ann}]"), before=before)
+    assert names(now) == ["ann"]
+
+
+def test_a_broken_file_brings_back_nobody_of_another_community() -> None:
+    both = serve(
+        [community(**FROM_STAFF), community("beta", users=("ann", "carl"))],
+        {("ConfigMap", "staff"): GOOD},
+        1000,
+        {},
+    )
+    now = served(community(**FROM_STAFF), users_file("staff", "{"), before=both)
+    assert {(u.community, u.name) for u in now.users} == {("acme", "ann"), ("acme", "bob")}
+
+
+def test_a_community_that_is_switched_off_serves_nobody_whatever_its_files_say() -> None:
+    before = served(community(**FROM_STAFF), GOOD)
+    assert names(served(community(enabled=False, **FROM_STAFF), users_file("staff", "{"), before=before)) == []
+
+
+def test_the_last_good_users_count_against_the_tier() -> None:
+    before = served(community(**FROM_STAFF), GOOD)
+    now = served(community(users=("zoe",), **FROM_STAFF), users_file("staff", "{"), before=before, capacity=2)
+    assert len(now.users) == 2
+    assert now.by_community["acme"].beyond == 1

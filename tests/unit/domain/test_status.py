@@ -1,0 +1,423 @@
+"""What each object is told."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from mcs_operator.domain.conditions import Kind, Reason
+from mcs_operator.domain.decide import decide
+from mcs_operator.domain.linkstate import LinkReport, SlotState, Tunnel, TunnelReason, TunnelStatus
+from mcs_operator.domain.sizing import size
+from mcs_operator.domain.status import Wanted, all_statuses
+from mcs_operator.domain.verdict import Verdict
+from mcs_operator.domain.world import Unreadable, World
+from support.worlds import (
+    NOW,
+    community,
+    conditions,
+    given,
+    identity,
+    instance,
+    link,
+    links,
+    message,
+    pod,
+    report,
+    slot,
+    state,
+    users_file,
+)
+
+WANTED = Wanted(revisions={17: "r17"})
+DOWN = Tunnel(status=TunnelStatus.FALSE, reason=TunnelReason.NEVER_CONNECTED)
+SERVED = [instance(), community(), link("a"), identity("a", 17), pod()]
+
+
+def told(world: World, kind: Kind, name: str, wanted: Wanted = WANTED) -> dict[str, Any]:
+    return all_statuses(world, decide(world), wanted)[kind, name]
+
+
+def of_link(*things: Any, wanted: Wanted = WANTED, **more: Any) -> dict[str, Any]:
+    return told(given(*things, **more), Kind.LINK, "a", wanted)
+
+
+def of_instance(*things: Any, wanted: Wanted = WANTED, **more: Any) -> dict[str, Any]:
+    return told(given(*things, **more), Kind.INSTANCE, "mcs", wanted)
+
+
+def of_community(*things: Any) -> dict[str, Any]:
+    return told(given(*things), Kind.COMMUNITY, "acme")
+
+
+# --- links ---
+
+
+def test_a_link_whose_slot_runs_its_revision_is_ready_and_connected() -> None:
+    status = of_link(SERVED, report(state(17, "r17")))
+    assert conditions(status) == {
+        "Ready": ("True", "Programmed"),
+        "Reconciling": ("False", "Reconciled"),
+        "Stalled": ("False", "NotStalled"),
+        "Accepted": ("True", "Accepted"),
+        "Programmed": ("True", "Programmed"),
+        "Connected": ("True", "Established"),
+        "RotationPending": ("False", "UpToDate"),
+        "DomainResolved": ("Unknown", "Pending"),
+    }
+
+
+def test_a_link_says_where_it_is() -> None:
+    status = of_link(SERVED, report(state(17, "r17")))
+    assert {key: status[key] for key in ("slot", "vpnAddress", "port", "profileSecret", "observedGeneration")} == {
+        "slot": 17,
+        "vpnAddress": "198.18.254.17",
+        "port": 21017,
+        "profileSecret": "a-profile",
+        "observedGeneration": 1,
+    }
+
+
+def test_a_tunnel_shows_peer_time_losses_and_version_and_no_counters() -> None:
+    up = Tunnel(
+        status=TunnelStatus.TRUE,
+        reason=TunnelReason.ESTABLISHED,
+        since=NOW,
+        peer="203.0.113.5:41234",
+        clientVersion="2.4.12",
+        flaps=2,
+    )
+    assert of_link(SERVED, report(state(17, "r17", tunnel=up)))["tunnel"] == {
+        "since": "2026-03-01T12:00:00Z",
+        "peer": "203.0.113.5:41234",
+        "flaps": 2,
+        "clientVersion": "2.4.12",
+    }
+
+
+EVERY_TUNNEL = [
+    (TunnelStatus.TRUE, TunnelReason.ESTABLISHED),
+    (TunnelStatus.TRUE, TunnelReason.FLAPPING),
+    (TunnelStatus.TRUE, TunnelReason.WRONG_PEER),
+    (TunnelStatus.FALSE, TunnelReason.FLAPPING),
+    (TunnelStatus.FALSE, TunnelReason.NEVER_CONNECTED),
+    (TunnelStatus.FALSE, TunnelReason.LOST),
+    (TunnelStatus.FALSE, TunnelReason.CERTIFICATE_EXPIRED),
+    (TunnelStatus.FALSE, TunnelReason.AUTHENTICATION_FAILED),
+    (TunnelStatus.FALSE, TunnelReason.WRONG_PEER),
+]
+
+
+@pytest.mark.parametrize(("up", "reason"), EVERY_TUNNEL)
+def test_ready_never_depends_on_the_tunnel(up: TunnelStatus, reason: TunnelReason) -> None:
+    status = of_link(SERVED, report(state(17, "r17", tunnel=Tunnel(status=up, reason=reason, message="why"))))
+    assert conditions(status)["Ready"] == ("True", "Programmed")
+    assert conditions(status)["Connected"] == (up.value, reason.value)
+    assert message(status, "Connected") == "why"
+
+
+@pytest.mark.parametrize("up", list(TunnelStatus))
+@pytest.mark.parametrize("reason", list(TunnelReason))
+def test_whatever_an_agent_says_about_a_tunnel_a_status_comes_of_it(up: TunnelStatus, reason: TunnelReason) -> None:
+    """An agent of another version, or one that is wrong, must not end the reconciliation of 249 others."""
+    of_link(SERVED, report(state(17, "r17", tunnel=Tunnel(status=up, reason=reason))))
+
+
+@pytest.mark.parametrize("slot_state", list(SlotState))
+@pytest.mark.parametrize("revision", [None, "r17", "other"])
+@pytest.mark.parametrize("enabled", [True, False])
+def test_whatever_an_agent_says_about_a_slot_a_status_comes_of_it(
+    slot_state: SlotState, revision: str | None, enabled: bool
+) -> None:
+    things = [instance(), community(), link("a", enabled=enabled), identity("a", 17), pod()]
+    of_link(things, report(state(17, revision, state=slot_state)))
+
+
+def test_a_slot_that_runs_another_revision_is_not_programmed_yet_and_its_tunnel_is_told() -> None:
+    found = conditions(of_link(SERVED, report(state(17, "the one before"))))
+    assert (found["Programmed"], found["Ready"]) == (("False", "Pending"), ("False", "Pending"))
+    assert found["Reconciling"] == ("True", "Progressing")
+    assert found["Connected"] == ("True", "Established")
+
+
+def test_a_slot_that_the_agent_does_not_list_is_not_programmed() -> None:
+    found = conditions(of_link(SERVED, report()))
+    assert (found["Programmed"], found["Connected"]) == (("False", "Pending"), ("False", "Pending"))
+
+
+def test_without_an_agent_nothing_is_known() -> None:
+    found = conditions(of_link(SERVED))
+    assert found["Programmed"] == found["Connected"] == found["Ready"] == ("Unknown", "AgentUnreachable")
+    assert found["Reconciling"] == ("True", "Progressing")
+    assert found["Accepted"] == ("True", "Accepted")
+
+
+def test_a_quarantined_slot_keeps_its_tunnel_and_stalls() -> None:
+    status = of_link(SERVED, report(state(17, "good", state=SlotState.QUARANTINED, error="revision does not match")))
+    found = conditions(status)
+    assert found["Programmed"] == found["Ready"] == ("False", "Quarantined")
+    assert found["Stalled"] == ("True", "Quarantined")
+    assert found["Connected"] == ("True", "Established")
+    assert "revision does not match" in message(status, "Stalled")
+
+
+def test_a_disabled_link_that_has_stopped_is_ready() -> None:
+    off = [instance(), community(), link("a", enabled=False), identity("a", 17)]
+    found = conditions(of_link(off, report(state(17, "r17", state=SlotState.IDLE, tunnel=DOWN))))
+    assert found["Programmed"] == found["Ready"] == ("True", "Disabled")
+    assert found["Connected"] == ("False", "Disabled")
+    assert found["Stalled"] == ("False", "NotStalled")
+
+
+def test_a_disabled_link_that_still_runs_is_not_done() -> None:
+    off = [instance(), community(), link("a", enabled=False), identity("a", 17)]
+    found = conditions(of_link(off, report(state(17, "r17"))))
+    assert found["Programmed"] == ("False", "Pending")
+
+
+def test_an_enabled_link_whose_slot_is_idle_is_not_done() -> None:
+    found = conditions(of_link(SERVED, report(state(17, "r17", state=SlotState.IDLE, tunnel=DOWN))))
+    assert found["Programmed"] == ("False", "Pending")
+
+
+def test_a_number_beyond_the_pods_slots_says_how_many_there_are() -> None:
+    few = [instance(vpn={"slots": 15}), community(), link("a"), identity("a", 17)]
+    status = of_link(few, report(), wanted=Wanted(revisions={}))
+    assert conditions(status)["Programmed"] == ("False", "NoFreeSlot")
+    assert conditions(status)["Stalled"] == ("True", "NoFreeSlot")
+    assert "2 to 16" in message(status, "Programmed")
+
+
+def test_the_last_of_the_pods_slots_is_one_of_them() -> None:
+    enough = [instance(vpn={"slots": 16}), community(), link("a"), identity("a", 17)]
+    assert conditions(of_link(enough, report(state(17, "r17"))))["Programmed"] == ("True", "Programmed")
+
+
+@pytest.mark.parametrize("reason", [Reason.CAPACITY_EXCEEDED, Reason.DOMAIN_TAKEN, Reason.ADDRESS_OUT_OF_RANGE])
+def test_what_only_the_user_can_change_stalls(reason: Reason) -> None:
+    things = {
+        Reason.CAPACITY_EXCEEDED: [links(250), link("a")],
+        Reason.DOMAIN_TAKEN: [link("a", domain="mcs.test")],
+        Reason.ADDRESS_OUT_OF_RANGE: [link("a", vpnAddress="10.0.0.9")],
+    }[reason]
+    status = of_link(instance(), community(), things)
+    found = conditions(status)
+    assert found["Accepted"] == found["Ready"] == ("False", reason.value)
+    assert found["Stalled"] == ("True", reason.value)
+    assert found["Reconciling"] == ("False", "Reconciled")
+    assert found["Programmed"] == ("False", "NotAccepted")
+    assert "slot" not in status
+
+
+@pytest.mark.parametrize(
+    ("things", "reason"),
+    [
+        ([link("a")], "InstanceNotFound"),
+        ([instance(), link("a")], "CommunityNotFound"),
+        ([instance(), community(instance="other"), link("a")], "InstanceMismatch"),
+    ],
+)
+def test_what_may_still_come_is_waited_for(things: list[Any], reason: str) -> None:
+    found = conditions(of_link(things))
+    assert found["Accepted"] == found["Ready"] == ("False", reason)
+    assert found["Reconciling"] == ("True", "Progressing")
+    assert found["Stalled"] == ("False", "NotStalled")
+
+
+def test_a_link_that_lost_its_community_is_not_ready_and_still_connected() -> None:
+    status = of_link(instance(), link("a"), identity("a", 17), report(state(17, "r17")))
+    found = conditions(status)
+    assert (found["Ready"], found["Connected"]) == (("False", "CommunityNotFound"), ("True", "Established"))
+    assert status["slot"] == 17
+
+
+def test_a_lost_profile_stalls_and_the_customer_stays_connected() -> None:
+    status = of_link(instance(), community(), link("a"), slot(17, "a"), report(state(17, "r17")))
+    found = conditions(status)
+    assert (found["Stalled"], found["Ready"]) == (("True", "ProfileLost"), ("True", "Programmed"))
+    assert found["Connected"] == ("True", "Established")
+    assert "a-profile" in message(status, "Stalled")
+
+
+def test_a_name_that_is_taken_refuses_the_link_and_names_the_secret() -> None:
+    taken = Wanted(revisions={}, problems={"a": Verdict(Reason.NAME_TAKEN, "Secret a-profile exists")})
+    status = of_link(SERVED, report(), wanted=taken)
+    assert conditions(status)["Accepted"] == ("False", "NameTaken")
+    assert "a-profile" in message(status, "Accepted")
+
+
+def test_a_new_link_of_an_instance_that_lost_its_ca_gets_no_identity() -> None:
+    things = [instance(), community(), link("a"), identity("b", 9), link("b", age=9)]
+    found = conditions(of_link(things, report(), ca=False, wanted=Wanted(revisions={9: "r9"})))
+    assert found["Programmed"] == found["Ready"] == ("False", "IdentityLost")
+
+
+# --- instances ---
+
+
+def test_an_instance_is_ready_when_its_media_is_and_never_because_of_a_link() -> None:
+    status = of_instance(SERVED, report(state(17, "r17", tunnel=DOWN)), wanted=WANTED)
+    assert conditions(status) == {
+        "Ready": ("True", "Serving"),
+        "Reconciling": ("False", "Reconciled"),
+        "Stalled": ("False", "NotStalled"),
+        "Accepted": ("True", "Accepted"),
+        "Sized": ("True", "AsTier"),
+        "RestartPending": ("False", "UpToDate"),
+        "CapacityPressure": ("False", "Sufficient"),
+        "DomainResolved": ("Unknown", "Pending"),
+    }
+
+
+def test_a_link_that_is_not_programmed_keeps_the_instance_reconciling_and_ready() -> None:
+    found = conditions(of_instance(SERVED, report()))
+    assert (found["Ready"], found["Reconciling"]) == (("True", "Serving"), ("True", "Progressing"))
+
+
+def test_an_instance_counts_its_links() -> None:
+    more = [link("b", age=5), identity("b", 18), link("c", domain="mcs.test")]
+    status = of_instance(SERVED, more, report(state(17, "r17"), state(18, "r18", tunnel=DOWN)))
+    assert status["links"] == {"accepted": 2, "up": 1, "rejected": 1, "capacity": 250, "left": 248}
+
+
+@pytest.mark.parametrize(("tier", "capacity"), [("UpTo1000", 1000), ("UpTo10000", 10_000)])
+def test_an_instance_counts_its_users(tier: str, capacity: int) -> None:
+    status = of_instance(instance(tier=tier), community(users=("a", "b")))
+    assert status["users"] == {"served": 2, "capacity": capacity, "left": capacity - 2}
+
+
+def test_an_instance_says_which_pod_runs_where() -> None:
+    status = of_instance(SERVED)
+    assert (status["node"], status["podUID"], status["image"]) == (
+        "mcs-node",
+        "uid-of-pod",
+        "localhost/mcs/appliance:dev",
+    )
+
+
+def test_without_a_pod_the_media_is_not_ready() -> None:
+    status = of_instance(instance())
+    assert conditions(status)["Ready"] == ("False", "MediaNotReady")
+    assert "pod" in message(status, "Ready")
+    assert "podUID" not in status
+
+
+def test_why_the_media_is_not_ready_is_told_in_the_kubelets_words() -> None:
+    status = of_instance(instance(), pod(media_ready=False, media_problem="ImagePullBackOff: no such image"))
+    assert message(status, "Ready") == "ImagePullBackOff: no such image"
+
+
+def test_an_instance_without_its_ca_stalls_and_goes_on_serving() -> None:
+    found = conditions(of_instance(SERVED, report(state(17, "r17")), ca=False))
+    assert (found["Stalled"], found["Ready"]) == (("True", "IdentityLost"), ("True", "Serving"))
+
+
+def test_an_override_below_the_tier_is_named() -> None:
+    small = instance()
+    status = of_instance(small, wanted=Wanted(revisions={}, sizing=size(small)))
+    assert conditions(status)["Sized"] == ("False", "BelowTier")
+    assert "limits.cpu is 1" in message(status, "Sized")
+
+
+def test_a_second_instance_is_told_who_has_the_namespace() -> None:
+    world = given(instance(age=9), instance("second", generation=7))
+    status = told(world, Kind.INSTANCE, "second")
+    found = conditions(status)
+    assert found["Accepted"] == found["Ready"] == ("False", "NamespaceOccupied")
+    assert found["Stalled"] == ("True", "NamespaceOccupied")
+    assert "'mcs'" in message(status, "Accepted")
+    assert status["observedGeneration"] == 7
+
+
+# --- communities ---
+
+
+def test_a_community_counts_its_users_by_function() -> None:
+    status = of_community(instance(), community(users=["a", {"name": "b", "functions": ["DesktopSharing"]}]))
+    assert conditions(status)["Ready"] == ("True", "Served")
+    assert status["users"] == {"served": 2, "notServed": 0, "audio": 1, "chat": 1, "desktopSharing": 1}
+
+
+def test_a_disabled_community_is_ready_and_serves_nobody() -> None:
+    status = of_community(instance(), community(users=("a",), enabled=False))
+    assert conditions(status)["Ready"] == ("True", "Disabled")
+    assert status["users"]["served"] == 0
+
+
+def test_a_community_waits_for_its_instance() -> None:
+    found = conditions(of_community(community()))
+    assert found["Accepted"] == found["Ready"] == ("False", "InstanceNotFound")
+    assert found["Reconciling"] == ("True", "Progressing")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason", "stalled", "reconciling"),
+    [
+        pytest.param(None, "UsersNotFound", "False", "True", id="a file that may still come is waited for"),
+        pytest.param("[{", "UsersInvalid", "True", "False", id="a file that does not parse waits for the user"),
+    ],
+)
+def test_a_file_that_cannot_be_taken(text: str | None, reason: str, stalled: str, reconciling: str) -> None:
+    files = [users_file("staff", text)] if text else []
+    found = conditions(of_community(instance(), community(usersFrom=[{"configMapRef": {"name": "staff"}}]), files))
+    assert found["Ready"] == ("False", reason)
+    assert found["Accepted"] == ("True", "Accepted")
+    assert (found["Stalled"][0], found["Reconciling"][0]) == (stalled, reconciling)
+
+
+def test_users_beyond_the_tier_are_counted_at_their_community() -> None:
+    status = of_community(
+        instance(),
+        community("big", age=9, users=[f"u{n}" for n in range(999)]),
+        community(users=("in", "out")),
+    )
+    assert conditions(status)["Ready"] == ("False", "TierExceeded")
+    assert status["users"] == {"served": 1, "notServed": 1, "audio": 1, "chat": 1}
+
+
+# --- all ---
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_an_object_that_cannot_be_read_is_told_field_and_value(kind: Kind) -> None:
+    world = given(
+        instance("other"), Unreadable(kind, "strange", 4, "spec.tier: 'Huge': not one of UpTo1000, UpTo10000")
+    )
+    status = told(world, kind, "strange")
+    found = conditions(status)
+    assert found["Accepted"] == found["Ready"] == ("False", "InvalidSpec")
+    assert found["Stalled"] == ("True", "InvalidSpec")
+    assert "spec.tier: 'Huge'" in message(status, "Ready")
+    assert status["observedGeneration"] == 4
+
+
+def test_every_object_of_the_namespace_gets_a_status() -> None:
+    world = given(instance(), instance("second"), community(), community("x", instance="y"), links(3))
+    assert len(all_statuses(world, decide(world), WANTED)) == 7
+
+
+def test_every_status_says_which_generation_it_is_about() -> None:
+    world = given(instance(), instance("second"), community(), community("x", instance="y"), links(3))
+    assert all("observedGeneration" in status for status in all_statuses(world, decide(world), WANTED).values())
+
+
+def test_the_same_world_a_moment_later_is_told_the_same() -> None:
+    """Otherwise every reconciliation would write every status."""
+    world = given(SERVED, link("b", community="nobody"), report(state(17, "r17")))
+    first = all_statuses(world, decide(world), WANTED)
+    later = given(
+        SERVED,
+        link("b", community="nobody"),
+        report(state(17, "r17")),
+        now=NOW + timedelta(minutes=5),
+        conditions={key: status["conditions"] for key, status in first.items()},
+    )
+    assert all_statuses(later, decide(later), WANTED) == first
+
+
+def test_a_report_of_slots_that_nobody_has_changes_nothing() -> None:
+    quiet = report(state(17, "r17"))
+    noisy = LinkReport(epoch="e", version=2, links=[*quiet.links, state(99, "r99", tunnel=DOWN)])
+    assert of_link(SERVED, quiet) == of_link(SERVED, noisy)

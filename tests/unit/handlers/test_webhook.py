@@ -1,0 +1,155 @@
+"""The webhook's HTTP: it answers reviews, and everything else in plain words and with the right code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from aiohttp import ClientSession, web
+from aiohttp.test_utils import TestServer
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mcs_operator.domain.admission import Answer, Operation, Request
+from mcs_operator.domain.conditions import Kind
+from mcs_operator.handlers.webhook import build_app
+from support.objects import a_link
+
+Post = Callable[..., Any]
+
+
+def review_of(body: Any, operation: str = "CREATE", **more: Any) -> dict[str, Any]:
+    kind = {"group": "mcs.tvox.io", "version": "v1alpha1", "kind": body["kind"]}
+    request = {"uid": "u-1", "kind": kind, "operation": operation, "namespace": "demo", "name": "a", "object": body}
+    return {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request | more}
+
+
+class Served:
+    """The webhook, served, with answers that the test sets."""
+
+    def __init__(self) -> None:
+        self.asked: list[Request] = []
+        self.answer = Answer()
+        self.broken = False
+        self.ready = True
+
+    def review(self, request: Request) -> Answer:
+        self.asked.append(request)
+        if self.broken:
+            raise RuntimeError("a secret of ours")
+        return self.answer
+
+    def app(self) -> web.Application:
+        return build_app(self.review, lambda: self.ready)
+
+
+@pytest.fixture
+def served() -> Served:
+    return Served()
+
+
+@pytest.fixture
+async def post(served: Served) -> AsyncIterator[Post]:
+    async with TestServer(served.app()) as server, ClientSession() as session:
+
+        async def post(body: Any, path: str = "/validate") -> tuple[int, Any]:
+            data = body if isinstance(body, bytes) else json.dumps(body).encode()
+            async with session.post(server.make_url(path), data=data) as response:
+                text = await response.text()
+                return response.status, json.loads(text) if response.content_type == "application/json" else text
+
+        yield post
+
+
+async def test_what_is_not_refused_is_allowed(served: Served, post: Post) -> None:
+    status, answer = await post(review_of(a_link("a"), "UPDATE", oldObject=a_link("a", enabled=False)))
+    assert status == 200
+    assert answer["response"] == {"uid": "u-1", "allowed": True}
+    (asked,) = served.asked
+    assert (asked.kind, asked.operation, asked.namespace, asked.name) == (Kind.LINK, Operation.UPDATE, "demo", "a")
+    assert asked.old is not None
+
+
+async def test_refusals_and_warnings_are_passed_on(served: Served, post: Post) -> None:
+    served.answer = Answer(("spec.a: 1: no", "spec.b: 2: no"), ("spec.c: mind",))
+    _, answer = await post(review_of(a_link("a")))
+    response = answer["response"]
+    assert response["allowed"] is False
+    assert response["status"] == {"code": 422, "reason": "Invalid", "message": "spec.a: 1: no; spec.b: 2: no"}
+    assert response["warnings"] == ["spec.c: mind"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"\xff\xfe",
+        [],
+        {},
+        {"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": {}},
+        review_of(a_link("a"), kind={"group": "apps", "kind": "Deployment"}),
+        review_of(a_link("a"), "DELETE"),
+        review_of(a_link("a"), object=None),
+        review_of(a_link("a"), oldObject="text"),
+    ],
+)
+async def test_what_is_no_review_is_a_bad_request(post: Post, body: Any) -> None:
+    status, text = await post(body)
+    assert status == 400
+    assert "Traceback" not in text
+    assert len(text) < 100
+
+
+async def test_an_unknown_path_is_never_an_allowance(served: Served, post: Post) -> None:
+    assert (await post(review_of(a_link("a")), "/other"))[0] == 404
+    assert (await post(review_of(a_link("a")), "/"))[0] == 404
+    assert not served.asked
+
+
+async def test_before_the_world_is_listed_it_does_not_judge(served: Served, post: Post) -> None:
+    served.ready = False
+    assert (await post(review_of(a_link("a"))))[0] == 503
+    assert not served.asked
+
+
+async def test_a_failure_shows_nothing_of_its_reason(served: Served, post: Post) -> None:
+    served.broken = True
+    status, text = await post(review_of(a_link("a")))
+    assert status == 500
+    assert "secret" not in text
+
+
+async def test_an_object_of_five_mebibytes_is_taken_and_one_of_nine_is_not(post: Post) -> None:
+    large = a_link("a")
+    large["metadata"]["annotations"] = {"x": "y" * 5 * 1024**2}
+    assert (await post(review_of(large)))[0] == 200
+    large["metadata"]["annotations"] = {"x": "y" * 9 * 1024**2}
+    assert (await post(review_of(large)))[0] == 413
+
+
+_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(object=_json, old=_json, kind=st.sampled_from([*Kind, "Pod"]), operation=st.sampled_from(["CREATE", "x"]))
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+def test_no_body_ever_makes_it_fail(object: Any, old: Any, kind: str, operation: str) -> None:
+    """Through the rules themselves, with an empty cluster: whatever is sent, it is an answer or a bad request."""
+    from mcs_operator.domain.admission import review
+    from mcs_operator.handlers.webhook import NoReviewError, _answer
+    from mcs_operator.kube.known import Known
+    from mcs_operator.kube.store import Store
+
+    known = Known(Store(wake=lambda _: None))
+    asked = review_of({"kind": kind}, operation, object=object, oldObject=old)
+    try:
+        answer = _answer(asked, lambda request: review(request, known))
+    except NoReviewError:
+        return
+    assert answer["response"]["uid"] == "u-1"

@@ -1,0 +1,97 @@
+"""Writes the files that the operator mounts into the appliance: a complete set, or a deliberately broken one."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+APPLIANCE = Path(__file__).resolve().parents[3] / "images" / "appliance"
+if str(APPLIANCE) not in sys.path:  # the image's program is no part of the operator's package
+    sys.path.insert(0, str(APPLIANCE))
+
+from appliance import config, contract, haproxy  # noqa: E402
+
+__all__ = ["APPLIANCE", "DOMAIN", "MountedSet", "certificate", "config", "contract", "haproxy", "link"]
+
+DOMAIN = "mcs.example.com"
+
+
+def certificate(domain: str, *names: str, key_of: dict[str, str] | None = None) -> dict[str, str]:
+    """An entry of a certs shard: self-signed for `names` (default: the domain); `key_of` takes another entry's key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, (names or (domain,))[0])])
+    now = dt.datetime.now(dt.UTC)
+    signed = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(hours=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names or (domain,)]), False)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    pem = signed.public_bytes(serialization.Encoding.PEM).decode()
+    return {"domain": domain, "certificate": pem, "key": key_of["key"] if key_of else private.decode()}
+
+
+def link(number: int, /, **changes: Any) -> dict[str, Any]:
+    """An entry of links.json: link `tvox-17` for tvox-17.example.com at 127.0.0.17, unless said otherwise."""
+    entry = {"name": f"tvox-{number}", "number": number, "domain": f"tvox-{number}.example.com"}
+    return {**entry, "address": f"127.0.0.{number}", "community": "acme", "enabled": True, **changes}
+
+
+@dataclass
+class MountedSet:
+    """The mounted directory; write() makes it a complete set of what the fields say."""
+
+    directory: Path
+    links: list[Any] = field(default_factory=list)
+    certificates: list[Any] = field(default_factory=list)
+    users: list[Any] = field(default_factory=list)
+    communities: list[Any] = field(default_factory=lambda: [{"name": "acme", "displayName": "Acme", "enabled": True}])
+    instance: dict[str, Any] = field(default_factory=lambda: {"name": "demo", "domain": DOMAIN})
+
+    def files(self) -> dict[str, bytes]:
+        documents: dict[str, dict[str, Any]] = {
+            "instance.json": self.instance,
+            "links.json": {"links": self.links},
+            "communities.json": {"communities": self.communities},
+            "users-00.json": {"users": self.users},
+        }
+        for shard in range(2):
+            documents[f"certs-{shard}.json"] = {"certificates": self.certificates[shard::2]}
+        return {name: json.dumps({"version": 1, **document}).encode() for name, document in documents.items()}
+
+    def write(self) -> str:
+        """Writes everything, the manifest last; returns its SHA-256, by which the appliance names the set."""
+        files = self.files()
+        for name, content in files.items():
+            self.put(name, content)
+        manifest = {
+            "version": 1,
+            "files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
+        }
+        content = json.dumps(manifest).encode()
+        self.put("manifest.json", content)
+        return hashlib.sha256(content).hexdigest()
+
+    def put(self, name: str, content: bytes) -> None:
+        """Writes one file whole, as a volume shows it."""
+        fresh = self.directory / f".{name}.new"
+        fresh.write_bytes(content)
+        fresh.replace(self.directory / name)

@@ -1,0 +1,584 @@
+"""The real appliance with the real HAProxy, on loopback: what a customer's browser and the operator see.
+
+Stand-in TVoxes answer on 127.0.0.N; the appliance is the program of the image, run by Debian's own python3.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import ssl
+import tempfile
+import time
+from base64 import b64encode
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from hashlib import sha1
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from unit.images.appliance_set import APPLIANCE, DOMAIN, MountedSet, certificate, haproxy, link
+
+HAPROXY = shutil.which("haproxy", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+pytestmark = pytest.mark.skipif(HAPROXY is None, reason="haproxy is not installed (Debian: apt-get install haproxy)")
+
+
+# -------------------------------------------------------------------------------------------------- the world around it
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+async def eventually(holds: Callable[[], Any], within: float = 5.0) -> Any:
+    """Waits for a (possibly async) condition and returns its value."""
+    deadline = time.monotonic() + within
+    while True:
+        value = holds()
+        if asyncio.iscoroutine(value):
+            value = await value
+        if value:
+            return value
+        assert time.monotonic() < deadline, f"did not hold within {within} s"
+        await asyncio.sleep(0.05)
+
+
+async def tvox(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """A stand-in TVox: says who it is, streams on /stream, and echoes on an upgraded connection."""
+    with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+        while True:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode()
+            path = head.split(" ")[1]
+            headers = {k.lower(): v for k, _, v in (line.partition(": ") for line in head.split("\r\n")[1:])}
+            if headers.get("upgrade") == "websocket":
+                proof = headers["sec-websocket-key"].encode() + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+                writer.write(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n")
+                writer.write(
+                    b"Sec-WebSocket-Accept: %s\r\n\r\n" % b64encode(sha1(proof, usedforsecurity=False).digest())
+                )
+                while data := await reader.read(1000):
+                    writer.write(data)
+                break
+            if path == "/stream":
+                writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
+                while True:
+                    writer.write(b"tick\n")
+                    await writer.drain()
+                    await asyncio.sleep(0.02)
+            body = json.dumps({"tvox": writer.get_extra_info("sockname")[0], "headers": headers}).encode()
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+    writer.close()
+
+
+@dataclass
+class Reply:
+    """An HTTP answer; the names of its headers are in lower case."""
+
+    status: int
+    headers: dict[str, str]
+    body: str
+
+
+@dataclass
+class Running:
+    """The appliance, started; `mounted` is what the operator mounts."""
+
+    root: Path
+    mounted: MountedSet
+    contract: int = field(default_factory=free_port)
+    http: int = field(default_factory=free_port)
+    https: int = field(default_factory=free_port)
+    tvox: int = field(default_factory=free_port)
+    process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        system = "/usr/bin/python3"
+        environment = {
+            "MCS_CONFIG_DIR": str(self.mounted.directory),
+            "MCS_DATA_DIR": str(self.root / "data"),
+            "MCS_RUN_DIR": str(self.root / "run"),
+            "MCS_INSTANCE": "demo",
+            "MCS_CONTRACT_PORT": str(self.contract),
+            "MCS_HTTP_PORT": str(self.http),
+            "MCS_HTTPS_PORT": str(self.https),
+            "MCS_TVOX_PORT": str(self.tvox),
+            "MCS_HAPROXY": HAPROXY or "",
+            "MCS_POLL_SECONDS": "0.1",
+            "MCS_PATIENCE_SECONDS": "0.6",
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+        self.process = await asyncio.create_subprocess_exec(
+            system, "-m", "appliance", cwd=APPLIANCE, env=environment, start_new_session=True
+        )
+        await eventually(self.healthy)
+
+    async def stop(self) -> int:
+        assert self.process is not None
+        if self.process.returncode is None:
+            self.process.terminate()
+        return await asyncio.wait_for(self.process.wait(), 10)
+
+    async def healthy(self) -> bool:
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            return (await self.ask("/healthz")).status == 200 and (await self.ask("/connections")).status == 200
+        return False
+
+    async def ask(self, path: str, method: str = "GET") -> Reply:
+        """A request on the contract port."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.contract)
+        return await exchange(reader, writer, "127.0.0.1", path, method)
+
+    async def report(self) -> dict[str, Any]:
+        report: dict[str, Any] = json.loads((await self.ask("/connections")).body)
+        return report
+
+    async def take(self) -> None:
+        """Writes the mounted set and waits until it is in force."""
+        expected = self.mounted.write()
+
+        async def in_force() -> bool:
+            return bool((await self.report())["config"] == expected)
+
+        await eventually(in_force)
+
+    async def connect(self, host: str, tls: bool = False) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if not tls:
+            return await asyncio.open_connection("127.0.0.1", self.http)
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        return await asyncio.open_connection("127.0.0.1", self.https, ssl=context, server_hostname=host)
+
+    async def get(self, host: str, path: str = "/", tls: bool = False) -> Reply:
+        """A browser's request for a host."""
+        return await exchange(*await self.connect(host, tls), host, path)
+
+    async def shown(self, host: str) -> str | None:
+        """The certificate (PEM) that a browser is shown for this name, None when the handshake is refused."""
+        try:
+            _, writer = await self.connect(host, tls=True)
+        except ssl.SSLError:
+            return None
+        der = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+        writer.close()
+        return ssl.DER_cert_to_PEM_cert(der)
+
+    async def runtime(self, command: str) -> str:
+        return await haproxy.ask(self.root / "run" / "runtime.sock", command)
+
+    async def pid(self) -> int:
+        """HAProxy's own process id."""
+        info = dict(line.split(": ", 1) for line in (await self.runtime("show info")).splitlines() if ": " in line)
+        return int(info["Pid"])
+
+
+async def exchange(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str, path: str, method: str = "GET"
+) -> Reply:
+    """One request on an open connection, which is closed after the answer."""
+    writer.write(f"{method} {path} HTTP/1.1\r\nHost: {host}\r\nX-Forwarded-For: 6.6.6.6\r\n\r\n".encode())
+    reply = await answer(reader)
+    writer.close()
+    return reply
+
+
+async def answer(reader: asyncio.StreamReader) -> Reply:
+    async with asyncio.timeout(10):
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        headers = {k.lower(): v for k, _, v in (line.partition(": ") for line in head.split("\r\n")[1:])}
+        body = await reader.readexactly(int(headers["content-length"])) if "content-length" in headers else b""
+    return Reply(int(head.split(" ")[1]), headers, body.decode())
+
+
+@pytest_asyncio.fixture
+async def idle() -> AsyncIterator[Running]:
+    """The appliance just started, with nothing mounted, and three TVoxes that wait for it."""
+    # Not tmp_path: the path of a Unix socket must stay below 97 characters.
+    root = Path(tempfile.mkdtemp(prefix="mcs-"))
+    for name in ("data", "etc"):
+        (root / name).mkdir()
+    running = Running(root, MountedSet(root / "etc"))
+    servers = [await asyncio.start_server(tvox, f"127.0.0.{number}", running.tvox) for number in (17, 18, 19)]
+    try:
+        await running.start()
+        yield running
+    finally:
+        if running.process is not None:
+            await running.stop()
+        for server in servers:
+            server.close()
+        shutil.rmtree(root)
+
+
+@pytest_asyncio.fixture
+async def serving(idle: Running) -> Running:
+    """The appliance with links 17 and 18, each with its certificate."""
+    idle.mounted.links = [link(17), link(18)]
+    idle.mounted.certificates = [certificate(entry["domain"]) for entry in idle.mounted.links]
+    await idle.take()
+    return idle
+
+
+A, B = "tvox-17.example.com", "tvox-18.example.com"
+
+
+def pem(entry: dict[str, str]) -> str:
+    return entry["certificate"]
+
+
+class Stream:
+    """An open answer that never ends; beats() proves that it still flows."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    async def flows(self) -> bool:
+        """Whether something sent *after* this call arrives (what waits in buffers is thrown away first)."""
+        with contextlib.suppress(TimeoutError, ConnectionError):
+            deadline = time.monotonic() + 0.3
+            while time.monotonic() < deadline:
+                if not await asyncio.wait_for(self.reader.read(65536), 1):
+                    return False
+            return True
+        return False
+
+
+async def stream(running: Running, host: str) -> Stream:
+    reader, writer = await running.connect(host, tls=True)
+    writer.write(f"GET /stream HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+    assert b" 200 " in await reader.readline()
+    return Stream(reader, writer)
+
+
+class WebSocket:
+    """An upgraded connection to a TVox that echoes."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+        self.said = 0
+
+    async def echoes(self) -> bool:
+        self.said += 1
+        word = f"word {self.said}\n".encode()
+        with contextlib.suppress(TimeoutError, ConnectionError, asyncio.IncompleteReadError):
+            self.writer.write(word)
+            return await asyncio.wait_for(self.reader.readexactly(len(word)), 2) == word
+        return False
+
+
+async def websocket(running: Running, host: str) -> WebSocket:
+    reader, writer = await running.connect(host, tls=True)
+    writer.write(
+        f"GET /ws HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
+    )
+    assert b" 101 " in (await reader.readuntil(b"\r\n\r\n"))
+    return WebSocket(reader, writer)
+
+
+# -------------------------------------------------------------------------------------------------------- start and end
+
+
+async def test_without_a_configuration_it_is_healthy_and_not_ready_and_says_why(idle: Running) -> None:
+    async def says_why() -> bool:
+        ready = await idle.ask("/readyz")
+        assert ready.status == 503
+        return "there is no manifest.json" in json.loads(ready.body)["reason"]
+
+    await eventually(says_why)
+    assert (await idle.ask("/healthz")).status == 200
+    page = await idle.get(DOMAIN)
+    assert (page.status, page.headers["mcs-reason"]) == (503, "Waiting")
+
+
+async def test_an_instance_without_links_is_ready_and_shows_its_own_page(idle: Running) -> None:
+    await idle.take()
+    assert (await idle.ask("/readyz")).status == 200
+    report = await idle.report()
+    assert (report["connections"], report["byLink"], report["links"], report["error"]) == (0, {}, 0, None)
+    page = await idle.get(DOMAIN.upper() + ":80")
+    assert page.status == 200
+    assert "stand-in" in page.body
+    assert (await idle.get(DOMAIN, "/users")).status == 404
+
+
+async def test_told_to_stop_it_ends_cleanly_at_once_with_a_connection_open(serving: Running) -> None:
+    call = await websocket(serving, A)
+    assert await call.echoes()
+    pid, began = await serving.pid(), time.monotonic()
+    assert await serving.stop() == 0
+    assert time.monotonic() - began < 3
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+async def test_it_ends_with_an_error_when_haproxy_dies(serving: Running) -> None:
+    assert serving.process is not None
+    os.kill(await serving.pid(), signal.SIGKILL)
+    assert await asyncio.wait_for(serving.process.wait(), 5) == 1
+
+
+# -------------------------------------------------------------------------------------------------------------- routing
+
+
+async def test_each_name_leads_to_its_own_tvox_and_to_no_other(serving: Running) -> None:
+    reader, writer = await serving.connect(A, tls=True)
+    for host, expected in [(A, "127.0.0.17"), (B, "127.0.0.18"), (A, "127.0.0.17"), (B, "127.0.0.18")]:
+        writer.write(f"GET / HTTP/1.1\r\nHost: {host}\r\nX-Forwarded-For: 6.6.6.6\r\n\r\n".encode())
+        said = json.loads((await answer(reader)).body)
+        assert said["tvox"] == expected
+        assert said["headers"]["host"] == host
+        assert said["headers"]["x-forwarded-for"] == "127.0.0.1"
+        assert said["headers"]["x-forwarded-proto"] == "https"
+    writer.close()
+
+
+async def test_a_name_that_is_not_served_gets_404_and_no_handshake(serving: Running) -> None:
+    page = await serving.get("stranger.example.com")
+    assert (page.status, page.headers["mcs-reason"]) == (404, "UnknownHost")
+    assert await serving.shown("stranger.example.com") is None
+
+
+async def test_port_80_leads_to_443_only_when_there_is_a_certificate(serving: Running) -> None:
+    serving.mounted.links.append(link(19))
+    await serving.take()
+    page = await serving.get(A, "/path?q=1")
+    assert (page.status, page.headers["location"]) == (308, f"https://{A}/path?q=1")
+    assert json.loads((await serving.get("tvox-19.example.com")).body)["tvox"] == "127.0.0.19"
+
+
+async def test_a_tunnel_that_is_down_is_a_page_within_three_seconds(serving: Running) -> None:
+    serving.mounted.links.append(link(20))
+    await serving.take()
+    # A listener whose queue is full: connects are not answered at all, as behind a tunnel that is down.
+    with socket.socket() as silent, socket.socket() as first:
+        silent.bind(("127.0.0.20", serving.tvox))
+        silent.listen(0)
+        first.connect(("127.0.0.20", serving.tvox))
+        began = time.monotonic()
+        page = await serving.get("tvox-20.example.com")
+        took = time.monotonic() - began
+    assert (page.status, page.headers["mcs-reason"]) == (503, "LinkDown")
+    assert 1 < took < 3, "the connect was refused or hung, which is not what this test is about"
+
+
+# ------------------------------------------------------------------------------------------------------ hot, and no cut
+
+
+async def test_nothing_that_happens_to_other_customers_cuts_an_open_connection(serving: Running) -> None:
+    video, call = await stream(serving, A), await websocket(serving, A)
+    pid = await serving.pid()
+    own = serving.mounted.certificates[0]
+
+    async def unharmed() -> None:
+        assert await video.flows()
+        assert await call.echoes()
+        assert await serving.pid() == pid
+
+    serving.mounted.links = [link(17), *(link(number) for number in range(18, 252))]
+    serving.mounted.certificates += [certificate(f"tvox-{number}.example.com") for number in range(19, 40)]
+    await serving.take()
+    await unharmed()
+    assert json.loads((await serving.get("tvox-19.example.com", tls=True)).body)["tvox"] == "127.0.0.19"
+
+    serving.mounted.links = [
+        link(17),
+        link(18, address="127.0.0.19", domain="moved.example.com"),
+        link(30, enabled=False),
+    ]
+    serving.mounted.certificates = [own, certificate("moved.example.com")]
+    await serving.take()
+    await unharmed()
+    assert json.loads((await serving.get("moved.example.com", tls=True)).body)["tvox"] == "127.0.0.19"
+    assert await serving.shown(B) is None, "a removed customer's certificate is gone"
+
+    renewed = certificate(A)
+    serving.mounted.certificates = [renewed]
+    await serving.take()
+    await unharmed()
+    assert await serving.shown(A) == pem(renewed)
+
+    serving.mounted.links, serving.mounted.certificates = [link(17)], []
+    await serving.take()
+    await unharmed()
+    assert (await serving.report())["byLink"] == {"17": 2}
+
+
+async def test_a_customer_who_is_disabled_loses_his_connections_and_nobody_else_does(serving: Running) -> None:
+    mine, theirs = await websocket(serving, A), await websocket(serving, B)
+    assert (await serving.report())["byLink"] == {"17": 1, "18": 1}
+    serving.mounted.links = [link(17), link(18, enabled=False)]
+    await serving.take()
+    assert await mine.echoes()
+    assert not await theirs.echoes()
+    assert (await serving.report())["byLink"] == {"17": 1}
+    page = await serving.get(B, tls=True)
+    assert (page.status, page.headers["mcs-reason"]) == (503, "Disabled")
+    serving.mounted.links = [link(17), link(18)]
+    await serving.take()
+    assert await (await websocket(serving, B)).echoes()
+
+
+# ---------------------------------------------------------------------------------------------------------- bad entries
+
+
+async def test_one_bad_certificate_is_named_and_stops_nobody(idle: Running) -> None:
+    domains = [f"tvox-{number}.example.com" for number in range(17, 22)]
+    good = certificate(domains[0])
+    idle.mounted.links = [link(number) for number in range(17, 22)]
+    idle.mounted.certificates = [
+        certificate(domains[1], key_of=good),
+        certificate(domains[2], "other.example.com"),
+        {**certificate(domains[3]), "key": "soon"},
+        {**certificate(domains[4]), "certificate": "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"},
+        good,
+    ]
+    await idle.take()
+    assert await idle.shown(domains[0]) == pem(good)
+    error = (await idle.report())["error"]
+    for domain, why in [
+        (domains[1], "the key does not belong to the certificate"),
+        (domains[2], "it is for other names: other.example.com"),
+        (domains[3], "it needs exactly one private key"),
+        (domains[4], "it cannot be read as certificate and key"),
+    ]:
+        assert domain in error
+        assert why in error
+        assert await idle.shown(domain) is None
+    assert "PRIVATE KEY" not in error
+    assert (await idle.ask("/readyz")).status == 200
+    idle.mounted.certificates = [certificate(domain) for domain in domains]
+    await idle.take()
+    assert (await idle.report())["error"] is None
+    assert [await idle.shown(domain) for domain in domains] == [pem(entry) for entry in idle.mounted.certificates]
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        pytest.param(lambda entry: {**certificate(A), "key": entry["key"]}, id="that HAProxy refuses"),
+        pytest.param(lambda entry: {**entry, "certificate": ""}, id="that is empty"),
+    ],
+)
+async def test_the_last_good_certificate_stays_when_a_bad_one_comes(
+    serving: Running, spoil: Callable[[dict[str, str]], dict[str, str]]
+) -> None:
+    good = serving.mounted.certificates[0]
+    serving.mounted.certificates[0] = spoil(good)
+    await serving.take()
+    assert A in (await serving.report())["error"]
+    assert await serving.shown(A) == pem(good)
+    assert (await serving.get(A)).status == 308
+    serving.mounted.certificates[0] = good
+    await serving.take()
+    assert (await serving.report())["error"] is None
+
+
+# ------------------------------------------------------------------------------------------------------ incomplete sets
+
+
+async def test_an_incomplete_set_leaves_the_last_good_one_in_force_and_says_so(serving: Running) -> None:
+    before = (await serving.report())["config"]
+    serving.mounted.links = [link(19)]
+    whole = serving.mounted.files()["links.json"]
+    serving.mounted.write()
+    serving.mounted.put("links.json", b'{"version":1,"links":[]}')
+    await eventually_error(serving, "links.json does not match the manifest")
+    assert (await serving.report())["config"] == before
+    assert (await serving.get(A, tls=True)).status == 200
+    ready = await serving.ask("/readyz")
+    assert (ready.status, json.loads(ready.body)["reason"]) == (200, None)
+    assert "links.json" in json.loads(ready.body)["error"]
+    serving.mounted.put("links.json", whole)
+    await eventually_error(serving, None)
+    assert (await serving.get(A)).status == 404
+
+
+async def test_a_restart_in_the_middle_of_a_change_starts_from_the_last_good_set(serving: Running) -> None:
+    before = (await serving.report())["config"]
+    await serving.stop()
+    serving.mounted.put("links.json", b"half")
+    await serving.start()
+    await eventually_error(serving, "links.json does not match the manifest")
+
+    async def recalled() -> bool:
+        return bool((await serving.report())["config"] == before)
+
+    await eventually(recalled)
+    assert json.loads((await serving.get(A, tls=True)).body)["tvox"] == "127.0.0.17"
+    assert "PRIVATE" not in (serving.root / "data" / "last-good.json").read_text()
+    assert not [path for path in (serving.root / "run").rglob("*") if path.is_file() and "PRIVATE" in path.read_text()]
+
+
+async def test_a_restart_with_nothing_mounted_serves_nobody(serving: Running) -> None:
+    await serving.stop()
+    (serving.mounted.directory / "manifest.json").unlink()
+    await serving.start()
+    await asyncio.sleep(1.5)
+    assert (await serving.ask("/readyz")).status == 503
+    assert (await serving.get(A)).headers["mcs-reason"] == "Waiting"
+
+
+async def eventually_error(running: Running, words: str | None) -> None:
+    async def said() -> bool:
+        error = (await running.report())["error"]
+        return error is None if words is None else words in (error or "")
+
+    await eventually(said)
+
+
+# ---------------------------------------------------------------------------------------------------------------- drain
+
+
+async def test_a_drain_takes_nobody_new_and_keeps_who_is_there_until_it_is_called_off(serving: Running) -> None:
+    call = await websocket(serving, A)
+    drained = await serving.ask("/drain", "POST")
+    assert (drained.status, json.loads(drained.body)["draining"]) == (200, True)
+    assert await call.echoes()
+    page = await serving.get(A, tls=True)
+    assert (page.status, page.headers["mcs-reason"]) == (503, "Draining")
+    assert json.loads((await serving.ask("/readyz")).body)["reason"] == "Draining"
+    assert (await serving.report())["connections"] == 1
+
+    serving.mounted.links.append(link(19))
+    await serving.take()
+    assert (await serving.get(B, tls=True)).status == 503, "a new set does not end the drain"
+    call.writer.close()
+
+    async def empty() -> bool:
+        return bool((await serving.report())["connections"] == 0)
+
+    await eventually(empty)
+    assert json.loads((await serving.ask("/drain", "DELETE")).body)["draining"] is False
+    assert (await serving.get(A, tls=True)).status == 200
+    assert (await serving.ask("/readyz")).status == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "/drain", 405), ("POST", "/readyz", 405), ("GET", "/", 404), ("DELETE", "/connections", 405)],
+)
+async def test_the_contract_port_answers_what_it_should_not_be_asked(
+    idle: Running, method: str, path: str, status: int
+) -> None:
+    assert (await idle.ask(path, method)).status == status
+
+
+async def test_the_contract_port_survives_what_is_no_request(idle: Running) -> None:
+    for garbage in (b"\r\n\r\n", b"\x00\xff\r\n\r\n", b"GET\r\n\r\n", b""):
+        reader, writer = await asyncio.open_connection("127.0.0.1", idle.contract)
+        writer.write(garbage)
+        writer.write_eof()
+        assert (await reader.read()).startswith((b"HTTP/1.1 400", b""))
+        writer.close()
+    assert await idle.healthy()

@@ -1,0 +1,189 @@
+"""What the operator knows: events late and twice, namesakes, ghosts, and the list that ends them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mcs_operator.kube.client import LINKS, SECRETS, Resource
+from mcs_operator.kube.observe import take_body
+from mcs_operator.kube.store import Store
+from mcs_operator.settings import LABEL_MANAGED_BY, OPERATOR
+
+OURS = {LABEL_MANAGED_BY: OPERATOR}
+BOTH = pytest.mark.parametrize("resource", [LINKS, SECRETS], ids=["a link", "a Secret"])
+
+
+class Known:
+    """A store, and who was woken."""
+
+    def __init__(self) -> None:
+        self.woken: list[str] = []
+        self.store = Store(wake=self.woken.append)
+
+    def names(self, namespace: str = "demo") -> set[str]:
+        shelf = self.store.shelf(namespace)
+        return {name for _, name in (*shelf.ours, *shelf.children)}
+
+    def version(self, resource: Resource, name: str) -> str:
+        shelf = self.store.shelf("demo")
+        body: Any = shelf.ours.get((resource, name))
+        return str(body["metadata"]["resourceVersion"]) if body else shelf.children[resource, name].version
+
+
+def seen(name: str = "a", version: int = 1, uid: str = "u1", namespace: str = "demo", **labels: str) -> dict[str, Any]:
+    metadata = {
+        "name": name,
+        "namespace": namespace,
+        "uid": uid,
+        "resourceVersion": str(version),
+        "labels": OURS | labels,
+    }
+    return {"metadata": metadata, "data": {}, "spec": {}}
+
+
+@pytest.fixture
+def known() -> Known:
+    return Known()
+
+
+@BOTH
+def test_a_change_wakes_its_namespace_and_no_other(known: Known, resource: Resource) -> None:
+    known.store.put(resource, seen(namespace="one"))
+    known.store.put(resource, seen(namespace="two", uid="u2"))
+    assert known.woken == ["one", "two"]
+    assert sorted(known.store.namespaces()) == ["one", "two"]
+
+
+@BOTH
+def test_the_same_event_twice_wakes_nobody(known: Known, resource: Resource) -> None:
+    known.store.put(resource, seen(version=5))
+    known.store.put(resource, seen(version=5))
+    assert known.woken == ["demo"]
+
+
+@BOTH
+def test_a_late_event_changes_nothing(known: Known, resource: Resource) -> None:
+    known.store.put(resource, seen(version=10))
+    known.store.put(resource, seen(version=9))
+    assert known.version(resource, "a") == "10"
+    assert len(known.woken) == 1
+
+
+@BOTH
+def test_versions_are_numbers_and_not_texts(known: Known, resource: Resource) -> None:
+    known.store.put(resource, seen(version=99))
+    known.store.put(resource, seen(version=100))
+    assert known.version(resource, "a") == "100"
+
+
+@BOTH
+def test_a_namesake_takes_the_place_of_the_one_before_it(known: Known, resource: Resource) -> None:
+    known.store.put(resource, seen(version=5, uid="old"))
+    known.store.put(resource, seen(version=9, uid="new"))
+    known.store.drop(resource, "demo", "a", "old", "8")
+    assert known.version(resource, "a") == "9"
+
+
+@BOTH
+def test_what_is_gone_is_forgotten(known: Known, resource: Resource) -> None:
+    known.store.put(resource, seen(version=5))
+    known.store.drop(resource, "demo", "a", "u1", "6")
+    assert known.names() == set()
+    assert known.woken == ["demo", "demo"]
+    assert known.store.namespaces() == []
+
+
+@BOTH
+def test_to_forget_what_nobody_knows_wakes_nobody(known: Known, resource: Resource) -> None:
+    known.store.drop(resource, "demo", "a", "u1", "6")
+    assert known.woken == []
+
+
+@BOTH
+@pytest.mark.parametrize("told", ["6", ""], ids=["by an event", "by an answer"])
+def test_an_answer_that_comes_after_the_deletion_brings_back_no_ghost(
+    known: Known, resource: Resource, told: str
+) -> None:
+    """The operator writes, somebody deletes; the event of the deletion overtakes the answer to the write."""
+    known.store.put(resource, seen(version=5))
+    known.store.drop(resource, "demo", "a", "u1", told)
+    known.store.put(resource, seen(version=5))
+    assert known.names() == set()
+
+
+def test_a_body_that_comes_after_the_deletion_is_put_nowhere(known: Known) -> None:
+    known.store.drop(SECRETS, "demo", "a", "u1", "6")
+    take_body(known.store, SECRETS, seen(version=5))
+    assert known.names() == set()
+
+
+def test_a_secret_that_lost_our_label_and_got_it_back_is_known_again(known: Known) -> None:
+    """To a watch by label that is a deletion, of an object that lives on with its UID."""
+    known.store.put(SECRETS, seen(version=5))
+    known.store.drop(SECRETS, "demo", "a", "u1", "6")
+    known.store.put(SECRETS, seen(version=7))
+    assert known.version(SECRETS, "a") == "7"
+
+
+@BOTH
+def test_a_complete_list_ends_what_no_event_told_the_end_of(known: Known, resource: Resource) -> None:
+    for name in ("stays", "went"):
+        known.store.put(resource, seen(name, version=5, uid=name))
+    known.store.replace_all(resource, [seen("stays", version=5, uid="stays")], "10")
+    assert known.names() == {"stays"}
+
+
+@BOTH
+def test_what_is_newer_than_the_list_stays(known: Known, resource: Resource) -> None:
+    known.store.put(resource, seen("new", version=11))
+    known.store.replace_all(resource, [], "10")
+    assert known.names() == {"new"}
+
+
+@BOTH
+def test_an_empty_list_ends_all(known: Known, resource: Resource) -> None:
+    known.store.put(resource, seen("a", version=1))
+    known.store.replace_all(resource, [], "1")
+    assert known.names() == set()
+
+
+def test_a_list_by_label_says_nothing_about_others(known: Known) -> None:
+    known.store.put(SECRETS, seen("users", version=5, **{"mcs.tvox.io/users": "true"}))
+    known.store.put(SECRETS, seen("other", version=5, uid="u2"))
+    known.store.replace_all(SECRETS, [], "10", lambda labels: "mcs.tvox.io/users" in labels)
+    assert known.names() == {"other"}
+
+
+def test_a_list_that_says_nothing_new_wakes_nobody(known: Known) -> None:
+    known.store.put(SECRETS, seen(version=5))
+    known.store.replace_all(SECRETS, [seen(version=5)], "10")
+    assert known.woken == ["demo"]
+
+
+def test_a_body_is_read_again_only_when_it_changed(known: Known) -> None:
+    take_body(known.store, SECRETS, seen(version=5))
+    child = known.store.shelf("demo").children[SECRETS, "a"]
+    assert not child.stale
+    known.store.put(SECRETS, seen(version=6))
+    assert child.stale
+
+
+def test_an_old_body_does_not_pass_for_the_new_one(known: Known) -> None:
+    known.store.put(SECRETS, seen(version=6))
+    take_body(known.store, SECRETS, seen(version=5))
+    assert known.store.shelf("demo").children[SECRETS, "a"].stale
+
+
+def test_of_a_secret_only_digests_are_kept(known: Known) -> None:
+    body = seen() | {"data": {"tls.key": "c2VjcmV0"}}
+    take_body(known.store, SECRETS, body)
+    assert "c2VjcmV0" not in repr(known.store.shelf("demo"))
+
+
+def test_managed_fields_are_not_kept(known: Known) -> None:
+    body = seen()
+    body["metadata"]["managedFields"] = [{"manager": "kubectl"}]
+    known.store.put(LINKS, body)
+    assert "managedFields" not in repr(known.store.shelf("demo"))

@@ -1,0 +1,585 @@
+"""Keys over the years, with real ones: every round sees nothing but the Secrets of the round before, and a clock."""
+
+from __future__ import annotations
+
+import base64
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from mcs_operator.api import MCSInstance
+from mcs_operator.domain.conditions import Kind
+from mcs_operator.domain.decide import without_leftovers
+from mcs_operator.domain.pins import OVERLAP
+from mcs_operator.domain.world import AgentCredentials, TlsSecret
+from mcs_operator.pki import common_name, fingerprint, issued_by, mint_ca, mint_server, not_after
+from mcs_operator.pki.renewal import renew_at
+from mcs_operator.settings import ANNOTATION_REVOKE, ANNOTATION_ROTATE
+from support.rounds import Rounds
+from support.worlds import NOW, PAIR, community, conditions, given, instance, link, links, message, slot
+
+DAY = timedelta(days=1)
+BROUGHT = "our-ca"
+
+
+def served(*names: str, **more: Any) -> Rounds:
+    return Rounds([link(name, age=len(names) - at) for at, name in enumerate(names or ("acme",))], **more).round()
+
+
+def rotating() -> Rounds:
+    """A link whose rotation has begun."""
+    space = served("acme", "bolt")
+    space.show("acme")
+    space.round(days=100).ask("acme", ANNOTATION_ROTATE)
+    return space.round()
+
+
+def put(space: Rounds, secret: str, **files: str | None) -> None:
+    """Edit a Secret by hand; None removes a file."""
+    data = space.secrets[secret]["data"]
+    for name, text in files.items():
+        key = name.replace("_", ".")
+        if text is None:
+            del data[key]
+        else:
+            data[key] = base64.b64encode(text.encode()).decode()
+
+
+# --- nothing is made that is there ---
+
+
+def test_a_second_round_changes_no_byte() -> None:
+    space = served("acme", "bolt")
+    before = json.dumps(space.secrets, sort_keys=True)
+    assert json.dumps(space.round(seconds=1).secrets, sort_keys=True) == before
+    assert not space.restarts
+
+
+def test_a_client_certificate_ends_with_the_ca_and_the_server_accepts_it_alone() -> None:
+    space = served()
+    assert not_after(space.profile("acme")["tls.crt"]) == not_after(space.slot("acme")["ca.crt"])
+    assert space.pins("acme") == (space.current("acme"),)
+
+
+# --- renewal ---
+
+
+def test_in_19_years_no_profile_changes_and_each_server_is_restarted_once_a_renewal() -> None:
+    space = served("acme", "bolt", "coil")
+    profiles = {name: space.profile(name) for name in ("acme", "bolt", "coil")}
+    for _ in range(19 * 12):
+        space.round(days=30.4)
+        for name in profiles:
+            assert not_after(space.slot(name)["tls.crt"]) > space.now + 30 * DAY
+            assert not_after(space.keys.agent.tls.cert_pem) > space.now + 30 * DAY  # type: ignore[union-attr]
+    assert {name: space.profile(name) for name in profiles} == profiles
+    assert all(19 <= space.restarts[name] <= 28 for name in profiles), space.restarts
+
+
+def test_a_renewal_restarts_that_link_once_and_no_other() -> None:
+    space = served("acme", "bolt")
+    first, second = sorted(("acme", "bolt"), key=lambda name: renew_at(space.slot(name)["tls.crt"], name))
+    moment = renew_at(space.slot(first)["tls.crt"], first)
+    old = space.slot(first)
+    space.round(seconds=(moment - space.now).total_seconds() + 1)
+    assert space.restarts == {first: 1}
+    changed = {name for name, text in space.slot(first).items() if text != old[name]}
+    assert changed == {"tls.crt", "tls.key", "revision"}
+    assert space.keys.due == renew_at(space.slot(second)["tls.crt"], second), "the next look is at the next renewal"
+    space.round(seconds=1)
+    assert space.restarts == {first: 1}
+
+
+def test_when_the_operator_was_away_for_two_years_the_links_are_renewed_ten_a_minute() -> None:
+    space = Rounds(links(25)).round()
+    done = []
+    space.now += 730 * DAY
+    for _ in range(4):
+        space.round(minutes=1)
+        done.append(sum(space.restarts.values()))
+    assert done == [10, 20, 25, 25]
+    assert max(space.restarts.values()) == 1
+
+
+def test_a_damaged_server_certificate_is_made_anew_and_the_profile_stays() -> None:
+    space = served("acme", "bolt")
+    profile = space.profile("acme")
+    put(space, "mcs-link-002", tls_crt="-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+    space.round(seconds=1)
+    assert issued_by(space.slot("acme")["tls.crt"], space.slot("acme")["ca.crt"])
+    assert space.profile("acme") == profile
+    assert set(space.restarts) == {"acme"}
+
+
+@pytest.mark.parametrize("file", ["tls_crt", "tls_key", "ca_crt", "server_conf", "fingerprints_json", "tls-crypt_key"])
+@pytest.mark.parametrize("text", ["", "rubbish", None])
+def test_whatever_is_damaged_in_a_slots_secret_the_next_round_puts_right(file: str, text: str | None) -> None:
+    space = served()
+    profile = space.profile("acme")
+    put(space, "mcs-link-002", **{file: text})
+    space.round(seconds=1)
+    slot = space.slot("acme")
+    assert issued_by(slot["tls.crt"], slot["ca.crt"])
+    assert space.pins("acme") == (space.current("acme"),)
+    assert space.profile("acme") == profile
+
+
+# --- rotation ---
+
+
+def test_a_rotation_makes_a_new_profile_beside_the_old_one() -> None:
+    space = served("acme", "bolt")
+    old, other = space.profile("acme"), space.profile("bolt")
+    space.round(days=100).ask("acme", ANNOTATION_ROTATE)
+    space.round()
+    new = space.profile("acme")
+    assert space.pins("acme") == (fingerprint(old["tls.crt"]), fingerprint(new["tls.crt"]))
+    assert new["tls.key"] != old["tls.key"]
+    assert new["tls.crt"] in new["acme.ovpn"]
+    assert new["tls-crypt.key"] == old["tls-crypt.key"]
+    assert common_name(new["tls.crt"]) == common_name(old["tls.crt"]) == "link-002.mcs"
+    assert json.loads(new["identity.json"])["slot"] == 2
+    assert space.profile("bolt") == other
+
+
+def test_while_the_tvox_has_not_moved_its_link_says_so_and_stays_ready() -> None:
+    space = rotating()
+    for _ in range(3):
+        space.round(days=5)
+        found = conditions(space.status("acme"))
+        assert found["RotationPending"] == ("True", "NewNotSeen")
+        assert found["Ready"] == ("True", "Programmed")
+        assert found["Reconciling"] == ("False", "Reconciled")
+        assert found["Stalled"] == ("False", "NotStalled")
+    assert "until 2026-07-09T12:00:00Z" in message(space.status("acme"), "RotationPending")
+    assert conditions(space.status("bolt"))["RotationPending"] == ("False", "UpToDate")
+
+
+def test_a_rotation_restarts_that_link_twice_and_no_other() -> None:
+    space = rotating()
+    space.round(days=3)
+    assert space.restarts == {"acme": 1}
+    space.show("acme")
+    space.round(days=3)
+    assert space.pins("acme") == (space.current("acme"),)
+    assert conditions(space.status("acme"))["RotationPending"] == ("False", "UpToDate")
+    (left,) = json.loads(space.profile("acme")["identity.json"])["fingerprints"]
+    assert left["seen"] == f"{space.now:%Y-%m-%dT%H:%M:%SZ}"
+    space.round(days=40)
+    assert space.restarts == {"acme": 2}
+
+
+def test_after_the_deadline_the_old_certificate_is_refused_and_the_link_says_what_to_do() -> None:
+    space = rotating()
+    assert space.round().keys.due == space.now + OVERLAP
+    space.round(days=29.9)
+    assert len(space.pins("acme")) == 2
+    space.round(days=0.2)
+    assert space.pins("acme") == (space.current("acme"),)
+    assert conditions(space.status("acme"))["RotationPending"] == ("True", "OldRefused")
+    assert space.restarts == {"acme": 2}
+    space.show("acme")
+    space.round(days=1)
+    assert conditions(space.status("acme"))["RotationPending"] == ("False", "UpToDate")
+    assert space.restarts == {"acme": 2}
+
+
+def test_asked_for_again_before_it_was_seen_the_certificate_in_use_stays_and_the_unused_one_goes() -> None:
+    space = rotating()
+    in_use, unused = space.pins("acme")
+    space.round(days=2).ask("acme", ANNOTATION_ROTATE)
+    space.round()
+    assert space.pins("acme") == (in_use, space.current("acme"))
+    assert unused not in space.pins("acme")
+    before = space.current("acme")
+    assert space.round(seconds=1).current("acme") == before
+
+
+def test_a_request_that_stays_on_the_object_makes_one_profile_and_not_one_a_round() -> None:
+    space = rotating()
+    made = space.current("acme")
+    for _ in range(5):
+        assert space.round(seconds=0.3).current("acme") == made
+
+
+# --- a lost profile ---
+
+
+def test_a_lost_profile_keeps_the_pin_and_waits() -> None:
+    space = served("acme", "bolt")
+    pins = space.pins("acme")
+    del space.secrets["acme-profile"]
+    space.round(days=1)
+    assert "acme-profile" not in space.secrets
+    assert space.pins("acme") == pins
+    assert conditions(space.status("acme"))["Stalled"] == ("True", "ProfileLost")
+    assert ANNOTATION_ROTATE in message(space.status("acme"), "Stalled")
+    assert not space.restarts
+
+
+def test_a_lost_profile_is_healed_by_a_rotation_at_the_same_number_with_the_old_pin_kept() -> None:
+    space = served("acme", "bolt")
+    (old,), outer = space.pins("bolt"), space.slot("bolt")["tls-crypt.key"]
+    del space.secrets["bolt-profile"]
+    space.round(days=1).ask("bolt", ANNOTATION_ROTATE)
+    space.round()
+    assert space.pins("bolt") == (old, space.current("bolt"))
+    assert space.profile("bolt")["tls-crypt.key"] == outer
+    assert json.loads(space.profile("bolt")["identity.json"])["slot"] == 3
+    space.round(seconds=1)
+    found = conditions(space.status("bolt"))
+    assert (found["Stalled"], found["RotationPending"]) == (("False", "NotStalled"), ("True", "NewNotSeen"))
+    space.show("bolt")
+    assert space.round(days=1).pins("bolt") == (space.current("bolt"),)
+    assert space.restarts == {"bolt": 2}
+
+
+def test_a_request_of_last_year_makes_no_new_profile_when_the_present_one_is_lost() -> None:
+    """It was carried out then; whoever wants one now asks now. What was made when is told by the slot's Secret too."""
+    space = rotating()
+    space.show("acme")
+    pins = space.round(days=200).pins("acme")
+    del space.secrets["acme-profile"]
+    space.round(days=1)
+    assert "acme-profile" not in space.secrets
+    assert space.pins("acme") == pins
+
+
+def test_a_lost_profile_can_be_revoked() -> None:
+    space = served()
+    del space.secrets["acme-profile"]
+    space.round(days=1).ask("acme", ANNOTATION_REVOKE)
+    assert space.round().pins("acme") == ()
+
+
+# --- a profile restored from an older backup ---
+
+
+def test_a_profile_from_before_a_finished_rotation_neither_locks_the_tvox_out_nor_lets_the_retired_one_in() -> None:
+    space = served("acme", "bolt")
+    backup = space.secrets["acme-profile"]
+    space.round(days=100).ask("acme", ANNOTATION_ROTATE)
+    space.round().show("acme")
+    (new,) = space.round(days=1).pins("acme")
+    space.restarts.clear()
+    space.secrets["acme-profile"] = backup
+    space.round(days=1)
+    assert space.pins("acme") == (new,)
+    assert space.secrets["acme-profile"] == backup, "what was restored is looked at by a person, not written over"
+    assert conditions(space.status("acme"))["Stalled"] == ("True", "ProfileLost")
+    assert "older" in message(space.status("acme"), "Stalled")
+    assert not space.restarts
+    space.ask("acme", ANNOTATION_ROTATE)
+    assert space.round().pins("acme") == (new, space.current("acme"))
+    assert conditions(space.round(seconds=1).status("acme"))["Stalled"] == ("False", "NotStalled")
+    space.show("acme")
+    assert space.round(days=1).pins("acme") == (space.current("acme"),)
+
+
+def test_the_newest_backup_put_back_after_an_older_one_heals_without_a_restart() -> None:
+    space = served("acme")
+    older = space.secrets["acme-profile"]
+    space.round(days=100).ask("acme", ANNOTATION_ROTATE)
+    space.round().show("acme")
+    newest = space.round(days=1).secrets["acme-profile"]
+    space.restarts.clear()
+    space.secrets["acme-profile"] = older
+    space.round(days=1)
+    space.secrets["acme-profile"] = newest
+    space.round(days=1)
+    assert conditions(space.status("acme"))["Stalled"] == ("False", "NotStalled")
+    assert space.pins("acme") == (space.current("acme"),)
+    assert not space.restarts
+
+
+def test_a_profile_from_the_midst_of_a_rotation_does_not_bring_the_old_certificate_back() -> None:
+    space = served("acme")
+    space.round(days=100).ask("acme", ANNOTATION_ROTATE)
+    midst = space.round().secrets["acme-profile"]
+    space.show("acme")
+    (new,) = space.round(days=1).pins("acme")
+    space.restarts.clear()
+    space.shown.clear()
+    space.secrets["acme-profile"] = midst
+    assert space.round(days=1).pins("acme") == (new,)
+    assert conditions(space.status("acme"))["Stalled"] == ("False", "NotStalled"), "its profile is the one in use"
+    assert not space.restarts
+
+
+def test_a_profile_from_before_a_rotation_that_is_under_way_takes_away_neither_certificate() -> None:
+    space = served("acme")
+    backup = space.secrets["acme-profile"]
+    space.round(days=100).ask("acme", ANNOTATION_ROTATE)
+    both = space.round().pins("acme")
+    assert len(both) == 2
+    space.secrets["acme-profile"] = backup
+    assert space.round(days=1).pins("acme") == both
+    assert conditions(space.status("acme"))["Stalled"] == ("True", "ProfileLost")
+
+
+def test_a_profile_from_before_a_revocation_stays_revoked_also_without_the_annotation() -> None:
+    space = served("acme")
+    backup = space.secrets["acme-profile"]
+    space.round(days=100).ask("acme", ANNOTATION_REVOKE)
+    assert space.round().pins("acme") == ()
+    space.secrets["acme-profile"] = backup
+    space.ask("acme", ANNOTATION_REVOKE, "")
+    assert space.round(days=1).pins("acme") == ()
+
+
+def test_an_identity_restored_late_replaces_the_one_that_was_made_meanwhile() -> None:
+    space = served("acme")
+    backup = dict(space.secrets)
+    space.secrets.clear()
+    space.round(days=1)
+    made = space.current("acme")
+    space.secrets |= {name: backup[name] for name in ("acme-profile", "mcs-ca")}
+    space.round(days=1)
+    assert space.profile("acme")["tls.crt"] == base64.b64decode(backup["acme-profile"]["data"]["tls.crt"]).decode()
+    assert space.pins("acme") == (space.current("acme"),) != (made,)
+    assert conditions(space.status("acme"))["Stalled"] == ("False", "NotStalled")
+
+
+def test_an_older_slot_secret_put_back_changes_nothing() -> None:
+    space = served("acme")
+    number, backup = space.number("acme"), space.secrets[f"mcs-link-{space.number('acme'):03d}"]
+    space.round(days=100).ask("acme", ANNOTATION_ROTATE)
+    space.round().show("acme")
+    pins = space.round(days=1).pins("acme")
+    space.secrets[f"mcs-link-{number:03d}"] = backup
+    assert space.round(days=1).pins("acme") == pins == (space.current("acme"),)
+    assert conditions(space.status("acme"))["Stalled"] == ("False", "NotStalled")
+
+
+# --- revocation ---
+
+
+def test_the_only_certificate_revoked_stops_the_process_and_nothing_else() -> None:
+    space = served("acme", "bolt")
+    before = space.slot("bolt")
+    space.round(days=1).ask("acme", ANNOTATION_REVOKE)
+    space.round()
+    assert space.slot("acme")["enabled"] == "false"
+    assert "<peer-fingerprint>\n</peer" not in space.slot("acme")["server.conf"]
+    found = conditions(space.status("acme"))
+    assert found["Connected"] == ("False", "Revoked")
+    assert found["Programmed"] == found["Ready"] == ("True", "Revoked")
+    assert found["Reconciling"] == ("False", "Reconciled")
+    assert space.slot("bolt") == before
+    assert space.restarts == {"acme": 1}
+
+
+def test_a_revoked_link_stays_so_until_a_rotation_and_then_accepts_the_new_profile_alone() -> None:
+    space = served()
+    revoked = space.current("acme")
+    space.round(days=1).ask("acme", ANNOTATION_REVOKE)
+    space.round()
+    assert space.round(days=60).pins("acme") == ()
+    space.ask("acme", ANNOTATION_ROTATE)
+    space.round()
+    assert space.pins("acme") == (space.current("acme"),)
+    assert space.current("acme") != revoked
+    assert conditions(space.status("acme"))["RotationPending"] == ("True", "OldRefused")
+    space.show("acme")
+    assert conditions(space.round(days=1).status("acme"))["RotationPending"] == ("False", "UpToDate")
+
+
+def test_during_a_rotation_the_old_certificate_is_revoked_and_the_new_one_goes_on() -> None:
+    space = rotating()
+    space.round(days=1).ask("acme", ANNOTATION_REVOKE)
+    space.round()
+    assert space.pins("acme") == (space.current("acme"),)
+    for _ in range(3):
+        assert space.round(days=20).pins("acme") == (space.current("acme"),)
+    assert space.restarts["acme"] == 2
+
+
+def test_a_revocation_outlives_the_link() -> None:
+    space = served("acme", "bolt")
+    space.round(days=1).ask("acme", ANNOTATION_REVOKE)
+    space.round()
+    (slot,) = [name for name in space.secrets if name == "mcs-link-002"]
+    del space.secrets[slot]
+    space.links[0] = link("acme", uid="another")
+    space.round(days=1)
+    assert space.pins("acme") == ()
+    assert conditions(space.status("acme"))["Connected"] == ("False", "Revoked")
+
+
+# --- the CA ---
+
+
+def a_ca(name: str = "Our CA", key: Any = None, years: int = 5, now: datetime = NOW) -> tuple[str, str]:
+    """A company's CA, certificate and key: it signs for others as well, and allows sub-CAs."""
+    key = key or ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - DAY)
+        .not_valid_after(now + years * 365 * DAY)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    return certificate.public_bytes(serialization.Encoding.PEM).decode(), key.private_bytes(*form).decode()
+
+
+CERT, KEY = a_ca()
+
+
+def bringing(cert: str = CERT, key: str = KEY) -> Rounds:
+    """A namespace whose instance names a CA of the user's."""
+    brought: MCSInstance = instance(vpn={"slots": 250, "caSecretRef": {"name": BROUGHT}})
+    return Rounds(
+        [link("acme", age=2), link("bolt", age=1)], instance=brought, tls={BROUGHT: TlsSecret(BROUGHT, cert, key)}
+    )
+
+
+def stalled(space: Rounds) -> tuple[str, str]:
+    return conditions(space.statuses[Kind.INSTANCE, "mcs"])["Stalled"]
+
+
+def test_a_ca_of_the_users_signs_and_is_copied_nowhere() -> None:
+    space = bringing().round()
+    assert issued_by(space.profile("acme")["tls.crt"], CERT)
+    assert issued_by(space.slot("acme")["tls.crt"], CERT)
+    assert not_after(space.profile("acme")["tls.crt"]) == not_after(CERT)
+    assert "mcs-ca" not in space.secrets
+    secret = KEY.splitlines()[2]  # the line before it is the same for every key of this curve
+    contents = [base64.b64decode(text).decode() for body in space.secrets.values() for text in body["data"].values()]
+    assert not any(secret in content for content in contents)
+    assert stalled(space) == ("False", "NotStalled")
+
+
+def test_under_a_ca_that_signs_for_others_a_tvox_trusts_its_own_server_alone() -> None:
+    space = bringing().round()
+    assert "verify-x509-name link-002.mcs name\n" in space.profile("acme")["acme.ovpn"]
+    assert common_name(space.slot("acme")["tls.crt"]) == "link-002.mcs"
+    assert "verify-x509-name" not in served().profile("acme")["acme.ovpn"]
+
+
+def test_without_the_secret_nothing_is_made_and_the_instance_says_so() -> None:
+    space = bringing()
+    space.tls.clear()
+    space.round()
+    assert not space.secrets.keys() & {"mcs-ca", "acme-profile", "mcs-link-002", "mcs-agent"}
+    assert stalled(space) == ("True", "CaNotFound")
+    assert BROUGHT in message(space.statuses[Kind.INSTANCE, "mcs"], "Stalled")
+    assert conditions(space.status("acme"))["Programmed"] == ("False", "CaNotFound")
+
+
+def test_when_it_comes_late_everything_is_made() -> None:
+    space = bringing()
+    there = dict(space.tls)
+    space.tls.clear()
+    space.round()
+    space.tls.update(there)
+    space.round(days=1)
+    assert space.pins("acme") == (space.current("acme"),)
+    assert stalled(space) == ("False", "NotStalled")
+
+
+OTHER_CERT, OTHER_KEY = a_ca()
+LEAF = mint_server(mint_ca("x", NOW), "leaf", NOW)
+
+
+@pytest.mark.parametrize(
+    ("cert", "key", "says"),
+    [
+        pytest.param("", "", "PEM", id="empty"),
+        pytest.param(CERT, OTHER_KEY, "does not belong", id="another key"),
+        pytest.param(LEAF.cert_pem, LEAF.key_pem, "not a CA", id="not a CA"),
+        pytest.param(*a_ca(now=NOW - 4000 * DAY), "expired", id="expired"),
+        pytest.param(OTHER_CERT, OTHER_KEY, "another CA", id="another CA of the same name"),
+    ],
+)
+def test_a_ca_that_cannot_be_used_leaves_the_tunnels_as_they_are(cert: str, key: str, says: str) -> None:
+    space = bringing().round()
+    before = json.dumps(space.secrets, sort_keys=True)
+    space.tls[BROUGHT] = TlsSecret(BROUGHT, cert, key)
+    space.links.append(link("coil"))
+    space.round(days=300)
+    assert json.dumps(space.secrets, sort_keys=True) == before
+    assert stalled(space) == ("True", "CaInvalid")
+    assert says in message(space.statuses[Kind.INSTANCE, "mcs"], "Stalled")
+    assert conditions(space.status("acme"))["Ready"] == ("True", "Programmed")
+    assert conditions(space.status("coil"))["Programmed"] == ("False", "CaInvalid")
+
+
+def test_a_revocation_needs_no_ca() -> None:
+    space = bringing().round()
+    space.tls.clear()
+    space.round(days=1).ask("acme", ANNOTATION_REVOKE)
+    assert space.round().pins("acme") == ()
+
+
+def test_a_rotation_without_a_ca_waits_and_drops_nothing() -> None:
+    space = bringing().round()
+    space.round(days=1).ask("acme", ANNOTATION_ROTATE)
+    both = space.round().pins("acme")
+    there = space.tls.pop(BROUGHT)
+    space.round(days=1).ask("acme", ANNOTATION_ROTATE)
+    assert space.round().pins("acme") == both
+    space.tls[BROUGHT] = there
+    assert space.round(days=1).pins("acme") == (both[0], space.current("acme"))
+
+
+def test_a_ca_renewed_with_its_key_reaches_each_link_with_its_next_server_certificate() -> None:
+    key = serialization.load_pem_private_key(KEY.encode(), password=None)
+    space = bringing().round()
+    renewed, _ = a_ca(key=key, years=10)
+    space.tls[BROUGHT] = TlsSecret(BROUGHT, renewed, KEY)
+    space.round(days=1)
+    assert stalled(space) == ("False", "NotStalled")
+    assert not space.restarts, "250 links must not restart at once because a CA was renewed"
+    assert space.slot("acme")["ca.crt"] == CERT
+    assert renewed in space.profile("acme")["acme.ovpn"]
+    space.round(days=350)
+    assert space.slot("acme")["ca.crt"] == renewed
+    assert space.restarts == {"acme": 1, "bolt": 1}
+
+
+def test_under_a_ca_of_the_users_a_lost_profile_is_not_taken_for_the_remains_of_an_earlier_instance() -> None:
+    brought = instance(vpn={"caSecretRef": {"name": BROUGHT}}, retain={"pki": "Delete"})
+    known = {"mcs": AgentCredentials(PAIR, "token")}
+    for agents, leftovers in ((known, 0), ({}, 1)):
+        world = given(brought, community(), link("acme"), slot(2, "acme"), ca=False, agents=agents)
+        assert len(without_leftovers(world)[1]) == leftovers
+
+
+def test_near_the_end_of_the_ca_nothing_is_renewed_in_ever_shorter_steps() -> None:
+    space = bringing(*a_ca(years=1)).round()
+    for _ in range(36):
+        space.round(days=10)
+    assert sum(space.restarts.values()) == 0
+    assert not_after(space.slot("acme")["tls.crt"]) == not_after(space.profile("acme")["tls.crt"])
+
+
+def test_the_own_ca_lost_while_customers_exist_is_never_made_anew() -> None:
+    space = served()
+    before = dict(space.secrets)
+    del space.secrets["mcs-ca"]
+    space.round(days=1)
+    assert "mcs-ca" not in space.secrets
+    assert stalled(space) == ("True", "IdentityLost")
+    assert space.secrets["mcs-link-002"] == before["mcs-link-002"]
+
+
+def test_an_own_ca_that_was_replaced_by_another_one_signs_nothing() -> None:
+    space = served()
+    other = mint_ca("mcs", datetime.now(UTC))
+    put(space, "mcs-ca", ca_crt=other.cert_pem, ca_key=other.key_pem)
+    slot = space.slot("acme")
+    space.round(days=1)
+    assert stalled(space) == ("True", "CaInvalid")
+    assert space.slot("acme") == slot

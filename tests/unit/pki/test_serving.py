@@ -1,0 +1,313 @@
+"""Certificates of the FQDNs: checked here, so that no browser has to; the last good one stays."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
+
+from mcs_operator.domain.conditions import Kind
+from mcs_operator.domain.decide import decide
+from mcs_operator.domain.keyring import Serving
+from mcs_operator.domain.shardfiles import ServedCertificate, certificates_files, packed
+from mcs_operator.domain.world import TlsSecret
+from mcs_operator.pki.serving import check_certificate, serving
+from support import certificates
+from support.certificates import PEM, key, text_of
+from support.worlds import NOW, community, given, identity, instance, link, links
+
+
+def chain(
+    *names: str, of: Any = None, begins: datetime = NOW - timedelta(days=1), ends: datetime = NOW + timedelta(days=90)
+) -> str:
+    """A certificate for these names that is good at NOW."""
+    return certificates.chain(*names, of=of, begins=begins, ends=ends)
+
+
+def problem(certificate: str, secret: str | None = None, domain: str = "acme.mcs.test", now: datetime = NOW) -> str:
+    return check_certificate(certificate, text_of(key()) if secret is None else secret, domain, now)
+
+
+# --- one pair ---
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("acme.mcs.test",),
+        ("mcs.test", "acme.mcs.test"),
+        ("*.mcs.test",),
+        ("ACME.mcs.TEST",),
+    ],
+)
+def test_a_certificate_for_the_domain_is_served(names: tuple[str, ...]) -> None:
+    assert problem(chain(*names)) == ""
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("mcs.test",),
+        ("*.acme.mcs.test",),
+        ("*.test",),
+        ("*.*.test",),
+        ("*",),
+        ("*cme.mcs.test",),
+        ("xacme.mcs.test",),
+        ("acme.mcs.test.evil.example",),
+    ],
+)
+def test_a_certificate_for_another_domain_is_refused_and_names_its_own(names: tuple[str, ...]) -> None:
+    told = problem(chain(*names))
+    assert "not for acme.mcs.test" in told
+    assert names[0] in told
+
+
+def test_a_wildcard_stands_for_exactly_one_label() -> None:
+    assert problem(chain("*.mcs.test"), domain="mcs.test")
+    assert problem(chain("*.mcs.test"), domain="a.b.mcs.test")
+
+
+def test_a_common_name_alone_counts_for_nothing() -> None:
+    """No browser has looked at it since 2017."""
+    assert "no DNS name" in problem(chain(), domain="mcs.test")
+
+
+def test_a_hundred_names_make_no_endless_message() -> None:
+    assert len(problem(chain(*(f"c{n}.example.com" for n in range(100))))) < 300
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda: rsa.generate_private_key(65537, 2048), ed25519.Ed25519PrivateKey.generate],
+    ids=["RSA", "Ed25519"],
+)
+def test_every_usual_kind_of_key_is_served(make: Any) -> None:
+    secret = make()
+    assert problem(chain("acme.mcs.test", of=secret), text_of(secret)) == ""
+
+
+def test_a_key_in_the_older_form_is_served() -> None:
+    old = key().private_bytes(PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption())
+    assert problem(chain("acme.mcs.test"), old.decode()) == ""
+
+
+def test_the_chain_behind_the_leaf_may_be_anybodys() -> None:
+    assert problem(chain("acme.mcs.test") + chain("some.ca", of=key("ca"))) == ""
+
+
+def test_a_leaf_behind_its_issuer_is_refused() -> None:
+    told = problem(chain("some.ca", of=key("ca")) + chain("acme.mcs.test"))
+    assert "not the key of the first certificate" in told
+
+
+def test_an_expired_certificate_says_since_when() -> None:
+    told = problem(chain("acme.mcs.test", ends=NOW - timedelta(hours=1)))
+    assert told == "the certificate has expired at 2026-03-01T11:00:00Z"
+
+
+def test_a_certificate_ends_at_its_last_second() -> None:
+    last = chain("acme.mcs.test", ends=NOW)
+    assert problem(last, now=NOW - timedelta(seconds=1)) == ""
+    assert problem(last, now=NOW) != ""
+
+
+def test_a_certificate_of_the_future_is_refused_until_it_begins() -> None:
+    soon = chain("acme.mcs.test", begins=NOW + timedelta(hours=1))
+    assert problem(soon) == "the certificate is not valid before 2026-03-01T13:00:00Z"
+    assert problem(soon, now=NOW + timedelta(hours=1)) == ""
+
+
+def test_a_key_of_another_certificate_is_refused() -> None:
+    assert "not the key" in problem(chain("acme.mcs.test"), text_of(key("another")))
+
+
+def test_a_key_with_a_password_is_refused() -> None:
+    assert "without a password" in problem(chain("acme.mcs.test"), text_of(key(), b"secret"))
+
+
+UNKNOWN_CURVE = """-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49Awd/BG0wawIBAQQgAQEBAQEBAQEBAQEB
+AQEBAQEBAQEBAQEBAQEBAQEBAQGhRANCAAQBAQEBAQEBAQEBAQEBAQEBAQEBAQEB
+AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEB
+-----END PRIVATE KEY-----
+"""
+
+
+@pytest.mark.parametrize(
+    ("certificate", "secret"),
+    [
+        pytest.param("", None, id="no certificate"),
+        pytest.param("rubbish", None, id="rubbish for a certificate"),
+        pytest.param("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", None, id="a hollow certificate"),
+        pytest.param("\ufffd\x00\ufffd", None, id="bytes for a certificate"),
+        pytest.param(None, "", id="no key"),
+        pytest.param(None, "rubbish", id="rubbish for a key"),
+        pytest.param(None, UNKNOWN_CURVE, id="a key that nobody knows"),
+        pytest.param(None, chain("acme.mcs.test"), id="a certificate for a key"),
+    ],
+)
+def test_garbage_is_refused_in_words_that_quote_nothing_of_it(certificate: str | None, secret: str | None) -> None:
+    told = problem(chain("acme.mcs.test") if certificate is None else certificate, secret)
+    assert told.startswith(("tls.crt is not", "tls.key is not"))
+    assert "rubbish" not in told
+    assert "BEGIN" not in told
+
+
+# --- everybody's ---
+
+
+def pair(name: str, *names: str, **options: Any) -> dict[str, TlsSecret]:
+    return {name: TlsSecret(name, chain(*names, **options), text_of(options.get("of") or key()))}
+
+
+WEB = {"tls": {"secretRef": {"name": "web"}}}
+OWN = {"tls": {"secretRef": {"name": "own"}}}
+ACME = [community(), identity("acme", 17)]
+
+
+def found(*things: Any, secrets: dict[str, TlsSecret], before: Serving | None = None) -> Serving:
+    shards = packed(certificates_files(before.certificates)) if before else {}
+    world = given(*things, tls_secrets=secrets, shards=shards)
+    return serving(world, decide(world))
+
+
+def domains(result: Serving) -> dict[str, str]:
+    return {certificate.domain: certificate.chain for certificate in result.certificates}
+
+
+def told(result: Serving) -> dict[tuple[str, str], str]:
+    return {(kind.value, name): verdict.reason.value for (kind, name), verdict in result.problems.items()}
+
+
+def test_without_an_instance_or_a_reference_there_is_none() -> None:
+    assert found(link("acme"), secrets={}) == Serving()
+    assert found(instance(), ACME, link("acme"), secrets=pair("web", "mcs.test")) == Serving()
+
+
+def test_the_instances_certificate_is_for_the_instance_and_for_each_link_that_it_covers() -> None:
+    secrets = pair("web", "mcs.test", "*.mcs.test")
+    result = found(instance(**WEB), ACME, link("acme"), secrets=secrets)
+    assert domains(result) == {"mcs.test": secrets["web"].chain, "acme.mcs.test": secrets["web"].chain}
+    assert told(result) == {}
+
+
+def test_a_link_that_the_instances_certificate_does_not_cover_goes_without_and_is_no_problem() -> None:
+    """An instance with a plain certificate is the usual case: 250 links must not be called broken for it."""
+    result = found(instance(**WEB), ACME, link("acme"), secrets=pair("web", "mcs.test"))
+    assert list(domains(result)) == ["mcs.test"]
+    assert told(result) == {}
+
+
+def test_a_links_own_certificate_goes_before_the_instances() -> None:
+    secrets = pair("web", "mcs.test", "*.mcs.test") | pair("own", "acme.mcs.test")
+    result = found(instance(**WEB), ACME, link("acme", **OWN), secrets=secrets)
+    assert domains(result)["acme.mcs.test"] == secrets["own"].chain
+
+
+def test_a_links_own_certificate_needs_none_of_the_instance() -> None:
+    result = found(instance(), ACME, link("acme", **OWN), secrets=pair("own", "acme.mcs.test"))
+    assert list(domains(result)) == ["acme.mcs.test"]
+
+
+@pytest.mark.parametrize(
+    ("secrets", "reason"),
+    [
+        pytest.param({}, "CertificateNotFound", id="missing"),
+        pytest.param(pair("own", "acme.mcs.test", ends=NOW), "CertificateInvalid", id="expired"),
+        pytest.param(pair("own", "other.mcs.test"), "CertificateInvalid", id="for another domain"),
+        pytest.param({"own": TlsSecret("own", "", "")}, "CertificateInvalid", id="empty"),
+    ],
+)
+def test_a_links_own_certificate_that_is_wrong_is_told_to_that_link_alone(
+    secrets: dict[str, TlsSecret], reason: str
+) -> None:
+    web = pair("web", "mcs.test", "*.mcs.test")
+    others = [link("beta"), identity("beta", 18)]
+    result = found(instance(**WEB), ACME, others, link("acme", **OWN), secrets=web | secrets)
+    assert told(result) == {("TVoxLink", "acme"): reason}
+    assert sorted(domains(result)) == ["beta.mcs.test", "mcs.test"]
+    assert "'own'" in result.problems[Kind.LINK, "acme"].message
+
+
+def test_an_instances_certificate_that_is_wrong_is_told_at_the_instance_and_not_at_250_links() -> None:
+    many = [community(), links(250)]
+    assert told(found(instance(**WEB), many, secrets={})) == {("MCSInstance", "mcs"): "CertificateNotFound"}
+    expired = pair("web", "mcs.test", "*.mcs.test", ends=NOW)
+    assert told(found(instance(**WEB), many, secrets=expired)) == {("MCSInstance", "mcs"): "CertificateInvalid"}
+
+
+def test_the_last_good_certificates_stay_for_the_instance_and_its_links() -> None:
+    things = [instance(**WEB), ACME, link("acme"), link("beta", **OWN), identity("beta", 18)]
+    good = found(things, secrets=pair("web", "mcs.test", "acme.mcs.test") | pair("own", "beta.mcs.test"))
+    broken = found(things, secrets=pair("own", "wrong.mcs.test"), before=good)
+    assert set(broken.certificates) == set(good.certificates)
+    assert told(broken) == {
+        ("MCSInstance", "mcs"): "CertificateNotFound",
+        ("TVoxLink", "beta"): "CertificateInvalid",
+    }
+
+
+def test_a_certificate_that_has_expired_since_stays_as_well() -> None:
+    """A warning that can be clicked away is more than a port that answers nothing."""
+    things = [instance(**WEB)]
+    good = found(things, secrets=pair("web", "mcs.test"))
+    expired = {"web": replace(pair("web", "mcs.test", ends=NOW)["web"])}
+    assert found(things, secrets=expired, before=good).certificates == good.certificates
+
+
+def test_a_last_good_certificate_is_for_its_domain_and_no_other() -> None:
+    before = found(instance(), ACME, link("acme", **OWN), secrets=pair("own", "acme.mcs.test"))
+    moved = found(instance(), ACME, link("acme", domain="new.mcs.test", **OWN), secrets={}, before=before)
+    assert moved.certificates == ()
+
+
+def test_a_reference_that_is_taken_away_takes_the_certificate_with_it() -> None:
+    before = found(instance(), ACME, link("acme", **OWN), secrets=pair("own", "acme.mcs.test"))
+    assert found(instance(), ACME, link("acme"), secrets={}, before=before) == Serving()
+
+
+def test_a_renewed_certificate_takes_the_place_of_the_one_before() -> None:
+    before = found(instance(**WEB), secrets=pair("web", "mcs.test"))
+    renewed = pair("web", "mcs.test", ends=NOW + timedelta(days=180))
+    assert domains(found(instance(**WEB), secrets=renewed, before=before)) == {"mcs.test": renewed["web"].chain}
+
+
+def test_a_link_that_lost_its_community_keeps_its_tunnel_and_its_certificate() -> None:
+    result = found(instance(), identity("acme", 17), link("acme", **OWN), secrets=pair("own", "acme.mcs.test"))
+    assert list(domains(result)) == ["acme.mcs.test"]
+
+
+def test_a_link_that_is_refused_gets_no_certificate_and_no_second_complaint() -> None:
+    refused = link("acme", domain="mcs.test", **OWN)
+    assert found(instance(), community(), refused, secrets={}) == Serving()
+
+
+def test_of_two_links_with_one_domain_the_first_has_the_certificate() -> None:
+    first, second = link("acme", age=9, **OWN), link("late", domain="acme.mcs.test", **OWN)
+    both = [community(), identity("acme", 17), identity("late", 18)]
+    result = found(instance(), both, first, second, secrets=pair("own", "acme.mcs.test"))
+    assert [c.domain for c in result.certificates] == ["acme.mcs.test"]
+
+
+def test_no_key_shows_up_in_a_repr() -> None:
+    result = found(instance(**WEB), secrets=pair("web", "mcs.test"))
+    assert "PRIVATE" not in repr(result)
+    assert "PRIVATE" not in repr(ServedCertificate("d", "c", "PRIVATE KEY"))
+
+
+def test_one_certificate_of_250_links_is_looked_at_once() -> None:
+    """An RSA key takes a millisecond or two to load; 250 of them at every change would hold up everybody."""
+    secret = rsa.generate_private_key(65537, 2048)
+    secrets = pair("web", "mcs.test", "*.mcs.test", of=secret)
+    world = given(instance(**WEB), community(), links(250), tls_secrets=secrets)
+    plan = decide(world)
+    serving(world, plan)
+    begun = time.process_time()
+    assert len(serving(world, plan).certificates) == 251
+    assert time.process_time() - begun < 0.1

@@ -1,0 +1,279 @@
+"""The media pod's template: it knows no customer, fits where it has to, and gives a slot no more than it needs."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from mcs_operator.domain.decide import decide
+from mcs_operator.domain.manifest import canonical
+from mcs_operator.render.pod import restart_hash
+from mcs_operator.render.render import Desired, render
+from mcs_operator.settings import Settings
+from support.worlds import community, given, identity, instance, keys_for, link, links, users_file
+
+STATEFUL_SET_LIMIT = 400_000
+"""Bytes: the stored pod has to stay under half of etcd's 1.5 MiB."""
+
+
+def desired(*things: Any, settings: Settings | None = None) -> Desired:
+    world = given(*things)
+    plan = decide(world)
+    return render(world, plan, keys_for(plan), settings or Settings())
+
+
+def stateful_set(*things: Any, settings: Settings | None = None) -> dict[str, Any]:
+    (found,) = [m.body for m in desired(*things, settings=settings).manifests if m.kind == "StatefulSet"]
+    return found
+
+
+def pod(*things: Any) -> dict[str, Any]:
+    spec: dict[str, Any] = stateful_set(*things)["spec"]["template"]["spec"]
+    return spec
+
+
+def containers(**spec: Any) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = pod(instance(**spec))["containers"]
+    return found
+
+
+EMPTY = [instance()]
+CROWDS = [
+    pytest.param([instance(), community(users=("a",)), link("a")], id="1 link"),
+    pytest.param([instance(), community(users=[f"u{n}" for n in range(1000)]), links(249)], id="249 links"),
+    pytest.param([instance(), community(users=[f"u{n}" for n in range(1000)]), links(250)], id="250 links"),
+    pytest.param([instance(), community(), links(251)], id="251 links"),
+    pytest.param([instance(), community(), link("a", protocol="TCP"), identity("a", 99)], id="a link at another place"),
+    pytest.param([instance(), community(), link("a", enabled=False, allowedSources=["203.0.113.0/24"])], id="options"),
+    pytest.param(
+        [instance(), community(usersFrom=[{"configMapRef": {"name": "f"}}]), users_file("f", "[{name: z}]")], id="files"
+    ),
+    pytest.param([instance(domain="other.test", publicAddress="203.0.113.99")], id="hot fields of the instance"),
+]
+
+
+@pytest.mark.parametrize("crowd", CROWDS)
+def test_the_template_is_byte_equal_whoever_is_served(crowd: list[Any]) -> None:
+    assert canonical(stateful_set(*crowd)) == canonical(stateful_set(*EMPTY))
+
+
+@pytest.mark.parametrize("mode", ["HostPort", "HostNetwork", "LoadBalancer"])
+def test_a_stateful_set_with_250_slots_fits(mode: str) -> None:
+    body = stateful_set(instance(network={"mode": mode}, resources=None), community(), links(250))
+    assert len(body["spec"]["template"]["spec"]["containers"]) == 252
+    assert len(json.dumps(body)) < STATEFUL_SET_LIMIT
+
+
+@pytest.mark.parametrize("slots", [1, 249, 250])
+def test_the_pod_has_as_many_slots_as_the_instance_says(slots: int) -> None:
+    names = [c["name"] for c in containers(vpn={"slots": slots})]
+    assert names == ["media", "agent", *(f"link-{number:03d}" for number in range(2, 2 + slots))]
+
+
+def test_there_is_one_replica_that_only_the_operator_replaces() -> None:
+    spec = stateful_set(instance())["spec"]
+    assert (spec["replicas"], spec["updateStrategy"]) == (1, {"type": "OnDelete"})
+    assert "volumeClaimTemplates" not in spec
+
+
+@pytest.mark.parametrize("number", [2, 17, 251])
+def test_one_number_names_container_ports_secret_and_directory(number: int) -> None:
+    spec = pod(instance())
+    slot = next(c for c in spec["containers"] if c["name"] == f"link-{number:03d}")
+    assert {"name": "SLOT", "value": str(number)} in slot["env"]
+    assert {(p["containerPort"], p["hostPort"], p["protocol"]) for p in slot["ports"]} == {
+        (21000 + number, 21000 + number, "UDP"),
+        (21000 + number, 21000 + number, "TCP"),
+    }
+    mounts = {m["mountPath"]: m for m in slot["volumeMounts"]}
+    assert set(mounts) == {"/etc/link", "/run/link", "/run/stop", "/dev/net/tun"}
+    assert mounts["/run/link"] == {"name": "run", "mountPath": "/run/link", "subPath": f"link-{number:03d}"}
+    assert mounts["/run/stop"]["readOnly"] is True
+    assert mounts["/etc/link"]["readOnly"] is True
+    secret = next(v["secret"] for v in spec["volumes"] if v["name"] == mounts["/etc/link"]["name"])
+    assert secret["secretName"] == f"mcs-link-{number:03d}"
+    assert secret["optional"] is True
+
+
+def test_no_slot_can_read_another_ones_keys() -> None:
+    spec = pod(instance())
+    secrets = {v["name"] for v in spec["volumes"] if "secret" in v}
+    for slot in spec["containers"][2:]:
+        assert {m["name"] for m in slot["volumeMounts"]} & secrets == {slot["name"]}
+    for other in spec["containers"][:2]:
+        assert not [m for m in other["volumeMounts"] if m["name"].startswith("link-")]
+
+
+def test_ports_and_their_names_are_unique() -> None:
+    """The API server refuses a port's name twice in one container only; a host port twice is never scheduled."""
+    ports = [p for c in containers() for p in c.get("ports", [])]
+    taken = [(p["hostPort"], p["protocol"]) for p in ports]
+    assert len(taken) == len(set(taken)) == 505
+    assert all(len(p["name"]) <= 15 for p in ports)
+    for container in containers():
+        names = [p["name"] for p in container.get("ports", [])]
+        assert len(names) == len(set(names))
+
+
+def test_contract_and_agent_are_never_published() -> None:
+    published = {p["containerPort"] for c in containers() for p in c.get("ports", [])}
+    assert not published & {21000, 21001}
+
+
+def test_with_a_load_balancer_no_port_of_the_node_is_taken() -> None:
+    ports = [p for c in containers(network={"mode": "LoadBalancer"}) for p in c.get("ports", [])]
+    assert ports
+    assert not any("hostPort" in p for p in ports)
+
+
+def test_on_the_nodes_network_names_are_still_the_clusters() -> None:
+    spec = pod(instance(network={"mode": "HostNetwork"}))
+    assert (spec["hostNetwork"], spec["dnsPolicy"]) == (True, "ClusterFirstWithHostNet")
+    assert "sysctls" not in spec["securityContext"]
+    for container in spec["containers"]:
+        for port in container.get("ports", []):
+            assert port["hostPort"] == port["containerPort"]
+
+
+def test_on_the_nodes_network_what_a_killed_pod_left_there_is_swept_before_anything_starts() -> None:
+    (sweep,) = pod(instance(network={"mode": "HostNetwork"}))["initContainers"]
+    assert sweep["command"] == ["/usr/local/bin/sweep"]
+    assert sweep["env"] == [{"name": "VPN_CIDR", "value": "198.18.254.0/24"}]
+    assert sweep["securityContext"]["capabilities"] == {"drop": ["ALL"], "add": ["NET_ADMIN"]}
+    for mode in ("HostPort", "LoadBalancer"):
+        assert "initContainers" not in pod(instance(network={"mode": mode})), "a network of its own ends with the pod"
+
+
+@pytest.mark.parametrize(("mode", "guards"), [("HostPort", []), ("LoadBalancer", []), ("HostNetwork", ["link-002"])])
+def test_on_the_nodes_network_the_first_slot_guards_the_contract_port(mode: str, guards: list[str]) -> None:
+    told = {
+        c["name"]: {e["name"]: e["value"] for e in c.get("env", [])} for c in containers(network={"mode": mode})[2:]
+    }
+    assert [name for name, env in told.items() if env.get("CONTRACT_PORT") == "21000"] == guards
+
+
+def test_only_slots_have_net_admin_and_nothing_is_privileged() -> None:
+    for container in containers():
+        security = container["securityContext"]
+        assert security["capabilities"]["drop"] == ["ALL"]
+        added = security["capabilities"].get("add", [])
+        assert added == (["NET_ADMIN"] if container["name"].startswith("link-") else [])
+        assert security["allowPrivilegeEscalation"] is False
+        assert security["readOnlyRootFilesystem"] is True
+        assert "privileged" not in security
+
+
+def test_the_pod_has_no_token_no_service_links_and_the_default_seccomp() -> None:
+    spec = pod(instance())
+    assert spec["automountServiceAccountToken"] is False
+    assert spec["enableServiceLinks"] is False
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+
+
+@pytest.mark.parametrize(("slots", "sleep"), [(1, 6), (6, 7), (60, 16), (249, 47), (250, 47)])
+def test_every_slot_waits_until_all_have_gone_by_themselves(slots: int, sleep: int) -> None:
+    """6 + N // 6 seconds: over a hundred kills at once would deadlock the container runtime."""
+    spec = pod(instance(vpn={"slots": slots}))
+    for slot in spec["containers"][2:]:
+        assert slot["lifecycle"]["preStop"] == {"sleep": {"seconds": sleep}}
+    assert spec["terminationGracePeriodSeconds"] > sleep
+    assert slots * 0.1 < sleep
+
+
+def test_the_stop_file_is_the_agents_and_never_the_medias() -> None:
+    media, agent, *_ = containers()
+    assert agent["lifecycle"]["preStop"]["exec"]["command"] == ["touch", "/run/links/stop/now"]
+    assert "lifecycle" not in media
+
+
+def test_a_silent_node_evicts_nobody() -> None:
+    tolerations = pod(instance())["tolerations"]
+    for taint in ("not-ready", "unreachable"):
+        (found,) = [t for t in tolerations if t["key"] == f"node.kubernetes.io/{taint}"]
+        assert "tolerationSeconds" not in found
+
+
+def test_the_pod_is_pinned_to_its_node() -> None:
+    assert pod(instance())["nodeSelector"] == {"kubernetes.io/hostname": "mcs-node"}
+
+
+def test_all_shards_there_will_ever_be_are_mounted_from_the_start() -> None:
+    volumes = {v["name"]: v for v in pod(instance())["volumes"]}
+    sources = volumes["config"]["projected"]["sources"]
+    names = [next(iter(s.values()))["name"] for s in sources]
+    assert names == [
+        *(f"mcs-users-{n:02d}" for n in range(16)),
+        *(f"mcs-certs-{n}" for n in range(8)),
+        "mcs-links",
+        "mcs-manifest",
+    ]
+    assert all(next(iter(s.values()))["optional"] is True for s in sources)
+
+
+@pytest.mark.parametrize("slots", [1, 250])
+def test_every_mount_has_its_volume_and_every_volume_its_mount(slots: int) -> None:
+    spec = pod(instance(vpn={"slots": slots}))
+    volumes = [v["name"] for v in spec["volumes"]]
+    mounted = {m["name"] for c in spec["containers"] for m in c["volumeMounts"]}
+    assert set(volumes) == mounted
+    assert len(volumes) == len(set(volumes))
+
+
+def test_with_a_device_plugin_no_path_of_the_node_is_mounted() -> None:
+    spec = pod(instance(vpn={"slots": 2, "tunDevice": {"resourceName": "example.com/tun"}}))
+    assert not [v for v in spec["volumes"] if "hostPath" in v]
+    for slot in spec["containers"][2:]:
+        assert slot["resources"]["limits"]["example.com/tun"] == "1"
+        assert not [m for m in slot["volumeMounts"] if m["mountPath"] == "/dev/net/tun"]
+
+
+# --- what restarts ---
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"image": "localhost/mcs/appliance:next"},
+        {"tier": "UpTo10000"},
+        {"nodeSelector": {"kubernetes.io/hostname": "other"}},
+        {"vpn": {"slots": 249}},
+        {"network": {"mode": "LoadBalancer"}},
+        {"network": {"mediaPort": 10002}},
+        {"resources": {"limits": {"cpu": "2"}}},
+        {"tolerations": [{"key": "x", "operator": "Exists"}]},
+    ],
+    ids=str,
+)
+def test_a_field_that_is_in_the_template_changes_the_restart_hash(change: dict[str, Any]) -> None:
+    assert restart_hash(instance(**change)) != restart_hash(instance())
+    assert canonical(stateful_set(instance(**change))) != canonical(stateful_set(instance()))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"domain": "other.test"},
+        {"publicAddress": "203.0.113.9"},
+        {"storage": {"size": "2Gi"}},
+        {"retain": {"links": "1h"}},
+        {"drainSeconds": 99},
+        {"tls": {"secretRef": {"name": "x"}}},
+        {"bandwidth": "200M"},
+        {"resources": {"requests": {"cpu": "0.05", "memory": "64Mi"}, "limits": {"cpu": "1000m", "memory": "512Mi"}}},
+    ],
+    ids=str,
+)
+def test_a_hot_field_or_another_spelling_changes_neither_hash_nor_template(change: dict[str, Any]) -> None:
+    assert restart_hash(instance(**change)) == restart_hash(instance())
+    assert canonical(stateful_set(instance(**change))) == canonical(stateful_set(instance()))
+
+
+def test_images_of_a_newer_operator_change_the_template_and_not_the_restart_hash() -> None:
+    newer = stateful_set(instance(), settings=Settings(link_image="localhost/mcs/link:next"))
+    before = stateful_set(instance())
+    key = "mcs.tvox.io/restart-hash"
+    of = [body["spec"]["template"]["metadata"]["annotations"][key] for body in (newer, before)]
+    assert of[0] == of[1]
+    assert canonical(newer) != canonical(before)

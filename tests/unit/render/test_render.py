@@ -1,0 +1,416 @@
+"""Everything that should exist, as data: the same world gives the same bytes, and a change touches what it must."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from mcs_operator.domain.conditions import Kind
+from mcs_operator.domain.decide import decide
+from mcs_operator.domain.keyring import Keys
+from mcs_operator.domain.linkstate import MediaState
+from mcs_operator.domain.manifest import Manifest, Wave, canonical
+from mcs_operator.domain.shardfiles import ServedCertificate, ServedLink, certificates_files, links_file, packed
+from mcs_operator.domain.slotfiles import FINGERPRINTS, SLOT_FILES, pins_in, slot_revision
+from mcs_operator.domain.world import Unreadable, World
+from mcs_operator.pki.serving import serving
+from mcs_operator.render.render import Desired, render
+from mcs_operator.settings import Settings
+from support.worlds import (
+    CERTIFICATE,
+    community,
+    given,
+    identity,
+    instance,
+    keys_for,
+    link,
+    links,
+    pin,
+    report,
+    slot,
+    state,
+)
+
+
+def rendered(*things: Any, keys: Keys | None = None) -> Desired:
+    world = things[0] if isinstance(things[0], World) else given(*things)
+    plan = decide(world)
+    return render(world, plan, keys or keys_for(plan), Settings())
+
+
+def by_name(*things: Any) -> dict[str, Manifest]:
+    return {f"{m.kind}/{m.name}": m for m in rendered(*things).manifests}
+
+
+def files(manifest: Manifest) -> dict[str, str]:
+    data: dict[str, str] = manifest.body["data"]
+    if manifest.kind == "Secret":
+        return {name: base64.b64decode(text).decode() for name, text in data.items()}
+    return data
+
+
+def changed(before: dict[str, Manifest], after: dict[str, Manifest]) -> set[str]:
+    return {
+        name
+        for name in {*before, *after}
+        if name not in before or name not in after or canonical(before[name].body) != canonical(after[name].body)
+    }
+
+
+# --- all of it ---
+
+
+def test_without_an_instance_nothing_is_wanted() -> None:
+    assert rendered(given(community(), links(3))).manifests == ()
+
+
+@pytest.mark.parametrize("count", [0, 1, 249, 250, 251])
+def test_every_served_link_has_a_slot_and_a_profile_and_nobody_else_has(count: int) -> None:
+    names = by_name(instance(), community(), links(count))
+    slots = [name for name in names if name.startswith("Secret/mcs-link-")]
+    profiles = [name for name in names if name.endswith("-profile")]
+    assert len(slots) == len(profiles) == min(count, 250)
+
+
+def test_the_same_world_gives_the_same_bytes_in_whatever_order_it_was_seen() -> None:
+    things = [link("a", age=3), link("b", age=2), link("c", age=1)]
+    users = ("u1", "u2", "u3")
+    one = by_name(instance(), community("x", users=users), community(), things)
+    other = by_name(things[::-1], community(), community("x", users=users), instance())
+    assert list(one) == list(other)
+    assert changed(one, other) == set()
+
+
+def test_waves_put_an_identity_before_its_slot_and_shards_before_the_manifest_that_vouches_for_them() -> None:
+    manifests = rendered(instance(), community(users=("a",)), link("a")).manifests
+    waves = [m.wave for m in manifests]
+    assert waves == sorted(waves)
+    at = {f"{m.kind}/{m.name}": m.wave for m in manifests}
+    assert at["Secret/mcs-ca"] < at["Secret/a-profile"] < at["Secret/mcs-link-002"]
+    assert at["ConfigMap/mcs-links"] < at["ConfigMap/mcs-manifest"] == Wave.VOUCHER
+
+
+def test_what_is_retained_has_no_owner_and_the_rest_has_one() -> None:
+    keeping = instance(retain={"storage": "Retain"})
+    for name, manifest in by_name(keeping, community(users=("a",)), link("a")).items():
+        owners = manifest.body["metadata"].get("ownerReferences", [])
+        if name in ("Secret/mcs-ca", "Secret/a-profile", "PersistentVolumeClaim/mcs-data"):
+            assert owners == [], name
+        else:
+            kind = "TVoxLink" if name.startswith("Secret/mcs-link-") else "MCSInstance"
+            assert [(o["kind"], o["controller"]) for o in owners] == [(kind, True)], name
+            assert "blockOwnerDeletion" not in owners[0]
+
+
+def test_everything_is_labelled_as_ours_and_the_instances() -> None:
+    for name, manifest in by_name(instance(), community(users=("a",)), link("a")).items():
+        labels = manifest.body["metadata"]["labels"]
+        assert labels["app.kubernetes.io/managed-by"] == "mcs-operator", name
+        assert labels["mcs.tvox.io/instance"] == "mcs", name
+
+
+def test_only_what_stands_for_a_number_or_an_identity_is_claimed() -> None:
+    claimed = {name for name, m in by_name(instance(), community(users=("a",)), link("a")).items() if m.claim}
+    assert claimed == {"Secret/mcs-ca", "Secret/a-profile", "Secret/mcs-link-002"}
+
+
+# --- slots ---
+
+
+def test_a_slot_secret_has_the_fixed_files_and_a_revision_that_vouches_for_them() -> None:
+    manifest = by_name(instance(), community(), link("a"))["Secret/mcs-link-002"]
+    content = files(manifest)
+    assert set(content) == {*SLOT_FILES, FINGERPRINTS, "revision"}
+    assert content["revision"] == slot_revision(content)
+    assert manifest.body["metadata"]["labels"]["mcs.tvox.io/slot"] == "002"
+    assert manifest.body["metadata"]["labels"]["mcs.tvox.io/link"] == "a"
+
+
+def test_the_revision_is_what_sha256sum_says() -> None:
+    """The supervisor computes it by `sha256sum FILES | sha256sum`."""
+    content = files(by_name(instance(), community(), link("a"))["Secret/mcs-link-002"])
+    lines = "".join(f"{hashlib.sha256(content[name].encode()).hexdigest()}  {name}\n" for name in sorted(SLOT_FILES))
+    assert content["revision"] == hashlib.sha256(lines.encode()).hexdigest()
+
+
+def test_a_slot_pins_the_links_own_certificate_and_no_other() -> None:
+    all_of_them = by_name(instance(), community(), links(3))
+    for number, name in ((2, "c0000"), (3, "c0001"), (4, "c0002")):
+        assert pins_in(files(all_of_them[f"Secret/mcs-link-{number:03d}"])["server.conf"]) == (pin(name),)
+
+
+def test_without_a_pinned_fingerprint_a_link_is_not_rendered_and_the_others_are() -> None:
+    """A CA with an empty pin accepts every certificate of that CA."""
+    world = given(instance(), community(), link("a", age=2), link("b", age=1))
+    keys = keys_for(decide(world))
+    unpinned = replace(keys, links={**keys.links, "a": replace(keys.links["a"], fingerprints=())})
+    found = rendered(world, keys=unpinned)
+    names = {m.name for m in found.manifests}
+    assert "mcs-link-002" not in names
+    assert "mcs-link-003" in names
+    assert "fingerprint" in found.failures["a"]
+    assert set(found.revisions) == {3}
+
+
+@pytest.mark.parametrize("damaged", ["", "x", "-----BEGIN CERTIFICATE-----\n", CERTIFICATE + "dev tap0\n"])
+def test_one_links_damaged_key_is_that_links_problem_alone_and_is_not_quoted(damaged: str) -> None:
+    world = given(instance(), community(), link("a", age=2), link("b", age=1))
+    keys = keys_for(decide(world))
+    broken = replace(keys.links["a"], server=replace(keys.links["a"].server, key_pem=damaged))
+    found = rendered(world, keys=replace(keys, links={**keys.links, "a": broken}))
+    assert set(found.failures) == {"a"}
+    assert not damaged.strip() or damaged.strip() not in found.failures["a"]
+    assert set(found.revisions) == {3}
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"protocol": "TCP"},
+        {"enabled": False},
+        {"allowedSources": ["203.0.113.0/24"]},
+    ],
+    ids=str,
+)
+def test_a_change_of_a_link_touches_its_own_slot_and_nobody_elses(option: dict[str, Any]) -> None:
+    neighbours = [link("b", age=9), link("c", age=8)]
+    identities = [identity("a", 17), identity("b", 2), identity("c", 3)]
+    before = by_name(instance(), community(), neighbours, link("a"), identities)
+    after = by_name(instance(), community(), neighbours, link("a", **option), identities)
+    allowed = {"Secret/mcs-link-017", "Secret/a-profile", "ConfigMap/mcs-links", "ConfigMap/mcs-manifest"}
+    assert "Secret/mcs-link-017" in changed(before, after)
+    assert changed(before, after) <= allowed
+
+
+def test_a_links_other_domain_does_not_restart_its_tunnel() -> None:
+    before = by_name(instance(), community(), link("a"))
+    after = by_name(instance(), community(), link("a", domain="new.mcs.test"))
+    assert changed(before, after) == {"ConfigMap/mcs-links", "ConfigMap/mcs-manifest"}
+
+
+def test_a_new_link_touches_nobody_elses_objects() -> None:
+    before = by_name(instance(), community(), links(3))
+    after = by_name(instance(), community(), links(3), link("new"))
+    assert changed(before, after) == {
+        "Secret/new-profile",
+        "Secret/mcs-link-005",
+        "ConfigMap/mcs-links",
+        "ConfigMap/mcs-manifest",
+    }
+
+
+def test_a_number_beyond_the_pods_slots_has_a_secret_and_no_revision_is_waited_for() -> None:
+    found = rendered(instance(vpn={"slots": 2}), community(), links(3))
+    assert set(found.revisions) == {2, 3}
+
+
+def test_a_link_whose_profile_is_lost_keeps_its_slot_and_gets_no_new_profile() -> None:
+    world = given(instance(), community(), link("a"), slot(17, "a"))
+    plan = decide(world)
+    keys = keys_for(plan)
+    lost = replace(keys, links={"a": replace(keys.links["a"], profile=None)})
+    names = {m.name for m in rendered(world, keys=lost).manifests}
+    assert "mcs-link-017" in names
+    assert "a-profile" not in names
+
+
+# --- the profile ---
+
+
+def test_a_profile_secret_is_the_identity() -> None:
+    content = files(by_name(instance(), community(), link("a"), identity("a", 17))["Secret/a-profile"])
+    assert set(content) == {"a.ovpn", "tls.crt", "tls.key", "tls-crypt.key", "identity.json"}
+    told = json.loads(content["identity.json"])
+    assert told["slot"] == 17
+    assert [p["sha256"] for p in told["fingerprints"]] == [pin("a")]
+    assert told["released"] is None
+
+
+# --- the appliance's files ---
+
+
+def voucher(manifests: dict[str, Manifest]) -> dict[str, str]:
+    found: dict[str, str] = json.loads(files(manifests["ConfigMap/mcs-manifest"])["manifest.json"])["files"]
+    return found
+
+
+def shard_files(manifests: dict[str, Manifest]) -> dict[str, str]:
+    shards = [m for m in manifests.values() if m.wave is Wave.SHARD]
+    return {name: text for shard in shards for name, text in files(shard).items()}
+
+
+@pytest.mark.parametrize("users", [0, 1, 1000])
+def test_the_manifest_vouches_for_exactly_the_files_that_are_there(users: int) -> None:
+    manifests = by_name(instance(), community(users=[f"u{n}" for n in range(users)]), links(2))
+    told = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in shard_files(manifests).items()}
+    assert voucher(manifests) == told
+    assert {"instance.json", "links.json", "communities.json"} <= set(told)
+
+
+def test_the_desired_voucher_is_the_manifests_own_sha256() -> None:
+    found = rendered(instance(), community(users=("a",)), links(1))
+    (manifest,) = [m for m in found.manifests if m.name == "mcs-manifest"]
+    assert found.voucher == hashlib.sha256(files(manifest)["manifest.json"].encode()).hexdigest()
+
+
+def test_a_changed_user_touches_one_shard_and_the_manifest_only() -> None:
+    many = [{"name": f"u{n}"} for n in range(500)]
+    other = [*many[:250], many[250] | {"functions": ["Video"]}, *many[251:]]
+    touched = changed(
+        by_name(instance(), community(users=many), links(2)), by_name(instance(), community(users=other), links(2))
+    )
+    assert "ConfigMap/mcs-manifest" in touched
+    (shard,) = touched - {"ConfigMap/mcs-manifest"}
+    assert shard.startswith("Secret/mcs-users-")
+
+
+def test_an_instance_without_users_has_no_users_secret() -> None:
+    assert not [name for name in by_name(instance(), community()) if "-users-" in name]
+
+
+def test_users_are_spread_over_all_shards_and_each_is_in_one() -> None:
+    manifests = by_name(instance(tier="UpTo10000"), community(users=[f"u{n}" for n in range(1000)]))
+    shards = {name: text for name, text in shard_files(manifests).items() if name.startswith("users-")}
+    names = [user["name"] for text in shards.values() for user in json.loads(text)["users"]]
+    assert len(shards) == 16
+    assert sorted(names) == sorted(f"u{n}" for n in range(1000))
+
+
+def test_a_user_is_described_as_the_contract_says() -> None:
+    anna = {"name": "anna", "displayName": "Anna A.", "functions": ["Video", "Audio"]}
+    manifests = by_name(instance(), community(users=[anna]))
+    (text,) = [text for name, text in shard_files(manifests).items() if name.startswith("users-")]
+    assert json.loads(text) == {
+        "version": 1,
+        "users": [
+            {"community": "acme", "name": "anna", "displayName": "Anna A.", "functions": ["Audio", "Video"]},
+        ],
+    }
+
+
+def test_links_and_communities_are_described_as_the_contract_says() -> None:
+    content = shard_files(
+        by_name(instance(), community(displayName="ACME Spa"), link("a", enabled=False), identity("a", 17))
+    )
+    assert json.loads(content["links.json"])["links"] == [
+        {
+            "name": "a",
+            "number": 17,
+            "domain": "a.mcs.test",
+            "address": "198.18.254.17",
+            "community": "acme",
+            "enabled": False,
+        }
+    ]
+    assert json.loads(content["communities.json"])["communities"] == [
+        {"name": "acme", "displayName": "ACME Spa", "enabled": True}
+    ]
+
+
+def test_a_refused_link_and_a_community_of_another_instance_are_not_in_the_appliances_files() -> None:
+    content = shard_files(
+        by_name(instance(), community(), community("foreign", instance="other"), link("a", vpnAddress="10.0.0.9"))
+    )
+    assert json.loads(content["links.json"])["links"] == []
+    assert [c["name"] for c in json.loads(content["communities.json"])["communities"]] == ["acme"]
+
+
+def test_a_domain_is_never_given_to_two_links_although_both_keep_their_tunnels() -> None:
+    one, other = link("one", age=9, domain="x.mcs.test"), link("other", domain="x.mcs.test")
+    content = shard_files(by_name(instance(), community(), one, other, identity("one", 2), identity("other", 3)))
+    assert [entry["name"] for entry in json.loads(content["links.json"])["links"]] == ["one"]
+
+
+def test_a_link_that_cannot_be_read_keeps_its_line_its_certificate_and_its_slot() -> None:
+    line = ServedLink("strange", 17, "strange.mcs.test", "198.18.254.17", "acme", True)
+    certificate = ServedCertificate("strange.mcs.test", "chain", "key")
+    shards = packed(links_file([line]) | certificates_files([certificate]))
+    unreadable = Unreadable(Kind.LINK, "strange", 3, "spec.protocol: 'SCTP'")
+    world = given(instance(), community(), unreadable, identity("strange", 17), link("a"), shards=shards)
+    plan = decide(world)
+    found = render(world, plan, replace(keys_for(plan), serving=serving(world, plan)), Settings())
+    content = shard_files({f"{m.kind}/{m.name}": m for m in found.manifests})
+    assert [entry["name"] for entry in json.loads(content["links.json"])["links"]] == ["a", "strange"]
+    assert [c for name, text in content.items() if name.startswith("certs-") for c in json.loads(text)["certificates"]]
+    running = [state(number, revision) for number, revision in found.revisions.items()]
+    assert found.revisions[17] == "r"
+    assert not found.behind(report(*running)), "nobody has to be woken for it"
+
+
+# --- services ---
+
+
+def test_the_service_finds_the_one_pod_and_no_second_replica_and_also_while_a_slot_is_not_ready() -> None:
+    spec = by_name(instance())["Service/mcs"].body["spec"]
+    assert spec["selector"]["statefulset.kubernetes.io/pod-name"] == "mcs-0"
+    assert spec["selector"]["mcs.tvox.io/instance"] == "mcs"
+    assert spec["publishNotReadyAddresses"] is True
+    assert spec["clusterIP"] == "None"
+
+
+@pytest.mark.parametrize("mode", ["HostPort", "HostNetwork"])
+def test_without_a_load_balancer_there_is_no_public_service(mode: str) -> None:
+    assert "Service/mcs-public" not in by_name(instance(network={"mode": mode}))
+
+
+@pytest.mark.parametrize("slots", [1, 250])
+def test_a_load_balancer_carries_every_port_of_the_pod_and_no_other(slots: int) -> None:
+    manifests = by_name(instance(network={"mode": "LoadBalancer"}, vpn={"slots": slots}))
+    spec = manifests["Service/mcs-public"].body["spec"]
+    pod = manifests["StatefulSet/mcs"].body["spec"]["template"]["spec"]
+    declared = {(p["containerPort"], p["protocol"]) for c in pod["containers"] for p in c.get("ports", [])}
+    assert {(p["port"], p["protocol"]) for p in spec["ports"]} == declared
+    assert {p["targetPort"] for p in spec["ports"]} == {p["port"] for p in spec["ports"]}
+    names = [p["name"] for p in spec["ports"]]
+    assert len(names) == len(set(names))
+    assert spec["externalTrafficPolicy"] == "Local"
+
+
+# --- storage ---
+
+
+@pytest.mark.parametrize(("spec", "size"), [({"storage": {}}, "150G"), ({"storage": {"size": "200G"}}, "200G")])
+def test_the_data_volume_has_the_tiers_size_or_the_users(spec: dict[str, Any], size: str) -> None:
+    claim = by_name(instance(**spec))["PersistentVolumeClaim/mcs-data"].body["spec"]
+    assert claim["resources"]["requests"]["storage"] == size
+
+
+# --- whether the pod has it all ---
+
+
+def test_a_pod_that_runs_every_revision_and_the_manifest_is_not_behind() -> None:
+    found = rendered(instance(), community(), links(2))
+    states = [state(number, revision) for number, revision in found.revisions.items()]
+    assert not found.behind(report(*states, media=MediaState(config=found.voucher)))
+
+
+@pytest.mark.parametrize(
+    "states",
+    [
+        pytest.param([], id="a slot that has not begun"),
+        pytest.param([state(2, "old")], id="a slot that runs the revision before"),
+        pytest.param([state(2, None)], id="a slot that is starting"),
+    ],
+)
+def test_a_pod_that_lacks_a_revision_is_behind(states: list[Any]) -> None:
+    assert rendered(instance(), community(), links(1)).behind(report(*states))
+
+
+def test_a_pod_that_still_runs_a_deleted_link_is_behind() -> None:
+    assert rendered(instance(), community()).behind(report(state(2, "r")))
+
+
+def test_a_pod_whose_appliance_has_another_manifest_is_behind() -> None:
+    assert rendered(instance(), community()).behind(report(media=MediaState(config="old")))
+
+
+def test_the_poke_changes_with_anything_that_is_mounted_and_with_nothing_else() -> None:
+    before = rendered(instance(), community(), links(1))
+    assert before.poke != rendered(instance(), community(users=("a",)), links(1)).poke
+    assert before.poke != rendered(instance(), community(), links(2)).poke
+    assert before.poke == rendered(instance(drainSeconds=99), community(), links(1)).poke
