@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from e2e.openvpn.lab import Namespace
+from support.cluster import MissingError
+from support.levels import left_out_if_missing
 
 
 def missing() -> str | None:
@@ -31,9 +33,9 @@ def missing() -> str | None:
 
 @pytest.fixture(scope="session", autouse=True)
 def able() -> None:
-    reason = missing()
-    if reason:
-        pytest.skip(reason)
+    with left_out_if_missing():
+        if reason := missing():
+            raise MissingError(reason)
 
 
 @pytest.fixture

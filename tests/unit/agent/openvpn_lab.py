@@ -49,8 +49,9 @@ def why_not() -> str | None:
         return f"needs {' and '.join(missing)} installed"
     if not Path("/dev/net/tun").exists():
         return "needs /dev/net/tun"
-    tried = subprocess.run(["ip", "netns", "add", "lab-try"], capture_output=True, text=True, check=False)
-    subprocess.run(["ip", "netns", "del", "lab-try"], capture_output=True, check=False)
+    name = f"lab-try-{os.getpid()}"  # several test processes may try at the same time
+    tried = subprocess.run(["ip", "netns", "add", name], capture_output=True, text=True, check=False)
+    subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
     return f"no network namespaces here: {tried.stderr.strip()}" if tried.returncode else None
 
 

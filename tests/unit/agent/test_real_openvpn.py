@@ -17,14 +17,16 @@ from mcs_operator.agent.agent import Watch
 from mcs_operator.agent.board import Board
 from mcs_operator.domain.linkstate import Tunnel, TunnelReason, TunnelStatus
 from mcs_operator.pki.inspect import fingerprint
+from support.cluster import MissingError
+from support.levels import left_out_if_missing
 from unit.agent.openvpn_lab import Lab, why_not
-
-_PROBLEM = why_not()
-pytestmark = pytest.mark.skipif(_PROBLEM is not None, reason=_PROBLEM or "")
 
 
 @pytest.fixture
 def lab() -> Iterator[Lab]:
+    with left_out_if_missing():
+        if problem := why_not():
+            raise MissingError(problem)
     # Not tmp_path: a socket's path has room for 107 bytes.
     folder = Path(tempfile.mkdtemp(prefix="lab"))
     try:

@@ -168,6 +168,12 @@ class Slot:
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return int(fields[8])
 
+    def rests(self) -> None:
+        """Wait until it has reaped all that it forked for the state it shows: the write of a state is itself a fork."""
+        assert self.process
+        known = {self.state().get("pid")}
+        self.wait("no child but its openvpn", lambda: children_of(self.process) <= known)
+
     def wait(self, what: str, condition: Callable[[], object], limit: float = 20) -> None:
         end = time.monotonic() + limit
         while not condition():
@@ -218,19 +224,25 @@ def alive(pid: object) -> bool:
         return False
 
 
+def children_of(process: subprocess.Popen[bytes] | None) -> set[object]:
+    """Its child processes, those included that ended and are not reaped yet."""
+    assert process
+    return {int(pid) for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()}
+
+
 # ---------------------------------------------------------------------------------------------------- idle and running
 
 
 def test_idle_and_running_slots_fork_nothing_and_write_nothing(slot: Slot) -> None:
     slot.start()
     slot.wait_state("Idle", None)
-    time.sleep(0.3)  # the write of that state is itself a fork
+    slot.rests()
     before, written = slot.forked_and_reaped(), (slot.run / "state.json").stat()
     time.sleep(1.2)  # more than one round
     assert slot.forked_and_reaped() == before
     assert (slot.run / "state.json").stat() == written
     slot.running(a_set())
-    time.sleep(0.3)
+    slot.rests()
     before, written = slot.forked_and_reaped(), (slot.run / "state.json").stat()
     time.sleep(1.2)  # more than one round
     assert slot.forked_and_reaped() == before

@@ -9,7 +9,8 @@ import pytest
 
 from support.figures import Figure, publish
 
-PAGE = "# Performance\n\nBy hand.\n\n<!-- data-plane: measured -->\nof yesterday\n<!-- data-plane: end -->\n\nAlso by hand.\n"
+MARKED = "<!-- data-plane: measured -->\nof yesterday\n<!-- data-plane: end -->"
+PAGE = f"# Performance\n\nBy hand.\n\n{MARKED}\n\nAlso by hand.\n"
 
 
 def test_the_median_is_the_value_and_a_missed_target_is_said(tmp_path: Path) -> None:
