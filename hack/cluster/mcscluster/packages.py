@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from . import settings
@@ -22,6 +21,7 @@ FOR_NODE = {
     "gcc": Path("cc"),
     "libc6-dev": Path("/usr/include/stdio.h"),
 }
+PREPARE = Path(__file__).resolve().parents[2] / "prepare"
 FOR_CHECK = {"busybox-static": Path("/bin/busybox")}
 
 
@@ -45,25 +45,7 @@ def install(wanted: Mapping[str, Path]) -> None:
         return
     if os.getuid() != 0 or not shutil.which("apt-get"):
         raise ClusterError(f"please install (Debian's names): {' '.join(absent)}")
-    log = settings.cache_dir() / "log/apt.log"
-    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    wait = ("-o", "DPkg::Lock::Timeout=600")  # another apt-get may be at work
-    run_long("apt-get update", ["apt-get", *wait, "update"], log, env=env)
-    with _no_daemons():
-        command = ["apt-get", *wait, "install", "-y", "--no-install-recommends", *absent]
-        run_long(f"apt-get install {' '.join(absent)}", command, log, env=env)
-
-
-@contextlib.contextmanager
-def _no_daemons() -> Iterator[None]:
-    """Keep packages from starting their services (Debian's etcd would): we run our own, and only while wanted."""
-    policy = Path("/usr/sbin/policy-rc.d")
-    if policy.exists():  # the machine has its own word on that
-        yield
-        return
-    policy.write_text("#!/bin/sh\nexit 101\n")
-    policy.chmod(0o755)
-    try:
-        yield
-    finally:
-        policy.unlink(missing_ok=True)
+    command = [PREPARE, *absent]
+    run_long(f"apt-get install {' '.join(absent)}", command, settings.cache_dir() / f"log/apt-{absent[0]}.log")
+    if left := missing({name: wanted[name] for name in absent}):
+        raise ClusterError(f"installed, and still not there: {' '.join(left)}")
