@@ -111,7 +111,7 @@ def test_of_two_replicas_one_acts_and_both_are_ready(api: Api, replicas: tuple[R
     assert [second.asked("/healthz"), second.asked("/readyz")] == [200, 200]
     assert "leading" not in second.operator.since(0)
     assert "not settled" not in second.operator.since(0)
-    place = f'namespace="{api.namespace}",instance="mcs"'
+    place = f'namespace="{api.namespace}",mcs_instance="mcs"'
     server = f'mcs_link_server_certificate_expiry_timestamp_seconds{{{place},link="link-002"}} '
     until("the leader tells when certificates end", lambda: any(row.startswith(server) for row in first.metrics()), 10)
     assert second.metrics() == [], "who does not act has nothing to tell"
