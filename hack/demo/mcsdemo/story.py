@@ -200,7 +200,7 @@ def clean(node: Node, say: Teller) -> None:
     say.say("namespaces removed: " + ", ".join(namespaces))
     # Last: until here it served the objects that were going.
     operator.uninstall(node.kubeconfig)
-    server.delete("Namespace", operator.NAMESPACE)
+    remove_namespaces(server, operator.NAMESPACE, progress=say.waiting)  # gone, so that the demo can be run again
     say.say(f"operator uninstalled, namespace {operator.NAMESPACE} removed")
 
 
