@@ -7,6 +7,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEPS := $(VENV)/.installed
+DOCS_DEPS := $(VENV)/.installed-docs
 CLUSTER := hack/cluster/cluster
 LOCK := $(BIN)/uv pip compile -q --universal --upgrade --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --no-header
@@ -31,6 +32,12 @@ $(DEPS): requirements/dev.txt pyproject.toml
 lock: $(DEPS) ## Resolve the dependencies anew (hashes, no download addresses)
 	$(LOCK) pyproject.toml -o requirements/runtime.txt
 	$(LOCK) --extra dev pyproject.toml -o requirements/dev.txt
+	$(LOCK) --extra docs --constraints requirements/dev.txt pyproject.toml -o requirements/docs.txt
+
+# Apart, so that whoever builds no documentation does not install it.
+$(DOCS_DEPS): $(DEPS) requirements/docs.txt
+	$(BIN)/pip install -q --require-hashes -r requirements/docs.txt
+	@touch $@
 
 ## ---- the node and the images
 
@@ -58,8 +65,8 @@ demo-clean: $(DEPS) ## Remove what the demo made (the node stays)
 
 ## ---- checks and tests; T='expression' picks some of them
 
-.PHONY: test unit integration e2e bench lint generate verify alerts
-test: verify unit ## All of it: what `.ci/run` runs
+.PHONY: test unit integration e2e bench lint generate verify alerts docs
+test: verify docs unit ## All of it: what `.ci/run` runs
 # Both wait for most of their time, on servers, kubelet and probes of ten seconds: side by side they fit two cores.
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line integration e2e
 
@@ -79,6 +86,9 @@ alerts: $(DEPS) ## Play the alerts with promtool, which is built the first time 
 	$$promtool check rules charts/mcs-operator/files/alerts.yaml; \
 	$$promtool test rules tests/alerts/alerts_test.yaml
 	$(PYTEST) tests/unit/chart/test_monitoring.py
+
+docs: $(DOCS_DEPS) ## Build the site from docs/ into build/site; a warning, such as a dead link, is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 lint: $(DEPS) ## Format, lint, types, layers, workflows
 	$(BIN)/ruff format --check .
