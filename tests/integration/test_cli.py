@@ -6,7 +6,6 @@ import json
 import os
 import stat
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,11 @@ from typing import Any
 import pytest
 import yaml
 
-from support.api import ROOT, Api, Object
+from support.api import Api, Object
 from support.fake_agent import FakeAgent, fake_agent, free_base_port
 from support.objects import a_community, a_link, an_instance
 from support.operator import Operator
+from support.plugin import write_plugin
 from support.snapshots import files, settled
 
 pytestmark = pytest.mark.integration
@@ -26,13 +26,7 @@ pytestmark = pytest.mark.integration
 @pytest.fixture
 def plugins(tmp_path: Path) -> Path:
     """A folder with the plugin, as an installation has it in its bin."""
-    for program, module in (("kubectl-mcs", "main"), ("kubectl_complete-mcs", "complete")):
-        script = tmp_path / program
-        script.write_text(
-            f"#!{sys.executable}\nimport sys\nsys.path.insert(0, {str(ROOT / 'operator')!r})\n"
-            f"from mcs_operator.cli.{module} import main\nmain()\n"
-        )
-        script.chmod(script.stat().st_mode | stat.S_IXUSR)
+    write_plugin(tmp_path)
     return tmp_path
 
 

@@ -18,6 +18,7 @@ import pytest
 
 from e2e.openvpn.lab import Namespace
 from mcs_operator.render.openvpn import Firewall, LinkNet, build_firewall
+from support.documented import LAB, blocks
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(60)]
 
@@ -230,6 +231,16 @@ def test_a_sweep_takes_away_what_a_killed_pod_left_and_finds_nothing_the_next_ti
         assert world.rules() == ""
         assert "unreachable" not in world.mcs.ip("route")
     assert world.a.ask("tcp", MCS, 22) == "MCS", "the device itself was not its business"
+
+
+def test_what_a_killed_pod_left_goes_by_the_commands_of_the_documentation_too(world: World) -> None:
+    world.load(17)
+    world.mcs.ip("route", "add", "unreachable", "198.18.254.0/24")
+    world.mcs.run("nft", "add", "table", "inet", "mcs_contract")
+    written = [command for block in blocks("docs/operations.md") if block.where == LAB for command in block.to_run()]
+    world.mcs.run("sh", "-ec", "\n".join(written))
+    assert world.mcs.run("nft", "list", "tables") == ""
+    assert "unreachable" not in world.mcs.ip("route")
 
 
 def test_the_rules_of_250_links_fit_beside_each_other(world: World) -> None:

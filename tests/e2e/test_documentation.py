@@ -1,0 +1,71 @@
+"""The demo, as the documentation shows it, and then the commands of the documentation that need a node.
+
+The pages are run in the world that the demo leaves, in the order of their names; those that take everything away last.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.api import ROOT, Api, install_crds
+from support.cluster import Node
+from support.documented import NODE, blocks, pages_to_run, run
+from support.transcript import masked, stages
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+
+TAKES_ALL_AWAY = ["docs/uninstall.md", "charts/mcs-operator/README.md"]
+PAGES = [*(page for page in pages_to_run(NODE) if page not in TAKES_ALL_AWAY), *TAKES_ALL_AWAY]
+PRINTED = ROOT / "build" / "demo.txt"
+
+
+@pytest.fixture(scope="module")
+def told(node: Node, server: Api) -> Iterator[str]:
+    """What the demo printed. Afterwards all is gone again."""
+    assert not server.kubectl("get", "mcsinstances,communities,tvoxlinks", "--all-namespaces", "--output=name").strip()
+    try:
+        printed = demo(node, "run")
+        PRINTED.parent.mkdir(exist_ok=True)
+        PRINTED.write_text(printed)
+        yield printed
+    finally:
+        install_crds(server)  # a page has removed them, and the next module needs them
+        demo(node, "clean")
+
+
+def demo(node: Node, what: str) -> str:
+    """`make demo` less what makes a node and its images."""
+    done = subprocess.run(
+        [sys.executable, ROOT / "hack" / "demo" / "demo", what],
+        env=os.environ | {"KUBECONFIG": str(node.kubeconfig)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-4000:]
+    return done.stdout
+
+
+def test_the_demo_tells_what_the_documentation_shows(told: str, node: Node) -> None:
+    (shown,) = (block for block in blocks("docs/demo.md") if block.language == "text")
+    expected = stages(masked("\n".join(shown.lines), ip="10.89.0.1", node="mcs-node"))
+    seen = stages(masked(told, ip=node.ip, node=node.name))
+    assert [stage.title for stage in seen] == [stage.title for stage in expected]
+    for ours, theirs in zip(expected, seen, strict=True):
+        assert theirs.lines == ours.lines, f"{ours.title}: docs/demo.md is to show what is in {PRINTED}"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_commands_of_a_page_do_what_it_says(
+    page: str, told: str, node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MCS_NODE_IP", node.ip)  # as `make cluster-env` has it
+    run(page, NODE, tmp_path, node.kubeconfig)

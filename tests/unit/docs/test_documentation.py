@@ -1,0 +1,67 @@
+"""The documentation says of each command what runs it, leads nowhere that is not there, and names what there is."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from mcs_operator.cli.main import cli
+from support.api import ROOT
+from support.documented import BY_HAND, ELSEWHERE, LAB, NO_SHELL, NODE, SERVER, SHELL, blocks, pages
+from support.transcript import masked, stages
+
+PAGES = pages()
+LINK = re.compile(r"\]\((?!\w+:|#)([^)#\s]+)")
+TARGETS = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_block_says_what_it_is_and_what_runs_it(page: str) -> None:
+    for block in blocks(page):
+        assert block.language in SHELL | NO_SHELL, block.place
+        assert block.where in {SERVER, NODE, LAB}, block.place
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_link_leads_to_a_file(page: str) -> None:
+    text = (ROOT / page).read_text()
+    dead = [target for target in LINK.findall(text) if not (ROOT / page).parent.joinpath(target).exists()]
+    assert dead == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_target_and_command_that_is_named_exists(page: str) -> None:
+    text = (ROOT / page).read_text()
+    assert set(re.findall(r"(?:`|^\$ )make (?:-s )?([a-z0-9-]+)", text, re.MULTILINE)) <= TARGETS
+    assert set(re.findall(r"kubectl mcs ([a-z]+[a-z-]*)", text)) <= set(cli.commands)
+
+
+def test_what_is_run_elsewhere_is_run_there() -> None:
+    for command, (file, text) in ELSEWHERE.items():
+        assert text in (ROOT / file).read_text(), f"{command}: {file} does not run it"
+
+
+def test_there_is_no_exception_for_what_no_page_has() -> None:
+    written = {command for page in PAGES for block in blocks(page) for command in block.commands()}
+    assert set(ELSEWHERE) | set(BY_HAND) <= written
+
+
+def test_the_commands_of_the_laboratory_are_where_its_test_looks() -> None:
+    assert [page for page in PAGES if any(block.where == LAB for block in blocks(page))] == ["docs/operations.md"]
+
+
+def test_the_shown_run_of_the_demo_has_the_steps_of_the_story() -> None:
+    """The whole of it is compared with a run by the end-to-end tests; this much costs no node."""
+    told = re.findall(r'with step\("(.*)"\)', (ROOT / "hack/demo/mcsdemo/story.py").read_text())
+    (shown,) = (block for block in blocks("docs/demo.md") if block.language == "text")
+    assert [stage.title for stage in stages(masked("\n".join(shown.lines)))] == told
+    assert len(told) > 5
+
+
+def test_the_pages_of_the_site_are_those_that_the_tests_read() -> None:
+    """A page that is added beside its code has to be among them."""
+    added = re.findall(r'^    "(.*\.md)": "', (ROOT / "hack/docs_site.py").read_text(), re.MULTILINE)
+    assert added and set(added) <= set(PAGES)
+    assert all(Path(page).name.endswith(".md") for page in PAGES)
