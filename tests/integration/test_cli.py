@@ -7,7 +7,6 @@ import json
 import os
 import stat
 import subprocess
-import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,10 +15,11 @@ from typing import Any
 import pytest
 import yaml
 
-from support.api import ROOT, Api, Object
+from support.api import Api, Object
 from support.fake_agent import FakeAgent, fake_agent, free_base_port
 from support.objects import a_community, a_link, an_instance
 from support.operator import Operator
+from support.pages import with_plugin
 from support.rights import kubeconfig_of
 from support.snapshots import encoded, files, settled
 
@@ -29,14 +29,7 @@ pytestmark = pytest.mark.integration
 @pytest.fixture
 def plugins(tmp_path: Path) -> Path:
     """A folder with the plugin, as an installation has it in its bin."""
-    for program, module in (("kubectl-mcs", "main"), ("kubectl_complete-mcs", "complete")):
-        script = tmp_path / program
-        script.write_text(
-            f"#!{sys.executable}\nimport sys\nsys.path.insert(0, {str(ROOT / 'operator')!r})\n"
-            f"from mcs_operator.cli.{module} import main\nmain()\n"
-        )
-        script.chmod(script.stat().st_mode | stat.S_IXUSR)
-    return tmp_path
+    return with_plugin(tmp_path)
 
 
 class Plugin:
@@ -213,16 +206,21 @@ def test_who_may_not_read_everything_gets_a_bundle_of_the_rest(
     assert 'secrets is forbidden: User "system:serviceaccount:' in found["missing.txt"]
 
 
-def test_kubectl_completes_commands_and_names(api: Api, mcs: Plugin, agent: FakeAgent, plugins: Path) -> None:
-    done = subprocess.run(
-        ["kubectl", "__complete", "mcs", f"--kubeconfig={api.kubeconfig}", "ro"],
-        env=os.environ | {"PATH": f"{plugins}:{os.environ['PATH']}"},
-        text=True,
-        capture_output=True,
-        timeout=60,
-        check=True,
-    )
-    assert "rotate" in done.stdout
+def test_kubectl_completes_commands_and_names(api: Api, agent: FakeAgent, plugins: Path) -> None:
+    def completed(*words: str) -> list[str]:
+        done = subprocess.run(
+            ["kubectl", "__complete", "mcs", *words],
+            env=os.environ | {"PATH": f"{plugins}:{os.environ['PATH']}"},
+            text=True,
+            capture_output=True,
+            timeout=60,
+            check=True,
+        )
+        return [line.partition("\t")[0] for line in done.stdout.splitlines()]
+
+    where = (f"--kubeconfig={api.kubeconfig}", f"--namespace={api.namespace}")
+    assert {"rotate", "support-bundle", "size"} <= set(completed(""))
+    assert completed("rotate", *where, "a")[0] == "acme"
 
 
 def test_without_a_cluster_it_says_so_in_one_line(plugins: Path, tmp_path: Path) -> None:
