@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from mcs_operator.domain.quota import LINKS_COUNT, quota_name  # noqa: E402
 from mcs_operator.domain.tiers import TIERS  # noqa: E402
 from mcs_operator.domain.verdict import Verdict  # noqa: E402
 from mcs_operator.handlers.metrics import OF_INSTANCES, OF_THE_OPERATOR  # noqa: E402
-from mcs_operator.settings import API_VERSION  # noqa: E402
+from mcs_operator.settings import API_VERSION, GROUP  # noqa: E402
 
 HEADER = "# Generated from the models in operator/mcs_operator/api by `make generate`. Do not edit.\n"
 INSTALL_HEADER = "# Generated from charts/mcs-operator by `make generate`. Do not edit.\n"
@@ -266,6 +267,25 @@ def metrics() -> str:
     return "\n".join([*lines, ""])
 
 
+def argocd() -> str:
+    """manifests/argocd/argocd-cm.yaml: the health check, once for each kind, as Argo CD reads it."""
+    script = textwrap.indent((ROOT / "manifests/argocd/health.lua").read_text(encoding="utf-8"), "    ")
+    head = """\
+# Generated from health.lua by `make generate`. Do not edit. Adds to what is there, and takes nothing away:
+#   kubectl apply --server-side --field-manager=mcs -f manifests/argocd/argocd-cm.yaml
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: argocd-cm
+  namespace: argocd
+  labels:
+    app.kubernetes.io/name: argocd-cm
+    app.kubernetes.io/part-of: argocd
+data:
+"""
+    return head + "".join(f"  resource.customizations.health.{GROUP}_{kind.kind}: |\n{script}" for kind in KINDS)
+
+
 def _metric_row(metric: Metric) -> str:
     labels = ", ".join(f"`{label}`" for label in metric.labels)
     return f"| `{metric.name}` | {metric.kind} | {labels} | {_cell(metric.text)} |"
@@ -287,6 +307,7 @@ def main() -> None:
     files = definitions | {docs / name: _MARK + text for name, text in pages.items()}
     files |= {docs / "sizing.md": sizing_page()}
     files |= chart_files(definitions) | pictures()
+    files[ROOT / "manifests/argocd/argocd-cm.yaml"] = argocd()
     for folder in (ROOT / "crds", ROOT / "charts/mcs-operator/templates/crds"):
         for stale in set(folder.glob("*.yaml")) - set(files):
             stale.unlink()

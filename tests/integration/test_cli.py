@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import stat
 import subprocess
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,8 @@ from support.fake_agent import FakeAgent, fake_agent, free_base_port
 from support.objects import a_community, a_link, an_instance
 from support.operator import Operator
 from support.plugin import write_plugin
-from support.snapshots import files, settled
+from support.rights import kubeconfig_of
+from support.snapshots import encoded, files, settled
 
 pytestmark = pytest.mark.integration
 
@@ -33,8 +36,9 @@ def plugins(tmp_path: Path) -> Path:
 class Plugin:
     """`kubectl mcs` in the test's namespace."""
 
-    def __init__(self, api: Api, folder: Path) -> None:
+    def __init__(self, api: Api, folder: Path, kubeconfig: Path | None = None) -> None:
         self._api, self._path = api, f"{folder}:{os.environ['PATH']}"
+        self._kubeconfig = kubeconfig or api.kubeconfig
 
     def __call__(self, *arguments: str, stdin: str = "", expect: int = 0) -> str:
         done = subprocess.run(
@@ -42,7 +46,7 @@ class Plugin:
                 "kubectl",
                 "mcs",
                 *arguments,
-                f"--kubeconfig={self._api.kubeconfig}",
+                f"--kubeconfig={self._kubeconfig}",
                 f"--namespace={self._api.namespace}",
             ],
             input=stdin,
@@ -144,16 +148,80 @@ def test_a_restart_is_asked_for(api: Api, mcs: Plugin, agent: FakeAgent) -> None
     assert "mcs.tvox.io/restart-requested-at" in api.get("MCSInstance", "mcs")["metadata"]["annotations"]
 
 
-def test_kubectl_completes_commands_and_names(api: Api, mcs: Plugin, agent: FakeAgent, plugins: Path) -> None:
-    done = subprocess.run(
-        ["kubectl", "__complete", "mcs", f"--kubeconfig={api.kubeconfig}", "ro"],
-        env=os.environ | {"PATH": f"{plugins}:{os.environ['PATH']}"},
-        text=True,
-        capture_output=True,
-        timeout=60,
-        check=True,
-    )
-    assert "rotate" in done.stdout
+def test_a_support_bundle_has_everything_but_what_is_secret(
+    api: Api, mcs: Plugin, agent: FakeAgent, tmp_path: Path
+) -> None:
+    """Every value of every Secret of the namespace, whole and line by line, plain and encoded, is looked for in it."""
+    password = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "mine"},
+        "data": encoded(p="hunter2-hunter2"),
+    }
+    api.kubectl("apply", "-f", "-", stdin=json.dumps(password))  # client-side: a copy of it is in an annotation
+    target = tmp_path / "bundle.tar.gz"
+    assert mcs("support-bundle", f"--file={target}") == f"{target}\n"
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
+    found = unpacked(target)
+
+    assert {"README.txt", "overview.txt", "missing.txt"} <= found.keys()
+    for name in ("MCSInstance/mcs", "TVoxLink/acme", "Secret/acme-profile", "StatefulSet/mcs", "Pod/mcs-0"):
+        assert f"objects/{name}.yaml" in found, name
+    assert "MCSInstance mcs in namespace" in found["overview.txt"]
+    assert {"logs/mcs-0/agent.log", "logs/mcs-0/link-002.log"} <= found.keys()  # empty: no kubelet runs here
+    assert "logs/mcs-0/link-004.log" not in found, "nobody has that slot"
+    assert found["missing.txt"] == "no pod of the operator in namespace mcs-system: --operator-namespace\n"
+    whole = "".join(found.values())
+    values = [value for secret in api.list("Secret") for value in (secret.get("data") or {}).values()]
+    texts = [text for value in values for text in (value, *base64.b64decode(value).decode().splitlines())]
+    looked_for = {text.strip() for text in texts if len(text.strip()) >= 12}
+    assert len(looked_for) > 100
+    assert [text for text in looked_for if text in whole] == []
+
+
+def unpacked(archive: Path) -> dict[str, str]:
+    """Files of an archive, without the folder that they are all in."""
+    found = {}
+    with tarfile.open(archive) as content:
+        for member in content:
+            file = content.extractfile(member)
+            assert file is not None
+            found[member.name.partition("/")[2]] = file.read().decode()
+    return found
+
+
+def test_who_may_not_read_everything_gets_a_bundle_of_the_rest(
+    api: Api, plugins: Path, agent: FakeAgent, tmp_path: Path
+) -> None:
+    api.kubectl("create", "role", "looker", "--verb=get,list", "--resource=tvoxlinks.mcs.tvox.io,pods")
+    api.kubectl("create", "serviceaccount", "looker")
+    api.kubectl("create", "rolebinding", "looker", "--role=looker", f"--serviceaccount={api.namespace}:looker")
+    kubeconfig = tmp_path / "looker.kubeconfig"
+    token = api.kubectl("create", "token", "looker").strip()
+    kubeconfig.write_text(yaml.safe_dump(kubeconfig_of(api.kubeconfig, token)))
+    target = tmp_path / "bundle.tar.gz"
+    Plugin(api, plugins, kubeconfig)("support-bundle", f"--file={target}")
+    found = unpacked(target)
+    assert "objects/TVoxLink/acme.yaml" in found
+    assert not [name for name in found if name.startswith("objects/Secret/")]
+    assert 'secrets is forbidden: User "system:serviceaccount:' in found["missing.txt"]
+
+
+def test_kubectl_completes_commands_and_names(api: Api, agent: FakeAgent, plugins: Path) -> None:
+    def completed(*words: str) -> list[str]:
+        done = subprocess.run(
+            ["kubectl", "__complete", "mcs", *words],
+            env=os.environ | {"PATH": f"{plugins}:{os.environ['PATH']}"},
+            text=True,
+            capture_output=True,
+            timeout=60,
+            check=True,
+        )
+        return [line.partition("\t")[0] for line in done.stdout.splitlines()]
+
+    where = (f"--kubeconfig={api.kubeconfig}", f"--namespace={api.namespace}")
+    assert {"rotate", "support-bundle", "size"} <= set(completed(""))
+    assert completed("rotate", *where, "a")[0] == "acme"
 
 
 def test_without_a_cluster_it_says_so_in_one_line(plugins: Path, tmp_path: Path) -> None:

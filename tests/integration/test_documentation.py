@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from support.api import Api, samples
+from support.api import ROOT, Api, samples
 from support.documented import NAMESPACE, SERVER, pages_to_run, run
 from support.fake_agent import fake_agent, free_base_port
 from support.objects import a_link
@@ -20,6 +20,8 @@ from support.operator import Operator
 pytestmark = pytest.mark.integration
 
 LINKS = ("acme", "globex", "bolt")
+ARGO_CD = "argocd"
+"""Where one of the pages puts a part of its configuration."""
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +29,7 @@ def demo(server: Api, operator_process: Operator) -> Iterator[Api]:
     """What the pages speak of: the demo's samples, and `bolt`, whose TVox is stolen in one of them."""
     assert server.find("Namespace", NAMESPACE) is None, "there is a demo already: make demo-clean"
     api, base = server.within(NAMESPACE), free_base_port()
+    server.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": ARGO_CD}})
     try:
         declare(api, base)
         with fake_agent(api, base):
@@ -36,7 +39,9 @@ def demo(server: Api, operator_process: Operator) -> Iterator[Api]:
     finally:
         for kind in ("MCSInstance", "Community", "TVoxLink"):
             api.delete_all(kind)
-        server.delete("Namespace", NAMESPACE)
+        server.kubectl("delete", "--ignore-not-found", "-f", str(ROOT / "manifests" / "tenancy" / "policy.yaml"))
+        for namespace in (NAMESPACE, ARGO_CD):
+            server.delete("Namespace", namespace)
 
 
 def declare(api: Api, base: int) -> None:

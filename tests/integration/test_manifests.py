@@ -19,6 +19,7 @@ pytestmark = pytest.mark.integration
 NAMESPACE = "mcs-system"
 UNOWNED = "is missing the kubectl.kubernetes.io/last-applied-configuration annotation"
 SAMPLES = sorted((ROOT / "manifests" / "samples").rglob("*.yaml"))
+BESIDE = [file for folder in ("argocd", "tenancy") for file in (ROOT / "manifests" / folder).glob("*.yaml")]
 APART = "affinity.podAntiAffinity.requiredDuringSchedulingIgnoredDuringExecution[0]"
 EVERYTHING = (
     "namespaces={mcs-system}",
@@ -134,7 +135,7 @@ def schemas(server: Api, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def test_kubeconform_accepts_everything_that_is_shipped(schemas: str, tmp_path: Path) -> None:
-    shipped = [ROOT / "manifests" / "install.yaml", *SAMPLES, *(ROOT / "crds").glob("*.yaml")]
+    shipped = [ROOT / "manifests" / "install.yaml", *SAMPLES, *BESIDE, *(ROOT / "crds").glob("*.yaml")]
     shipped += [rendered(tmp_path).rename(tmp_path / "default.yaml"), rendered(tmp_path, *EVERYTHING)]
     said = tool("kubeconform", "-strict", "-summary", "-schema-location", schemas, *map(str, shipped))
     assert ", Errors: 0, Skipped: 0" in said, said

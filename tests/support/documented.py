@@ -92,6 +92,11 @@ class Block:
         """Its commands that neither something else runs nor nobody."""
         return [command for command in self.commands() if command not in ELSEWHERE and command not in BY_HAND]
 
+    def script(self) -> list[str]:
+        """The same for a shell that ends at a failure: a question whose answer is shown as no fails as it should."""
+        denied = [command for command, output in list(self.shown()) if output == ["no"]]  # filled as it goes on
+        return [f"! {command}" if command in denied else command for command in self.to_run()]
+
 
 def pages() -> list[str]:
     """Every page, by its path in the repository."""
@@ -136,7 +141,7 @@ def run(page: str, where: str, folder: Path, kubeconfig: Path) -> None:
     named = blocks(f"{RUNBOOKS}README.md")[:1] if page.startswith(RUNBOOKS) else []
     script = ["set -euo pipefail", f"kubectl config set-context --current --namespace={NAMESPACE} >&2"]
     for block in (*named, *own):
-        script += [f"echo '@ {block.place}' >&2", *block.to_run(), *(["sleep 2"] if block.changes else [])]
+        script += [f"echo '@ {block.place}' >&2", *block.script(), *(["sleep 2"] if block.changes else [])]
     done = subprocess.run(
         ["bash", "-c", "\n".join(script)],
         cwd=_as_repository(folder),

@@ -6,6 +6,7 @@ Plain HTTP on loopback; it has the rights of the kubeconfig that it was made fro
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import ssl
 import threading
@@ -58,8 +59,8 @@ async def pass_on(_: Seen) -> Object | None:
     return None
 
 
-def failure(code: int, reason: str) -> Object:
-    """An answer of the API server that something is wrong."""
+def failure(code: int, reason: str, retry_after: int = 0) -> Object:
+    """An answer of the API server that something is wrong, and after how many seconds to ask again."""
     return {
         "kind": "Status",
         "apiVersion": "v1",
@@ -67,7 +68,11 @@ def failure(code: int, reason: str) -> Object:
         "code": code,
         "reason": reason,
         "message": "test",
-    }
+    } | ({"details": {"retryAfterSeconds": retry_after}} if retry_after else {})
+
+
+NOTHING: Object = {"code": 200, "body": ""}
+"""An answer that ends as it begins: of a load balancer that does not like long ones."""
 
 
 @dataclass
@@ -78,6 +83,7 @@ class Proxy:
     folder: Path
     rule: Rule = pass_on
     seen: list[Seen] = field(default_factory=list)
+    _watches: set[asyncio.Transport] = field(default_factory=set)
 
     def start(self) -> Path:
         """Begin; a kubeconfig that leads here."""
@@ -99,6 +105,17 @@ class Proxy:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
         self._loop.close()
+
+    @property
+    def watches(self) -> int:
+        """Watches that are open."""
+        return len(self._watches)
+
+    def cut(self) -> None:
+        """Drop the connection of every watch, in the midst of it."""
+        cut, self._watches = self._watches, set()
+        for transport in cut:
+            self._loop.call_soon_threadsafe(transport.abort)
 
     @property
     def writes(self) -> list[Seen]:
@@ -129,13 +146,24 @@ class Proxy:
     async def _close(self) -> None:
         await self._session.close()
         await self._runner.cleanup()
+        left = asyncio.all_tasks() - {asyncio.current_task()}  # of clients that went away, or were cut off
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         seen = Seen(request.method, request.path, dict(request.query), time.monotonic())
         self.seen.append(seen)
         if refusal := await self.rule(seen):
             seen.answered = time.monotonic()
-            return web.json_response(refusal, status=int(refusal["code"]))
+            if refusal is NOTHING:
+                return web.Response(content_type="application/json")
+            later = refusal.get("details", {}).get("retryAfterSeconds")
+            headers = {"Retry-After": str(later)} if later else {}
+            return web.json_response(refusal, status=int(refusal["code"]), headers=headers)
+        transport = request.transport
+        if "watch" in seen.query and isinstance(transport, asyncio.Transport):
+            self._watches.add(transport)
         headers = {name: value for name, value in request.headers.items() if name.lower() not in _NOT_PASSED_ON}
         url = self._host + request.path_qs
         body = await request.read() or None  # with bytes, even none, aiohttp adds a type of its own
@@ -143,8 +171,11 @@ class Proxy:
             seen.answered = time.monotonic()
             passed = {name: value for name, value in answer.headers.items() if name.lower() not in _NOT_PASSED_ON}
             response = web.StreamResponse(status=answer.status, headers=passed)
-            await response.prepare(request)
-            async for chunk in answer.content.iter_any():
-                await response.write(chunk)
-            await response.write_eof()
+            with contextlib.suppress(ConnectionError):  # the client went away, or was cut off
+                await response.prepare(request)
+                async for chunk in answer.content.iter_any():
+                    await response.write(chunk)
+                await response.write_eof()
+            if isinstance(transport, asyncio.Transport):
+                self._watches.discard(transport)
             return response

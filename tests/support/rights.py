@@ -98,7 +98,7 @@ def confined(server: Api, namespace: str, folder: Path, served: Sequence[str] = 
     try:
         token = home.kubectl("create", "token", ACCOUNT, "--duration=4h").strip()
         kubeconfig = folder / "operator.kubeconfig"
-        kubeconfig.write_text(yaml.safe_dump(_kubeconfig(server.kubeconfig, token)))
+        kubeconfig.write_text(yaml.safe_dump(kubeconfig_of(server.kubeconfig, token)))
         log = _audit_log(server.kubeconfig)
         yield Account(namespace, kubeconfig, log, log.stat().st_size if log else 0)
     finally:
@@ -132,7 +132,7 @@ def _objects(namespace: str, cluster_role: str, served: Sequence[str]) -> Iterat
         }
 
 
-def _kubeconfig(admin: Path, token: str) -> Object:
+def kubeconfig_of(admin: Path, token: str) -> Object:
     """The administrator's way to the server, with another user."""
     given: Any = yaml.safe_load(admin.read_text())
     context = next(c["context"] for c in given["contexts"] if c["name"] == given["current-context"])

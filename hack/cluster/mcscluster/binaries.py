@@ -104,6 +104,7 @@ PROMETHEUS = Module(
     tags="remove_all_sd,enable_kubernetes_sd",  # the clients of twenty clouds would double what is built
 )
 DEVICE_PLUGIN = Module("deviceplugin", {"deviceplugin": "."})
+GITOPS = Module("gitops", {"gitops": "."})  # the libraries by which Flux and Argo CD judge an object
 
 
 @functools.cache

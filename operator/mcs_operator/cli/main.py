@@ -19,8 +19,10 @@ from mcs_operator.api import KINDS, InvalidObjectError
 from mcs_operator.cli import offline, output, views
 from mcs_operator.cli.access import Access, Cluster, resource_of
 from mcs_operator.cli.asking import ask, await_change, get
+from mcs_operator.cli.bundle import Bundle, collect
 from mcs_operator.cli.effects import Effect, Severity, effect
 from mcs_operator.cli.files import Document, read
+from mcs_operator.domain.advice import advise
 from mcs_operator.domain.conditions import Reason, Status, Type
 from mcs_operator.kube.client import COMMUNITIES, INSTANCES, LINKS, SECRETS, ApiError, Object, Resource
 from mcs_operator.settings import ANNOTATION_RESTART, ANNOTATION_REVOKE, ANNOTATION_ROTATE, Settings
@@ -297,6 +299,51 @@ def render(files: Sequence[str]) -> None:
         raise click.ClickException("; ".join(f"{e.object}: {e.message}" for e in errors))
     bodies = offline.rendered(documents, datetime.now(UTC), Settings.from_environment())
     click.echo(yaml.safe_dump_all(bodies, sort_keys=False), nl=False)
+
+
+@cli.command()
+@click.argument("users", type=click.IntRange(min=1))
+@click.option("--links", type=click.IntRange(min=0), default=0, show_default=True, help="TVoxes, one per customer.")
+@click.option("--connections", type=click.IntRange(min=0), help="At the same time. Default: as many as the tier has.")
+@_output
+def size(users: int, links: int, connections: int | None, output: str) -> None:
+    """Which tier, and which Internet band, so many USERS active at the same time need. Needs no cluster.
+
+    Active are users of APPs, WEB clients and Widgets; an active connection takes about 60 KB/s.
+    """
+    advice = advise(users, links, connections)
+    click.echo(views.advice_text(advice) if output == "table" else _structured(views.advice_data(advice), output))
+
+
+@cli.command("support-bundle")
+@click.option("--file", "target", type=click.Path(dir_okay=False, writable=True), help="Default: a name with the time.")
+@click.option("--operator-namespace", default="mcs-system", show_default=True, metavar="NAME", help="The operator's.")
+@click.option("--lines", default=500, show_default=True, type=click.IntRange(min=1), help="Of each log.")
+@_on_cluster
+def support_bundle(access: Access, target: str | None, operator_namespace: str, lines: int) -> None:
+    """Objects, Events and logs of the namespace in one archive, without secrets and without names of users.
+
+    Look at it before you send it: domains, addresses and names of customers are in it.
+    """
+    now = datetime.now(UTC)
+
+    async def gather(cluster: Cluster) -> tuple[Bundle, str]:
+        bundle = await collect(
+            cluster,
+            operator_namespace=operator_namespace,
+            lines=lines,
+            version=version("mcs-operator"),
+            moment=f"{now:%Y-%m-%dT%H:%M:%SZ}",
+            told=lambda what: click.echo(f"{what} …", err=True),
+        )
+        return bundle, f"mcs-support-{cluster.namespace}-{now:%Y%m%d-%H%M%S}"
+
+    bundle, name = access.run(gather)
+    place = Path(target or f"{name}.tar.gz")
+    bundle.write(place, name)
+    for line in bundle.missing:
+        click.echo(f"not in it: {line}", err=True)
+    click.echo(str(place))
 
 
 def _show(rows: list[dict[str, Any]], chosen: str) -> None:

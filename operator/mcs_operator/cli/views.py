@@ -6,8 +6,10 @@ import base64
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from mcs_operator.domain.advice import Advice
 from mcs_operator.domain.conditions import Status, Type
 from mcs_operator.kube.client import Object
+from mcs_operator.settings import MAX_LINKS
 
 _BAD_IF_TRUE = (Type.STALLED, Type.RESTART_PENDING, Type.ROTATION_PENDING)
 """Abnormal-true conditions; of all others False is what a person has to look at."""
@@ -116,3 +118,36 @@ def status_text(view: Mapping[str, Any]) -> str:
     lines += [f"  ! {sentence}" for sentence in view["attention"]]
     lines += [f"  ! {c['kind']}/{c['name']}: {sentence}" for c in view["customers"] for sentence in c["attention"]]
     return "\n".join(lines if view["attention"] or view["customers"] else [*lines, "  nothing needs attention"])
+
+
+def advice_data(advice: Advice) -> dict[str, Any]:
+    """What to plan, in numbers; all but the first are of one instance."""
+    machine = advice.machine
+    return {
+        "instances": advice.instances,
+        "tier": advice.tier,
+        "users": advice.users,
+        "links": advice.links,
+        "cpuCores": machine.cpu_millicores // 1000,
+        "memoryGB": machine.memory_bytes // 1000**3,
+        "diskGB": machine.disk_gigabytes,
+        "nicMegabits": machine.nic_megabits,
+        "bandMegabits": advice.megabits,
+        "connections": advice.connections,
+        "spec": advice.spec,
+    }
+
+
+def advice_text(advice: Advice) -> str:
+    """The same for a person."""
+    data = advice_data(advice)
+    each = "" if advice.instances == 1 else ", each:"
+    spec = "\n".join(f"    {key}: {value}" for key, value in advice.spec.items())
+    return f"""\
+{advice.instances} MCSInstance{"" if advice.instances == 1 else "s"}, tier {advice.tier}{each}
+  Users    {advice.users} of {advice.machine.users}
+  Links    {advice.links} of {MAX_LINKS}
+  Machine  {data["cpuCores"]} cores, {data["memoryGB"]} GB, {data["diskGB"]} GB SSD, NIC {data["nicMegabits"]} Mb/s
+  Band     {advice.megabits} Mb/s, which carries {advice.connections} connections at the same time
+  spec:
+{spec}"""

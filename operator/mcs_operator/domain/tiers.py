@@ -33,6 +33,11 @@ def connections_in(megabits: int) -> int:
     return megabits * 1000 // (KILOBYTES_PER_SECOND_PER_CONNECTION * 8)
 
 
+def megabits_for(connections: int) -> int:
+    """The least band, in whole megabits per second, that carries so many active connections."""
+    return -(-connections * KILOBYTES_PER_SECOND_PER_CONNECTION * 8 // 1000)
+
+
 _GB = 1000**3
 
 TIERS = {

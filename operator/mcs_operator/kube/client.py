@@ -228,6 +228,12 @@ class Api:
             raise
         return True
 
+    async def log(self, namespace: str, pod: str, container: str, *, lines: int) -> str:
+        """The last lines of what a container said."""
+        query = {"container": container, "tailLines": str(lines)}
+        raw = await self._read("GET", PODS.path(namespace, pod, "log"), query=query, accept="*/*")
+        return raw.decode(errors="replace")
+
     async def watch(
         self,
         resource: Resource,
@@ -267,15 +273,28 @@ class Api:
         content_type: str = _JSON,
         accept: str = _JSON,
     ) -> Object:
+        raw = await self._read(method, path, query=query, body=body, content_type=content_type, accept=accept)
+        answer: Object = json.loads(raw)
+        return answer
+
+    async def _read(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Object | Operations | None = None,
+        content_type: str = _JSON,
+        accept: str = _JSON,
+    ) -> bytes:
         async with self._slots:
             response = await self._send(
                 method, path, query=query, body=body, content_type=content_type, accept=accept, timeout=30
             )
-            raw = await response.read()
+            raw: bytes = await response.read()
         if not 200 <= response.status < 300:
             raise _error(response.status, response.headers, raw)
-        answer: Object = json.loads(raw)
-        return answer
+        return raw
 
     async def _send(
         self,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -68,6 +69,8 @@ SCOPES: tuple[Scope, ...] = (
 one of our objects names one)."""
 
 RELIST_SECONDS = 600.0
+LONG_ENOUGH_SECONDS = 10.0
+"""A watch that lasted as long may be begun anew at once. The API server itself ends each after five minutes."""
 
 
 class Watcher:
@@ -130,23 +133,26 @@ class Watcher:
             self._on_list()
 
     async def _follow(self, scope: Scope, since: str) -> None:
-        """Watch one kind for ever. Where the server has forgotten ``since``, list again: deletions were missed."""
+        """Watch one kind for ever. Where the server has forgotten ``since``, list again: deletions were missed.
+
+        A watch that ends early is a failure, also where it ends in good order: somebody between us and the server may
+        end each of them at once, and would be asked hundreds of times a second.
+        """
         failures = 0
         while True:
+            begun, asked = time.monotonic(), None
             try:
                 since = await self._watch(scope, since)
-                failures = 0
             except ApiError as error:
                 if error.status == 410 or error.reason == "Expired":
                     since = await _persistently(partial(self._list, scope))
-                    continue
-                failures += 1
-                log.warning("watch of %s in %s: %s", scope.resource.plural, scope.place, error)
-                await asyncio.sleep(_delay(failures, error.retry_after))
+                else:
+                    log.warning("watch of %s in %s: %s", scope.resource.plural, scope.place, error)
+                asked = error.retry_after
             except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-                failures += 1
                 log.info("watch of %s ended: %s", scope.resource.plural, error or type(error).__name__)
-                await asyncio.sleep(_delay(failures))
+            failures = 0 if time.monotonic() - begun > LONG_ENOUGH_SECONDS else failures + 1
+            await asyncio.sleep(_delay(failures, asked) if failures else 0)
 
     async def _watch(self, scope: Scope, since: str) -> str:
         events = self._api.watch(

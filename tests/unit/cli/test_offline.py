@@ -110,3 +110,18 @@ def test_what_is_not_valid_is_not_rendered() -> None:
     result = run("render", "-f", "-", stdin=written(a_link("acme", vpnAddress="1.2.3")))
     assert result.exit_code == 1
     assert "spec.vpnAddress" in result.output
+
+
+def test_the_documentation_shows_what_size_says() -> None:
+    shown = (ROOT / "docs" / "kubectl-mcs.md").read_text()
+    arguments = shown.partition("$ kubectl mcs size ")[2].partition("\n")[0]
+    result = run("size", *arguments.split())
+    assert result.exit_code == 0
+    assert f"$ kubectl mcs size {arguments}\n{result.output}```" in shown
+
+
+def test_size_gives_numbers_to_scripts_and_refuses_what_is_none() -> None:
+    found = yaml.safe_load(run("size", "900", "--connections", "625", "-o", "json").output)
+    assert (found["tier"], found["cpuCores"], found["bandMegabits"]) == ("UpTo1000", 4, 300)
+    assert found["spec"] == {"tier": "UpTo1000", "bandwidth": "300M"}
+    assert run("size", "0").exit_code == 2

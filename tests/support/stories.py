@@ -1,0 +1,163 @@
+"""Worlds that bring about every condition of the closed table, and what their objects are told. No I/O but reading the
+CRDs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from ipaddress import IPv4Address
+from typing import Any
+
+import yaml
+
+from mcs_operator.domain.conditions import Kind, Reason
+from mcs_operator.domain.decide import decide
+from mcs_operator.domain.linkstate import SlotState, Tunnel, TunnelReason, TunnelStatus
+from mcs_operator.domain.lookup import Answer, Failure, Lookup
+from mcs_operator.domain.restart import Restart, Step
+from mcs_operator.domain.sizing import size
+from mcs_operator.domain.status import Wanted, all_statuses
+from mcs_operator.domain.verdict import Verdict
+from mcs_operator.domain.world import Fingerprint, Unreadable
+from support.api import ROOT
+from support.worlds import (
+    NOW,
+    community,
+    given,
+    identity,
+    instance,
+    link,
+    links,
+    pin,
+    pod,
+    report,
+    slot,
+    state,
+    users_file,
+)
+
+Told = tuple[Kind, dict[str, Any]]
+"""Kind and status of one object."""
+WANTED = Wanted(revisions={17: "r17"})
+ACME = [community(), link("a"), identity("a", 17)]
+SERVED = [instance(), ACME, pod()]
+FILE = {"usersFrom": [{"configMapRef": {"name": "staff"}}]}
+LATER = NOW + timedelta(days=7)
+
+
+def said(*things: Any, wanted: Wanted = WANTED, **more: Any) -> Iterator[Told]:
+    """What every object of this world is told."""
+    world = given(*things, **more)
+    for (kind, _), status in all_statuses(world, decide(world), wanted).items():
+        yield kind, status
+
+
+def before_the_operator_comes() -> Iterator[Told]:
+    """What the API server itself says at creation."""
+    for file in sorted((ROOT / "crds").glob("*.yaml")):
+        crd = yaml.safe_load(file.read_text())
+        schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+        yield Kind(crd["spec"]["names"]["kind"]), schema["properties"]["status"]["default"]
+
+
+def instances() -> Iterator[Told]:
+    yield from said(SERVED, report(state(17, "r17")))
+    yield from said(instance(age=9), instance("second"))
+    yield from said(instance(), pod(media_ready=False, media_problem="ImagePullBackOff"))
+    yield from said(SERVED, ca=False)
+    yield from said(instance(), wanted=Wanted(revisions={}, sizing=size(instance())))
+    for reason in (Reason.CA_NOT_FOUND, Reason.CA_INVALID):
+        yield from said(SERVED, report(), wanted=Wanted(revisions={}, authority=Verdict(reason, "why")))
+    for reason in (Reason.CERTIFICATE_NOT_FOUND, Reason.CERTIFICATE_INVALID):
+        for kind, name in ((Kind.INSTANCE, "mcs"), (Kind.LINK, "a")):
+            problem = {(kind, name): Verdict(reason, "why")}
+            wanted = Wanted(revisions={17: "r17"}, certificates=problem)
+            yield from said(SERVED, report(state(17, "r17")), wanted=wanted)
+    for count in (200, 238):
+        yield from said(instance(), community(), links(count))
+    yield from said(SERVED, elsewhere={"mcs.test": Kind.LINK})
+    for restart in (Restart(Step.WAIT_TO_BE_ASKED, ("agent",)), Restart(Step.START_DRAINING, ("media",), "spec")):
+        yield from said(SERVED, wanted=Wanted(revisions={}, restart=restart))
+
+
+def communities() -> Iterator[Told]:
+    yield from said(instance(), community(users=("a",)))
+    yield from said(instance(), community(enabled=False))
+    yield from said(community())
+    yield from said(instance(), community(**FILE))
+    yield from said(instance(), community(**FILE), users_file("staff", "{"))
+    crowd = [{"name": f"u{n}"} for n in range(1000)]
+    yield from said(instance(), community("big", age=9, users=crowd), community(users=("one",)))
+
+
+def refused_links() -> Iterator[Told]:
+    base = [instance(), community()]
+    yield from said(base, links(250), link("a"))
+    yield from said(base, link("holder", age=9), identity("holder", 17), link("a", vpnAddress="198.18.254.17"))
+    yield from said(base, link("a", vpnAddress="10.0.0.9"))
+    yield from said(base, link("a", vpnAddress="198.18.254.18"), identity("a", 17))
+    yield from said(base, link("a", domain="mcs.test"))
+    taken = {"a": Verdict(Reason.NAME_TAKEN, "Secret a-profile exists")}
+    yield from said(SERVED, report(), wanted=Wanted(revisions={}, problems=taken))
+
+
+def waiting_links() -> Iterator[Told]:
+    yield from said(link("a"))
+    yield from said(instance(), link("a"))
+    yield from said(instance(), community(instance="other"), link("a"))
+    yield from said(instance(vpn={"slots": 15}), ACME, report(), wanted=Wanted(revisions={}))
+    lost = [instance(), community(), identity("b", 9), link("b", age=9), link("a")]
+    yield from said(lost, report(), ca=False, wanted=Wanted(revisions={9: "r9"}))
+
+
+def programmed_links() -> Iterator[Told]:
+    yield from said(SERVED)
+    yield from said(SERVED, report())
+    yield from said(SERVED, report(state(17, "r17", state=SlotState.QUARANTINED, error="revision")))
+    off = [instance(), community(), link("a", enabled=False), identity("a", 17), pod()]
+    yield from said(off, report(state(17, "r17", state=SlotState.IDLE)))
+    yield from said(instance(), community(), link("a"), slot(17, "a"), report(state(17, "r17")))
+
+
+def rotated_links() -> Iterator[Told]:
+    old = Fingerprint(pin("old"), LATER, created=NOW - timedelta(days=9))
+    new = Fingerprint(pin("new"), LATER, created=NOW, deadline=LATER)
+    revoked = Fingerprint(pin("gone"), LATER, created=NOW, revoked=NOW)
+    for known in ((old, new), (new,)):
+        yield from said(SERVED, report(state(17, "r17")), wanted=Wanted({17: "r17"}, fingerprints={"a": known}))
+    stopped = report(state(17, "r17", state=SlotState.IDLE))
+    yield from said(SERVED, stopped, wanted=Wanted({17: "r17"}, fingerprints={"a": (revoked,)}))
+
+
+def tunnels() -> Iterator[Told]:
+    for up in TunnelStatus:
+        for reason in TunnelReason:
+            yield from said(SERVED, report(state(17, "r17", tunnel=Tunnel(status=up, reason=reason))))
+
+
+def public_names() -> Iterator[Told]:
+    right, wrong = (Answer(addresses=(IPv4Address(text),)) for text in ("10.89.0.1", "192.0.2.9"))
+    answers = [right, wrong, *(Answer(failure=failure) for failure in Failure)]
+    for pod_says in answers:
+        known = Lookup(pod_says, right)
+        yield from said(SERVED, report(state(17, "r17")), lookups={"mcs.test": known, "a.mcs.test": known})
+
+
+def unreadable_objects() -> Iterator[Told]:
+    for kind in Kind:
+        yield from said(Unreadable(kind, "strange", 1, "spec.tier: 'Huge'"))
+
+
+STORIES: tuple[Callable[[], Iterator[Told]], ...] = (
+    before_the_operator_comes,
+    instances,
+    communities,
+    refused_links,
+    waiting_links,
+    programmed_links,
+    rotated_links,
+    tunnels,
+    public_names,
+    unreadable_objects,
+)
