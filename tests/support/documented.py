@@ -95,7 +95,7 @@ class Block:
     def script(self) -> list[str]:
         """The same for a shell that ends at a failure: a question whose answer is shown as no fails as it should."""
         denied = [command for command, output in list(self.shown()) if output == ["no"]]  # filled as it goes on
-        return [f"! {command}" if command in denied else command for command in self.to_run()]
+        return [_failing(command) if command in denied else command for command in self.to_run()]
 
 
 def pages() -> list[str]:
@@ -180,6 +180,11 @@ def _path_with_programs(folder: Path) -> str:
     write_plugin(programs)
     (programs / "helm").symlink_to(ROOT / "hack" / "helm")
     return f"{programs}:{os.environ['PATH']}"
+
+
+def _failing(command: str) -> str:
+    """Not `! command`: what is inverted never ends a shell."""
+    return f"if {command}; then echo 'this was to be denied' >&2; exit 1; fi"
 
 
 def _without_comment(line: str) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from mcs_operator.cli.main import cli
 from support.api import ROOT
-from support.documented import BY_HAND, ELSEWHERE, LAB, NO_SHELL, NODE, SERVER, SHELL, blocks, pages
+from support.documented import BY_HAND, ELSEWHERE, LAB, NO_SHELL, NODE, SERVER, SHELL, Block, blocks, pages
 from support.transcript import masked, stages
 
 PAGES = pages()
@@ -36,6 +37,13 @@ def test_every_target_and_command_that_is_named_exists(page: str) -> None:
     text = (ROOT / page).read_text()
     assert set(re.findall(r"(?:`|^\$ )make (?:-s )?([a-z0-9-]+)", text, re.MULTILINE)) <= TARGETS
     assert set(re.findall(r"kubectl mcs ([a-z]+[a-z-]*)", text)) <= set(cli.commands)
+
+
+@pytest.mark.parametrize(("answers", "well"), [("false", True), ("true", False)])
+def test_what_a_page_shows_to_be_denied_has_to_be_denied(answers: str, well: bool) -> None:
+    block = Block("page.md:1", "console", (), (f"$ {answers}", "no", "$ true"))
+    done = subprocess.run(["bash", "-euc", "\n".join(block.script())], check=False)
+    assert (done.returncode == 0) is well
 
 
 def test_what_is_run_elsewhere_is_run_there() -> None:
