@@ -57,6 +57,10 @@ class Release:
         """To another chart, with the values that it has: returns when both replicas are ready."""
         self._helm("upgrade", "mcs-operator", str(chart), "--reuse-values", "--force-conflicts", "--wait")
 
+    def check(self) -> None:
+        """`helm test`."""
+        self._helm("test", "mcs-operator")
+
     def roll_back(self) -> None:
         """To what it was before: returns when both replicas are ready."""
         self._helm("rollback", "mcs-operator", "--force-conflicts", "--wait")
@@ -139,6 +143,10 @@ def test_both_replicas_run_where_pod_security_is_restricted(release: Release, se
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
     assert release.ready()
     assert release.leader() in release.pods()
+
+
+def test_helm_test_finds_the_kinds_served_a_leader_and_a_webhook_that_answers(release: Release) -> None:
+    release.check()
 
 
 def test_an_instance_gets_ready_and_a_customer_connects(mcs: Mcs) -> None:
