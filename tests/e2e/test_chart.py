@@ -402,7 +402,7 @@ def test_the_plain_manifest_brings_the_instance_back_and_its_customer_connects_w
     bodies = list(yaml.safe_load_all((ROOT / "manifests" / "install.yaml").read_text()))
     home = server.within(next(body["metadata"]["name"] for body in bodies if body["kind"] == "Namespace"))
     assert server.find("Namespace", home.namespace) is None, f"another operator is in {home.namespace}"
-    server.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(ROOT / "manifests" / "install.yaml"))
+    home.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(ROOT / "manifests" / "install.yaml"))
     try:
         home.kubectl("rollout", "status", "deployment/mcs-operator", "--timeout=90s", timeout=100)
         profile = mcs.api.get("Secret", f"{FIRST}-profile")["data"]
@@ -415,7 +415,7 @@ def test_the_plain_manifest_brings_the_instance_back_and_its_customer_connects_w
         remove_instance(mcs)
     finally:
         others = [body for body in bodies if body["kind"] != "CustomResourceDefinition"]  # the other tests' too
-        server.kubectl("delete", "--ignore-not-found", "-f", "-", stdin=yaml.safe_dump_all(others), timeout=120)
+        home.kubectl("delete", "--ignore-not-found", "-f", "-", stdin=yaml.safe_dump_all(others), timeout=120)
 
 
 def remove_instance(mcs: Mcs) -> None:
