@@ -30,7 +30,7 @@ from support.cluster import MissingError
 from support.levels import left_out_if_missing
 from support.mcs import COMMUNITY, SLOTS, Mcs
 from support.objects import INSTANCE, a_community, an_instance
-from support.pages import run, runbooks, with_plugin
+from support.plugin import write_plugin
 from support.prometheus import job_of_pods, prometheus, prometheus_folder
 from support.waiting import until
 
@@ -216,19 +216,19 @@ def dashboard() -> Iterator[tuple[str, str]]:
             yield panel["title"], target["expr"]
 
 
-def test_the_runbooks_commands_work_at_a_pod_that_runs(mcs: Mcs, tmp_path: Path) -> None:
-    names = {"NAMESPACE": mcs.api.namespace, "INSTANCE": INSTANCE, "LINK": FIRST, "SLOT": "link-002"}
-    told = {name: run(commands, mcs.api, with_plugin(tmp_path), **names) for name, commands in runbooks("sh node")}
-    assert len(told) >= 4
-    assert "Initialization Sequence Completed" in told["TVoxLinkDown"]
-
-
 def test_a_support_bundle_has_the_logs_of_the_operator_and_of_the_slots_in_use(
     mcs: Mcs, release: Release, tmp_path: Path
 ) -> None:
     target = tmp_path / "bundle.tar.gz"
-    where = f"-n {mcs.api.namespace} --operator-namespace {release.home.namespace}"
-    run(f"kubectl mcs support-bundle {where} --file {target}", mcs.api, with_plugin(tmp_path))
+    write_plugin(tmp_path)
+    where = (
+        f"--kubeconfig={mcs.api.kubeconfig}",
+        "-n",
+        mcs.api.namespace,
+        "--operator-namespace",
+        release.home.namespace,
+    )
+    subprocess.run([tmp_path / "kubectl-mcs", "support-bundle", *where, "--file", target], check=True, timeout=60)
     with tarfile.open(target) as archive:
         sizes = {member.name.partition("/")[2]: member.size for member in archive}
     logs = {f"logs/{pod}/operator.log" for pod in release.pods()} | {f"logs/{INSTANCE}-0/link-002.log"}

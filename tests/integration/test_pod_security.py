@@ -10,10 +10,9 @@ from typing import Any
 
 import pytest
 
-from support.api import Api, Object, Refused
+from support.api import ROOT, Api, Object, Refused
 from support.objects import a_community, an_instance
 from support.operator import Operator
-from support.pages import DOCS
 from support.waiting import until
 
 pytestmark = pytest.mark.integration
@@ -57,7 +56,7 @@ def test_the_media_pod_needs_no_more_than_it_says(
     assert {word for word in known if word in said} == needs, said
     assert said.count("), ") + 1 <= len(needs), f"something that this test does not know: {said}"
     only_slots_are_administrators(said)
-    assert all(f"`{need}`" in (DOCS / "rbac.md").read_text() for need in needs)
+    assert all(f"`{need}`" in (ROOT / "docs" / "rbac.md").read_text() for need in needs)
 
 
 def only_slots_are_administrators(said: str) -> None:
