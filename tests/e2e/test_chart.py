@@ -1,29 +1,37 @@
 """The operator as users install it: by the chart, in a restricted namespace, two replicas, one of which leads.
 
-The same `mcs` as in the other modules, but served from within the cluster. The tests are a story: install, upgrade,
-failover, uninstall, install again, remove everything.
+The same `mcs` as in the other modules, but served from within the cluster. The tests are a story: install, monitor,
+upgrade and roll back, failover, uninstall, install again, remove everything, and come back by the plain manifest.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
+import shutil
 import signal
 import subprocess
+import tarfile
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from support.api import ROOT, Api, Object, remove_namespaces
+from support.chart import CHART, rendered
 from support.cluster import MissingError
 from support.levels import left_out_if_missing
-from support.mcs import COMMUNITY, Mcs
-from support.objects import INSTANCE
+from support.mcs import COMMUNITY, SLOTS, Mcs
+from support.objects import INSTANCE, a_community, an_instance
+from support.plugin import write_plugin
+from support.prometheus import job_of_pods, prometheus, prometheus_folder
 from support.waiting import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
@@ -45,11 +53,21 @@ class Release:
         """`hack/install`: returns when both replicas are ready."""
         self._run(str(ROOT / "hack" / "install"), *(f"--set={value}" for value in values))
 
+    def upgrade(self, chart: Path) -> None:
+        """To another chart, with the values that it has: returns when both replicas are ready."""
+        self._helm("upgrade", "mcs-operator", str(chart), "--reuse-values", "--force-conflicts", "--wait")
+
+    def check(self) -> None:
+        """`helm test`."""
+        self._helm("test", "mcs-operator")
+
+    def roll_back(self) -> None:
+        """To what it was before: returns when both replicas are ready."""
+        self._helm("rollback", "mcs-operator", "--force-conflicts", "--wait")
+
     def uninstall(self) -> None:
         """`helm uninstall`: returns when its pods are gone."""
-        self._run(
-            str(ROOT / "hack" / "helm"), "uninstall", "mcs-operator", "--namespace", self.home.namespace, "--wait"
-        )
+        self._helm("uninstall", "mcs-operator", "--wait")
         until("the operator's pods are gone", lambda: not self.home.list("Pod"), 60)
 
     def pods(self) -> dict[str, Object]:
@@ -82,6 +100,9 @@ class Release:
         """What the replicas said."""
         selector = f"--selector=app.kubernetes.io/name={DEPLOYMENT}"
         return self.home.kubectl("logs", selector, "--prefix", "--tail=60", check=False)
+
+    def _helm(self, *command: str) -> None:
+        self._run(str(ROOT / "hack" / "helm"), *command, "--namespace", self.home.namespace)
 
     def _run(self, *command: str) -> None:
         environment = os.environ | {
@@ -124,6 +145,10 @@ def test_both_replicas_run_where_pod_security_is_restricted(release: Release, se
     assert release.leader() in release.pods()
 
 
+def test_helm_test_finds_the_kinds_served_a_leader_and_a_webhook_that_answers(release: Release) -> None:
+    release.check()
+
+
 def test_an_instance_gets_ready_and_a_customer_connects(mcs: Mcs) -> None:
     assert mcs.api.condition("MCSInstance", INSTANCE, "Ready")[0] == "True"
     assert mcs.api.condition("TVoxLink", FIRST, "Connected")[:2] == ("True", "Established")
@@ -131,14 +156,117 @@ def test_an_instance_gets_ready_and_a_customer_connects(mcs: Mcs) -> None:
     assert {c["image"] for c in pod["spec"]["containers"] if c["name"] == "agent"} == {"localhost/mcs/operator:dev"}
 
 
-def test_an_upgrade_replaces_the_operator_and_nobody_notices(mcs: Mcs, release: Release) -> None:
-    before = set(release.pods())
+EMPTY_IS_WELL = {
+    "Without a tunnel",
+    "Not served as declared",
+    # Of certificates that a user names; there are none here.
+    "mcs_site_certificate_expiry_timestamp_seconds",
+    "mcs_link_site_certificate_expiry_timestamp_seconds",
+}
+"""Panels, and metrics, of which nothing is shown as long as all is well."""
+
+
+def test_prometheus_is_told_all_that_the_dashboard_and_the_alerts_ask_for(
+    mcs: Mcs, release: Release, tmp_path: Path
+) -> None:
+    """A real one, set up as the chart's monitors say, where it is built (`make alerts`) and pods are within reach."""
+    prometheus_folder()
+    if not any(is_reached(pod) for pod in release.pods().values()):
+        pytest.skip("this cluster's pods cannot be reached from here")
+    instance = f"metrics.podMonitors[0].instance={INSTANCE},metrics.podMonitors[0].basePort=21000"
+    monitors = rendered(
+        "metrics.serviceMonitor.enabled=true", f"metrics.podMonitors[0].namespace={mcs.api.namespace},{instance}"
+    )
+    (of_pods,) = monitors["PodMonitor", INSTANCE]["spec"]["podMetricsEndpoints"]
+    (of_service,) = monitors["ServiceMonitor", DEPLOYMENT]["spec"]["endpoints"]
+    port = {"sourceLabels": ["__meta_kubernetes_pod_container_port_name"], "regex": "health", "action": "keep"}
+    service = monitors["Service", f"{DEPLOYMENT}-metrics"]["spec"]["selector"] | {
+        "app.kubernetes.io/instance": DEPLOYMENT
+    }
+    jobs = [
+        job_of_pods("operator", of_service | {"relabelings": [port]}, service, release.home, tmp_path),
+        job_of_pods(
+            "agents", of_pods, monitors["PodMonitor", INSTANCE]["spec"]["selector"]["matchLabels"], mcs.api, tmp_path
+        ),
+    ]
+    with prometheus(tmp_path, jobs) as asked:
+        until("all is scraped", lambda: len(asked.query("count_over_time(up[1m]) >= 4 and up == 1")) == 3, 60, pause=1)
+        for panel, query in dashboard():
+            known = {panel, *re.findall(r"\bmcs_[a-z_]+\b", query)}
+            found = asked.query(query.replace("$namespace", mcs.api.namespace))
+            assert found or known & EMPTY_IS_WELL, f"{panel}: {query}"
+        for group in yaml.safe_load((CHART / "files" / "alerts.yaml").read_text())["groups"]:
+            for rule in group["rules"]:
+                asked.query(rule["expr"])  # one that is no expression is an error
+
+
+def is_reached(pod: Object) -> bool:
+    """Whether the pod itself answers here, and not a gateway that takes every connection."""
+    try:
+        with urllib.request.urlopen(f"http://{pod['status']['podIP']}:8080/healthz", timeout=3) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def dashboard() -> Iterator[tuple[str, str]]:
+    """Every panel's title with each of its queries."""
+    for panel in json.loads((CHART / "files" / "dashboard.json").read_text())["panels"]:
+        for target in panel.get("targets", []):
+            yield panel["title"], target["expr"]
+
+
+def test_a_support_bundle_has_the_logs_of_the_operator_and_of_the_slots_in_use(
+    mcs: Mcs, release: Release, tmp_path: Path
+) -> None:
+    target = tmp_path / "bundle.tar.gz"
+    write_plugin(tmp_path)
+    where = (
+        f"--kubeconfig={mcs.api.kubeconfig}",
+        "-n",
+        mcs.api.namespace,
+        "--operator-namespace",
+        release.home.namespace,
+    )
+    subprocess.run([tmp_path / "kubectl-mcs", "support-bundle", *where, "--file", target], check=True, timeout=60)
+    with tarfile.open(target) as archive:
+        sizes = {member.name.partition("/")[2]: member.size for member in archive}
+    logs = {f"logs/{pod}/operator.log" for pod in release.pods()} | {f"logs/{INSTANCE}-0/link-002.log"}
+    assert all(sizes[log] > 200 for log in logs), sizes
+    assert sizes["missing.txt"] == len("nothing\n")
+
+
+def test_an_upgrade_and_a_rollback_replace_the_operator_and_nobody_notices(
+    mcs: Mcs, release: Release, server: Api, tmp_path: Path
+) -> None:
+    """To a chart of another version, whose CRDs say something else."""
+    chart = tmp_path / "mcs-operator"
+    shutil.copytree(CHART, chart)
+    for file, old, new in (
+        (chart / "Chart.yaml", "version: ", "version: 9"),
+        (
+            chart / "templates" / "crds" / "tvoxlinks.mcs.tvox.io.yaml",
+            "Transport of the tunnel.",
+            "Of another version.",
+        ),
+    ):
+        assert old in file.read_text()
+        file.write_text(file.read_text().replace(old, new))
+    before, explained = set(release.pods()), ("explain", "tvoxlink.spec.protocol")
+    assert "Transport of the tunnel." in server.kubectl(*explained)
     with mcs.unnoticed(by=FIRST):
-        release.install("log.verbose=true")
+        release.upgrade(chart)
         mcs.link("upgraded")
-    assert not before & set(release.pods())
+        newer = set(release.pods())
+        until("the CRDs are the newer ones", lambda: "Of another version." in server.kubectl(*explained), 20)
+        release.roll_back()
+        mcs.link("rolled-back")
+        until("the CRDs are as before", lambda: "Transport of the tunnel." in server.kubectl(*explained), 20)
+    assert not before & newer
+    assert not newer & set(release.pods())
     assert release.leader() in release.pods()
-    mcs.remove("upgraded")
+    for name in ("upgraded", "rolled-back"):
+        mcs.remove(name)
 
 
 def test_a_leader_that_is_evicted_hands_over_at_once(mcs: Mcs, release: Release) -> None:
@@ -264,3 +392,33 @@ def only(mcs: Mcs, wanted: set[str]) -> Callable[[], bool]:
         return True
 
     return look
+
+
+def test_the_plain_manifest_brings_the_instance_back_and_its_customer_connects_with_the_profile_that_he_has(
+    mcs: Mcs, release: Release, server: Api
+) -> None:
+    """`kubectl apply -f manifests/install.yaml`, and the same objects again: what was retained is taken up."""
+    assert not release.pods()
+    bodies = list(yaml.safe_load_all((ROOT / "manifests" / "install.yaml").read_text()))
+    home = server.within(next(body["metadata"]["name"] for body in bodies if body["kind"] == "Namespace"))
+    assert server.find("Namespace", home.namespace) is None, f"another operator is in {home.namespace}"
+    home.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(ROOT / "manifests" / "install.yaml"))
+    try:
+        home.kubectl("rollout", "status", "deployment/mcs-operator", "--timeout=90s", timeout=100)
+        profile = mcs.api.get("Secret", f"{FIRST}-profile")["data"]
+        wanted = an_instance(node=mcs.node.name, address=mcs.node.ip, domain=mcs.node.zone, vpn={"slots": SLOTS})
+        mcs.api.apply(wanted, a_community(COMMUNITY, users=("anna",)), mcs.a_link(FIRST))
+        mcs.api.wait_condition("MCSInstance", INSTANCE, "Ready", "True", timeout=120)
+        mcs.programmed(FIRST)
+        mcs.connected(FIRST)
+        assert mcs.api.get("Secret", f"{FIRST}-profile")["data"] == profile
+        remove_instance(mcs)
+    finally:
+        others = [body for body in bodies if body["kind"] != "CustomResourceDefinition"]  # the other tests' too
+        home.kubectl("delete", "--ignore-not-found", "-f", "-", stdin=yaml.safe_dump_all(others), timeout=120)
+
+
+def remove_instance(mcs: Mcs) -> None:
+    """All of it: the node's ports are the next test's."""
+    mcs.api.delete("MCSInstance", INSTANCE, wait=10)
+    until("its pod is gone", lambda: mcs.api.find("Pod", f"{INSTANCE}-0") is None, 90)

@@ -111,6 +111,13 @@ def test_the_pod_has_what_pod_security_restricted_asks_for() -> None:
     assert not any("hostPort" in port for port in container["ports"])
 
 
+def test_on_openshift_the_pods_have_the_users_that_their_namespace_has() -> None:
+    """Its SCC `restricted-v2` refuses a pod that names users of its own choice."""
+    values = [f"podSecurityContext.{name}=null" for name in ("runAsUser", "runAsGroup", "fsGroup")]
+    for spec in (pod(*values), checked(*values)["Pod", "mcs-operator-test"]["spec"]):
+        assert spec["securityContext"] == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+
+
 def test_the_pods_take_connections_on_their_two_ports_and_no_other() -> None:
     policy = rendered()["NetworkPolicy", "mcs-operator"]["spec"]
     assert policy["podSelector"] == deployment()["spec"]["selector"]
@@ -292,6 +299,8 @@ def test_the_crds_can_be_left_to_somebody_else() -> None:
         pytest.param("namespaces=all", "/namespaces", id="a word for a list of namespaces"),
         pytest.param("networkPolicy.metricsFrom[0].podSelektor.a=b", "/networkPolicy/metricsFrom/0", id="no such peer"),
         pytest.param("extraEnv[0].value=x", "/extraEnv/0", id="a variable without a name"),
+        pytest.param("podSecurityContext.runAsNonRoot=false", "/podSecurityContext/runAsNonRoot", id="root"),
+        pytest.param("podSecurityContext.runAsUser=0", "/podSecurityContext/runAsUser", id="root by number"),
     ],
 )
 def test_values_that_make_no_sense_are_refused_by_name(value: str, place: str) -> None:
