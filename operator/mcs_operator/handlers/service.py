@@ -55,7 +55,7 @@ class Service:
     """One operator process. ``failed`` is set when it cannot go on; the process then ends and is started anew."""
 
     def __init__(self, settings: Settings, health_port: int = 0, admission: Admission = NO_ADMISSION) -> None:
-        self.store = Store(wake=self._wake)
+        self.store = Store(wake=self._wake, nudge=self._nudge)
         self.failed = asyncio.Event()
         self._settings = settings
         self._leads = False
@@ -82,7 +82,7 @@ class Service:
         self._reconciler = Reconciler(
             self._api, self.store, self._agents, self._lookups, reporter, self._settings, clock=_now
         )
-        self._queue = Queue(self._reconciler)
+        self._queue = Queue(self._reconciler, self._reconciler.writes.__getitem__)
         self._watcher = Watcher(self._api, self.store, self._settings.namespaces, on_list=self._wake_all)
         self._begin(self._watcher.run(), "watches")
         self._begin(self._webhook.run(), "webhook")
@@ -161,6 +161,10 @@ class Service:
     def _wake(self, namespace: str) -> None:
         if self._queue:
             self._queue.mark(namespace)
+
+    def _nudge(self, namespace: str) -> None:
+        if self._queue:
+            self._queue.mark(namespace, patient=True)
 
     def _wake_all(self) -> None:
         for namespace in self.store.namespaces():

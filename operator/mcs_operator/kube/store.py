@@ -96,12 +96,13 @@ class Shelf:
 
 
 class Store:
-    """The shelves. ``wake`` is called for a namespace whenever something in it changed."""
+    """The shelves. ``wake`` is called for a namespace whenever something in it changed; ``nudge`` instead of it, where
+    that was only a child: most of such changes are our own doing, or of no consequence."""
 
-    def __init__(self, wake: Wake) -> None:
+    def __init__(self, wake: Wake, nudge: Wake | None = None) -> None:
         self._shelves: defaultdict[str, Shelf] = defaultdict(Shelf)
         self.domains = Domains()
-        self._wake = wake
+        self._wake, self._nudge = wake, nudge or wake
         self._gone: dict[str, int] = {}
 
     def namespaces(self) -> list[str]:
@@ -137,7 +138,7 @@ class Store:
         else:
             return
         if shelf.concerns(child):
-            self._wake(namespace)
+            self._nudge(namespace)
 
     def drop(self, resource: Resource, namespace: str, name: str, uid: str, version: str = "") -> None:
         """Forget an object that is gone, unless another one bears its name by now.
@@ -159,7 +160,7 @@ class Store:
                 del shelf.children[key]
                 version = version or child.version
                 if shelf.concerns(child):
-                    self._wake(namespace)
+                    self._nudge(namespace)
         if version:
             self._gone[uid] = max(int(version), self._gone.get(uid, -1))
             if len(self._gone) > _REMEMBERED:
