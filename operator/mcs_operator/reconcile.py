@@ -6,6 +6,7 @@ observe -> World -> decide -> mint -> render -> apply + prune -> report
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -24,14 +25,13 @@ from mcs_operator.domain.restored import with_newest_identities
 from mcs_operator.domain.status import Wanted, all_statuses
 from mcs_operator.domain.verdict import Verdict
 from mcs_operator.domain.world import DamagedProfile, Pod, Profile, SlotSecret, World
-from mcs_operator.kube import apply, pod
+from mcs_operator.kube import apply, pod, quota
 from mcs_operator.kube.agents import Agents, Endpoint
 from mcs_operator.kube.apply import Outcome
 from mcs_operator.kube.client import Api
 from mcs_operator.kube.lookups import Lookups
 from mcs_operator.kube.observe import observe
-from mcs_operator.kube.quota import Counter
-from mcs_operator.kube.report import Reporter
+from mcs_operator.kube.report import Reporter, Told
 from mcs_operator.kube.store import Store
 from mcs_operator.pki import Ends, agent_name, complete, ends
 from mcs_operator.render.objects import identity_owners
@@ -64,10 +64,12 @@ class Reconciler:
     pokers: dict[str, Poker] = field(default_factory=dict)
     unsettled: dict[str, int] = field(default_factory=dict)
     ends: dict[str, Ends] = field(default_factory=dict)
-    counter: Counter = field(init=False)
+    writes: Counter[str] = field(default_factory=Counter)
+    """Objects and statuses written, by namespace."""
+    counter: quota.Counter = field(init=False)
 
     def __post_init__(self) -> None:
-        self.counter = Counter(self.api, self.store)
+        self.counter = quota.Counter(self.api, self.store)
 
     async def __call__(self, namespace: str) -> float | None:
         """Reconcile one namespace; seconds after which it wants to be called again, or None."""
@@ -83,15 +85,16 @@ class Reconciler:
         self.lookups.follow(namespace, world.pod.uid if world.pod and world.report else "", names_to_ask(plan))
         outcome = await self._bring_about(world, plan, desired)
         restart = _restart_of(world, plan, desired, outcome)
-        unwritten = await self._report(world, plan, keys, desired, outcome, restart)
+        told = await self._report(world, plan, keys, desired, outcome, restart)
+        self.writes[namespace] += outcome.writes + told.writes
         pauses = [await self._poke(world, plan, desired, outcome), await self._restart(world, restart)]
         pauses.append(await self._keep_count(world, plan))
         pauses += [max(0.0, (due - world.now).total_seconds()) for due in (keys.due, plan.due) if due]
-        if unwritten or not outcome.settled:
+        if told.unwritten or not outcome.settled:
             log.info(
                 "%s: not settled: %s",
                 namespace,
-                [*outcome.waiting, *outcome.errors.values(), *outcome.failures.values(), *unwritten],
+                [*outcome.waiting, *outcome.errors.values(), *outcome.failures.values(), *told.unwritten],
             )
             pauses.append(self._patience(namespace))
         else:
@@ -229,9 +232,9 @@ class Reconciler:
 
     async def _report(
         self, world: World, plan: Plan, keys: Keys, desired: Desired, outcome: Outcome, restart: Restart
-    ) -> list[str]:
+    ) -> Told:
         if world.report is None and self.agents.may_answer(world.namespace):
-            return []  # the answer, or ten seconds of silence, brings us back here
+            return Told()  # the answer, or ten seconds of silence, brings us back here
         wanted = Wanted(
             revisions=desired.revisions,
             sizing=sizing.size(plan.instance) if plan.instance else None,

@@ -106,6 +106,29 @@ def test_a_new_link_costs_as_many_writes_as_it_has_objects(api: Api, operator: O
     )
 
 
+@pytest.mark.timeout(240)
+def test_250_links_at_once_cost_three_requests_each(api: Api, operator: Operator) -> None:
+    """Two Secrets and one status: nothing is read back, nothing written twice. What is not a link's own, such as the
+    list of all links, is written once for many."""
+    names = [f"c{number:03d}" for number in range(250)]
+    api.create(an_instance(vpn={"slots": 250}), a_community())
+    api.wait_condition("MCSInstance", "mcs", "Accepted", "True")
+    settled(api)
+    audit = audited(api)
+    api.create(*map(a_link, names))
+    for name in (names[0], names[-1]):
+        api.wait_condition("TVoxLink", name, "Accepted", "True", timeout=90)
+    settled(api, quiet=3, timeout=120)
+    asked = Counter(audit.requests(api.namespace))
+    own = Counter(f"create secrets/{name}-profile" for name in names)
+    own += Counter(f"create secrets/mcs-link-{number:03d}" for number in range(2, 252))
+    own += Counter(f"patch tvoxlinks/{name}/status" for name in names)
+    shared = {"patch configmaps/mcs-links", "patch configmaps/mcs-manifest", "patch mcsinstances/mcs/status"}
+    assert own - asked == Counter()
+    assert set(asked - own) <= shared, asked - own
+    assert asked.total() <= 3.5 * 250
+
+
 def test_a_changed_link_costs_one_write_of_its_status_and_none_of_anybody_elses(api: Api, operator: Operator) -> None:
     api.create(an_instance(vpn={"slots": 20}), a_community(), *(a_link(f"c{n}") for n in range(10)))
     for n in range(10):

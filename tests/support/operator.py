@@ -39,7 +39,7 @@ class Operator:
         self._environment = environment
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> float:
+    def start(self, timeout: float = 60) -> float:
         """Start, and wait until it leads and has listed the world; the seconds that took."""
         begun = time.monotonic()
         before = self._text().count(READY)
@@ -49,7 +49,7 @@ class Operator:
             assert process.poll() is None or self._fail(process.returncode)
             return self._text().count(READY) > before
 
-        until("the operator is ready", ready, 60)
+        until("the operator is ready", ready, timeout)
         return time.monotonic() - begun
 
     def begin(self, *options: str) -> subprocess.Popen[bytes]:
@@ -83,6 +83,12 @@ class Operator:
     def runs(self) -> bool:
         """Whether the process lives."""
         return self._process is not None and self._process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        """Its process id; only while it runs."""
+        assert self._process is not None, "it does not run"
+        return self._process.pid
 
     def since(self, mark: int) -> str:
         """What was logged after that many bytes."""

@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -99,8 +100,41 @@ def _portable(kind: str, body: Object) -> Object:
     return known | {k: v for k, v in body.items() if k not in ("metadata", "status")} | {"metadata": metadata}
 
 
+@dataclass(frozen=True)
+class Asked:
+    """One request in the audit log. Times are seconds of the API server's clock: begun, and answered."""
+
+    verb: str
+    resource: str
+    namespace: str
+    name: str
+    sub: str
+    agent: str
+    begun: float
+    answered: float
+
+    def __str__(self) -> str:
+        return f"{self.verb} {'/'.join(part for part in (self.resource, self.name, self.sub) if part)}"
+
+    @property
+    def writes(self) -> bool:
+        """Whether it changes something, or tries to."""
+        return self.verb not in ("get", "list", "watch")
+
+    @classmethod
+    def of(cls, event: dict[str, Any]) -> Asked:
+        """One line of the log."""
+        at = event.get("objectRef") or {}
+        place = (str(at.get(key, "")) for key in ("resource", "namespace", "name", "subresource"))
+        times = (datetime.fromisoformat(event[key]).timestamp() for key in _TIMES)
+        return cls(str(event["verb"]), *place, str(event.get("userAgent", "")), *times)
+
+
+_TIMES = ("requestReceivedTimestamp", "stageTimestamp")
+
+
 class Audit:
-    """The API server's audit log: requests of one client since a moment."""
+    """The API server's audit log: requests since a moment."""
 
     def __init__(self, log: Path) -> None:
         self._log = log
@@ -115,21 +149,18 @@ class Audit:
                 return cls(log)
         return None
 
-    def requests(self, namespace: str, agent: str = "mcs-operator") -> list[str]:
-        """Requests of a client in a namespace since this object was made: ``create secrets/a`` and so on."""
+    def asked(self, namespace: str | None, agent: str = "mcs-operator") -> list[Asked]:
+        """Requests of a client in a namespace, or in all, since this object was made."""
         with self._log.open("rb") as log:
             log.seek(self._from)
             lines = log.read().decode(errors="replace").splitlines()
-        found = []
-        for line in lines:
-            event: dict[str, Any] = json.loads(line)
-            at = event.get("objectRef") or {}
-            if not str(event.get("userAgent", "")).startswith(agent) or at.get("namespace") != namespace:
-                continue
-            parts = [at.get("resource", ""), at.get("name", ""), at.get("subresource", "")]
-            found.append(f"{event['verb']} {'/'.join(part for part in parts if part)}")
-        return found
+        found = (Asked.of(json.loads(line)) for line in lines)
+        return [one for one in found if one.agent.startswith(agent) and namespace in (None, one.namespace)]
+
+    def requests(self, namespace: str, agent: str = "mcs-operator") -> list[str]:
+        """The same in words: ``create secrets/a`` and so on."""
+        return [str(one) for one in self.asked(namespace, agent)]
 
     def writes(self, namespace: str, agent: str = "mcs-operator") -> list[str]:
         """Those that change something, or try to."""
-        return [r for r in self.requests(namespace, agent) if r.split()[0] not in ("get", "list", "watch")]
+        return [str(one) for one in self.asked(namespace, agent) if one.writes]

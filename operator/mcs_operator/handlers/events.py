@@ -1,4 +1,4 @@
-"""Kopf's part: it watches our three kinds and runs the operator's life; its handlers feed the store and return.
+"""Kopf's part: it watches the instances and runs the operator's life; its handler feeds the store and returns.
 
 Only `on.event` handlers: they write nothing to anybody's objects, no finalizer, no annotation.
 """
@@ -10,7 +10,7 @@ from typing import Any
 import kopf
 
 from mcs_operator.handlers.service import Service
-from mcs_operator.kube.client import OURS, Resource
+from mcs_operator.kube.client import INSTANCES
 from mcs_operator.settings import GROUP, VERSION
 
 
@@ -31,22 +31,18 @@ def registry_for(service: Service) -> kopf.OperatorRegistry:
     def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
         return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
 
-    for resource in OURS:
-        _feed(registry, service, resource)
-    return registry
-
-
-def _feed(registry: kopf.OperatorRegistry, service: Service, resource: Resource) -> None:
-    @kopf.on.event(GROUP, VERSION, resource.plural, registry=registry, id=f"feed-{resource.plural}")
+    @kopf.on.event(GROUP, VERSION, INSTANCES.plural, registry=registry, id="feed")
     async def feed(event: kopf.RawEvent, **_: Any) -> None:
         body: Any = event["object"]
         if event["type"] == "DELETED":
             metadata = body["metadata"]
             service.store.drop(
-                resource, metadata["namespace"], metadata["name"], metadata["uid"], metadata["resourceVersion"]
+                INSTANCES, metadata["namespace"], metadata["name"], metadata["uid"], metadata["resourceVersion"]
             )
         else:
-            service.store.put(resource, dict(body))
+            service.store.put(INSTANCES, dict(body))
+
+    return registry
 
 
 def configure(settings: kopf.OperatorSettings) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
 
 from aiohttp import web
 
@@ -15,7 +16,7 @@ Check = Callable[[], str]
 class Probes:
     """An HTTP server on ``port``, on all addresses; none where the port is 0."""
 
-    def __init__(self, port: int, healthy: Check, ready: Check, metrics: Callable[[], str]) -> None:
+    def __init__(self, port: int, healthy: Check, ready: Check, metrics: Callable[[], Iterable[str]]) -> None:
         self._port, self._healthy, self._ready, self._metrics = port, healthy, ready, metrics
         self._runner: web.AppRunner | None = None
 
@@ -32,7 +33,11 @@ class Probes:
         await web.TCPSite(self._runner, None, self._port).start()
 
     async def _expose(self, _: web.Request) -> web.StreamResponse:
-        return web.Response(body=self._metrics().encode(), headers={"Content-Type": EXPOSITION_FORMAT})
+        parts = []
+        for part in self._metrics():
+            parts.append(part)
+            await asyncio.sleep(0)  # whatever waits goes before the rest
+        return web.Response(body="".join(parts).encode(), headers={"Content-Type": EXPOSITION_FORMAT})
 
     async def stop(self) -> None:
         """End."""

@@ -3,6 +3,10 @@
 A hundred events in a burst make one run, or two: whatever comes in during a run leads to exactly one more. Failures
 are retried with back-off here and nowhere else, because Kopf logs an event handler's error and forgets it. A namespace
 that has nothing to wait for costs nothing: its task ends, and the next mark begins another.
+
+A run that changed nothing was in vain. Whoever touches our objects for no reason of ours (a tool that annotates all
+Secrets, a controller that counts replicas) could keep the operator busy with such runs, so after one of them patient
+marks wait for a while, together. What people write to our three kinds is never patient.
 """
 
 from __future__ import annotations
@@ -10,7 +14,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -23,6 +26,10 @@ Reconcile = Callable[[str], Awaitable[float | None]]
 SETTLE_SECONDS = 0.02
 """Events of one user action come in this close together; waiting so long halves the runs of a burst."""
 LONGEST_BACKOFF = 60.0
+VAIN_SHARE = 0.1
+"""The share of the time that a namespace's runs in vain may take."""
+LONGEST_PATIENCE = 2.0
+"""Seconds that a patient mark waits at most."""
 
 RECONCILES = Metric(
     "mcs_operator_reconciles_total",
@@ -39,16 +46,21 @@ _BOUNDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 @dataclass(slots=True)
 class _Key:
     wake: asyncio.Event = field(default_factory=asyncio.Event)
+    hurry: asyncio.Event = field(default_factory=asyncio.Event)
+    patience: float = 0.0
     task: asyncio.Task[None] | None = None
     failures: int = 0
 
 
 class Queue:
-    """Runs ``reconcile`` for marked keys, at most ``parallel`` at a time, after `open` was called."""
+    """Runs ``reconcile`` for marked keys, at most ``parallel`` at a time, after `open` was called.
 
-    def __init__(self, reconcile: Reconcile, parallel: int = 4) -> None:
+    ``writes`` counts what the runs of a key have changed: where it is the same after a run, that was in vain.
+    """
+
+    def __init__(self, reconcile: Reconcile, writes: Callable[[str], int] = lambda key: 0, parallel: int = 4) -> None:
         self.outcomes, self.seconds = Counter(RECONCILES), Histogram(RECONCILE_SECONDS, _BOUNDS)
-        self._reconcile = reconcile
+        self._reconcile, self._writes = reconcile, writes
         self._running = asyncio.Semaphore(parallel)
         self._keys: dict[str, _Key] = {}
         self._open = asyncio.Event()
@@ -58,13 +70,15 @@ class Queue:
         """Keys that were marked and whose run has not begun."""
         return sum(state.wake.is_set() for state in self._keys.values())
 
-    def mark(self, key: str) -> None:
-        """Have this key reconciled soon. Never blocks, never fails."""
+    def mark(self, key: str, *, patient: bool = False) -> None:
+        """Have this key reconciled soon; ``patient``: not at once after a run in vain. Never blocks, never fails."""
         state = self._keys.get(key)
         if state is None:
             state = self._keys[key] = _Key()
             state.task = asyncio.create_task(self._serve(key, state), name=f"reconcile {key}")
         state.wake.set()
+        if not patient:
+            state.hurry.set()
 
     def open(self) -> None:
         """Begin: until now marks were only collected, because the store was not complete."""
@@ -90,16 +104,30 @@ class Queue:
             except TimeoutError:
                 pass
             async with self._running:
+                state.hurry.clear()
                 state.wake.clear()  # before the run reads the store, so that a change during it is not lost
                 again = await self._attempt(key, state)
             if state.failures:
                 await asyncio.sleep(again or 0)
                 again = 0.0
+            elif state.patience:
+                again = await self._rest(state, again)
         if self._keys.get(key) is state:  # nothing was awaited since the look at its marks: none is lost
             del self._keys[key]
 
+    async def _rest(self, state: _Key, again: float | None) -> float | None:
+        """After a run in vain: until somebody is in a hurry, or the next run is due; ``again``, less what that took."""
+        begun = asyncio.get_running_loop().time()
+        try:
+            async with asyncio.timeout(state.patience if again is None else min(state.patience, again)):
+                await state.hurry.wait()
+        except TimeoutError:
+            pass
+        return None if again is None else max(0.0, again - (asyncio.get_running_loop().time() - begun))
+
     async def _attempt(self, key: str, state: _Key) -> float | None:
-        begun = time.monotonic()
+        clock = asyncio.get_running_loop().time
+        begun, before = clock(), self._writes(key)
         try:
             again = await self._reconcile(key)
         except Exception:
@@ -109,7 +137,9 @@ class Queue:
             log.exception("reconciling %s failed (%d in a row), next try in %.1f s", key, state.failures, pause)
             return pause
         finally:
-            self.seconds.observe(time.monotonic() - begun)
+            self.seconds.observe(clock() - begun)
         self.outcomes.add("done")
         state.failures = 0
+        in_vain, took = self._writes(key) == before, clock() - begun
+        state.patience = min(LONGEST_PATIENCE, took * (1 / VAIN_SHARE - 1)) if in_vain else 0.0
         return again

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -33,7 +32,7 @@ from mcs_operator.kube.client import (
 )
 from mcs_operator.kube.diff import differences
 from mcs_operator.kube.observe import take_body
-from mcs_operator.kube.store import Child, Store
+from mcs_operator.kube.store import Child, Store, digests
 from mcs_operator.settings import (
     ANNOTATION_APPLIED,
     API_VERSION,
@@ -253,8 +252,7 @@ def _comparable(resource: Resource, body: Object) -> Object:
     """The manifest in the form of `_live`. A Secret's type is immutable and set at its creation: not compared."""
     metadata = {key: value for key, value in body["metadata"].items() if key != "annotations"}
     if resource in (SECRETS, CONFIG_MAPS):
-        data = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in body["data"].items()}
-        return {"metadata": metadata, "data": data}
+        return {"metadata": metadata, "data": digests(body["data"])}
     return {"metadata": metadata, "spec": body["spec"]}
 
 

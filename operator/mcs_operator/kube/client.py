@@ -146,6 +146,27 @@ class Api:
                 return None
             raise
 
+    async def pages(
+        self,
+        resource: Resource,
+        *,
+        namespace: str | None = None,
+        labels: str = "",
+        fields: str = "",
+        metadata_only: bool = False,
+    ) -> AsyncIterator[tuple[list[Object], str]]:
+        """All objects of a kind, 500 at a time, for whoever cannot hold all at once; at least one page, each with the
+        list's resourceVersion."""
+        accept = _METADATA_ONLY_LIST if metadata_only else _JSON
+        query = {"limit": str(_PAGE)} | _selectors(labels, fields)
+        while True:
+            page = await self._call("GET", resource.path(namespace), query=query, accept=accept)
+            yield page.get("items") or [], page["metadata"]["resourceVersion"]
+            following = page["metadata"].get("continue")
+            if not following:
+                return
+            query["continue"] = following
+
     async def list(
         self,
         resource: Resource,
@@ -155,17 +176,15 @@ class Api:
         fields: str = "",
         metadata_only: bool = False,
     ) -> tuple[list[Object], str]:
-        """All objects of a kind and the list's resourceVersion, page by page (a page is 500 objects)."""
-        accept = _METADATA_ONLY_LIST if metadata_only else _JSON
+        """All objects of a kind at once, and the list's resourceVersion."""
         items: list[Object] = []
-        query = {"limit": str(_PAGE)} | _selectors(labels, fields)
-        while True:
-            page = await self._call("GET", resource.path(namespace), query=query, accept=accept)
-            items += page.get("items") or []
-            following = page["metadata"].get("continue")
-            if not following:
-                return items, page["metadata"]["resourceVersion"]
-            query["continue"] = following
+        version = ""
+        async for page, listed in self.pages(
+            resource, namespace=namespace, labels=labels, fields=fields, metadata_only=metadata_only
+        ):
+            items += page
+            version = listed
+        return items, version
 
     async def create(self, resource: Resource, body: Object) -> Object:
         """Create; 409 AlreadyExists is the caller's to judge (a claim that somebody else holds)."""

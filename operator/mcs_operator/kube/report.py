@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -21,6 +21,14 @@ Status = Mapping[str, Any]
 
 
 @dataclass(slots=True)
+class Told:
+    """What came of writing statuses: how many were written, and those that could not be, to be tried again."""
+
+    writes: int = 0
+    unwritten: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
 class Reporter:
     """Writes statuses and Events of all namespaces."""
 
@@ -28,12 +36,13 @@ class Reporter:
     store: Store
     recorder: Recorder
 
-    async def write(self, namespace: str, statuses: Mapping[tuple[Kind, str], Status], now: datetime) -> list[str]:
-        """Write what differs; names of objects whose status could not be written (they are tried again)."""
-        failed = await asyncio.gather(
-            *(self._write(namespace, kind, name, status, now) for (kind, name), status in statuses.items())
+    async def write(self, namespace: str, statuses: Mapping[tuple[Kind, str], Status], now: datetime) -> Told:
+        """Write what differs."""
+        told = Told()
+        await asyncio.gather(
+            *(self._write(namespace, kind, name, status, now, told) for (kind, name), status in statuses.items())
         )
-        return [name for name in failed if name]
+        return told
 
     async def tell(self, namespace: str, kind: Kind, name: str, note: Note, now: datetime) -> None:
         """Post an Event about one of our objects."""
@@ -43,11 +52,11 @@ class Reporter:
             identified = {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": live["metadata"]}
             await self.recorder.post(identified, note, now)
 
-    async def _write(self, namespace: str, kind: Kind, name: str, status: Status, now: datetime) -> str:
+    async def _write(self, namespace: str, kind: Kind, name: str, status: Status, now: datetime, told: Told) -> None:
         resource = BY_KIND[kind.value]
         live = self.store.shelf(namespace).ours.get((resource, name))
         if live is None or _ours_of(live.get("status") or {}, kind) == status:
-            return ""
+            return
         # With the UID, so that a namesake created meanwhile is not told what was decided about the one before it.
         metadata = {"name": name, "namespace": namespace, "uid": live["metadata"]["uid"]}
         body: Object = {
@@ -59,14 +68,14 @@ class Reporter:
         try:
             answer = await self.api.apply(resource, body, status=True)
         except ApiError as error:
-            if error.status in (404, 409):  # deleted, or deleted and created again: its own event brings us back
-                return ""
-            log.warning("status of %s %s/%s: %s", kind, namespace, name, error)
-            return f"{kind} {name}"
+            if error.status not in (404, 409):  # deleted, or deleted and created again: its own event brings us back
+                log.warning("status of %s %s/%s: %s", kind, namespace, name, error)
+                told.unwritten.append(f"{kind} {name}")
+            return
+        told.writes += 1
         self.store.put(resource, answer)
         for note in notes_for(kind, live.get("status") or {}, status):
             await self.tell(namespace, kind, name, note, now)
-        return ""
 
 
 def _ours_of(status: Status, kind: Kind) -> Status:

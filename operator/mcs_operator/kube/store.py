@@ -8,21 +8,27 @@ would cost gigabytes.
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any
 
 from mcs_operator.kube.client import CHILDREN, OURS, SECRETS, Object, Resource
 from mcs_operator.kube.domains import Domains
+from mcs_operator.kube.sharing import shared
 from mcs_operator.settings import LABEL_MANAGED_BY, LABEL_USERS, OPERATOR
 
 Covers = Callable[[Mapping[str, str]], bool]
 """Whether an object with these labels would be in a list."""
 Wake = Callable[[str], None]
 """Called with a namespace in which something changed."""
+Place = tuple[str, str]
+"""Namespace and name."""
 
 
+_KEPT = ("name", "namespace", "uid", "resourceVersion", "labels", "annotations", "ownerReferences", "deletionTimestamp")
+_CLIENT_SIDE = "kubectl.kubernetes.io/last-applied-configuration"
 _REMEMBERED = 10_000
 """Objects that went last, by UID: answers and events about them may be late by seconds, not by hours."""
 
@@ -41,7 +47,7 @@ class Child:
     metadata: Object
     parsed: str = ""
     detail: Any = None
-    data: dict[str, str] = field(default_factory=dict)
+    data: dict[str, bytes] = field(default_factory=dict)
     in_sync: str = ""
     observed: str = ""
     shard: dict[str, bytes] = field(default_factory=dict)
@@ -90,12 +96,13 @@ class Shelf:
 
 
 class Store:
-    """The shelves. ``wake`` is called for a namespace whenever something in it changed."""
+    """The shelves. ``wake`` is called for a namespace whenever something in it changed; ``nudge`` instead of it, where
+    that was only a child: most of such changes are our own doing, or of no consequence."""
 
-    def __init__(self, wake: Wake) -> None:
+    def __init__(self, wake: Wake, nudge: Wake | None = None) -> None:
         self._shelves: defaultdict[str, Shelf] = defaultdict(Shelf)
         self.domains = Domains()
-        self._wake = wake
+        self._wake, self._nudge = wake, nudge or wake
         self._gone: dict[str, int] = {}
 
     def namespaces(self) -> list[str]:
@@ -117,8 +124,7 @@ class Store:
         if resource in OURS:
             known = shelf.ours.get(key)
             if known is None or _newer(metadata, known["metadata"]):
-                metadata.pop("managedFields", None)
-                shelf.ours[key] = body
+                shelf.ours[key] = shared(body | {"metadata": _without_copies(metadata)})
                 self._wake(namespace)
                 self._note_domain(
                     resource, namespace, metadata["name"], str((body.get("spec") or {}).get("domain", ""))
@@ -132,7 +138,7 @@ class Store:
         else:
             return
         if shelf.concerns(child):
-            self._wake(namespace)
+            self._nudge(namespace)
 
     def drop(self, resource: Resource, namespace: str, name: str, uid: str, version: str = "") -> None:
         """Forget an object that is gone, unless another one bears its name by now.
@@ -154,7 +160,7 @@ class Store:
                 del shelf.children[key]
                 version = version or child.version
                 if shelf.concerns(child):
-                    self._wake(namespace)
+                    self._nudge(namespace)
         if version:
             self._gone[uid] = max(int(version), self._gone.get(uid, -1))
             if len(self._gone) > _REMEMBERED:
@@ -168,16 +174,26 @@ class Store:
         covers: Covers = lambda labels: True,
         within: str | None = None,
     ) -> None:
-        """Take in a complete list of those objects of a kind that it ``covers``; what it lacks is gone.
+        """Take in a complete list, and sweep."""
+        for body in bodies:
+            self.put(resource, body)
+        self.sweep(resource, {place_of(body) for body in bodies}, version, covers, within)
+
+    def sweep(
+        self,
+        resource: Resource,
+        listed: Set[Place],
+        version: str,
+        covers: Covers = lambda labels: True,
+        within: str | None = None,
+    ) -> None:
+        """Drop what a complete list of ``version`` lacks of those objects of a kind that it ``covers``.
 
         The list is of one namespace where ``within`` names it.
 
         Without this a deletion that no watch told about would be believed in for ever. An object newer than the list
         stays: it was created while the list was on its way.
         """
-        listed = {(body["metadata"]["namespace"], body["metadata"]["name"]) for body in bodies}
-        for body in bodies:
-            self.put(resource, body)
         for namespace, name, metadata in list(self._known(resource)):
             listable = within in (None, namespace) and covers(metadata.get("labels", {}))
             missing = listable and (namespace, name) not in listed
@@ -201,17 +217,25 @@ class Store:
                         yield namespace, name, body["metadata"]
 
 
-def digests(data: dict[str, str]) -> dict[str, str]:
+def place_of(body: Object) -> Place:
+    """Where an object is."""
+    return body["metadata"]["namespace"], body["metadata"]["name"]
+
+
+def digests(data: Mapping[str, str]) -> dict[str, bytes]:
     """A digest for each entry of a Secret's or ConfigMap's data, to compare by without keeping what is secret."""
-    return {name: hashlib.sha256(value.encode()).hexdigest() for name, value in data.items()}
+    return {sys.intern(name): hashlib.sha256(value.encode()).digest() for name, value in data.items()}
 
 
 def _trimmed(metadata: Object) -> Object:
-    return {
-        key: metadata[key]
-        for key in ("name", "namespace", "uid", "resourceVersion", "labels", "annotations", "ownerReferences")
-        if key in metadata
-    } | ({"deletionTimestamp": metadata["deletionTimestamp"]} if metadata.get("deletionTimestamp") else {})
+    """What is kept of a child's metadata; without what is empty, as most of it would say nothing 50,000 times."""
+    return shared({key: metadata[key] for key in _KEPT if metadata.get(key)})
+
+
+def _without_copies(metadata: Object) -> Object:
+    """Without two copies of the whole object that others keep in it, each larger than what we need of it."""
+    annotations = {name: text for name, text in (metadata.get("annotations") or {}).items() if name != _CLIENT_SIDE}
+    return {name: value for name, value in metadata.items() if name != "managedFields"} | {"annotations": annotations}
 
 
 def _newer(metadata: Object, known: Object) -> bool:

@@ -1,6 +1,7 @@
-"""Watches of the children, as metadata only, and lists of everything: they feed the store.
+"""Lists of everything, and watches of all but the instances: they feed the store.
 
-Our own and not Kopf's, because Kopf would keep every body of every Secret in memory and run a task for each.
+Our own and not Kopf's, which runs a task and copies the body for each object: that suits a hundred instances, not
+their 25,000 links and 50,000 Secrets. Children are watched as metadata only.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from typing import TypeVar
 
 import aiohttp
 
-from mcs_operator.kube.client import CHILDREN, CONFIG_MAPS, OURS, SECRETS, Api, ApiError, Resource
+from mcs_operator.kube.client import CHILDREN, CONFIG_MAPS, INSTANCES, OURS, SECRETS, Api, ApiError, Resource
 from mcs_operator.kube.observe import take_body
-from mcs_operator.kube.store import Store
+from mcs_operator.kube.store import Place, Store, place_of
 from mcs_operator.settings import LABEL_MANAGED_BY, LABEL_USERS, OPERATOR
 
 log = logging.getLogger(__name__)
@@ -28,14 +29,19 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Objects of one kind by label or by field, in one namespace or (None) in all. ``bodies``: listed in full, because
-    all of them are read."""
+    """Objects of one kind, all or by label or by field, in one namespace or (None) in all. ``bodies``: listed in full,
+    because all of them are read."""
 
     resource: Resource
     label: tuple[str, str] | None = None
     field: tuple[str, str] | None = None
     bodies: bool = True
     namespace: str | None = None
+
+    @property
+    def ours(self) -> bool:
+        """Whether these are of our three kinds: all of them, in full, also when they change."""
+        return self.resource in OURS
 
     @property
     def selectors(self) -> dict[str, str]:
@@ -50,6 +56,8 @@ class Scope:
 
     def covers(self, labels: Mapping[str, str]) -> bool:
         """Whether an object that is known already belongs here; what a field selects, no label does."""
+        if self.ours:
+            return True
         if self.label is not None:
             return labels.get(self.label[0]) == self.label[1]
         return all(labels.get(key) != value for key, value in (OF_OURS, OF_USERS))
@@ -60,13 +68,14 @@ OF_USERS = (LABEL_USERS, "true")
 TLS_SECRETS = Scope(SECRETS, field=("type", "kubernetes.io/tls"), bodies=False)
 
 SCOPES: tuple[Scope, ...] = (
+    *(Scope(resource) for resource in OURS),
     *(Scope(resource, OF_OURS) for resource in CHILDREN),
     Scope(CONFIG_MAPS, OF_USERS),
     Scope(SECRETS, OF_USERS),
     TLS_SECRETS,
 )
-"""What is watched beside our three kinds: what we made, users files, and certificates (of those only the names, until
-one of our objects names one)."""
+"""Our three kinds, what we made, users files, and certificates (of those only the names, until one of our objects names
+one)."""
 
 RELIST_SECONDS = 600.0
 LONG_ENOUGH_SECONDS = 10.0
@@ -97,6 +106,8 @@ class Watcher:
             since = await self._list_everything()
             self.ready.set()
             for scope in self._scopes():
+                if scope.resource == INSTANCES:
+                    continue  # Kopf tells of them
                 group.create_task(self._follow(scope, since[scope]))
             group.create_task(self._relist())
 
@@ -105,25 +116,28 @@ class Watcher:
 
         What fails is listed again by itself: to begin anew with everything would be hardest on a server in trouble.
         """
-        for resource in OURS:
-            for place in self._places:
-                await _persistently(partial(self._list_ours, resource, place))
-        return {scope: await _persistently(partial(self._list, scope)) for scope in self._scopes()}
+        scopes = self._scopes()
+        versions = await asyncio.gather(*(_persistently(partial(self._list, scope)) for scope in scopes))
+        return dict(zip(scopes, versions, strict=True))
 
     def _scopes(self) -> list[Scope]:
         return [replace(scope, namespace=place) for scope in SCOPES for place in self._places]
 
-    async def _list_ours(self, resource: Resource, place: str | None) -> None:
-        bodies, version = await self._api.list(resource, namespace=place)
-        self._store.replace_all(resource, bodies, version, within=place)
-
     async def _list(self, scope: Scope) -> str:
-        found, version = await self._api.list(
+        """List, a page at a time: all bodies at once would be gigabytes, if only for a moment."""
+        listed: set[Place] = set()
+        version = ""
+        async for page, listed_at in self._api.pages(
             scope.resource, namespace=scope.namespace, metadata_only=not scope.bodies, **scope.selectors
-        )
-        for body in found if scope.bodies else []:  # items of a list do not tell their kind; nothing here needs it
-            take_body(self._store, scope.resource, body)
-        self._store.replace_all(scope.resource, found, version, scope.covers, scope.namespace)
+        ):
+            for body in page:  # items of a list do not tell their kind; nothing here needs it
+                if scope.ours or not scope.bodies:
+                    self._store.put(scope.resource, body)
+                else:
+                    take_body(self._store, scope.resource, body)
+                listed.add(place_of(body))
+            version = listed_at
+        self._store.sweep(scope.resource, listed, version, scope.covers, scope.namespace)
         return version
 
     async def _relist(self) -> None:
@@ -156,7 +170,7 @@ class Watcher:
 
     async def _watch(self, scope: Scope, since: str) -> str:
         events = self._api.watch(
-            scope.resource, since=since, namespace=scope.namespace, metadata_only=True, **scope.selectors
+            scope.resource, since=since, namespace=scope.namespace, metadata_only=not scope.ours, **scope.selectors
         )
         async for event in events:
             if event.type == "ERROR":

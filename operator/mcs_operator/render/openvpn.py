@@ -16,6 +16,7 @@ from typing import Literal
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from mcs_operator.domain.addressing import address_of
 from mcs_operator.domain.slotfiles import SLOT_FILES
 from mcs_operator.settings import FIRST_NUMBER, LAST_NUMBER, link_name
 
@@ -54,7 +55,7 @@ class LinkNet:
     def __post_init__(self) -> None:
         if not FIRST_NUMBER <= self.number <= LAST_NUMBER:
             raise ValueError(f"link number {self.number} is not one of {FIRST_NUMBER}..{LAST_NUMBER}")
-        if ipaddress.IPv4Network(self.cidr).prefixlen != 24:
+        if not _is_slash_24(self.cidr):
             raise ValueError(f"VPN network {self.cidr} is not a /24")
         if not 1 <= self.base_port <= 65535 - LAST_NUMBER:
             raise ValueError(f"base port {self.base_port} leaves no room for {LAST_NUMBER} ports above it")
@@ -72,12 +73,12 @@ class LinkNet:
     @property
     def address(self) -> str:
         """VPN address of the TVox."""
-        return str(ipaddress.IPv4Network(self.cidr)[self.number])
+        return address_of(self.number, self.cidr)
 
     @property
     def mcs_address(self) -> str:
         """VPN address of the MCS, the same on every link."""
-        return str(ipaddress.IPv4Network(self.cidr)[1])
+        return address_of(1, self.cidr)
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +254,11 @@ def _checked_identity(identity: Identity) -> dict[str, str]:
         if not pattern.fullmatch(text.rstrip("\n") + "\n"):
             raise ValueError(f"{name} is not in the form that OpenVPN reads")  # never quote it: it may be a key
     return {name: text.rstrip("\n") for name, text in texts.items()}
+
+
+@cache  # each link of an instance asks, at every reconciliation
+def _is_slash_24(cidr: str) -> bool:
+    return ipaddress.IPv4Network(cidr).prefixlen == 24
 
 
 @cache

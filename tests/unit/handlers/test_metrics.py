@@ -39,7 +39,7 @@ def told(space: Rounds) -> dict[str, str]:
     plan = decide(world)
     found = ends(plan, complete(world, plan))
     assert found
-    return series(instances(Store(wake=lambda _: None), {NAMESPACE: found}))
+    return series("".join(instances(Store(wake=lambda _: None), {NAMESPACE: found})))
 
 
 def served(count: int) -> Rounds:
@@ -53,7 +53,7 @@ def stored(*objects: dict[str, Any]) -> str:
         metadata = {"namespace": NAMESPACE, "uid": f"u{at}", "resourceVersion": str(at + 1), "generation": 1}
         resource = INSTANCES if body["kind"] == "MCSInstance" else LINKS
         store.put(resource, body | {"metadata": metadata | body["metadata"]})
-    return instances(store, {})
+    return "".join(instances(store, {}))
 
 
 def conditions(**each: tuple[str, str]) -> list[dict[str, str]]:
@@ -123,7 +123,7 @@ def test_without_an_instance_nothing_is_told() -> None:
     world = given(links(1))
     plan = decide(world)
     assert ends(plan, complete(world, plan)) is None
-    assert series(instances(Store(wake=lambda _: None), {})) == {}
+    assert series("".join(instances(Store(wake=lambda _: None), {}))) == {}
 
 
 # ------------------------------------------------------------------------------------------------------------ instances
@@ -204,7 +204,7 @@ def test_names_follow_prometheus_conventions() -> None:
 
 
 def test_every_metric_is_there_once_with_help_and_type() -> None:
-    text = instances(Store(wake=lambda _: None), {NAMESPACE: Ends("mcs")})
+    text = "".join(instances(Store(wake=lambda _: None), {NAMESPACE: Ends("mcs")}))
     assert re.findall(r"^# TYPE (\S+)", text, re.M) == [metric.name for metric in OF_INSTANCES]
 
 

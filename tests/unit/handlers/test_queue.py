@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from mcs_operator.handlers.queue import LONGEST_BACKOFF, Queue
+from mcs_operator.handlers.queue import LONGEST_BACKOFF, LONGEST_PATIENCE, SETTLE_SECONDS, Queue
 from support.virtual_time import VirtualTime
 
 
@@ -311,3 +311,56 @@ def test_to_close_ends_a_run_and_starts_no_other() -> None:
 
 def test_to_close_what_never_ran() -> None:
     during(Work(), opened)
+
+
+def test_after_a_run_in_vain_patient_marks_wait_together_and_take_a_tenth_of_the_time() -> None:
+    async def story(queue: Queue) -> None:
+        queue.open()
+        for _ in range(1000):
+            queue.mark("a", patient=True)
+            await asyncio.sleep(0.02)
+
+    assert 9 <= during(Work(takes=0.1), story).count() <= 21
+
+
+def test_a_patient_mark_waits_two_seconds_at_most_and_is_not_lost() -> None:
+    async def story(queue: Queue) -> None:
+        queue.open()
+        queue.mark("a")
+        await asyncio.sleep(1.5)
+        queue.mark("a", patient=True)
+
+    assert during(Work(takes=1), story).pauses() == pytest.approx([LONGEST_PATIENCE + SETTLE_SECONDS], abs=0.01)
+
+
+def test_a_mark_in_a_hurry_is_served_at_once_also_beside_patient_ones() -> None:
+    async def story(queue: Queue) -> None:
+        queue.open()
+        queue.mark("a")
+        await asyncio.sleep(1.1)
+        queue.mark("a", patient=True)
+        queue.mark("a")
+
+    assert during(Work(takes=1), story).pauses() == pytest.approx([0.08 + 2 * SETTLE_SECONDS], abs=0.05)
+
+
+def test_after_a_run_that_wrote_nobody_has_to_be_patient() -> None:
+    written = itertools.count()
+
+    async def story(queue: Queue) -> None:
+        queue.open()
+        queue.mark("a", patient=True)
+        await asyncio.sleep(1.1)
+        queue.mark("a", patient=True)
+
+    work = during(Work(takes=1), story, writes=lambda _: next(written))
+    assert work.pauses() == pytest.approx([0.1], abs=0.05)
+
+
+def test_a_run_that_is_due_is_not_put_off_by_patience() -> None:
+    assert during(Work(takes=1, answers=(0.5,)), marked).pauses() == pytest.approx([0.5], abs=0.01)
+
+
+async def marked(queue: Queue) -> None:
+    queue.open()
+    queue.mark("a")
