@@ -26,12 +26,14 @@ _NOT_PASSED_ON = {"host", "content-length", "transfer-encoding", "connection", "
 
 @dataclass
 class Seen:
-    """One request. Times are of `time.monotonic`; ``answered`` is 0 before the answer begins."""
+    """One request. ``agent`` is who says to have sent it. Times are of `time.monotonic`; ``answered`` is 0 before the
+    answer begins."""
 
     method: str
     path: str
     query: dict[str, str]
     begun: float
+    agent: str = ""
     answered: float = 0.0
 
     @property
@@ -152,7 +154,9 @@ class Proxy:
         await asyncio.gather(*left, return_exceptions=True)
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        seen = Seen(request.method, request.path, dict(request.query), time.monotonic())
+        seen = Seen(
+            request.method, request.path, dict(request.query), time.monotonic(), request.headers.get("User-Agent", "")
+        )
         self.seen.append(seen)
         if refusal := await self.rule(seen):
             seen.answered = time.monotonic()
