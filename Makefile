@@ -66,7 +66,8 @@ demo-clean: $(DEPS) ## Remove what the demo made (the node stays)
 ## ---- checks and tests; T='expression' picks some of them
 
 .PHONY: test unit integration e2e bench lint generate verify alerts docs
-test: verify docs unit ## All of it: what `.ci/run` runs
+# Alerts first: the tests of dashboard and alerts take the Prometheus that is built there.
+test: verify docs alerts unit ## All of it: what `.ci/run` runs
 # Both wait for most of their time, on servers, kubelet and probes of ten seconds: side by side they fit two cores.
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line integration e2e
 
