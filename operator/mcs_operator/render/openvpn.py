@@ -10,7 +10,7 @@ import ipaddress
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -39,6 +39,9 @@ _PEM = re.compile(r"(-----BEGIN ([A-Z0-9 ]+)-----\n([A-Za-z0-9+/=]{1,76}\n)+----
 _STATIC_KEY = re.compile(
     r"(#[^\n]*\n)*-----BEGIN OpenVPN Static key V1-----\n([0-9a-f]{32}\n){16}-----END OpenVPN Static key V1-----\n"
 )
+
+_REMEMBERED = 2048
+"""Texts of each kind, of those without a secret: most links are as they were at the last reconciliation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,14 +136,19 @@ class Profile:
 
 def build_server_conf(server: Server) -> str:
     """The slot's ``server.conf``. Raises ValueError without a pin: OpenVPN would then accept the CA's every client."""
+    return _server_conf(server.net, server.protocol, tuple(server.pins), server.host_network)
+
+
+@lru_cache(_REMEMBERED)
+def _server_conf(net: LinkNet, protocol: str, pins: tuple[str, ...], host_network: bool) -> str:
     return _render(
         "server.conf.j2",
-        net=server.net,
-        udp=_is_udp(server.protocol),
-        multihome=server.host_network and _is_udp(server.protocol),
+        net=net,
+        udp=_is_udp(protocol),
+        multihome=host_network and _is_udp(protocol),
         max_clients=MAX_CLIENTS,
         run_dir=RUN_DIR,
-        fingerprints=_checked_pins(server.pins),
+        fingerprints=_checked_pins(pins),
     )
 
 
@@ -151,16 +159,22 @@ def build_client_default(net: LinkNet) -> str:
 
 def build_firewall(firewall: Firewall) -> str:
     """The slot's ``firewall.nft``; the file's own head says how it is loaded and taken away."""
-    if not 1 <= firewall.media_port <= 65535:
-        raise ValueError(f"media port {firewall.media_port} is not a port")
-    media = RTP_RANGE if firewall.host_network else str(firewall.media_port)
+    sources = tuple(map(str, firewall.allowed_sources))
+    return _firewall(firewall.net, sources, firewall.media_port, firewall.host_network)
+
+
+@lru_cache(_REMEMBERED)
+def _firewall(net: LinkNet, sources: tuple[str, ...], media_port: int, host_network: bool) -> str:
+    if not 1 <= media_port <= 65535:
+        raise ValueError(f"media port {media_port} is not a port")
+    media = RTP_RANGE if host_network else str(media_port)
     return _render(
         "firewall.nft.j2",
-        net=firewall.net,
-        chain=firewall.net.device.replace("-", "_"),
+        net=net,
+        chain=net.device.replace("-", "_"),
         tcp_ports=sorted({*WEB_PORTS, TURN_PORT}),
         udp_ports=sorted({str(TURN_PORT), media}, key=len),
-        sources=_checked_sources(firewall.allowed_sources),
+        sources=_checked_sources(sources),
     )
 
 
@@ -269,6 +283,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        auto_reload=False,  # the templates are part of the program: no look at their files for each of 750 texts
     )
 
 

@@ -56,6 +56,31 @@ def test_a_change_wakes_its_namespace_and_no_other(known: Known, resource: Resou
     assert sorted(known.store.namespaces()) == ["one", "two"]
 
 
+def test_a_change_of_a_child_only_nudges() -> None:
+    """The queue lets such a change wait for a moment; what people write it does not."""
+    woken: list[str] = []
+    nudged: list[str] = []
+    store = Store(wake=woken.append, nudge=nudged.append)
+    store.put(LINKS, seen(namespace="link"))
+    store.put(SECRETS, seen(namespace="secret", uid="u2"))
+    store.drop(SECRETS, "secret", "a", "u2")
+    store.drop(LINKS, "link", "a", "u1")
+    assert (woken, nudged) == (["link"] * 2, ["secret"] * 2)
+
+
+def test_of_our_objects_the_copies_that_others_keep_in_them_are_left_out(known: Known) -> None:
+    """kubectl apply stores the whole object once more in an annotation, the API server its fields."""
+    body = seen()
+    body["metadata"] |= {
+        "managedFields": [{"manager": "kubectl"}],
+        "annotations": {"kubectl.kubernetes.io/last-applied-configuration": "{}", "mcs.tvox.io/x": "y"},
+    }
+    known.store.put(LINKS, body)
+    kept = known.store.shelf("demo").ours[LINKS, "a"]["metadata"]
+    assert "managedFields" not in kept
+    assert kept["annotations"] == {"mcs.tvox.io/x": "y"}
+
+
 @BOTH
 def test_the_same_event_twice_wakes_nobody(known: Known, resource: Resource) -> None:
     known.store.put(resource, seen(version=5))
