@@ -12,7 +12,7 @@ from support.api import Api
 from support.fake_agent import fake_agent, free_base_port
 from support.objects import a_community, a_link, an_instance
 from support.operator import Operator
-from support.quota import around_the_quota
+from support.quota import around_the_quota, until_counted
 from support.snapshots import Audit, files, settled, versions
 from support.waiting import until
 
@@ -80,6 +80,7 @@ def test_a_killed_operators_successor_writes_nothing_either(api: Api, operator: 
 
 def test_a_quiet_namespace_costs_no_request_at_all(api: Api, operator: Operator) -> None:
     crowd(api, operator, links=3)
+    until_counted(api)
     settled(api, quiet=3)
     audit = audited(api)
     time.sleep(10)

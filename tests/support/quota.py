@@ -38,6 +38,19 @@ def until_kept(api: Api, links: int = 0, timeout: float = 30) -> None:
     until(f"the quota counts {links} links", there, timeout)
 
 
+def until_counted(api: Api, timeout: float = 60) -> None:
+    """Wait until the quota counts what there is: on a new server its controller needs a while to find our kinds, and the
+    operator, which sees a wrong count, counts in its place."""
+
+    def look() -> bool:
+        used = api.get("ResourceQuota", QUOTA).get("status", {}).get("used")
+        there = {LINKS: str(len(api.list("TVoxLink"))), INSTANCES: str(len(api.list("MCSInstance")))}
+        assert used == there, f"{used}, there are {there}"
+        return True
+
+    until("the quota counts what there is", look, timeout)
+
+
 def race(creates: Iterable[tuple[Api, Object]], in_flight: int = IN_FLIGHT) -> list[Refused]:
     """Create everything, so many at a time; the refusals."""
 
