@@ -65,7 +65,7 @@ demo-clean: $(DEPS) ## Remove what the demo made (the node stays)
 
 ## ---- checks and tests; T='expression' picks some of them
 
-.PHONY: test unit integration e2e bench lint generate verify alerts docs
+.PHONY: test unit integration e2e bench soak lint generate verify alerts docs
 test: verify docs unit ## All of it: what `.ci/run` runs
 # Both wait for most of their time, on servers, kubelet and probes of ten seconds: side by side they fit two cores.
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line integration e2e
@@ -79,7 +79,11 @@ e2e: $(DEPS) ## Against a real node (KUBECONFIG, or one of its own)
 	@hack/prepare
 	@hack/test-e2e $(PYTEST) tests/e2e
 bench: $(DEPS) ## Measure, as ratios within one run; writes build/bench
-	$(PYTEST) tests/bench
+	@hack/prepare
+	@hack/test-e2e $(PYTEST) tests/bench
+soak: $(DEPS) ## The pod's life ten times with 64 and 250 tunnels, and a customer's twenty times (45 minutes)
+	@hack/prepare
+	@MCS_LINKS=250 MCS_ROUNDS=20 hack/test-e2e $(PYTEST) -s tests/e2e/test_many_links.py tests/soak
 
 alerts: $(DEPS) ## Play the alerts with promtool, which is built the first time (four minutes)
 	@promtool=$$(hack/prometheus)/promtool; \

@@ -21,13 +21,13 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from e2e.openvpn.lab import Namespace, sh
+from e2e.openvpn.lab import Namespace, bridge_of, sh
 from support.api import Api
 from support.cluster import Node
 from support.listening import QUESTIONS, Voices, ask, in_container, listening
@@ -92,8 +92,10 @@ def around(mcs: Mcs) -> Iterator[Around]:
         pod = closing.enter_context(listening("the media", in_pod, in_container(mcs.api, POD, "media")))
         host = closing.enter_context(listening("the node", ["tcp:2224", "udp:2226", f"udp:2224:{mcs.node.ip}"]))
         address = mcs.node.ip.rsplit(".", 1)[0] + ".77"
-        name = closing.enter_context(host_on(bridge, address, mcs.node.ip))
-        prefix = ["ip", "netns", "exec", name]
+        outside = Namespace("beyond")
+        closing.callback(outside.close)
+        outside.plug_in(bridge, address, mcs.node.ip)
+        prefix = ["ip", "netns", "exec", outside.name]
         beyond = closing.enter_context(listening("beyond", ["tcp:2225", "udp:2225"], prefix))
         service = mcs.api.apply(
             {
@@ -104,29 +106,7 @@ def around(mcs: Mcs) -> Iterator[Around]:
             }
         )
         site = mcs.api.get("Pod", mcs.sites[B].pod)["status"]["podIP"]
-        yield Around(pod, host, beyond, address, name, site, service["spec"]["clusterIP"])
-
-
-def bridge_of(address: str) -> str | None:
-    """The bridge of this machine that has the address."""
-    found = json.loads(sh("ip", "-j", "address", "show", "to", f"{address}/32", "type", "bridge"))
-    return next((link["ifname"] for link in found if link), None)
-
-
-@contextmanager
-def host_on(bridge: str, address: str, router: str) -> Iterator[str]:
-    """A host at the bridge; the name of its network namespace."""
-    host = Namespace("beyond")
-    device = f"beyond{os.getpid() % 10**6}"
-    try:
-        sh("ip", "link", "add", device, "master", bridge, "type", "veth", "peer", "name", "eth0", "netns", host.name)
-        sh("ip", "link", "set", device, "up")
-        host.ip("address", "add", f"{address}/24", "dev", "eth0")
-        host.ip("link", "set", "eth0", "up")
-        host.ip("route", "add", "default", "via", router)
-        yield host.name
-    finally:
-        host.close()
+        yield Around(pod, host, beyond, address, outside.name, site, service["spec"]["clusterIP"])
 
 
 def from_media(mcs: Mcs, *places: str) -> list[str | None]:

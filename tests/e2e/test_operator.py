@@ -26,7 +26,7 @@ def test_from_creation_to_openvpn_takes_at_most_two_and_a_half_seconds(mcs: Mcs,
     for number in range(5):
         created = time.time()
         status = mcs.link(f"speed-{number}")
-        took.append(started_at(mcs, status["slot"]) - created)
+        took.append(mcs.openvpn_started(status["slot"]) - created)
         mcs.remove(f"speed-{number}")
     print("link created -> its openvpn started, in seconds:", [round(seconds, 2) for seconds in took])
     assert statistics.median(took) <= LIMIT_SECONDS
@@ -64,16 +64,6 @@ def test_what_was_asked_for_while_the_operator_was_dead_is_done_when_it_is_back(
 
     mcs.programmed(link["metadata"]["name"])
     mcs.answers_outside(mcs.domain("changed"), 404)
-
-
-def started_at(mcs: Mcs, number: int) -> float:
-    """When this slot's openvpn started, in seconds of the epoch, as the kernel knows it."""
-    container = f"link-{number:03d}"
-    pid = json.loads(mcs.run(container, "cat", "/run/link/state.json"))["pid"]
-    told = mcs.run(container, "bash", "-c", f"cat /proc/{pid}/stat /proc/uptime; date +%s.%N").splitlines()
-    ticks = int(told[0].rsplit(")", 1)[1].split()[19])  # field 22, starttime; the command's name may have spaces
-    uptime, now = float(told[1].split()[0]), float(told[2])
-    return now - uptime + ticks / 100
 
 
 def settled(mcs: Mcs) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 import zlib
@@ -21,14 +22,6 @@ pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("operator")]
 FIRST = "acme"
 SEEN_UP, SEEN_DEAD = 3.0, 15.0
 """Seconds until the status says that a tunnel is established, or dead."""
-METRICS = """
-import ssl, sys, urllib.request
-context = ssl._create_unverified_context()
-headers = {"Authorization": "Bearer " + open("/etc/agent/token").read().strip()}
-request = urllib.request.Request("https://127.0.0.1:21001/metrics", headers=headers)
-opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
-print(opener.open(request, timeout=5).read().decode())
-"""
 
 
 @pytest.fixture
@@ -48,12 +41,6 @@ def established_at(site: Site) -> float:
     if not stamp:
         return 0
     return datetime.fromisoformat(re.sub(r"(\.\d{6})\d*", r"\1", stamp)).timestamp()
-
-
-def metrics(mcs: Mcs) -> dict[str, float]:
-    """The agent's, as Prometheus would read them."""
-    rows = [r.rpartition(" ") for r in mcs.run("agent", "python3", "-c", METRICS).splitlines() if r and r[0] != "#"]
-    return {series: float(value) for series, _, value in rows}
 
 
 def of_link(found: dict[str, float], name: str, status: Object) -> float:
@@ -79,6 +66,19 @@ def test_an_established_tunnel_is_seen_within_3_seconds_and_a_dead_one_within_15
     assert lost <= SEEN_DEAD
 
 
+def test_a_killed_openvpn_is_a_flap_of_its_link_and_of_no_other(mcs: Mcs, customer: str) -> None:
+    mcs.connect(customer)
+    slot = f"link-{mcs.status(customer)['slot']:03d}"
+    other = mcs.status(FIRST)["tunnel"]
+    pid = json.loads(mcs.run(slot, "cat", "/run/link/state.json"))["pid"]
+    with mcs.unnoticed(by=FIRST):
+        mcs.run(slot, "bash", "-c", f"kill -KILL {pid}")
+        mcs.api.wait_condition("TVoxLink", customer, "Connected", "False", "Lost", timeout=SEEN_DEAD)
+        mcs.connected(customer)
+    assert mcs.status(customer)["tunnel"]["flaps"] == 1
+    assert mcs.status(FIRST)["tunnel"] == other
+
+
 def test_three_losses_within_ten_minutes_are_flapping_and_are_counted(mcs: Mcs, customer: str) -> None:
     for count in range(3):
         mcs.connect(customer)
@@ -92,16 +92,16 @@ def test_three_losses_within_ten_minutes_are_flapping_and_are_counted(mcs: Mcs, 
 
 
 def test_bytes_and_round_trip_times_are_metrics_and_not_status(mcs: Mcs) -> None:
-    status, before = mcs.status(FIRST), metrics(mcs)
+    status, before = mcs.status(FIRST), mcs.metrics()
     version = mcs.api.get("TVoxLink", FIRST)["metadata"]["resourceVersion"]
     assert mcs.inside(f"http://{status['vpnAddress']}/")["tvox"] == FIRST
 
     def counted() -> bool:
-        now = metrics(mcs)
+        now = mcs.metrics()
         for name in ("mcs_link_received_bytes_total", "mcs_link_sent_bytes_total"):
             assert of_link(now, name, status) >= of_link(before, name, status) + 100, name
         return 0 < of_link(now, "mcs_link_rtt_seconds", status) < 1
 
     until("the bytes of a web request, and how long a connect takes", counted, 40, pause=1)
-    assert max(Counter(series.partition("{")[0] for series in metrics(mcs)).values()) <= 250
+    assert max(Counter(series.partition("{")[0] for series in mcs.metrics()).values()) <= 250
     assert mcs.api.get("TVoxLink", FIRST)["metadata"]["resourceVersion"] == version

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +20,14 @@ from support.waiting import until
 POD = f"{INSTANCE}-0"
 COMMUNITY = "acme"
 SLOTS = 12
+_METRICS = """
+import ssl, sys, urllib.request
+context = ssl._create_unverified_context()
+headers = {"Authorization": "Bearer " + open("/etc/agent/token").read().strip()}
+request = urllib.request.Request("https://127.0.0.1:21001/metrics", headers=headers)
+opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
+print(opener.open(request, timeout=5).read().decode())
+"""
 
 
 @dataclass(frozen=True)
@@ -114,6 +123,20 @@ class Mcs:
         """Output of a command in a container of the media pod."""
         return self.api.kubectl("exec", POD, "-c", container, "--", *command)
 
+    def openvpn_started(self, number: int) -> float:
+        """When this slot's openvpn started, in seconds of the epoch, as the kernel knows it."""
+        container = f"link-{number:03d}"
+        pid = json.loads(self.run(container, "cat", "/run/link/state.json"))["pid"]
+        told = self.run(container, "bash", "-c", f"cat /proc/{pid}/stat /proc/uptime; date +%s.%N").splitlines()
+        ticks = int(told[0].rsplit(")", 1)[1].split()[19])  # field 22, starttime; the command's name may have spaces
+        uptime, now = float(told[1].split()[0]), float(told[2])
+        return now - uptime + ticks / 100
+
+    def metrics(self) -> dict[str, float]:
+        """The link agent's, as Prometheus would read them, by series."""
+        rows = [row.rpartition(" ") for row in self.run("agent", "python3", "-c", _METRICS).splitlines()]
+        return {series: float(value) for series, _, value in rows if series and not series.startswith("#")}
+
     def identity(self) -> Identity:
         """The pod and its restarts, now."""
         pod = self.api.get("Pod", POD)
@@ -143,6 +166,16 @@ def serving(
 
     ``prepare``: what a cluster has to add before anybody can dial in.
     """
+    with standing(node, server, **spec) as mcs:
+        prepare(mcs)
+        mcs.link(first)
+        mcs.connect(first)
+        yield mcs
+
+
+@contextmanager
+def standing(node: Node, server: Api, **spec: Any) -> Iterator[Mcs]:
+    """A ready instance in a namespace of its own that serves nobody yet; gone afterwards."""
     name = f"mcs-e2e-{secrets.token_hex(3)}"
     labels = {"pod-security.kubernetes.io/enforce": "privileged"}
     server.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
@@ -151,10 +184,7 @@ def serving(
         wanted: dict[str, Any] = {"vpn": {"slots": SLOTS}} | spec
         instance = an_instance(node=node.name, address=node.ip, domain=node.zone, **wanted)
         mcs.api.apply(instance, a_community(COMMUNITY, users=("anna",)))
-        mcs.api.wait_condition("MCSInstance", INSTANCE, "Ready", "True", timeout=120)
-        prepare(mcs)
-        mcs.link(first)
-        mcs.connect(first)
+        mcs.api.wait_condition("MCSInstance", INSTANCE, "Ready", "True", timeout=180)
         yield mcs
     finally:
         remove_namespaces(server, name)

@@ -1,4 +1,4 @@
-"""A probe through one tunnel: from the media container to the TVox's UDP echo and back, 100 times a second."""
+"""Probes through tunnels: from the media container to a TVox's UDP echo and back, 100 times a second as a rule."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import select
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,12 +36,12 @@ class ProbeReport:
 class Probe:
     """One running probe. `finish` ends it; leaving the `probing` block without it kills it."""
 
-    def __init__(self, api: Api, pod: str, address: str) -> None:
-        command = ["exec", "-i", pod, "-c", "media", "--", "python3", "-c", _PROGRAM, address, "7", str(PER_SECOND)]
+    def __init__(self, api: Api, pod: str, address: str, per_second: int = PER_SECOND) -> None:
+        command = ["exec", "-i", pod, "-c", "media", "--", "python3", "-c", _PROGRAM, address, "7", str(per_second)]
+        self._address = address
         self._process = subprocess.Popen(
             api.kubectl_command(*command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
-        self._await_first_answer(address)
 
     def finish(self) -> ProbeReport:
         """End it, and its report."""
@@ -55,22 +55,35 @@ class Probe:
             self._process.kill()
         self._process.wait()
 
-    def _await_first_answer(self, address: str) -> None:
+    def await_first_answer(self) -> None:
+        """Until the tunnel has carried one there and back; AssertionError where none comes in 15 s."""
         assert self._process.stdout
         ready, _, _ = select.select([self._process.stdout], [], [], 15)
         said = self._process.stdout.readline() if ready else b""
         if said.strip() != b"ready":
             self._process.kill()
             _, err = self._process.communicate()
-            raise AssertionError(f"no answer from {address} through the tunnel: {err.decode() or 'nothing in 15 s'}")
+            raise AssertionError(f"no answer from {self._address} by tunnel: {err.decode() or 'nothing in 15 s'}")
 
 
 @contextmanager
 def probing(api: Api, pod: str, address: str) -> Iterator[Probe]:
     """A probe from 5 s before the block on; `finish` it inside, at its end."""
-    probe = Probe(api, pod, address)
-    try:
-        time.sleep(MARGIN)
+    with probing_each(api, pod, [address], PER_SECOND) as (probe,):
         yield probe
+
+
+@contextmanager
+def probing_each(api: Api, pod: str, addresses: Sequence[str], per_second: int) -> Iterator[list[Probe]]:
+    """One probe for each of these addresses, from 5 s before the block on; `finish` them inside, at its end."""
+    probes: list[Probe] = []
+    try:
+        for address in addresses:
+            probes.append(Probe(api, pod, address, per_second))
+        for probe in probes:
+            probe.await_first_answer()
+        time.sleep(MARGIN)
+        yield probes
     finally:
-        probe.close()
+        for probe in probes:
+            probe.close()

@@ -14,7 +14,9 @@ from __future__ import annotations
 
 import ctypes
 import itertools
+import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -50,9 +52,9 @@ _numbers = itertools.count()
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def sh(*command: str | Path) -> str:
+def sh(*command: str | Path, stdin: str | None = None) -> str:
     """Run a program to its end; its standard output. A failure shows what it said."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{' '.join(map(str, command))}: {done.stderr.strip()}")
     return done.stdout
@@ -65,6 +67,28 @@ def eventually(what: str, check: Callable[[], T | None], seconds: float = 10) ->
         assert time.monotonic() < end, f"not within {seconds} s: {what}"
         time.sleep(0.05)
     return value
+
+
+def missing() -> str | None:
+    """What this machine lacks for a laboratory, or None."""
+    if os.geteuid():
+        return "not root: network namespaces and tun devices need it"
+    programs = [name for name in ("openvpn", "nft", "ip", "ping") if not shutil.which(name)]
+    if programs:
+        return f"not installed: {', '.join(programs)} (Debian: openvpn nftables iproute2 iputils-ping)"
+    if not Path("/dev/net/tun").exists():
+        return "no /dev/net/tun"
+    try:
+        Namespace("try").close()
+    except RuntimeError as error:
+        return f"no network namespaces here: {error}"
+    return None
+
+
+def bridge_of(address: str) -> str | None:
+    """The bridge of this machine that has the address: a node's, if that node is this machine."""
+    found = json.loads(sh("ip", "-j", "address", "show", "to", f"{address}/32", "type", "bridge"))
+    return next((link["ifname"] for link in found if link), None)
 
 
 class Namespace:
@@ -100,6 +124,14 @@ class Namespace:
         for host, name, address in ((self, device[0], here), (other, device[1], there)):
             host.ip("addr", "add", *address.split(), "dev", name)
             host.ip("link", "set", name, "up")
+
+    def plug_in(self, bridge: str, address: str, router: str) -> None:
+        """A wire to a bridge of this machine: a client from outside, whose way to everywhere is the router's."""
+        device = f"lab{os.getpid() % 10**6}-{next(_numbers)}"
+        sh("ip", "link", "add", device, "master", bridge, "type", "veth", "peer", "name", "eth0", "netns", self.name)
+        sh("ip", "link", "set", device, "up")
+        inside = (f"address add {address}/24 dev eth0", "link set eth0 up", f"route add default via {router}")
+        sh("ip", "-n", self.name, "-batch", "-", stdin="\n".join(inside) + "\n")
 
     def socket(self, transport: Transport) -> socket.socket:
         """A socket that belongs to this namespace, usable from anywhere."""

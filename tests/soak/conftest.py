@@ -1,0 +1,23 @@
+"""The node and the operator, as the end-to-end tests have them, and the sheet that the figures go to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from e2e.conftest import node, node_kubeconfig, operator_process, server
+from support.sheet import Sheet
+
+__all__ = ["node", "node_kubeconfig", "operator_process", "server"]
+
+ROWS = [f"{part}-{slots}" for slots in (64, 250) for part in ("stop", "start", "ready", "back")]
+
+
+@pytest.fixture(scope="session")
+def sheet() -> Iterator[Sheet]:
+    """The table of the pod's life."""
+    sheet = Sheet("pod-life", ROWS)
+    yield sheet
+    if not sheet.publish():
+        print(f"\nnot published, not yet measured: {', '.join(sheet.missing)}")
