@@ -8,9 +8,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from mcs_operator.pki import Authority, mint_server, not_after
+from mcs_operator.domain.slotfiles import SLOT_FILES, slot_revision
+from mcs_operator.pki import Authority, KeyPair, mint_server, not_after
 from support.mcs import POD, Mcs
 from support.objects import INSTANCE
+from support.operator import Operator
 from support.probe import probing
 from support.sites import profile_of
 from support.snapshots import encoded, files
@@ -45,6 +47,14 @@ def starts(mcs: Mcs, link: str) -> int:
     """How often this link's OpenVPN was started in the life of the pod."""
     log = mcs.api.kubectl("logs", POD, "-c", f"link-{mcs.status(link)['slot']:03d}")
     return sum(1 for line in log.splitlines() if "library versions: OpenSSL" in line)
+
+
+def issued(mcs: Mcs, link: str, days_ago: int) -> KeyPair:
+    """A server certificate as the operator would have made it then."""
+    ca = files(mcs.api.get("Secret", f"{INSTANCE}-ca"))
+    name = f"link-{mcs.status(link)['slot']:03d}.{INSTANCE}"
+    then = datetime.now(UTC) - timedelta(days=days_ago)
+    return mint_server(Authority(ca["ca.crt"], ca["ca.key"]), name, then)
 
 
 def works(mcs: Mcs, link: str) -> None:
@@ -91,10 +101,7 @@ def test_a_renewed_server_certificate_costs_its_link_one_reconnect_with_the_prof
     secret, before, profile = slot_secret(mcs, globex), starts(mcs, globex), profile_of(mcs.api, globex)
     address = mcs.status(globex)["vpnAddress"]
     with mcs.unnoticed(by=FIRST), probing(mcs.api, POD, address) as probe:
-        ca = files(mcs.api.get("Secret", f"{INSTANCE}-ca"))
-        name = f"link-{mcs.status(globex)['slot']:03d}.{INSTANCE}"
-        then = datetime.now(UTC) - timedelta(days=380)
-        old = mint_server(Authority(ca["ca.crt"], ca["ca.key"]), name, then)
+        old = issued(mcs, globex, days_ago=380)
         mcs.api.merge("Secret", secret, {"data": encoded(**{"tls.crt": old.cert_pem, "tls.key": old.key_pem})})
 
         def renewed() -> bool:
@@ -108,4 +115,27 @@ def test_a_renewed_server_certificate_costs_its_link_one_reconnect_with_the_prof
     print(f"renewal of {globex}: {report.longest_gap:.2f} s without an answer")
     assert 0.1 < report.longest_gap <= LONGEST_GAP
     assert starts(mcs, globex) == before + 1
+    assert profile_of(mcs.api, globex) == profile
+
+
+def test_a_server_certificate_that_expired_while_the_operator_was_dead_is_renewed_and_nobody_has_to_visit_the_tvox(
+    mcs: Mcs, globex: str, operator: Operator
+) -> None:
+    secret, profile = slot_secret(mcs, globex), profile_of(mcs.api, globex)
+    with mcs.unnoticed(by=FIRST):
+        operator.kill()
+        present = files(mcs.api.get("Secret", secret))
+        of_then = issued(mcs, globex, days_ago=400)
+        expired = {name: present[name] for name in SLOT_FILES} | {
+            "tls.crt": of_then.cert_pem,
+            "tls.key": of_then.key_pem,
+        }
+        mcs.api.merge("Secret", secret, {"data": encoded(**expired, revision=slot_revision(expired))})
+        mcs.api.annotate("Pod", POD, poke="by-hand")
+        until("the TVox refuses it", lambda: "certificate has expired" in mcs.sites[globex].log(), 60, pause=0.5)
+
+        operator.start()
+
+        until("the TVox is back", mcs.sites[globex].is_established, 60, pause=0.5)
+        works(mcs, globex)
     assert profile_of(mcs.api, globex) == profile

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import base64
+import json
+import os
 import secrets
+import signal
 import socket
 import ssl
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from support.api import Api, Object
+from support.costs import processes_of
 from support.mcs import POD, Mcs
 from support.objects import INSTANCE, a_community, a_link, an_instance
 from support.operator import Operator
+from support.probe import probing
 from support.sites import profile_of
+from support.snapshots import encoded, files
 from support.waiting import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("operator")]
@@ -35,28 +42,99 @@ def globex(mcs: Mcs) -> Iterator[str]:
     mcs.remove("globex")
 
 
-def test_an_operator_killed_during_twenty_link_changes_ends_them_all_right(mcs: Mcs, operator: Operator) -> None:
-    names = [f"burst-{number}" for number in range(10)]
+def test_an_operator_killed_during_fifty_link_changes_ends_them_all_right(mcs: Mcs, operator: Operator) -> None:
+    stopped, again = [f"stopped-{number}" for number in range(5)], [f"again-{number}" for number in range(5)]
+    both = [*stopped, *again]
+
+    def died() -> None:
+        operator.kill()
+        operator.start()
+
     with mcs.unnoticed(by=FIRST):
-        for name in names:  # ten come, and five of them are stopped again, while the operator dies twice
+        for name in both:  # ten come, and change twice; five are stopped, five go and come back; and it dies four times
             mcs.api.apply(mcs.a_link(name))
-        operator.kill()
-        operator.start()
-        for name in names[:5]:
-            mcs.api.change("TVoxLink", name, enabled=False)
-        for name in names[5:]:
+        died()
+        for name in both:
+            mcs.api.change("TVoxLink", name, protocol="TCP")
+        died()
+        for name in both:
+            mcs.api.change("TVoxLink", name, allowedSources=["192.0.2.0/24"])
+        for name in again:
             mcs.api.delete("TVoxLink", name)
-        operator.kill()
-        operator.start()
-        for name in names[:5]:
+        died()
+        for name in stopped:
+            mcs.api.change("TVoxLink", name, enabled=False, domain=mcs.domain(f"new-{name}"))
+        for name in stopped:
+            mcs.api.annotate("TVoxLink", name, rotate_requested_at=now())
+        for name in again:
+            mcs.api.create(mcs.a_link(name))
+        died()
+        for name in stopped:
             mcs.api.wait_condition("TVoxLink", name, "Connected", "False", "Disabled", timeout=60)
-    numbers = [mcs.status(name)["slot"] for name in names[:5]]
-    assert len(set(numbers)) == len(numbers)
-    kept = {body["metadata"]["name"] for body in mcs.api.list("Secret", "mcs.tvox.io/slot")}
-    wanted = {f"{INSTANCE}-link-{number:03d}" for number in [*numbers, mcs.status(FIRST)["slot"]]}
-    assert kept == wanted
-    for name in names[:5]:
+        for name in again:
+            mcs.api.wait_condition("TVoxLink", name, "Connected", "False", "NeverConnected", timeout=60)
+    numbers = {name: mcs.status(name)["slot"] for name in [*both, FIRST]}
+    slots = {body["metadata"]["name"]: files(body) for body in mcs.api.list("Secret", "mcs.tvox.io/slot")}
+    found = {name: slots.pop(f"{INSTANCE}-link-{number:03d}") for name, number in numbers.items()}
+    assert slots == {}, "slots of nobody"
+    for name in stopped:
+        assert found[name]["enabled"] == "false" and "proto tcp4" in found[name]["server.conf"]
+        assert "192.0.2.0/24" in found[name]["firewall.nft"]
+        assert "proto tcp-client" in profile_of(mcs.api, name)
+    for name in again:
+        assert found[name]["enabled"] == "true" and "proto udp4" in found[name]["server.conf"]
+        assert "192.0.2.0/24" not in found[name]["firewall.nft"]
+    for name in both:
         mcs.remove(name)
+
+
+def test_a_killed_agent_costs_no_tunnel_and_is_missed_only_when_it_does_not_come_back(mcs: Mcs) -> None:
+    before, tunnel = mcs.identity(), mcs.status(FIRST)["tunnel"]
+    if not processes_of(mcs.api, POD):
+        pytest.skip("the node is not this machine: nobody can kill its processes")
+
+    def missed() -> bool:
+        # The kubelet starts it again at once the first time, after 10 s the second, after 20 s the third.
+        for pid in processes_of(mcs.api, POD).get("agent", []):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return mcs.api.condition("TVoxLink", FIRST, "Connected")[:2] == ("Unknown", "AgentUnreachable")
+
+    with probing(mcs.api, POD, mcs.status(FIRST)["vpnAddress"]) as probe:
+        until("the agent is missed", missed, 60, pause=1)
+        mcs.api.wait_condition("TVoxLink", FIRST, "Ready", "Unknown", "AgentUnreachable")
+        mcs.api.wait_condition("TVoxLink", FIRST, "Ready", "True", timeout=60)
+        mcs.connected(FIRST)
+        report = probe.finish()
+    print(f"probe over {FIRST}: {report}")
+    assert report.lost == 0 and report.received == report.sent > 0, str(report)
+    assert mcs.status(FIRST)["tunnel"] == tunnel, "what the former agent knew is forgotten"
+    after = mcs.identity()
+    assert after.uid == before.uid
+    assert {name for name, count in after.restarts.items() if count != before.restarts[name]} == {"agent"}
+
+
+def test_a_slot_whose_secret_is_damaged_keeps_its_last_good_state_until_the_operator_has_mended_it(
+    mcs: Mcs, globex: str, operator: Operator
+) -> None:
+    slot = f"link-{mcs.status(globex)['slot']:03d}"
+    secret, tunnel = f"{INSTANCE}-{slot}", mcs.status(globex)["tunnel"]
+    before = files(mcs.api.get("Secret", secret))
+
+    def state() -> str:
+        return str(json.loads(mcs.run(slot, "cat", "/run/link/state.json"))["state"])
+
+    with mcs.unnoticed(by=globex):
+        operator.kill()  # or the damage would not last long enough to be seen
+        mcs.api.merge("Secret", secret, {"data": encoded(revision="0" * 64, **{"server.conf": "port 1"})})
+        mcs.api.annotate("Pod", POD, poke="by-hand")
+        until("the slot has seen it", lambda: state() == "Quarantined", 30)
+        operator.start()
+        until("an Event says so", lambda: ("Quarantined", globex) in events(mcs))
+        mcs.api.wait_condition("TVoxLink", globex, "Programmed", "True", "Programmed")
+        until("the slot has taken the mended one", lambda: state() == "Running", 30)
+    assert files(mcs.api.get("Secret", secret)) == before
+    assert mcs.status(globex)["tunnel"] == tunnel
 
 
 def test_a_lost_ca_is_said_and_nothing_is_minted_anew_while_the_tunnels_stay(mcs: Mcs, globex: str) -> None:
@@ -132,9 +210,7 @@ def test_asked_for_a_restart_the_pod_is_drained_and_replaced_and_its_customers_c
     back(mcs, before)
     for name in (FIRST, globex):
         mcs.connected(name, timeout=60)
-    assert "Restarting" in {
-        event["reason"] for event in mcs.api.list("Event") if event["involvedObject"]["name"] == INSTANCE
-    }
+    assert ("Restarting", INSTANCE) in events(mcs)
     time.sleep(5)
     assert mcs.api.get("Pod", POD)["metadata"]["uid"] != before, "and replaced once only"
 
@@ -184,6 +260,11 @@ def back(mcs: Mcs, before: str) -> str:
     uid = until("another pod is there", look, 90)
     mcs.api.wait_condition("MCSInstance", INSTANCE, "Ready", "True", timeout=120)
     return uid
+
+
+def events(mcs: Mcs) -> set[tuple[str, str]]:
+    """Reason and object of each."""
+    return {(event["reason"], event["involvedObject"]["name"]) for event in mcs.api.list("Event")}
 
 
 def restored(body: Object) -> Object:
