@@ -39,8 +39,8 @@ def until_kept(api: Api, links: int = 0, timeout: float = 30) -> None:
 
 
 def until_counted(api: Api, timeout: float = 60) -> None:
-    """Wait until the quota counts what there is: on a new server its controller needs a while to find our kinds, and the
-    operator, which sees a wrong count, counts in its place."""
+    """Wait until the quota counts what there is: on a new server its controller needs a while to find our kinds, and
+    the operator, which sees a wrong count, counts in its place."""
 
     def look() -> bool:
         used = api.get("ResourceQuota", QUOTA).get("status", {}).get("used")
