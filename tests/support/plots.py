@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 
 WIDTH, HEIGHT = 720, 300
-LEFT, RIGHT, TOP, BOTTOM = 64, 16, 34, 44
+LEFT, RIGHT, TOP, BOTTOM = 64, 16, 54, 44
 _STYLE = (
     "text{font:12px sans-serif;fill:#57606a}line{stroke:#d0d7de}polyline{fill:none;stroke:#0969da;stroke-width:1.5}"
 )
@@ -30,7 +30,7 @@ def plot(path: Path, title: str, across: str, up: str, points: Sequence[tuple[fl
         x, y = place(mark, 0)
         parts.append(f'<text x="{x:.0f}" y="{y + 18:.0f}" text-anchor="middle">{mark:,.0f}</text>')
     parts.append(f'<text x="{WIDTH - RIGHT}" y="{HEIGHT - 8}" text-anchor="end">{escape(across)}</text>')
-    parts.append(f'<text x="8" y="{TOP - 4}">{escape(up)}</text>')
+    parts.append(f'<text x="8" y="{TOP - 16}">{escape(up)}</text>')
     line = " ".join("{:.1f},{:.1f}".format(*place(x, y)) for x, y in points)
     parts.append(f'<polyline points="{line}"/>')
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img">'

@@ -19,12 +19,13 @@ import pytest
 
 from e2e.crowd import Town, a_town
 from e2e.openvpn.lab import Link, Namespace, eventually, missing
-from support.api import Api
+from support.api import ROOT, Api
 from support.cluster import Node
 from support.costs import cost_of, processes_of
 from support.figures import Figure
 from support.mcs import POD, Mcs
 from support.operator import Operator
+from support.plots import plot
 from support.sheet import Sheet
 from support.sites import profile_of
 from support.waiting import until
@@ -186,6 +187,9 @@ def test_from_a_new_link_to_its_tunnel(town: Town, sheet: Sheet) -> None:
         slots.append(mcs.programmed(name)["slot"])
         started.append(mcs.openvpn_started(slots[-1]) - created)
         mcs.connected(name)
+    title = f"{len(up)} customers, one after the other: who has a tunnel so many seconds after his link"
+    talking = [(seconds, 100 * (rank + 1) / len(up)) for rank, seconds in enumerate(sorted(up))]
+    plot(ROOT / "docs" / "pictures" / "hot-add.svg", title, "seconds", "% of the customers", talking)
     running = cost_of(slots_of(mcs, *slots)).pss / len(slots)
     sheet.add("started", Figure("link created to its OpenVPN started", started, "s", 2.5))
     sheet.add("up", Figure("link created to tunnel up", up, "s"))
