@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from e2e.conftest import node, node_kubeconfig, operator_process, server
-from support.sheet import Sheet
+from support.sheet import Sheet, measured_on
 
 __all__ = ["node", "node_kubeconfig", "operator_process", "server"]
 
@@ -17,7 +17,4 @@ ROWS = [f"{part}-{slots}" for slots in (64, 250) for part in ("stop", "start", "
 @pytest.fixture(scope="session")
 def sheet() -> Iterator[Sheet]:
     """The table of the pod's life."""
-    sheet = Sheet("pod-life", ROWS)
-    yield sheet
-    if not sheet.publish():
-        print(f"\nnot published, not yet measured: {', '.join(sheet.missing)}")
+    yield from measured_on("pod-life", ROWS)

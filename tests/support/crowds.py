@@ -8,9 +8,8 @@ from collections.abc import Iterable
 
 from support.api import Object
 from support.objects import a_community, a_link, an_instance
+from support.quota import LINKS, QUOTA
 from support.raw import Raw, Request, creation
-
-INSTANCE = "mcs"
 
 
 def namespace_name(number: int) -> str:
@@ -58,10 +57,7 @@ async def room_for_one(raw: Raw, namespace: str, timeout: float = 300) -> None:
 
     The first time that takes minutes on a new server, until its quota controller has found our kinds.
     """
-    path = f"/api/v1/namespaces/{namespace}/resourcequotas/{INSTANCE}-max-250-tvoxlinks"
+    path = f"/api/v1/namespaces/{namespace}/resourcequotas/{QUOTA}"
     async with asyncio.timeout(timeout):
-        while int((await raw.call(Request("GET", path)))["status"]["used"][_COUNTED]) >= 250:  # noqa: ASYNC110
+        while int((await raw.call(Request("GET", path)))["status"]["used"][LINKS]) >= 250:  # noqa: ASYNC110
             await asyncio.sleep(0.1)  # no event: another process counts
-
-
-_COUNTED = "count/tvoxlinks.mcs.tvox.io"

@@ -8,7 +8,7 @@ the one before it.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -45,3 +45,11 @@ class Sheet:
             return False
         publish(self._area, [self.rows[key] for key in self._order], self._page, self._folder)
         return True
+
+
+def measured_on(area: str, order: Sequence[str]) -> Iterator[Sheet]:
+    """A fixture's sheet: published at its end, or else what is missing is told."""
+    sheet = Sheet(area, order)
+    yield sheet
+    if not sheet.publish():
+        print(f"\nnot published, not yet measured: {', '.join(sheet.missing)}")

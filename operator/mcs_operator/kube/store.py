@@ -166,19 +166,6 @@ class Store:
             if len(self._gone) > _REMEMBERED:
                 del self._gone[next(iter(self._gone))]
 
-    def replace_all(
-        self,
-        resource: Resource,
-        bodies: list[Object],
-        version: str,
-        covers: Covers = lambda labels: True,
-        within: str | None = None,
-    ) -> None:
-        """Take in a complete list, and sweep."""
-        for body in bodies:
-            self.put(resource, body)
-        self.sweep(resource, {place_of(body) for body in bodies}, version, covers, within)
-
     def sweep(
         self,
         resource: Resource,

@@ -11,7 +11,7 @@ import pytest
 from support import cluster
 from support.api import Api, install_crds
 from support.levels import left_out_if_missing
-from support.sheet import Sheet
+from support.sheet import Sheet, measured_on
 
 ROWS = (
     "burst",
@@ -42,10 +42,7 @@ ROWS = (
 @pytest.fixture(scope="session")
 def sheet() -> Iterator[Sheet]:
     """The table of the control plane."""
-    sheet = Sheet("control-plane", ROWS)
-    yield sheet
-    if not sheet.publish():
-        print(f"\nnot published, not yet measured: {', '.join(sheet.missing)}")
+    yield from measured_on("control-plane", ROWS)
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from e2e.conftest import node, node_kubeconfig, operator_process, server
-from support.sheet import Sheet
+from support.sheet import Sheet, measured_on
 
 __all__ = ["node", "node_kubeconfig", "operator_process", "server"]
 
@@ -30,7 +30,4 @@ ROWS = (
 @pytest.fixture(scope="session")
 def sheet() -> Iterator[Sheet]:
     """The table of the data plane."""
-    sheet = Sheet("data-plane", ROWS)
-    yield sheet
-    if not sheet.publish():
-        print(f"\nnot published, not yet measured: {', '.join(sheet.missing)}")
+    yield from measured_on("data-plane", ROWS)

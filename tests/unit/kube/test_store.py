@@ -8,7 +8,7 @@ import pytest
 
 from mcs_operator.kube.client import LINKS, SECRETS, Resource
 from mcs_operator.kube.observe import take_body
-from mcs_operator.kube.store import Store
+from mcs_operator.kube.store import Covers, Store, place_of
 from mcs_operator.settings import LABEL_MANAGED_BY, OPERATOR
 
 OURS = {LABEL_MANAGED_BY: OPERATOR}
@@ -30,6 +30,15 @@ class Known:
         shelf = self.store.shelf("demo")
         body: Any = shelf.ours.get((resource, name))
         return str(body["metadata"]["resourceVersion"]) if body else shelf.children[resource, name].version
+
+
+def take_list(
+    store: Store, resource: Resource, bodies: list[dict[str, Any]], version: str, covers: Covers = lambda labels: True
+) -> None:
+    """What a list brings, and what it lacks, as the watcher takes it in."""
+    for body in bodies:
+        store.put(resource, body)
+    store.sweep(resource, {place_of(body) for body in bodies}, version, covers)
 
 
 def seen(name: str = "a", version: int = 1, uid: str = "u1", namespace: str = "demo", **labels: str) -> dict[str, Any]:
@@ -156,34 +165,34 @@ def test_a_secret_that_lost_our_label_and_got_it_back_is_known_again(known: Know
 def test_a_complete_list_ends_what_no_event_told_the_end_of(known: Known, resource: Resource) -> None:
     for name in ("stays", "went"):
         known.store.put(resource, seen(name, version=5, uid=name))
-    known.store.replace_all(resource, [seen("stays", version=5, uid="stays")], "10")
+    take_list(known.store, resource, [seen("stays", version=5, uid="stays")], "10")
     assert known.names() == {"stays"}
 
 
 @BOTH
 def test_what_is_newer_than_the_list_stays(known: Known, resource: Resource) -> None:
     known.store.put(resource, seen("new", version=11))
-    known.store.replace_all(resource, [], "10")
+    take_list(known.store, resource, [], "10")
     assert known.names() == {"new"}
 
 
 @BOTH
 def test_an_empty_list_ends_all(known: Known, resource: Resource) -> None:
     known.store.put(resource, seen("a", version=1))
-    known.store.replace_all(resource, [], "1")
+    take_list(known.store, resource, [], "1")
     assert known.names() == set()
 
 
 def test_a_list_by_label_says_nothing_about_others(known: Known) -> None:
     known.store.put(SECRETS, seen("users", version=5, **{"mcs.tvox.io/users": "true"}))
     known.store.put(SECRETS, seen("other", version=5, uid="u2"))
-    known.store.replace_all(SECRETS, [], "10", lambda labels: "mcs.tvox.io/users" in labels)
+    take_list(known.store, SECRETS, [], "10", lambda labels: "mcs.tvox.io/users" in labels)
     assert known.names() == {"other"}
 
 
 def test_a_list_that_says_nothing_new_wakes_nobody(known: Known) -> None:
     known.store.put(SECRETS, seen(version=5))
-    known.store.replace_all(SECRETS, [seen(version=5)], "10")
+    take_list(known.store, SECRETS, [seen(version=5)], "10")
     assert known.woken == ["demo"]
 
 
