@@ -13,6 +13,7 @@ from mcs_operator.pki.inspect import issued_by
 from support.api import Api, Object, Refused
 from support.objects import a_community, a_link, an_instance
 from support.operator import Operator
+from support.quota import create_once_counted
 from support.snapshots import OURS, Identity, exported, files, identities, settled
 from support.waiting import until
 
@@ -122,7 +123,8 @@ def test_an_identity_that_another_instance_left_is_not_taken_over(served: Api) -
     served.delete("MCSInstance", "mcs", wait=10)
     until("the StatefulSet is gone", lambda: served.find("StatefulSet", "mcs") is None, 30)
     served.delete("TVoxLink", "acme", wait=10)
-    served.create(an_instance("successor", **KEEPING), a_community("new", instance="successor"))
+    create_once_counted(served, an_instance("successor", **KEEPING))
+    served.create(a_community("new", instance="successor"))
     served.create(a_link("acme", instance="successor", community="new"))
     assert "'mcs'" in served.wait_condition("TVoxLink", "acme", "Accepted", "False", "NameTaken")
     settled(served)
@@ -143,7 +145,7 @@ def test_an_instance_that_is_deleted_and_applied_again_serves_the_same_customers
     until("the StatefulSet is gone", lambda: served.find("StatefulSet", "mcs") is None, 30)
     assert identities(served) == before
     assert served.find("Secret", "mcs-ca")
-    served.create(an_instance(**KEEPING))
+    create_once_counted(served, an_instance(**KEEPING))
     accepted(served, *LINKS)
     until("the StatefulSet is there", lambda: served.find("StatefulSet", "mcs"), 30)
     settled(served)
@@ -169,7 +171,8 @@ def test_all_deleted_at_once_with_the_operator_down_and_applied_again_is_as_befo
             served.delete(kind, body["metadata"]["name"], wait=10)
     until("no StatefulSet", lambda: served.find("StatefulSet", "mcs") is None, 30)
     operator.start()
-    served.create(*(a_link(name) for name in reversed(LINKS)), a_community(), an_instance(**KEEPING))
+    served.create(*(a_link(name) for name in reversed(LINKS)), a_community())
+    create_once_counted(served, an_instance(**KEEPING))
     accepted(served, *LINKS)
     settled(served)
     assert identities(served) == before

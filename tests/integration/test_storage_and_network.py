@@ -9,6 +9,7 @@ import pytest
 from support.api import Api, Object, Refused
 from support.objects import a_community, a_link, an_instance
 from support.operator import Operator
+from support.quota import create_once_counted
 from support.snapshots import files, identities, settled, versions
 from support.waiting import until
 
@@ -219,7 +220,7 @@ def test_after_identities_that_went_everybody_gets_a_new_one_and_nothing_is_said
         until("they are gone", lambda: not identities(api), 20)
         assert versions(api)["Secret/mcs-link-002"] == slot  # it stays with its link
         operator.start()
-    api.create(an_instance(retain={"storage": "Delete", "pki": "Delete"}))
+    create_once_counted(api, an_instance(retain={"storage": "Delete", "pki": "Delete"}))
     until("acme has an identity again", lambda: "acme" in identities(api), 30)
     settled(api)
     api.wait_condition("MCSInstance", "mcs", "Stalled", "False", "NotStalled")

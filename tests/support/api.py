@@ -105,11 +105,12 @@ class Api:
         items: Iterable[Object] = self._call("GET", f"{root}/{plural}", {"labelSelector": labels})["items"]
         return items
 
-    def create(self, *bodies: Object) -> Object:
-        """Create each; the last one as stored."""
+    def create(self, *bodies: Object, dry_run: bool = False) -> Object:
+        """Create each, or only ask whether it could be; the last one as stored."""
         stored: Object = {}
+        query = {"dryRun": "All"} if dry_run else None
         for body in bodies:
-            stored = self._call("POST", self._path(body["kind"], namespace=_namespace(body)), body=body)
+            stored = self._call("POST", self._path(body["kind"], namespace=_namespace(body)), query, body)
         return stored
 
     def apply(self, *bodies: Object) -> Object:
