@@ -42,9 +42,10 @@ REQUEST_SECONDS = Metric(
 _BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Resource:
-    """One kind as the API server serves it."""
+    """One kind as the API server serves it. There is one object of each, below: compared by identity, as key of every
+    object that is known, it would otherwise be hashed and compared by its texts, a million times in a start."""
 
     api_version: str
     plural: str

@@ -11,7 +11,7 @@ from mcs_operator.kube.client import COMMUNITIES, INSTANCES, LINKS, SECRETS, Obj
 from mcs_operator.kube.store import Shelf, Store
 from mcs_operator.settings import LABEL_INSTANCE, LABEL_LINK, LABEL_SLOT
 
-_RESOURCES = {Kind.INSTANCE: INSTANCES, Kind.LINK: LINKS}
+_RESOURCES = {Kind.INSTANCE: INSTANCES, Kind.COMMUNITY: COMMUNITIES, Kind.LINK: LINKS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,10 @@ class Known:
     """What `domain.admission` asks a cluster."""
 
     store: Store
+
+    def find(self, kind: Kind, namespace: str, name: str) -> Object | None:
+        """One object, or None."""
+        return self.store.shelf(namespace).ours.get((_RESOURCES[kind], name))
 
     def instances(self, namespace: str | None = None) -> Iterator[Object]:
         """Of one namespace, or of all."""
@@ -29,9 +33,9 @@ class Known:
         """Of one namespace."""
         return _of(self.store.shelf(namespace), COMMUNITIES)
 
-    def links(self, namespace: str) -> list[Object]:
+    def links(self, namespace: str) -> Iterator[Object]:
         """Of one namespace."""
-        return list(_of(self.store.shelf(namespace), LINKS))
+        return _of(self.store.shelf(namespace), LINKS)
 
     def domain_holders(self, domain: str) -> Iterator[tuple[Kind, str, str]]:
         """Kind, namespace and name of all that have this domain."""
@@ -69,4 +73,4 @@ def _rank(store: Store, kind: str, namespace: str, name: str) -> tuple[Any, ...]
 
 
 def _of(shelf: Shelf, resource: Resource) -> Iterator[Object]:
-    return (body for (kind, _), body in shelf.ours.items() if kind == resource)
+    return (body for (kind, _), body in shelf.ours.items() if kind is resource)

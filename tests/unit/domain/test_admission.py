@@ -22,6 +22,9 @@ class Known:
     objects: dict[str, list[Object]] = field(default_factory=dict)
     held: dict[int, str] = field(default_factory=dict)
 
+    def find(self, kind: Kind, namespace: str, name: str) -> Object | None:
+        return next((body for body in self._of(namespace, kind) if body["metadata"]["name"] == name), None)
+
     def instances(self, namespace: str | None = None) -> Iterator[Object]:
         for name in [namespace] if namespace else list(self.objects):
             yield from self._of(name, "MCSInstance")
@@ -29,8 +32,8 @@ class Known:
     def communities(self, namespace: str) -> Iterator[Object]:
         return self._of(namespace, "Community")
 
-    def links(self, namespace: str) -> Sequence[Object]:
-        return list(self._of(namespace, "TVoxLink"))
+    def links(self, namespace: str) -> Iterator[Object]:
+        return self._of(namespace, "TVoxLink")
 
     def domain_holders(self, domain: str) -> Iterator[tuple[Kind, str, str]]:
         for namespace, bodies in self.objects.items():
