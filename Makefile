@@ -74,7 +74,8 @@ test: verify docs alerts unit ## All of it: what `.ci/run` runs
 unit: $(DEPS) ## Pure code, seconds, no network
 	@hack/prepare
 	$(PYTEST) -n auto tests/unit
-integration: $(DEPS) ## Against a real API server (KUBECONFIG, or one of its own)
+integration: $(DEPS) ## Against a real API server (KUBECONFIG, or one of its own), and real OpenVPN
+	@hack/prepare
 	$(PYTEST) -n 2 --dist loadfile tests/integration
 e2e: $(DEPS) ## Against a real node (KUBECONFIG, or one of its own)
 	@hack/prepare

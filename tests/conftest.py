@@ -14,6 +14,7 @@ import pytest
 from support import cluster
 from support.api import Api, install_crds
 from support.levels import left_out_if_missing
+from support.names import knowing_only
 from support.operator import Operator
 
 
@@ -65,7 +66,8 @@ def api(server: Api, namespace: str) -> Api:
 @pytest.fixture(scope="session")
 def operator_process(server: Api, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
     """The one operator of this session."""
-    operator = Operator(server.kubeconfig, tmp_path_factory.mktemp("operator") / "operator.log")
+    folder = tmp_path_factory.mktemp("operator")
+    operator = Operator(server.kubeconfig, folder / "operator.log", within=knowing_only(server, folder))
     operator.start()
     yield operator
     operator.stop()

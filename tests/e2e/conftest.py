@@ -1,4 +1,5 @@
-"""One MCS per module on a real node, served by the operator as a process on this machine."""
+"""A real node, and the operator as a process on this machine. Each module has an MCS of its own kind; `running` holds
+those that share one."""
 
 from __future__ import annotations
 
@@ -11,10 +12,7 @@ from support import cluster
 from support.api import Api, install_crds
 from support.cluster import Node
 from support.levels import left_out_if_missing
-from support.mcs import Mcs, serving
 from support.operator import Operator
-
-FIRST = "acme"
 
 
 @pytest.fixture(scope="session")
@@ -40,20 +38,18 @@ def server(node: Node) -> Api:
 
 @pytest.fixture(scope="module")
 def operator_process(server: Api, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
-    """The one operator of this module. It leads without a Lease, so no other one may be at work."""
+    """The one operator of this module."""
+    yield from operator_at_work(server, tmp_path_factory)
+
+
+def operator_at_work(server: Api, folders: pytest.TempPathFactory) -> Iterator[Operator]:
+    """One as a process on this machine. It leads without a Lease, so no other one may be at work."""
     others = {
         f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
         for pod in server.everywhere("Pod", "app.kubernetes.io/managed-by=mcs-operator")
     }
     assert not others, f"another MCS has the node's ports: {', '.join(others)} (of the demo? `make demo-clean`)"
-    operator = Operator(server.kubeconfig, tmp_path_factory.mktemp("operator") / "operator.log")
+    operator = Operator(server.kubeconfig, folders.mktemp("operator") / "operator.log")
     operator.start()
     yield operator
     operator.stop()
-
-
-@pytest.fixture(scope="module")
-def mcs(node: Node, server: Api, operator_process: Operator) -> Iterator[Mcs]:
-    """A ready instance whose first customer, acme, has a tunnel: the one who must never notice anything."""
-    with serving(node, server, first=FIRST) as mcs:
-        yield mcs

@@ -20,9 +20,9 @@ from pathlib import Path
 
 import pytest
 
-from e2e.openvpn.lab import Namespace, Process, bridge_of, missing
 from support.api import Api
 from support.cluster import MissingError, Node
+from support.lab import Namespace, Process, bridge_of, missing
 from support.levels import left_out_if_missing
 from support.mcs import Mcs, standing
 from support.waiting import until

@@ -26,9 +26,9 @@ import yaml
 
 from support.api import ROOT, Api, Object, remove_namespaces
 from support.chart import CHART, rendered
-from support.cluster import MissingError
+from support.cluster import MissingError, Node
 from support.levels import left_out_if_missing
-from support.mcs import COMMUNITY, SLOTS, Mcs
+from support.mcs import COMMUNITY, SLOTS, Mcs, serving
 from support.objects import INSTANCE, a_community, an_instance
 from support.plugin import write_plugin
 from support.prometheus import job_of_pods, prometheus, prometheus_folder
@@ -136,6 +136,13 @@ def release(server: Api, request: pytest.FixtureRequest) -> Iterator[Release]:
 def operator_process(release: Release) -> Release:
     """What serves the `mcs` of this module."""
     return release
+
+
+@pytest.fixture(scope="module")
+def mcs(node: Node, server: Api, operator_process: Release) -> Iterator[Mcs]:
+    """A ready instance whose first customer, acme, has a tunnel."""
+    with serving(node, server, first=FIRST) as mcs:
+        yield mcs
 
 
 def test_both_replicas_run_where_pod_security_is_restricted(release: Release, server: Api) -> None:
@@ -373,6 +380,7 @@ def test_what_is_deleted_without_an_operator_goes_and_only_the_retained_stays(mc
     retained |= {f"secret/{INSTANCE}-ca", f"persistentvolumeclaim/{INSTANCE}-data"}
     mcs.api.change("MCSInstance", INSTANCE, retain={"storage": "Retain", "pki": "Retain"})
     until("no owner takes them along", lambda: not any(owners(mcs, name) for name in retained))
+    mcs.release(FIRST)
     release.uninstall()
     begun = time.monotonic()
     for kind, name in (("MCSInstance", INSTANCE), ("TVoxLink", FIRST), ("Community", COMMUNITY)):

@@ -27,9 +27,9 @@ from pathlib import Path
 
 import pytest
 
-from e2e.openvpn.lab import Namespace, bridge_of, sh
 from support.api import Api
 from support.cluster import Node
+from support.lab import Namespace, bridge_of, sh
 from support.listening import QUESTIONS, Voices, ask, in_container, listening
 from support.mcs import POD, Mcs, serving
 from support.objects import INSTANCE

@@ -19,10 +19,10 @@ import pytest
 
 from e2e.churn import all_unnoticed, one_round, remove_for_good
 from e2e.crowd import Town, a_town, bring_up, connected
-from e2e.openvpn.lab import Namespace
 from support.api import Api
 from support.cluster import Node
 from support.costs import cost_of, processes_of
+from support.lab import Namespace
 from support.mcs import POD, Mcs
 from support.operator import Operator
 from support.waiting import until

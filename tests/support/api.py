@@ -80,6 +80,11 @@ class Api:
         other.kubeconfig, other.namespace, other._client = self.kubeconfig, namespace, self._client
         return other
 
+    @property
+    def host(self) -> str:
+        """URL of the server."""
+        return str(self._client.configuration.host)
+
     def get(self, kind: str, name: str) -> Object:
         """One object; raises Refused (404) without it."""
         return self._call("GET", self._path(kind, name))

@@ -5,7 +5,7 @@ by the word after the language, which no reader sees:
 
     ```sh           against a real API server: tests/integration/test_documentation.py
     ```sh node      against a real node, after the demo: tests/e2e/test_documentation.py
-    ```sh lab       in the network namespace of real tunnels: tests/e2e/openvpn/test_firewall.py
+    ```sh lab       in the network namespace of real tunnels: tests/integration/openvpn/test_firewall.py
 
 In a console block with prompts the other lines are output. Commands that would stop or build what the tests themselves
 stand on are named in ELSEWHERE, with the file that runs them.

@@ -6,14 +6,14 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from support.api import Api, Object, remove_namespaces
 from support.cluster import Node
 from support.objects import INSTANCE, a_community, a_link, an_instance
-from support.probe import MARGIN, PER_SECOND, ProbeReport, probing
+from support.probe import MARGIN, PER_SECOND, Probe, ProbeReport
 from support.sites import Site, get_from, get_inside, profile_of
 from support.waiting import until
 
@@ -39,12 +39,22 @@ class Identity:
 
 
 @dataclass
+class _Witness:
+    """A probe over a customer's tunnel. ``last``: when his last block ended, in seconds of the monotonic clock."""
+
+    probe: Probe
+    begun: float
+    last: float = 0.0
+
+
+@dataclass
 class Mcs:
     """The instance `mcs` in a namespace of its own, and the sites of its customers in the same one."""
 
     node: Node
     api: Api
     sites: dict[str, Site] = field(default_factory=dict)
+    _witnesses: dict[str, _Witness] = field(default_factory=dict)
 
     def link(self, name: str, **spec: Any) -> Object:
         """Apply a link and wait until its slot runs; its status."""
@@ -89,6 +99,7 @@ class Mcs:
 
     def remove(self, name: str) -> None:
         """The customer leaves, TVox and all."""
+        self.release(name)
         if site := self.sites.pop(name, None):
             site.remove()
         self.api.delete("TVoxLink", name, wait=20)
@@ -145,17 +156,47 @@ class Mcs:
 
     @contextmanager
     def unnoticed(self, by: str) -> Iterator[None]:
-        """What happens in the block, and 5 s before and after, restarts nothing and costs this customer no packet."""
+        """What happens in the block restarts nothing and costs this customer no packet.
+
+        The customer is its witness from 5 s before his first block until 5 s after his last one: one probe, which runs
+        until `release`. So nothing that a block leaves behind escapes it, between the tests either.
+        """
         before = self.identity()
-        begun = time.monotonic()
-        with probing(self.api, POD, self.status(by)["vpnAddress"]) as probe:
-            yield
-            time.sleep(MARGIN)
-            report = probe.finish()
-            lasted = time.monotonic() - begun
-        print(f"probe over {by}: {report}")
+        witness = self._witnesses.get(by) or self._call(by)
+        yield
         assert self.identity() == before
+        witness.probe.assert_lossless_so_far()
+        witness.last = time.monotonic()
+
+    def _call(self, name: str) -> _Witness:
+        probe = Probe(self.api, POD, self.status(name)["vpnAddress"])
+        self._witnesses[name] = witness = _Witness(probe, time.monotonic())
+        probe.await_first_answer()
+        time.sleep(MARGIN)
+        return witness
+
+    def release(self, name: str) -> None:
+        """This customer, if he is a witness, has something coming that he will notice: what did he see until now?"""
+        if (witness := self._witnesses.pop(name, None)) is None:
+            return
+        try:
+            time.sleep(max(0.0, witness.last + MARGIN - time.monotonic()))
+            report, lasted = witness.probe.finish(), time.monotonic() - witness.begun
+        finally:
+            witness.probe.close()
+        print(f"probe over {name}: {report}")
         assert_lossless(report, at_least=0.5 * lasted * PER_SECOND)
+
+    def forget(self) -> None:
+        """Where all is lost already: no probe is left behind."""
+        for witness in self._witnesses.values():
+            witness.probe.close()
+
+    def release_all(self) -> None:
+        """Nobody is a witness any more; the first complaint is raised when all have been heard."""
+        with ExitStack() as hearing:
+            for name in list(self._witnesses):
+                hearing.callback(self.release, name)
 
 
 @contextmanager
@@ -186,7 +227,9 @@ def standing(node: Node, server: Api, **spec: Any) -> Iterator[Mcs]:
         mcs.api.apply(instance, a_community(COMMUNITY, users=("anna",)))
         mcs.api.wait_condition("MCSInstance", INSTANCE, "Ready", "True", timeout=180)
         yield mcs
+        mcs.release_all()
     finally:
+        mcs.forget()
         remove_namespaces(server, name)
 
 

@@ -1,12 +1,19 @@
-"""Public names as the operator's own resolver knows them: a hosts file that only its process sees."""
+"""Public names as the operator's own resolver knows them: a hosts file that only its process sees.
+
+No test may ask the world for the names of its customers: it would wait for an answer, or get one.
+"""
 
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
+from support.api import Api
 from support.cluster import MissingError
 
 _BIND = 'mount --bind "$0" /etc/hosts && mount --bind "$1" /etc/nsswitch.conf && shift && exec "$@"'
@@ -29,3 +36,11 @@ def knowing(addresses: Mapping[str, str], folder: Path) -> list[str]:
     if tried.returncode:
         raise MissingError(f"a process cannot have a hosts file of its own here: {tried.stderr.strip()}")
     return prefix
+
+
+def knowing_only(server: Api, folder: Path) -> list[str]:
+    """The same for whoever is to know the API server's name alone. No prefix where this machine does not allow it."""
+    with suppress(MissingError):
+        host = str(urlsplit(server.host).hostname)
+        return knowing({host: socket.gethostbyname(host)}, folder)
+    return []

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-import select
 import subprocess
+import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from support.api import Api
+from support.waiting import until
 
 PER_SECOND = 100
 MARGIN = 5.0
@@ -42,28 +43,50 @@ class Probe:
         self._process = subprocess.Popen(
             api.kubectl_command(*command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
+        self._said: list[str] = []
+        self._reader = threading.Thread(target=self._listen, daemon=True)
+        self._reader.start()
+
+    def _listen(self) -> None:
+        assert self._process.stdout
+        for line in self._process.stdout:
+            self._said.append(line.decode().strip())
+
+    def await_first_answer(self) -> None:
+        """Until the tunnel has carried one there and back; AssertionError where none comes in 15 s."""
+        until(f"an answer from {self._address} by tunnel", self._is_answered, 15)
+
+    def _is_answered(self) -> bool:
+        assert self._process.poll() is None, f"the probe failed: {self._complaint()}"
+        return self._said[:1] == ["ready"]
+
+    def assert_lossless_so_far(self) -> None:
+        """Everything that was sent until now came back."""
+        begun = len(self._said)
+        # The second after the next: of these two seconds, the last one is the one that an answer may take.
+        until("the probe tells how it goes", lambda: len(self._said) >= begun + 4, 10)
+        sent, missing = map(int, self._said[-1].split())
+        assert not missing, f"of {sent} datagrams to {self._address}, {missing} did not come back"
 
     def finish(self) -> ProbeReport:
         """End it, and its report."""
-        out, err = self._process.communicate(timeout=30)
-        assert self._process.returncode == 0, f"the probe failed: {err.decode()}"
-        return ProbeReport(**json.loads(out.splitlines()[-1]))
+        assert self._process.stdin
+        with suppress(BrokenPipeError):
+            self._process.stdin.close()
+        status = self._process.wait(timeout=30)
+        self._reader.join(timeout=10)
+        assert status == 0, f"the probe failed: {self._complaint()}"
+        return ProbeReport(**json.loads(self._said[-1]))
+
+    def _complaint(self) -> str:
+        assert self._process.stderr
+        return self._process.stderr.read().decode()
 
     def close(self) -> None:
         """End it, whatever it does."""
         if self._process.poll() is None:
             self._process.kill()
         self._process.wait()
-
-    def await_first_answer(self) -> None:
-        """Until the tunnel has carried one there and back; AssertionError where none comes in 15 s."""
-        assert self._process.stdout
-        ready, _, _ = select.select([self._process.stdout], [], [], 15)
-        said = self._process.stdout.readline() if ready else b""
-        if said.strip() != b"ready":
-            self._process.kill()
-            _, err = self._process.communicate()
-            raise AssertionError(f"no answer from {self._address} by tunnel: {err.decode() or 'nothing in 15 s'}")
 
 
 @contextmanager

@@ -3,9 +3,10 @@
     python3 udp_probe.py ADDRESS PORT PER_SECOND
 
 Standard library only, in one file: it is handed over whole to a Python that knows nothing of this project. Prints
-`ready` when the first answer is there, stops when its standard input ends, waits 2 s for the last answers, and prints
-a JSON object: sent, received (different numbers), lost, duplicated, longest_gap (seconds between two answers),
-worst_round_trip (seconds), lost_numbers (the first 20), seconds.
+`ready` when the first answer is there, and from then on twice a second how many were sent more than a second ago and
+how many of those have no answer yet, as in `700 0`. Stops when its standard input ends, waits 2 s for the last
+answers, and prints a JSON object: sent, received (different numbers), lost, duplicated, longest_gap (seconds between
+two answers), worst_round_trip (seconds), lost_numbers (the first 20), seconds.
 """
 
 import contextlib
@@ -17,6 +18,7 @@ import sys
 import time
 
 LAST_ANSWERS = 2.0
+TOLD_EVERY, OVERDUE = 0.5, 1.0
 
 
 def main() -> None:
@@ -27,7 +29,8 @@ def main() -> None:
     sent_at: list[float] = []
     back_at: dict[int, float] = {}
     duplicated, stopped, last, gap = 0, 0.0, 0.0, 0.0
-    start = begun = time.monotonic()
+    start = begun = told = time.monotonic()
+    due, missing = 0, []  # type: tuple[int, list[int]]
     while not stopped or (time.monotonic() < stopped + LAST_ANSWERS and len(back_at) < len(sent_at)):
         # A turn that comes too late sends one datagram like any other, and the schedule moves on: a burst of all that
         # was missed would overflow the first buffer of a machine that is short of time already.
@@ -56,6 +59,13 @@ def main() -> None:
             last = now
             duplicated += number in back_at
             back_at.setdefault(number, now)
+        if back_at and time.monotonic() >= told + TOLD_EVERY:
+            told = time.monotonic()
+            while due < len(sent_at) and sent_at[due] <= told - OVERDUE:
+                missing.append(due)
+                due += 1
+            missing = [number for number in missing if number not in back_at]
+            print(due, len(missing), flush=True)
     lost = [number for number in range(len(sent_at)) if number not in back_at]
     report = {
         "sent": len(sent_at),

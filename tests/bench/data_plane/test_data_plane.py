@@ -18,11 +18,11 @@ from pathlib import Path
 import pytest
 
 from e2e.crowd import Town, a_town
-from e2e.openvpn.lab import Link, Namespace, eventually, missing
 from support.api import ROOT, Api
 from support.cluster import Node
 from support.costs import cost_of, processes_of
 from support.figures import Figure
+from support.lab import Link, Namespace, eventually, missing
 from support.mcs import POD, Mcs
 from support.operator import Operator
 from support.plots import plot

@@ -16,11 +16,11 @@ from pathlib import Path
 
 import pytest
 
-from e2e.openvpn.lab import Namespace
 from mcs_operator.render.openvpn import Firewall, LinkNet, build_firewall
 from support.documented import LAB, blocks
+from support.lab import Namespace
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
 
 MCS = "198.18.254.1"
 SWEEP = Path(__file__).parents[3] / "images" / "link" / "sweep"

@@ -205,6 +205,7 @@ def test_a_namespace_with_everything_in_it_is_gone_in_seconds_while_the_operator
 def test_asked_for_a_restart_the_pod_is_drained_and_replaced_and_its_customers_come_back_by_themselves(
     mcs: Mcs, globex: str
 ) -> None:
+    mcs.release(FIRST)
     before = mcs.identity().uid
     mcs.api.merge("MCSInstance", INSTANCE, {"metadata": {"annotations": {RESTART: now()}}})
     back(mcs, before)
@@ -216,6 +217,7 @@ def test_asked_for_a_restart_the_pod_is_drained_and_replaced_and_its_customers_c
 
 
 def test_a_changed_field_of_impact_restart_restarts_the_pod_once(mcs: Mcs) -> None:
+    mcs.release(FIRST)
     before = mcs.identity().uid
     resources = {"requests": {"cpu": "60m", "memory": "64Mi"}, "limits": {"cpu": "1", "memory": "512Mi"}}
     mcs.api.change("MCSInstance", INSTANCE, resources=resources)
@@ -226,6 +228,7 @@ def test_a_changed_field_of_impact_restart_restarts_the_pod_once(mcs: Mcs) -> No
 
 
 def test_an_instance_that_is_deleted_and_applied_again_serves_the_old_profiles(mcs: Mcs, globex: str) -> None:
+    mcs.release(FIRST)
     mcs.api.change("MCSInstance", INSTANCE, retain={"storage": "Retain", "pki": "Retain"})
     until("the CA has no owner", lambda: not mcs.api.get("Secret", f"{INSTANCE}-ca")["metadata"].get("ownerReferences"))
     declared = mcs.api.get("MCSInstance", INSTANCE)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from e2e.openvpn.lab import DOMAIN, Link, Namespace, Process, eventually
+from support.lab import DOMAIN, Link, Namespace, Process, eventually
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
 
 Host = Callable[[str], Namespace]
 

@@ -7,8 +7,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from e2e.openvpn.lab import Namespace, missing
 from support.cluster import MissingError
+from support.lab import Namespace, missing
 from support.levels import left_out_if_missing
 
 

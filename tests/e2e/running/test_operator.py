@@ -64,6 +64,7 @@ def test_what_was_asked_for_while_the_operator_was_dead_is_done_when_it_is_back(
 
     mcs.programmed(link["metadata"]["name"])
     mcs.answers_outside(mcs.domain("changed"), 404)
+    mcs.remove("created")
 
 
 def settled(mcs: Mcs) -> None:

@@ -1,0 +1,28 @@
+"""The one MCS of this package, served by the operator as a process on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from e2e.conftest import operator_at_work
+from support.api import Api
+from support.cluster import Node
+from support.mcs import Mcs, serving
+from support.operator import Operator
+
+FIRST = "acme"
+
+
+@pytest.fixture(scope="package")
+def operator_process(server: Api, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
+    """The one operator of this package."""
+    yield from operator_at_work(server, tmp_path_factory)
+
+
+@pytest.fixture(scope="package")
+def mcs(node: Node, server: Api, operator_process: Operator) -> Iterator[Mcs]:
+    """A ready instance whose first customer, acme, has a tunnel: the one who must never notice anything."""
+    with serving(node, server, first=FIRST) as mcs:
+        yield mcs
