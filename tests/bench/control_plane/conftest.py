@@ -31,6 +31,7 @@ ROWS = (
     "storm-cpu",
     "storm-writes",
     "admission",
+    "admission-p50",
     "admission-through",
     "admission-direct",
     "start",

@@ -1,0 +1,124 @@
+"""How long whoever asks a server of this machine waits for its answers, as the wire shows it.
+
+The asker's own count would include what it does itself, and an API server's histogram knows no step between 25 and
+100 ms. So the packets of the loopback device are looked at, in a process of its own, with the kernel's time stamps:
+
+    python3 wire.py PORT        prints `ready`; when its standard input ends, a JSON list of seconds
+
+A wait begins with the first bytes that a connection carries to the server after an answer and ends with the last ones
+that come back before the next question; the first wait of a connection begins with the handshake. Nothing may be asked
+on a connection before the answer to the last question, as in HTTP/1.1.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import select
+import socket
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+ETH_P_ALL, OUTGOING = 3, 4
+SO_ATTACH_FILTER, SO_TIMESTAMPNS = 26, 35
+HANDSHAKE = 0x16
+"""First byte of a TLS record that is no application data yet."""
+
+
+@contextmanager
+def waits(port: int) -> Iterator[list[float]]:
+    """Seconds of each wait for an answer of this port during the block; there when the block has ended."""
+    found: list[float] = []
+    process = subprocess.Popen(
+        [sys.executable, "-P", __file__, str(port)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    try:
+        assert process.stdout and process.stdout.readline() == b"ready\n"
+        yield found
+        out, _ = process.communicate(timeout=60)
+        found += json.loads(out)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def main() -> None:
+    """Look until standard input ends."""
+    port, waiting, found = int(sys.argv[1]), {}, []  # type: int, dict[tuple[bytes, int], Wait], list[float]
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as wire:
+        wire.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024**2)
+        wire.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        listen_to(wire, port)
+        wire.bind(("lo", ETH_P_ALL))
+        print("ready", flush=True)
+        while sys.stdin not in select.select([wire, sys.stdin], [], [])[0]:
+            packet, ancillary, _, sender = wire.recvmsg(2048, 64)
+            if sender[2] != OUTGOING:  # the loopback device shows each packet twice
+                seconds, nanoseconds = struct.unpack("qq", ancillary[0][2])
+                take(packet, seconds + nanoseconds / 1e9, port, waiting, found)
+    found += [wait.answered - wait.begun for wait in waiting.values() if wait.answered]
+    print(json.dumps(found))
+
+
+class Wait:
+    """One that goes on. ``answered``: when the last bytes came back; 0 before any."""
+
+    def __init__(self, begun: float) -> None:
+        self.begun, self.answered = begun, 0.0
+
+
+def take(packet: bytes, now: float, port: int, waiting: dict[tuple[bytes, int], Wait], found: list[float]) -> None:
+    """One packet, as the Ethernet that loopback pretends to be."""
+    if packet[14] >> 4 == 4:
+        tcp, end = 14 + 4 * (packet[14] & 15), 14 + int.from_bytes(packet[16:18], "big")
+        source, target = packet[26:30], packet[30:34]
+    else:
+        tcp, end = 54, 54 + int.from_bytes(packet[18:20], "big")
+        source, target = packet[22:38], packet[38:54]
+    begin = tcp + 4 * (packet[tcp + 12] >> 4)
+    if begin >= end:
+        return  # it acknowledges, and says nothing
+    ports = struct.unpack("!HH", packet[tcp : tcp + 4])
+    if ports[1] == port:
+        wait = waiting.get((source, ports[0]))
+        if wait is None or wait.answered:
+            if wait:
+                found.append(wait.answered - wait.begun)
+            waiting[source, ports[0]] = Wait(now)
+    elif packet[begin] != HANDSHAKE and (wait := waiting.get((target, ports[1]))):
+        wait.answered = now
+
+
+def listen_to(wire: socket.socket, port: int) -> None:
+    """Let the kernel drop what is not TCP from or to this port: a busy loopback device would drown us."""
+    half, byte, half_after_header, header = 0x28, 0x30, 0x48, 0xB1  # loads
+    equal, stop = 0x15, 0x06
+    program = [  # operation, how many to skip where equal, and where not, operand
+        (half, 0, 0, 12),
+        (equal, 0, 6, 0x86DD),
+        (byte, 0, 0, 20),  # IPv6
+        (equal, 0, 13, socket.IPPROTO_TCP),
+        (half, 0, 0, 54),
+        (equal, 10, 0, port),
+        (half, 0, 0, 56),
+        (equal, 8, 9, port),
+        (equal, 0, 8, 0x0800),
+        (byte, 0, 0, 23),  # IPv4
+        (equal, 0, 6, socket.IPPROTO_TCP),
+        (header, 0, 0, 14),
+        (half_after_header, 0, 0, 14),
+        (equal, 2, 0, port),
+        (half_after_header, 0, 0, 16),
+        (equal, 0, 1, port),
+        (stop, 0, 0, 2048),  # so many bytes of it
+        (stop, 0, 0, 0),  # none
+    ]
+    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in program))
+    wire.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HP", len(program), ctypes.addressof(code)))
+
+
+if __name__ == "__main__":
+    main()
