@@ -3,40 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from e2e.crowd import Crowd
-from support.mcs import POD, Mcs, assert_lossless
-from support.probe import MARGIN, ProbeReport, probing_each
+from support.mcs import Mcs
 from support.sites import profile_of
 from support.waiting import until
-
-PER_SECOND = 20
-"""Of each of the probes: twenty of them are 400 datagrams a second, there and back, on a node that has other work."""
-
-
-@contextmanager
-def all_unnoticed(mcs: Mcs, by: Sequence[str]) -> Iterator[list[ProbeReport]]:
-    """What happens in the block restarts nothing and costs none of these customers a packet; their reports."""
-    addresses = {name: mcs.status(name)["vpnAddress"] for name in by}
-    before, begun = mcs.identity(), time.monotonic()
-    reports: list[ProbeReport] = []
-    with probing_each(mcs.api, POD, list(addresses.values()), PER_SECOND) as probes:
-        probed = time.monotonic()
-        yield reports
-        time.sleep(MARGIN)
-        lasted = time.monotonic() - probed
-        reports += [probe.finish() for probe in probes]
-    sent, lost = sum(report.sent for report in reports), sum(report.lost for report in reports)
-    print(
-        f"{len(reports)} probes for {time.monotonic() - begun:.0f} s: {sent} datagrams, {lost} lost, "
-        f"worst round trip {max(report.worst_round_trip for report in reports):.3f} s"
-    )
-    assert mcs.identity() == before
-    for report in reports:
-        assert_lossless(report, at_least=0.5 * lasted * PER_SECOND)
 
 
 def one_round(mcs: Mcs, crowd: Crowd, name: str, site: str) -> float:

@@ -247,28 +247,34 @@ def _is_served(api: Api, crd: Object) -> bool:
     return conditions.get("Established") == "True"
 
 
-def remove_namespaces(server: Api, *names: str, progress: Callable[[str], None] = lambda _: None) -> None:
-    """Delete namespaces and wait until they are gone. Pods go first: the namespace controller waits half of a pod's
-    grace period before it looks again, which is half a minute where the pod itself needs ten seconds.
+def remove_namespaces(
+    server: Api, *names: str, progress: Callable[[str], None] = lambda _: None, until_gone: bool = True
+) -> None:
+    """Delete namespaces with all that is in them; returns when their pods are gone, and the namespaces too unless told
+    otherwise. Pods go first: the namespace controller waits half of a pod's grace period before it looks again, which
+    is half a minute where the pod itself needs ten seconds. So do ours: their public names are the next one's.
     """
-    for api in (server.within(name) for name in names):
-        if api.find("Namespace", api.namespace) is None:
-            continue
-        served = api.find("CustomResourceDefinition", _INSTANCES)
-        for body in [*(api.list("MCSInstance") if served else []), *api.list("Pod")]:
-            if not body["metadata"].get("ownerReferences"):  # those that have one go with their owner
-                api.delete(body["kind"], body["metadata"]["name"])
+    present = [api for api in (server.within(name) for name in names) if api.find("Namespace", api.namespace)]
+    served = server.find("CustomResourceDefinition", _INSTANCES)
+    for api in present:
+        for kind in ("MCSInstance", "TVoxLink", "Community") if served else ():
+            api.delete_all(kind)
+        for kind in ("StatefulSet", "Pod"):
+            for body in api.list(kind):
+                owners = {owner["kind"] for owner in body["metadata"].get("ownerReferences", [])}
+                if owners <= {"MCSInstance", "StatefulSet"}:  # what is gone, and brings nothing back
+                    api.delete(kind, body["metadata"]["name"])
 
     def none_left(kind: str) -> bool:
-        left = [f"{kind} {n}/{b['metadata']['name']}" for n in names for b in server.within(n).list(kind)]
+        left = [f"{kind} {api.namespace}/{b['metadata']['name']}" for api in present for b in api.list(kind)]
         progress(", ".join(left))
         assert not left, left
         return True
 
     until("the pods are gone", lambda: none_left("Pod"), 120, pause=0.3)
-    for name in names:
-        server.delete("Namespace", name)
-    for name in names:
+    for api in present:
+        server.delete("Namespace", api.namespace)
+    for name in names if until_gone else ():
         until(f"namespace {name} is gone", lambda name=name: server.find("Namespace", name) is None, 90)
 
 

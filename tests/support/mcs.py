@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,6 +43,7 @@ class _Witness:
     """A probe over a customer's tunnel. ``last``: when his last block ended, in seconds of the monotonic clock."""
 
     probe: Probe
+    per_second: int
     begun: float
     last: float = 0.0
 
@@ -54,7 +55,7 @@ class Mcs:
     node: Node
     api: Api
     sites: dict[str, Site] = field(default_factory=dict)
-    _witnesses: dict[str, _Witness] = field(default_factory=dict)
+    witnesses: dict[str, _Witness] = field(default_factory=dict)
 
     def link(self, name: str, **spec: Any) -> Object:
         """Apply a link and wait until its slot runs; its status."""
@@ -155,48 +156,54 @@ class Mcs:
         return Identity(pod["metadata"]["uid"], {c["name"]: c["restartCount"] for c in statuses})
 
     @contextmanager
-    def unnoticed(self, by: str) -> Iterator[None]:
-        """What happens in the block restarts nothing and costs this customer no packet.
+    def unnoticed(self, by: str | Sequence[str], per_second: int = PER_SECOND) -> Iterator[None]:
+        """What happens in the block restarts nothing and costs none of these customers a packet.
 
-        The customer is its witness from 5 s before his first block until 5 s after his last one: one probe, which runs
-        until `release`. So nothing that a block leaves behind escapes it, between the tests either.
+        They are its witnesses from 5 s before their first block until 5 s after their last one: each has one probe, of
+        so many datagrams a second, which runs until `release`. So nothing that a block leaves behind escapes them,
+        between the tests either.
         """
+        names = [by] if isinstance(by, str) else by
         before = self.identity()
-        witness = self._witnesses.get(by) or self._call(by)
+        self._call([name for name in names if name not in self.witnesses], per_second)
         yield
         assert self.identity() == before
-        witness.probe.assert_lossless_so_far()
-        witness.last = time.monotonic()
+        witnesses = [self.witnesses[name] for name in names]
+        for witness, told in [(witness, witness.probe.told) for witness in witnesses]:
+            witness.probe.assert_lossless_so_far(told)
+            witness.last = time.monotonic()
 
-    def _call(self, name: str) -> _Witness:
-        probe = Probe(self.api, POD, self.status(name)["vpnAddress"])
-        self._witnesses[name] = witness = _Witness(probe, time.monotonic())
-        probe.await_first_answer()
-        time.sleep(MARGIN)
-        return witness
+    def _call(self, names: Sequence[str], per_second: int) -> None:
+        for name in names:
+            probe = Probe(self.api, POD, self.status(name)["vpnAddress"], per_second)
+            self.witnesses[name] = _Witness(probe, per_second, time.monotonic())
+        for name in names:
+            self.witnesses[name].probe.await_first_answer()
+        if names:
+            time.sleep(MARGIN)
 
-    def release(self, name: str) -> None:
-        """This customer, if he is a witness, has something coming that he will notice: what did he see until now?"""
-        if (witness := self._witnesses.pop(name, None)) is None:
-            return
+    def release(self, *names: str) -> None:
+        """These customers, as far as they are witnesses, have something coming that they will notice: what did they see
+        until now?"""
+        witnesses = {name: self.witnesses.pop(name) for name in names if name in self.witnesses}
+        reports = {}
         try:
-            time.sleep(max(0.0, witness.last + MARGIN - time.monotonic()))
-            report, lasted = witness.probe.finish(), time.monotonic() - witness.begun
+            time.sleep(max([0.0, *(witness.last + MARGIN - time.monotonic() for witness in witnesses.values())]))
+            for name, witness in witnesses.items():
+                lasted = time.monotonic() - witness.begun
+                reports[name] = witness.probe.finish(), 0.5 * lasted * witness.per_second
         finally:
-            witness.probe.close()
-        print(f"probe over {name}: {report}")
-        assert_lossless(report, at_least=0.5 * lasted * PER_SECOND)
+            for witness in witnesses.values():
+                witness.probe.close()
+        for name, (report, _) in reports.items():
+            print(f"probe over {name}: {report}")
+        for report, at_least in reports.values():
+            assert_lossless(report, at_least)
 
     def forget(self) -> None:
         """Where all is lost already: no probe is left behind."""
-        for witness in self._witnesses.values():
+        for witness in self.witnesses.values():
             witness.probe.close()
-
-    def release_all(self) -> None:
-        """Nobody is a witness any more; the first complaint is raised when all have been heard."""
-        with ExitStack() as hearing:
-            for name in list(self._witnesses):
-                hearing.callback(self.release, name)
 
 
 @contextmanager
@@ -227,10 +234,10 @@ def standing(node: Node, server: Api, **spec: Any) -> Iterator[Mcs]:
         mcs.api.apply(instance, a_community(COMMUNITY, users=("anna",)))
         mcs.api.wait_condition("MCSInstance", INSTANCE, "Ready", "True", timeout=180)
         yield mcs
-        mcs.release_all()
+        mcs.release(*mcs.witnesses)
     finally:
         mcs.forget()
-        remove_namespaces(server, name)
+        remove_namespaces(server, name, until_gone=False)
 
 
 def assert_lossless(report: ProbeReport, at_least: float) -> None:

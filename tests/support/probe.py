@@ -6,7 +6,7 @@ import json
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,12 +60,16 @@ class Probe:
         assert self._process.poll() is None, f"the probe failed: {self._complaint()}"
         return self._said[:1] == ["ready"]
 
-    def assert_lossless_so_far(self) -> None:
-        """Everything that was sent until now came back."""
-        begun = len(self._said)
-        # The second after the next: of these two seconds, the last one is the one that an answer may take.
-        until("the probe tells how it goes", lambda: len(self._said) >= begun + 4, 10)
-        sent, missing = map(int, self._said[-1].split())
+    @property
+    def told(self) -> int:
+        """How often it has told how it goes."""
+        return len(self._said)
+
+    def assert_lossless_so_far(self, told: int) -> None:
+        """Everything came back that was sent before it had told so often."""
+        # Twice a second, of what is a second old: the third time from now on it is about all that was sent until now.
+        until("the probe tells how it goes", lambda: self.told >= told + 3, 10)
+        sent, missing = map(int, self._said[told + 2].split())
         assert not missing, f"of {sent} datagrams to {self._address}, {missing} did not come back"
 
     def finish(self) -> ProbeReport:
@@ -92,21 +96,10 @@ class Probe:
 @contextmanager
 def probing(api: Api, pod: str, address: str) -> Iterator[Probe]:
     """A probe from 5 s before the block on; `finish` it inside, at its end."""
-    with probing_each(api, pod, [address], PER_SECOND) as (probe,):
-        yield probe
-
-
-@contextmanager
-def probing_each(api: Api, pod: str, addresses: Sequence[str], per_second: int) -> Iterator[list[Probe]]:
-    """One probe for each of these addresses, from 5 s before the block on; `finish` them inside, at its end."""
-    probes: list[Probe] = []
+    probe = Probe(api, pod, address)
     try:
-        for address in addresses:
-            probes.append(Probe(api, pod, address, per_second))
-        for probe in probes:
-            probe.await_first_answer()
+        probe.await_first_answer()
         time.sleep(MARGIN)
-        yield probes
+        yield probe
     finally:
-        for probe in probes:
-            probe.close()
+        probe.close()

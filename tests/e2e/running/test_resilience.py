@@ -33,9 +33,9 @@ FIRST = "acme"
 RESTART = "mcs.tvox.io/restart-requested-at"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def globex(mcs: Mcs) -> Iterator[str]:
-    """A second customer, connected, whom things happen to."""
+    """A second customer, connected, whom things happen to. Each test leaves him as it found him."""
     mcs.link("globex")
     mcs.connect("globex")
     yield "globex"
@@ -133,6 +133,7 @@ def test_a_slot_whose_secret_is_damaged_keeps_its_last_good_state_until_the_oper
         until("an Event says so", lambda: ("Quarantined", globex) in events(mcs))
         mcs.api.wait_condition("TVoxLink", globex, "Programmed", "True", "Programmed")
         until("the slot has taken the mended one", lambda: state() == "Running", 30)
+    mcs.release(globex)
     assert files(mcs.api.get("Secret", secret)) == before
     assert mcs.status(globex)["tunnel"] == tunnel
 
@@ -183,6 +184,7 @@ def test_a_certificate_for_a_customers_domain_is_served_without_a_restart_and_a_
         mcs.api.wait_condition("TVoxLink", globex, "Stalled", "True", "CertificateInvalid")
         assert served_certificate(mcs.node.ip, domain) == good[0]
     assert mcs.api.condition("TVoxLink", globex, "Ready")[0] == "True"
+    mcs.api.change("TVoxLink", globex, tls=None)
     mcs.api.delete("Secret", "globex-tls")
 
 
