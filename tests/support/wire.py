@@ -1,13 +1,15 @@
-"""How long whoever asks a server of this machine waits for its answers, as the wire shows it.
+"""How long a server of this machine takes for its answers, as the wire shows it.
 
-The asker's own count would include what it does itself, and an API server's histogram knows no step between 25 and
-100 ms. So the packets of the loopback device are looked at, in a process of its own, with the kernel's time stamps:
+Whoever asks counts what he does himself as well, and an API server's histogram knows no step between 25 and 100 ms. So
+the packets of the loopback device are looked at, in a process of its own, with the kernel's time stamps:
 
     python3 wire.py PORT        prints `ready`; when its standard input ends, a JSON list of seconds
 
-A wait begins with the first bytes that a connection carries to the server after an answer and ends with the last ones
-that come back before the next question; the first wait of a connection begins with the handshake. Nothing may be asked
-on a connection before the answer to the last question, as in HTTP/1.1.
+An answer takes from the first bytes that a connection carries to the server after the answer before, to the last ones
+that come back before the next question, or before the end. The first one of a connection begins with the handshake, and
+may be that alone; between the server's part of the handshake and what comes to it next, it waits for the other side,
+which does not count. A goodbye that is not answered is no question. Nothing may be asked on a connection before the
+answer to the last question, as in HTTP/1.1.
 """
 
 from __future__ import annotations
@@ -24,13 +26,15 @@ from contextlib import contextmanager
 
 ETH_P_ALL, OUTGOING = 3, 4
 SO_ATTACH_FILTER, SO_TIMESTAMPNS = 26, 35
+ENDS = 0x07
+"""TCP's flags FIN, SYN and RST: with any of them, what went before on this pair of ports is over."""
 HANDSHAKE = 0x16
 """First byte of a TLS record that is no application data yet."""
 
 
 @contextmanager
 def waits(port: int) -> Iterator[list[float]]:
-    """Seconds of each wait for an answer of this port during the block; there when the block has ended."""
+    """Seconds that each answer of this port takes during the block; there when the block has ended."""
     found: list[float] = []
     process = subprocess.Popen(
         [sys.executable, "-P", __file__, str(port)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -59,15 +63,21 @@ def main() -> None:
             if sender[2] != OUTGOING:  # the loopback device shows each packet twice
                 seconds, nanoseconds = struct.unpack("qq", ancillary[0][2])
                 take(packet, seconds + nanoseconds / 1e9, port, waiting, found)
-    found += [wait.answered - wait.begun for wait in waiting.values() if wait.answered]
+    found += [wait.taken for wait in waiting.values() if wait.answered]
     print(json.dumps(found))
 
 
 class Wait:
-    """One that goes on. ``answered``: when the last bytes came back; 0 before any."""
+    """One question. ``asked``: since when the server has to do something; ``answered``: when it last said something
+    that is no handshake, 0 before; ``shaken``: seconds that its part of the handshake took."""
 
-    def __init__(self, begun: float) -> None:
-        self.begun, self.answered = begun, 0.0
+    def __init__(self, asked: float) -> None:
+        self.asked, self.answered, self.shaken = asked, 0.0, 0.0
+
+    @property
+    def taken(self) -> float:
+        """Seconds, all in all."""
+        return self.answered - self.asked + self.shaken
 
 
 def take(packet: bytes, now: float, port: int, waiting: dict[tuple[bytes, int], Wait], found: list[float]) -> None:
@@ -78,17 +88,36 @@ def take(packet: bytes, now: float, port: int, waiting: dict[tuple[bytes, int], 
     else:
         tcp, end = 54, 54 + int.from_bytes(packet[18:20], "big")
         source, target = packet[22:38], packet[38:54]
-    begin = tcp + 4 * (packet[tcp + 12] >> 4)
-    if begin >= end:
-        return  # it acknowledges, and says nothing
     ports = struct.unpack("!HH", packet[tcp : tcp + 4])
-    if ports[1] == port:
-        wait = waiting.get((source, ports[0]))
-        if wait is None or wait.answered:
-            if wait:
-                found.append(wait.answered - wait.begun)
-            waiting[source, ports[0]] = Wait(now)
-    elif packet[begin] != HANDSHAKE and (wait := waiting.get((target, ports[1]))):
+    asks = ports[1] == port
+    who = (source, ports[0]) if asks else (target, ports[1])
+    payload, is_over = packet[tcp + 4 * (packet[tcp + 12] >> 4) : end], packet[tcp + 13] & ENDS
+    if asks and (payload or is_over):
+        ask(now, who, bool(is_over), waiting, found)
+    elif payload and (wait := waiting.get(who)):
+        answer(now, payload[0] == HANDSHAKE, wait)
+
+
+def ask(
+    now: float, who: tuple[bytes, int], is_over: bool, waiting: dict[tuple[bytes, int], Wait], found: list[float]
+) -> None:
+    """The other side says something, or ends."""
+    wait = waiting.get(who)
+    if wait and wait.answered:
+        found.append(wait.taken)
+    if is_over:
+        waiting.pop(who, None)
+    elif wait is None or wait.answered:
+        waiting[who] = Wait(now)
+    elif not wait.asked:
+        wait.asked = now
+
+
+def answer(now: float, is_handshake: bool, wait: Wait) -> None:
+    """The server says something."""
+    if is_handshake:
+        wait.asked, wait.shaken = 0.0, wait.shaken + now - wait.asked
+    elif wait.asked:
         wait.answered = now
 
 

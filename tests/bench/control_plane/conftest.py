@@ -32,6 +32,7 @@ ROWS = (
     "storm-writes",
     "admission",
     "admission-p50",
+    "admission-max",
     "admission-through",
     "admission-direct",
     "start",
