@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
@@ -29,8 +30,9 @@ Place = tuple[str, str]
 
 _KEPT = ("name", "namespace", "uid", "resourceVersion", "labels", "annotations", "ownerReferences", "deletionTimestamp")
 _CLIENT_SIDE = "kubectl.kubernetes.io/last-applied-configuration"
-_REMEMBERED = 10_000
-"""Objects that went last, by UID: answers and events about them may be late by seconds, not by hours."""
+_REMEMBERED_SECONDS = 60.0
+"""Of who went: answers and events about them may be late by seconds. Not by number: the UIDs of the last ten thousand,
+each of them all that is left of what was read with it, hold several megabytes of memory that could be used again."""
 
 
 @dataclass(slots=True)
@@ -103,7 +105,7 @@ class Store:
         self._shelves: defaultdict[str, Shelf] = defaultdict(Shelf)
         self.domains = Domains()
         self._wake, self._nudge = wake, nudge or wake
-        self._gone: dict[str, int] = {}
+        self._gone: dict[str, tuple[int, float]] = {}
 
     def namespaces(self) -> list[str]:
         """Namespaces with at least one object of ours or one child."""
@@ -117,7 +119,7 @@ class Store:
         """Take in a newer version; an older one that arrives late is ignored, also that of an object that is gone:
         the answer to our own write may come after the event of the deletion, and would bring back a ghost."""
         metadata = body["metadata"]
-        if int(metadata["resourceVersion"]) <= self._gone.get(metadata["uid"], -1):
+        if int(metadata["resourceVersion"]) <= self._gone.get(metadata["uid"], (-1, 0))[0]:
             return
         namespace, key = metadata["namespace"], (resource, metadata["name"])
         shelf = self._shelves[namespace]
@@ -162,9 +164,14 @@ class Store:
                 if shelf.concerns(child):
                     self._nudge(namespace)
         if version:
-            self._gone[uid] = max(int(version), self._gone.get(uid, -1))
-            if len(self._gone) > _REMEMBERED:
-                del self._gone[next(iter(self._gone))]
+            self._remember(uid, int(version))
+
+    def _remember(self, uid: str, version: int) -> None:
+        now = time.monotonic()
+        known, _ = self._gone.pop(uid, (-1, now))  # who goes last is at the end
+        self._gone[uid] = max(version, known), now
+        while (first := next(iter(self._gone.items())))[1][1] < now - _REMEMBERED_SECONDS:
+            del self._gone[first[0]]
 
     def sweep(
         self,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from mcs_operator.kube import store
 from mcs_operator.kube.client import LINKS, SECRETS, Resource
 from mcs_operator.kube.observe import take_body
 from mcs_operator.kube.store import Covers, Store, place_of
@@ -145,6 +147,22 @@ def test_an_answer_that_comes_after_the_deletion_brings_back_no_ghost(
     known.store.drop(resource, "demo", "a", "u1", told)
     known.store.put(resource, seen(version=5))
     assert known.names() == set()
+
+
+def test_who_went_is_remembered_for_a_minute_and_not_for_ever(known: Known, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(store, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    known.store.drop(SECRETS, "demo", "a", "u1", "6")
+    now[0] = 59
+    known.store.drop(SECRETS, "demo", "b", "u2", "6")
+    known.store.put(SECRETS, seen(version=5))
+    assert known.names() == set()
+    now[0] = 61
+    known.store.drop(SECRETS, "demo", "c", "u3", "6")
+    known.store.put(SECRETS, seen("b", version=5, uid="u2"))
+    assert known.names() == set()
+    known.store.put(SECRETS, seen(version=5))
+    assert known.names() == {"a"}, "nothing is so late, and the memory is needed"
 
 
 def test_a_body_that_comes_after_the_deletion_is_put_nowhere(known: Known) -> None:
