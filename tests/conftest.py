@@ -76,9 +76,7 @@ def operator_process(server: Api, tmp_path_factory: pytest.TempPathFactory) -> I
 @pytest.fixture
 def operator(operator_process: Operator) -> Operator:
     """The operator, running. A test may stop it: the next one starts it again."""
-    if not operator_process.runs:
-        operator_process.stop()
-        operator_process.start()
+    operator_process.ensure()
     return operator_process
 
 

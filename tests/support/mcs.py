@@ -100,10 +100,12 @@ class Mcs:
 
     def remove(self, name: str) -> None:
         """The customer leaves, TVox and all."""
-        self.release(name)
-        if site := self.sites.pop(name, None):
-            site.remove()
-        self.api.delete("TVoxLink", name, wait=20)
+        try:
+            self.release(name)
+        finally:
+            if site := self.sites.pop(name, None):
+                site.remove()
+            self.api.delete("TVoxLink", name, wait=20)
 
     def inside(self, url: str) -> Any:
         """A web request from the media container."""
@@ -161,24 +163,38 @@ class Mcs:
 
         They are its witnesses from 5 s before their first block until 5 s after their last one: each has one probe, of
         so many datagrams a second, which runs until `release`. So nothing that a block leaves behind escapes them,
-        between the tests either.
+        between the tests either: what is lost after a block is told by the next block, by `release`, or when the
+        instance goes. Who does what they are to notice, or counts their bytes, calls `release` first.
         """
-        names = [by] if isinstance(by, str) else by
+        names = [by] if isinstance(by, str) else list(by)
         before = self.identity()
         self._call([name for name in names if name not in self.witnesses], per_second)
-        yield
-        assert self.identity() == before
         witnesses = [self.witnesses[name] for name in names]
-        for witness, told in [(witness, witness.probe.told) for witness in witnesses]:
-            witness.probe.assert_lossless_so_far(told)
-            witness.last = time.monotonic()
+        begun = [(time.monotonic(), witness.probe.sent) for witness in witnesses]
+        try:
+            yield
+            assert self.identity() == before
+            for witness, told in [(witness, witness.probe.told) for witness in witnesses]:
+                witness.probe.assert_lossless_so_far(told)
+                witness.last = time.monotonic()
+            for witness, (since, sent) in zip(witnesses, begun, strict=True):
+                pace = (witness.probe.sent - sent) / (time.monotonic() - since)
+                assert pace > 0.5 * per_second, f"{pace:.0f} datagrams a second prove nothing"
+        except BaseException:
+            for name in names:  # the next block is to tell its own losses
+                self.witnesses.pop(name).probe.close()
+            raise
 
     def _call(self, names: Sequence[str], per_second: int) -> None:
-        for name in names:
-            probe = Probe(self.api, POD, self.status(name)["vpnAddress"], per_second)
-            self.witnesses[name] = _Witness(probe, per_second, time.monotonic())
-        for name in names:
-            self.witnesses[name].probe.await_first_answer()
+        probes = {name: Probe(self.api, POD, self.status(name)["vpnAddress"], per_second) for name in names}
+        try:
+            for probe in probes.values():
+                probe.await_first_answer()
+        except BaseException:
+            for probe in probes.values():
+                probe.close()
+            raise
+        self.witnesses |= {name: _Witness(probe, per_second, time.monotonic()) for name, probe in probes.items()}
         if names:
             time.sleep(MARGIN)
 

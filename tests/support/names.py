@@ -42,5 +42,6 @@ def knowing_only(server: Api, folder: Path) -> list[str]:
     """The same for whoever is to know the API server's name alone. No prefix where this machine does not allow it."""
     with suppress(MissingError):
         host = str(urlsplit(server.host).hostname)
-        return knowing({host: socket.gethostbyname(host)}, folder)
+        ((*_, address), *_) = socket.getaddrinfo(host, None)
+        return knowing({host: str(address[0])}, folder)
     return []

@@ -52,6 +52,12 @@ class Operator:
         until("the operator is ready", ready, timeout)
         return time.monotonic() - begun
 
+    def ensure(self) -> None:
+        """Start it again where a test left it dead."""
+        if not self.runs:
+            self.stop()
+            self.start()
+
     def begin(self, *options: str) -> subprocess.Popen[bytes]:
         """Start, and wait for nothing."""
         assert self._process is None, "it runs already"

@@ -61,7 +61,8 @@ def _is_room(api: Api, body: Object) -> bool:
     try:
         api.create(body, dry_run=True)
     except Refused as refused:
-        assert "exceeded quota" not in refused.message, refused.message
+        assert "exceeded quota" not in refused.message and "status unknown for quota" not in refused.message, refused
+        raise
     return True
 
 

@@ -6,10 +6,9 @@ the packets of the loopback device are looked at, in a process of its own, with 
     python3 wire.py PORT        prints `ready`; when its standard input ends, a JSON list of seconds
 
 An answer takes from the first bytes that a connection carries to the server after the answer before, to the last ones
-that come back before the next question, or before the end. The first one of a connection begins with the handshake, and
-may be that alone; between the server's part of the handshake and what comes to it next, it waits for the other side,
-which does not count. A goodbye that is not answered is no question. Nothing may be asked on a connection before the
-answer to the last question, as in HTTP/1.1.
+that come back before the next question, or before the end. The first one of a connection has the server's part of the
+handshake in it, and not the other side's. A goodbye that is not answered is no question. Nothing may be asked on a
+connection before the answer to the last question, as in HTTP/1.1.
 """
 
 from __future__ import annotations
@@ -25,7 +24,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 ETH_P_ALL, OUTGOING = 3, 4
-SO_ATTACH_FILTER, SO_TIMESTAMPNS = 26, 35
+SO_ATTACH_FILTER, SO_RCVBUFFORCE, SO_TIMESTAMPNS = 26, 33, 35
+SOL_PACKET, PACKET_STATISTICS = 263, 6
+LAST_WORD = 150
+"""Bytes, at most, by which the other side ends a handshake; a server may answer with tickets."""
 ENDS = 0x07
 """TCP's flags FIN, SYN and RST: with any of them, what went before on this pair of ports is over."""
 HANDSHAKE = 0x16
@@ -53,7 +55,7 @@ def main() -> None:
     """Look until standard input ends."""
     port, waiting, found = int(sys.argv[1]), {}, []  # type: int, dict[tuple[bytes, int], Wait], list[float]
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as wire:
-        wire.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024**2)
+        wire.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 64 * 1024**2)
         wire.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         listen_to(wire, port)
         wire.bind(("lo", ETH_P_ALL))
@@ -63,16 +65,25 @@ def main() -> None:
             if sender[2] != OUTGOING:  # the loopback device shows each packet twice
                 seconds, nanoseconds = struct.unpack("qq", ancillary[0][2])
                 take(packet, seconds + nanoseconds / 1e9, port, waiting, found)
-    found += [wait.taken for wait in waiting.values() if wait.answered]
+        seen, dropped = struct.unpack("II", wire.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8))
+    if dropped:
+        sys.exit(f"wire: {dropped} of {seen} packets were missed, so what was seen proves nothing")
+    found += [wait.taken for wait in waiting.values() if wait.is_answer]
     print(json.dumps(found))
 
 
 class Wait:
     """One question. ``asked``: since when the server has to do something; ``answered``: when it last said something
-    that is no handshake, 0 before; ``shaken``: seconds that its part of the handshake took."""
+    that is no handshake, 0 before; ``shaken``: seconds that its part of the handshake took; ``size``: bytes that were
+    asked after the handshake's first word."""
 
-    def __init__(self, asked: float) -> None:
-        self.asked, self.answered, self.shaken = asked, 0.0, 0.0
+    def __init__(self, asked: float, shaken: float = 0.0) -> None:
+        self.asked, self.answered, self.shaken, self.size = asked, 0.0, shaken, 0
+
+    @property
+    def is_answer(self) -> bool:
+        """And not what a server says to the last word of a handshake, which is shorter than any question."""
+        return bool(self.answered) and self.size > LAST_WORD
 
     @property
     def taken(self) -> float:
@@ -93,32 +104,33 @@ def take(packet: bytes, now: float, port: int, waiting: dict[tuple[bytes, int], 
     who = (source, ports[0]) if asks else (target, ports[1])
     payload, is_over = packet[tcp + 4 * (packet[tcp + 12] >> 4) : end], packet[tcp + 13] & ENDS
     if asks and (payload or is_over):
-        ask(now, who, bool(is_over), waiting, found)
+        ask(now, who, 0 if is_over else len(payload), waiting, found)
     elif payload and (wait := waiting.get(who)):
         answer(now, payload[0] == HANDSHAKE, wait)
 
 
 def ask(
-    now: float, who: tuple[bytes, int], is_over: bool, waiting: dict[tuple[bytes, int], Wait], found: list[float]
+    now: float, who: tuple[bytes, int], size: int, waiting: dict[tuple[bytes, int], Wait], found: list[float]
 ) -> None:
-    """The other side says something, or ends."""
+    """The other side says so many bytes; none: that it ends."""
     wait = waiting.get(who)
-    if wait and wait.answered:
+    if wait and wait.is_answer:
         found.append(wait.taken)
-    if is_over:
+    if not size:
         waiting.pop(who, None)
     elif wait is None or wait.answered:
-        waiting[who] = Wait(now)
-    elif not wait.asked:
-        wait.asked = now
+        waiting[who] = wait = Wait(now, wait.taken if wait and not wait.is_answer else 0.0)
+        wait.size = size
+    else:
+        wait.asked, wait.size = wait.asked or now, wait.size + size
 
 
 def answer(now: float, is_handshake: bool, wait: Wait) -> None:
     """The server says something."""
-    if is_handshake:
-        wait.asked, wait.shaken = 0.0, wait.shaken + now - wait.asked
-    elif wait.asked:
+    if not is_handshake:
         wait.answered = now
+    elif wait.asked:
+        wait.asked, wait.shaken, wait.size = 0.0, wait.shaken + now - wait.asked, 0
 
 
 def listen_to(wire: socket.socket, port: int) -> None:

@@ -291,8 +291,7 @@ async def test_admission(server: Api, full: Api, tmp_path: Path, sheet: Sheet) -
             await asyncio.sleep(2)
             with wire.waits(port) as waited:
                 ratios.append(await _dry_runs(full, CREATES) / without)
-            assert len(waited) >= CREATES, "the wire did not show every review"
-            print(f"{CREATES} creates, of {len(waited)} answers (a handshake may be one of its own)")
+            assert abs(len(waited) - CREATES) <= IN_FLIGHT, f"the wire showed {len(waited)} of {CREATES} reviews"
             waits.append(1000 * quantile(waited, 0.99))
             halves.append(1000 * quantile(waited, 0.5))
             longest.append(1000 * max(waited))

@@ -34,8 +34,9 @@ RESTART = "mcs.tvox.io/restart-requested-at"
 
 
 @pytest.fixture(scope="module")
-def globex(mcs: Mcs) -> Iterator[str]:
+def globex(mcs: Mcs, operator_process: Operator) -> Iterator[str]:
     """A second customer, connected, whom things happen to. Each test leaves him as it found him."""
+    operator_process.ensure()
     mcs.link("globex")
     mcs.connect("globex")
     yield "globex"
@@ -207,7 +208,7 @@ def test_a_namespace_with_everything_in_it_is_gone_in_seconds_while_the_operator
 def test_asked_for_a_restart_the_pod_is_drained_and_replaced_and_its_customers_come_back_by_themselves(
     mcs: Mcs, globex: str
 ) -> None:
-    mcs.release(FIRST)
+    mcs.release(*mcs.witnesses)
     before = mcs.identity().uid
     mcs.api.merge("MCSInstance", INSTANCE, {"metadata": {"annotations": {RESTART: now()}}})
     back(mcs, before)
@@ -219,7 +220,7 @@ def test_asked_for_a_restart_the_pod_is_drained_and_replaced_and_its_customers_c
 
 
 def test_a_changed_field_of_impact_restart_restarts_the_pod_once(mcs: Mcs) -> None:
-    mcs.release(FIRST)
+    mcs.release(*mcs.witnesses)
     before = mcs.identity().uid
     resources = {"requests": {"cpu": "60m", "memory": "64Mi"}, "limits": {"cpu": "1", "memory": "512Mi"}}
     mcs.api.change("MCSInstance", INSTANCE, resources=resources)
@@ -230,7 +231,7 @@ def test_a_changed_field_of_impact_restart_restarts_the_pod_once(mcs: Mcs) -> No
 
 
 def test_an_instance_that_is_deleted_and_applied_again_serves_the_old_profiles(mcs: Mcs, globex: str) -> None:
-    mcs.release(FIRST)
+    mcs.release(*mcs.witnesses)
     mcs.api.change("MCSInstance", INSTANCE, retain={"storage": "Retain", "pki": "Retain"})
     until("the CA has no owner", lambda: not mcs.api.get("Secret", f"{INSTANCE}-ca")["metadata"].get("ownerReferences"))
     declared = mcs.api.get("MCSInstance", INSTANCE)

@@ -9,7 +9,8 @@ import pytest
 from support.wire import Wait, take
 
 SERVER, CLIENT = 8443, 50001
-HELLO, DATA = b"\x16\x03\x01", b"\x17\x03\x03"
+HELLO, FINISHED, DATA = b"\x16\x03\x01", b"\x17\x03\x03" + bytes(70), b"\x17\x03\x03" + bytes(400)
+FIN = 1
 
 
 def packet(version: int, source: int, target: int, payload: bytes, flags: int = 0) -> bytes:
@@ -24,48 +25,69 @@ def packet(version: int, source: int, target: int, payload: bytes, flags: int = 
     return bytes(14) + struct.pack("!IHBB16s16s", 6 << 28, len(tcp), 6, 64, b"::1", b"::1") + tcp
 
 
+class Wire:
+    """What is seen and what was found."""
+
+    def __init__(self, version: int = 4) -> None:
+        self.version = version
+        self.waiting: dict[tuple[bytes, int], Wait] = {}
+        self.found: list[float] = []
+
+    def asks(self, at: float, payload: bytes, flags: int = 0, client: int = CLIENT) -> None:
+        take(packet(self.version, client, SERVER, payload, flags), at, SERVER, self.waiting, self.found)
+
+    def answers(self, at: float, payload: bytes, client: int = CLIENT) -> None:
+        take(packet(self.version, SERVER, client, payload), at, SERVER, self.waiting, self.found)
+
+
 @pytest.mark.parametrize("version", [4, 6])
-def test_an_answer_takes_from_the_question_to_its_last_bytes_less_what_the_asker_needs_for_his_handshake(
-    version: int,
-) -> None:
-    waiting: dict[tuple[bytes, int], Wait] = {}
-    found: list[float] = []
-
-    def say(at: float, asks: bool, payload: bytes, client: int = CLIENT) -> None:
-        ports = (client, SERVER) if asks else (SERVER, client)
-        take(packet(version, *ports, payload), at, SERVER, waiting, found)
-
-    say(1, True, HELLO)
-    say(2, False, HELLO)  # the handshake is no answer, and what comes next is the asker's to do
-    say(3, True, DATA)
-    say(4, False, b"")  # an acknowledgement is none either
-    say(3, True, DATA, CLIENT + 1)
-    say(5, False, DATA)
-    say(6, False, DATA)
-    say(10, True, DATA)
-    say(12, False, DATA)
-    say(20, True, DATA)
-
-    assert found == [(2 - 1) + (6 - 3), 12 - 10]
-    assert {client: wait.answered for (_, client), wait in waiting.items()} == {CLIENT: 0, CLIENT + 1: 0}
+def test_an_answer_takes_from_the_question_to_its_last_bytes(version: int) -> None:
+    wire = Wire(version)
+    wire.asks(1, DATA)
+    wire.answers(2, b"")  # an acknowledgement is no answer
+    wire.asks(2, DATA, client=CLIENT + 1)
+    wire.answers(3, DATA)
+    wire.answers(4, DATA)
+    wire.asks(10, DATA)
+    wire.answers(12, DATA)
+    wire.asks(20, DATA)
+    assert wire.found == [4 - 1, 12 - 10]
+    assert {client: wait.answered for (_, client), wait in wire.waiting.items()} == {CLIENT: 0, CLIENT + 1: 0}
 
 
-FIN = 1
+def test_the_first_one_has_the_servers_part_of_the_handshake_in_it_and_not_the_askers() -> None:
+    wire = Wire()
+    wire.asks(1, HELLO)
+    wire.answers(2, HELLO)
+    wire.answers(3, HELLO)  # the rest of a long flight
+    wire.asks(10, FINISHED)
+    wire.asks(11, DATA)
+    wire.answers(14, DATA)
+    wire.asks(20, b"", FIN)
+    assert wire.found == [(2 - 1) + (14 - 10)]
+
+
+def test_a_ticket_that_comes_before_the_question_is_part_of_the_handshake() -> None:
+    wire = Wire()
+    wire.asks(1, HELLO)
+    wire.answers(2, HELLO)
+    wire.asks(10, FINISHED)
+    wire.answers(11, FINISHED)
+    wire.asks(20, DATA)
+    wire.answers(24, DATA)
+    wire.asks(30, DATA)
+    assert wire.found == [(2 - 1) + (11 - 10) + (24 - 20)]
 
 
 def test_a_goodbye_is_no_question_and_the_next_connection_of_a_port_is_another_one() -> None:
-    waiting: dict[tuple[bytes, int], Wait] = {}
-    found: list[float] = []
-    for at, ports, payload, flags in (
-        (1, (CLIENT, SERVER), DATA, 0),
-        (2, (SERVER, CLIENT), DATA, 0),
-        (5, (CLIENT, SERVER), DATA, 0),
-        (5, (CLIENT, SERVER), b"", FIN),
-        (6, (SERVER, CLIENT), DATA, 0),
-        (9, (CLIENT, SERVER), DATA, 0),
-        (12, (SERVER, CLIENT), DATA, 0),
-        (13, (CLIENT, SERVER), b"", FIN),
-    ):
-        take(packet(4, *ports, payload, flags), at, SERVER, waiting, found)
-    assert found == [2 - 1, 12 - 9]
-    assert waiting == {}
+    wire = Wire()
+    wire.asks(1, DATA)
+    wire.answers(2, DATA)
+    wire.asks(5, FINISHED)
+    wire.asks(5, b"", FIN)
+    wire.answers(6, FINISHED)
+    wire.asks(9, DATA)
+    wire.answers(12, DATA)
+    wire.asks(13, b"", FIN)
+    assert wire.found == [2 - 1, 12 - 9]
+    assert wire.waiting == {}
