@@ -74,10 +74,10 @@ test: $(DEPS) $(DOCS_DEPS) ## All of it: what `.ci/run` runs
 	@$(MAKE) --no-print-directory --jobs=3 --output-sync=line quick-aside integration-aside e2e
 .PHONY: quick-aside integration-aside
 quick-aside:
-	@nice -n 10 $(MAKE) --no-print-directory --jobs=1 verify docs alerts
-	@$(MAKE) --no-print-directory --jobs=1 unit
+	@nice -n 10 $(MAKE) --no-print-directory verify docs alerts
+	@$(MAKE) --no-print-directory unit
 integration-aside:
-	@nice -n 5 $(MAKE) --no-print-directory --jobs=1 integration
+	@nice -n 5 $(MAKE) --no-print-directory integration
 
 unit: $(DEPS) ## Pure code, seconds, no network
 	@hack/prepare
