@@ -13,8 +13,9 @@ from cryptography.x509.oid import NameOID
 
 BACKDATE = timedelta(hours=1)
 """Every certificate of ours begins so much before it was signed: a TVox whose clock is slow must not refuse it."""
-_CACHE = 2048
-"""Certificates remembered as parsed: each reconciliation asks about every link's."""
+_CACHE = 1024
+"""Certificates remembered as parsed: each reconciliation asks about every link's. Those of one appliance are 501; with
+more, what has gone long since would fill the rest, and memory would grow for thousands of changes."""
 
 
 @lru_cache(_CACHE)
