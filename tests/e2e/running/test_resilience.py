@@ -233,7 +233,8 @@ def test_a_changed_field_of_impact_restart_restarts_the_pod_once(mcs: Mcs) -> No
 def test_an_instance_that_is_deleted_and_applied_again_serves_the_old_profiles(mcs: Mcs, globex: str) -> None:
     mcs.release(*mcs.witnesses)
     mcs.api.change("MCSInstance", INSTANCE, retain={"storage": "Retain", "pki": "Retain"})
-    until("the CA has no owner", lambda: not mcs.api.get("Secret", f"{INSTANCE}-ca")["metadata"].get("ownerReferences"))
+    for kind, name in (("Secret", f"{INSTANCE}-ca"), ("PersistentVolumeClaim", f"{INSTANCE}-data")):
+        until(f"{name} has no owner", lambda k=kind, n=name: not mcs.api.get(k, n)["metadata"].get("ownerReferences"))
     declared = mcs.api.get("MCSInstance", INSTANCE)
     profiles = {name: profile_of(mcs.api, name) for name in (FIRST, globex)}
     numbers = {name: mcs.status(name)["slot"] for name in (FIRST, globex)}
