@@ -59,6 +59,8 @@ def test_what_may_still_come_is_waited_for_without_an_event(api: Api, operator: 
 def test_what_a_person_must_know_is_told_once_where_he_looks(api: Api, operator: Operator) -> None:
     """`kubectl describe` of the object shows it, in the words of its status."""
     api.create(an_instance(), a_community(), a_link("acme"), a_link("twin", domain="acme.mcs.test"))
+    # Before the operator is stopped: one that ends between a status and its Event has told the status alone.
+    until("it is told of the twin", lambda: "DomainTaken" in {reason for *_, reason in told(api)}, 20)
     with around_the_quota(api, operator):
         api.create(a_link("far", vpnAddress="10.0.0.9"), an_instance("second", domain="second.test"))
     message = api.wait_condition("TVoxLink", "far", "Accepted", "False", "AddressOutOfRange")
