@@ -52,6 +52,7 @@ def crowd(api: Api, operator: Operator, links: int = 20) -> None:
         api.create(an_instance("second"))
     api.wait_condition("MCSInstance", "second", "Accepted", "False", "NamespaceOccupied")
     api.delete("TVoxLink", "c00", wait=10)
+    until_counted(api)
 
 
 def test_a_restart_with_nothing_changed_writes_nothing(api: Api, operator: Operator) -> None:
@@ -80,7 +81,6 @@ def test_a_killed_operators_successor_writes_nothing_either(api: Api, operator: 
 
 def test_a_quiet_namespace_costs_no_request_at_all(api: Api, operator: Operator) -> None:
     crowd(api, operator, links=3)
-    until_counted(api)
     settled(api, quiet=3)
     audit = audited(api)
     time.sleep(10)
@@ -207,6 +207,7 @@ def test_250_tunnels_that_come_up_together_cost_one_status_write_each_and_then_n
             api.wait_condition("TVoxLink", name, "Ready", "True", "Programmed", timeout=90)
         for name in names:  # its DNS is asked once, some seconds after the rest
             api.wait_condition("TVoxLink", name, "DomainResolved", "False", "NotResolved", timeout=90)
+        until_counted(api)  # or the operator counts in the quota's controller's place, meanwhile
         settled(api, quiet=3)
         slots = [files(api.get("Secret", f"mcs-link-{number:03d}")) for number in names.values()]
         audit = audited(api)
