@@ -11,6 +11,7 @@ from support.api import Api
 from support.cluster import Node
 from support.mcs import Mcs, serving
 from support.operator import Operator
+from support.waiting import until
 
 FIRST = "acme"
 
@@ -26,3 +27,16 @@ def mcs(node: Node, server: Api, operator_process: Operator) -> Iterator[Mcs]:
     """A ready instance whose first customer, acme, has a tunnel: the one who must never notice anything."""
     with serving(node, server, first=FIRST) as mcs:
         yield mcs
+
+
+@pytest.fixture(scope="module")
+def globex(mcs: Mcs, operator_process: Operator) -> Iterator[str]:
+    """A second customer, connected, whom things happen to. Each test leaves him as it found him."""
+    operator_process.ensure()
+    mcs.link("globex")
+    mcs.connect("globex")
+    # Until the agent has missed it, the status may still be about the tunnel that he had in the module before.
+    address = mcs.api.get("Pod", mcs.sites["globex"].pod)["status"]["podIP"]
+    until("the status is about this TVox", lambda: mcs.status("globex")["tunnel"]["peer"].startswith(f"{address}:"), 30)
+    yield "globex"
+    mcs.remove("globex")

@@ -24,16 +24,6 @@ print(json.dumps([user for file in glob.glob("/etc/mcs/users-*") for user in jso
 """
 
 
-@pytest.fixture(scope="module")
-def globex(mcs: Mcs, operator_process: Operator) -> Iterator[str]:
-    """A second customer, connected, whom things happen to. Each test leaves him as it found him."""
-    operator_process.ensure()
-    mcs.link("globex")
-    mcs.connect("globex")
-    yield "globex"
-    mcs.remove("globex")
-
-
 @pytest.fixture
 def initech(mcs: Mcs) -> Iterator[str]:
     """The name of a third customer, who is not there yet and will have gone afterwards."""

@@ -11,7 +11,6 @@ import socket
 import ssl
 import subprocess
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -31,16 +30,6 @@ pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("operator")]
 
 FIRST = "acme"
 RESTART = "mcs.tvox.io/restart-requested-at"
-
-
-@pytest.fixture(scope="module")
-def globex(mcs: Mcs, operator_process: Operator) -> Iterator[str]:
-    """A second customer, connected, whom things happen to. Each test leaves him as it found him."""
-    operator_process.ensure()
-    mcs.link("globex")
-    mcs.connect("globex")
-    yield "globex"
-    mcs.remove("globex")
 
 
 def test_an_operator_killed_during_fifty_link_changes_ends_them_all_right(mcs: Mcs, operator: Operator) -> None:
