@@ -9,6 +9,7 @@ import pytest
 from support.api import Api, Object
 from support.objects import a_community, a_link, an_instance
 from support.operator import Operator
+from support.pods import place_pod
 from support.quota import around_the_quota
 from support.snapshots import settled
 from support.waiting import until
@@ -119,9 +120,7 @@ def test_a_lost_ca_is_one_event_however_many_links_it_has(api: Api, operator: Op
 def test_a_restart_is_told_before_it_happens_and_names_the_cause(api: Api, operator: Operator) -> None:
     """No kubelet is here: the test is the StatefulSet's controller, and its pod is never ready."""
     api.create(an_instance())
-    until("there is a StatefulSet", lambda: api.find("StatefulSet", "mcs"), 15)
-    if api.find("Pod", "mcs-0") is None:
-        api.create(pod_of(api.get("StatefulSet", "mcs")))
+    place_pod(api, "mcs")
     uid = api.get("Pod", "mcs-0")["metadata"]["uid"]
     settled(api)
     assert told(api) == []
@@ -142,13 +141,3 @@ def test_a_restart_is_told_before_it_happens_and_names_the_cause(api: Api, opera
     assert uid in note["message"]
     assert "spec of MCSInstance mcs changed" in note["message"]
     assert "media" in note["message"]
-
-
-def pod_of(stateful_set: Object) -> Object:
-    """The pod that the controller would make."""
-    template = stateful_set["spec"]["template"]
-    metadata = template["metadata"] | {"name": "mcs-0"}
-    owner = {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "mcs", "controller": True}
-    owner["uid"] = stateful_set["metadata"]["uid"]
-    metadata["ownerReferences"] = [owner]
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}

@@ -14,6 +14,7 @@ from mcs_operator.settings import WEBHOOK
 from support.api import ROOT, Api, Object
 from support.objects import INSTANCE, a_community, a_link, an_instance
 from support.operator import Operator
+from support.pods import place_pod
 from support.rights import ACCOUNT, Account, confined, granted
 from support.waiting import until
 
@@ -187,7 +188,7 @@ def the_pod_is_woken_and_replaced(api: Api) -> None:
     if not stateful_set.get("status", {}).get("observedGeneration"):
         status = '{"status": {"replicas": 1, "observedGeneration": 1000}}'  # also of a template that comes yet
         api.kubectl("patch", "statefulset", INSTANCE, "--subresource=status", "--type=merge", f"--patch={status}")
-        api.create(pod_of(stateful_set))
+        place_pod(api, INSTANCE, nodeSelector={"mcs.tvox.io/nowhere": "true"})
     first = api.get("Pod", POD)["metadata"]["uid"]
     api.create(a_link("gamma"))
     until("a poke", lambda: "mcs.tvox.io/poke" in (api.get("Pod", POD)["metadata"].get("annotations") or {}))
@@ -204,17 +205,6 @@ def now() -> str:
     from datetime import UTC, datetime, timedelta
 
     return (datetime.now(UTC) + timedelta(seconds=1)).isoformat(timespec="seconds")
-
-
-def pod_of(stateful_set: Object) -> Object:
-    template = stateful_set["spec"]["template"]
-    container = {"name": "media", "image": template["spec"]["containers"][0]["image"]}
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": template["metadata"] | {"name": POD},
-        "spec": {"containers": [container], "nodeSelector": {"mcs.tvox.io/nowhere": "true"}},
-    }
 
 
 def what_an_older_operator_left_goes(api: Api) -> None:

@@ -26,6 +26,7 @@ from urllib.parse import parse_qs, urlsplit
 from mcs_operator.domain.linkstate import LinkReport, LinkState, SlotState, Tunnel, TunnelReason, TunnelStatus
 from mcs_operator.domain.lookup import Answer, Failure, Question, Resolution
 from support.api import Api
+from support.pods import place_pod
 from support.snapshots import files
 from support.waiting import until
 
@@ -119,7 +120,7 @@ class FakeAgent:
 def fake_agent(api: Api, base_port: int, instance: str = "mcs") -> Iterator[FakeAgent]:
     """The agent in the instance's pod, whose status says that it is here and that the media is ready."""
     credentials = until("the agent's Secret", lambda: api.find("Secret", f"{instance}-agent"))
-    _place_pod(api, instance)
+    place_pod(api, instance)
     ready = {"name": "media", "ready": True, "restartCount": 0, "image": "", "imageID": "", "state": {"running": {}}}
     address = {"podIP": "127.0.0.1", "podIPs": [{"ip": "127.0.0.1"}], "containerStatuses": [ready]}
     agent = FakeAgent(api)
@@ -138,15 +139,6 @@ def fake_agent(api: Api, base_port: int, instance: str = "mcs") -> Iterator[Fake
         for thread in threads:
             thread.join()
         server.server_close()
-
-
-def _place_pod(api: Api, instance: str) -> None:
-    """The pod as the StatefulSet's controller makes it, which does not run here either."""
-    template = until("the StatefulSet", lambda: api.find("StatefulSet", instance))["spec"]["template"]
-    until("the namespace's service account", lambda: api.find("ServiceAccount", "default"))
-    metadata = template["metadata"] | {"name": f"{instance}-0"}
-    if api.find("Pod", f"{instance}-0") is None:
-        api.create({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]})
 
 
 def _context(credentials: dict[str, str]) -> ssl.SSLContext:
