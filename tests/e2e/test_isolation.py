@@ -31,7 +31,7 @@ from support.api import Api
 from support.cluster import Node
 from support.lab import Namespace, bridge_of, sh
 from support.listening import QUESTIONS, Voices, ask, in_container, listening
-from support.mcs import POD, Mcs, serving
+from support.mcs import POD, Mcs, standing
 from support.objects import INSTANCE
 from support.operator import Operator
 from support.sites import profile_of
@@ -49,12 +49,15 @@ SERVICE = "sites"
 @pytest.fixture(scope="module", params=["HostPort", "HostNetwork"])
 def mcs(node: Node, server: Api, operator_process: Operator, request: pytest.FixtureRequest) -> Iterator[Mcs]:
     """An instance in each mode, with two customers who are connected."""
-    with serving(node, server, first=A, network={"mode": request.param}) as mcs:
-        mcs.link(B)
-        mcs.connect(B)
+    with standing(node, server, network={"mode": request.param}) as mcs:
+        for name in (A, B):
+            mcs.link(name)
+        mcs.visit(B, profile_of(mcs.api, B))
         # A client that means no harm never sends packets for its own server into the tunnel, this one does.
-        site = mcs.visit(A, profile_of(mcs.api, A) + "allow-recursive-routing\n")
-        until(f"the TVox of {A} has a tunnel", site.is_established, 45, pause=0.5)
+        mcs.visit(A, profile_of(mcs.api, A) + "allow-recursive-routing\n")
+        for name in (A, B):
+            until(f"the TVox of {name} has a tunnel", mcs.sites[name].is_established, 45, pause=0.5)
+            mcs.connected(name)
         yield mcs
 
 

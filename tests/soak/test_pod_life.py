@@ -71,7 +71,7 @@ def live(mcs: Mcs, names: set[str]) -> Life:
 
     times = []
     for what, look in (("the old pod is gone", another), ("the new one is ready", ready), ("all are back", back)):
-        until(what, look, 300, pause=0.2)
+        until(what, look, 300, pause=0.5)  # such a pod is half a megabyte at each look
         times.append(time.monotonic() - begun)
     return Life(*times)
 

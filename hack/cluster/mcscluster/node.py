@@ -72,7 +72,7 @@ class Node:
         text = json.dumps(self._kubelet_config(resolver), indent=1)
         files = {config: text, resolver: f"nameserver {settings.NODE_IP}\n"}
         url = f"http://127.0.0.1:{PORTS.kubelet_health}/healthz"
-        return Component("kubelet", argv, lambda: answers(url), config=files)
+        return Component("kubelet", argv, lambda: answers(url), config=files, nice=settings.NODE_NICE)
 
     def _kubelet_config(self, resolver: Path) -> dict[str, object]:
         pki, folder = self.plane.pki, self.folder
@@ -91,6 +91,10 @@ class Node:
             "healthzBindAddress": "127.0.0.1",
             "healthzPort": PORTS.kubelet_health,
             "containerRuntimeEndpoint": f"unix://{self.runtime.socket}",
+            # A pod of 250 slots begins with twice as many requests, for their Secrets. At the default's 50 a second its
+            # first container would wait for them.
+            "kubeAPIQPS": 500,
+            "kubeAPIBurst": 1000,
             "cgroupDriver": self.layout.driver,
             "cgroupRoot": self.layout.kubelet_root,
             "failCgroupV1": False,

@@ -43,9 +43,13 @@ class Component:
     config: dict[Path, str] = field(default_factory=dict)  # files it reads at start
     env: dict[str, str] = field(default_factory=dict)
     start_limit: float = 90
+    nice: int = 0  # below 0: precedence over everything else on this machine
+
+    def command(self) -> list[str]:
+        return ["nice", "-n", str(self.nice), *self.argv] if self.nice else self.argv
 
     def signature(self) -> str:
-        parts = [*self.argv, *self.config.values(), *(f"{name}={value}" for name, value in self.env.items())]
+        parts = [*self.command(), *self.config.values(), *(f"{name}={value}" for name, value in self.env.items())]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
@@ -118,7 +122,7 @@ class Supervisor:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as output:
             process = subprocess.Popen(
-                component.argv,
+                component.command(),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -127,6 +131,7 @@ class Supervisor:
                 start_new_session=True,  # survives this command and its terminal
                 close_fds=True,
             )
+        _be_nice(process.pid, component.nice or os.nice(0))
         record = Record(process.pid, start_time(process.pid) or "", component.signature(), time.time())
         write_if_changed(self._record_file(component.name), json.dumps(dataclasses.asdict(record)))
 
@@ -135,6 +140,14 @@ class Supervisor:
 
     def _log_file(self, name: str) -> Path:
         return self.folder / "log" / f"{name}.log"
+
+
+def _be_nice(session: int, nice: int) -> None:
+    """Where the kernel shares processors among sessions, a process's own value counts within its session alone; also
+    one that it has of whoever started it, such as `nice make integration`."""
+    if nice:
+        with contextlib.suppress(OSError):
+            Path(f"/proc/{session}/autogroup").write_text(str(nice))
 
 
 def _answers(component: Component, patience: float) -> bool:

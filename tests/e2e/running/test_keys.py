@@ -25,9 +25,11 @@ LONGEST_GAP = 3.0
 """Seconds that a renewal may cost its own link."""
 
 
-@pytest.fixture
-def globex(mcs: Mcs) -> Iterator[str]:
-    """A second customer, connected, whom things happen to. He goes for good: his identity is no next test's."""
+@pytest.fixture(scope="module")
+def globex(mcs: Mcs, operator_process: Operator) -> Iterator[str]:
+    """A second customer, connected, whom things happen to. Each test leaves him connected, with the profile that he is
+    to have; and he goes for good: his identity is no next module's."""
+    operator_process.ensure()
     mcs.link("globex")
     mcs.connect("globex")
     yield "globex"
@@ -80,6 +82,7 @@ def test_a_rotation_restarts_that_link_twice_and_ends_when_the_tvox_shows_its_ne
         assert starts(mcs, globex) == before + 2
     mcs.visit(globex, old)
     mcs.api.wait_condition("TVoxLink", globex, "Connected", "False", "AuthenticationFailed", timeout=30)
+    mcs.connect(globex)
 
 
 def test_a_revoked_tvox_is_cut_off_at_once_until_it_has_a_new_profile(mcs: Mcs, globex: str) -> None:

@@ -451,7 +451,7 @@ def test_stop_file_ends_slots_in_turn(slot_9: Slot) -> None:
     assert alive(running["pid"]), "until its turn a slot carries traffic"
     assert slot.ended_with() == 0
     (term,) = slot.calls("openvpn", "term")
-    assert term.at - seen > 1.0, "slot 9 is the eighth to end, at one per 0.2 s"
+    assert term.at - seen > 1.0, "slot 9 is the eighth to end, at one per 0.16 s"
     assert not alive(running["pid"])
     assert slot.state()["pid"] is None
     assert slot.calls("nft")[-1].said == "undo: take it away"
