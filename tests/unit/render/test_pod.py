@@ -174,7 +174,7 @@ def test_the_pod_has_no_token_no_service_links_and_the_default_seccomp() -> None
 
 @pytest.mark.parametrize(("slots", "sleep"), [(1, 4), (6, 5), (64, 15), (249, 48), (250, 49)])
 def test_every_slot_waits_until_all_have_gone_by_themselves(slots: int, sleep: int) -> None:
-    """4 s, and 11 for every 50 slots: over a hundred kills at once would deadlock the container runtime."""
+    """4 s, and 9 for every 50 slots: over a hundred kills at once would deadlock the container runtime."""
     spec = pod(instance(vpn={"slots": slots}))
     for slot in spec["containers"][2:]:
         assert slot["lifecycle"]["preStop"] == {"sleep": {"seconds": sleep}}
