@@ -56,8 +56,7 @@ def mcs(node: Node, server: Api, operator_process: Operator, request: pytest.Fix
         # A client that means no harm never sends packets for its own server into the tunnel, this one does.
         mcs.visit(A, profile_of(mcs.api, A) + "allow-recursive-routing\n")
         for name in (A, B):
-            until(f"the TVox of {name} has a tunnel", mcs.sites[name].is_established, 45, pause=0.5)
-            mcs.connected(name)
+            mcs.dialled_in(name)
         yield mcs
 
 

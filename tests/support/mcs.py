@@ -82,9 +82,13 @@ class Mcs:
 
     def connect(self, name: str, timeout: float = 45) -> Object:
         """Install the link's present profile at the customer's TVox, and wait for the tunnel; the link's status."""
-        site = self.visit(name, profile_of(self.api, name))
+        self.visit(name, profile_of(self.api, name))
+        return self.dialled_in(name, timeout)
+
+    def dialled_in(self, name: str, timeout: float = 45) -> Object:
+        """Wait for the tunnel of the TVox that was visited; the link's status."""
         # First by its own word: the MCS may still have the tunnel of the TVox that was there before.
-        until(f"the TVox of {name} has a tunnel", site.is_established, timeout, pause=0.5)
+        until(f"the TVox of {name} has a tunnel", self.sites[name].is_established, timeout, pause=0.5)
         return self.connected(name, timeout=timeout)
 
     def visit(self, name: str, profile: str) -> Site:

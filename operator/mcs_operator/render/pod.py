@@ -274,8 +274,8 @@ def _volumes(instance: MCSInstance) -> list[Object]:
         {"name": "data", "persistentVolumeClaim": {"claimName": f"{name}-data"}},
         {"name": "scratch", "emptyDir": {"medium": "Memory", "sizeLimit": "64Mi"}},
         {"name": "run", "emptyDir": {"medium": "Memory", "sizeLimit": "64Mi"}},
-        # Of its own: as a folder of `run` it would be a mount of the node for every slot, and each container that starts
-        # copies all of the node's mounts.
+        # Of its own: as a folder of `run` it would be a mount of the node for every slot, and each container that
+        # starts copies all of the node's mounts.
         {"name": "stop", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}},
         {"name": "agent", "secret": {"secretName": f"{name}-agent"}},
     ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -23,18 +22,6 @@ pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("operator")]
 FIRST = "acme"
 LONGEST_GAP = 3.0
 """Seconds that a renewal may cost its own link."""
-
-
-@pytest.fixture(scope="module")
-def globex(mcs: Mcs, operator_process: Operator) -> Iterator[str]:
-    """A second customer, connected, whom things happen to. Each test leaves him connected, with the profile that he is
-    to have; and he goes for good: his identity is no next module's."""
-    operator_process.ensure()
-    mcs.link("globex")
-    mcs.connect("globex")
-    yield "globex"
-    mcs.remove("globex")
-    mcs.api.delete("Secret", "globex-profile", wait=10)
 
 
 def now() -> str:

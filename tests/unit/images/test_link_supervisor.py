@@ -457,6 +457,17 @@ def test_stop_file_ends_slots_in_turn(slot_9: Slot) -> None:
     assert slot.calls("nft")[-1].said == "undo: take it away"
 
 
+@pytest.mark.parametrize(("slot", "tenths"), [(3, 1), (65, 100), (251, 398)])
+def test_a_slots_turn_to_end_is_within_the_sleep_that_the_operator_gives_it(slot: int, tenths: int) -> None:
+    """0.16 s for each slot before it: the pace for which tests/unit/render/test_pod.py has the preStop sleeps."""
+    ask = 'source "$1"; report() { :; }; pause() { echo "$turn"; exit; }; stop_in_turn'
+    environment = os.environ | {"SLOT": str(slot)}
+    said = subprocess.run(
+        ["bash", "-c", ask, "ask", SUPERVISOR], env=environment, capture_output=True, text=True, check=True, timeout=20
+    )
+    assert int(said.stdout) == tenths
+
+
 def test_stale_stop_file_that_is_removed_in_time_costs_nothing(slot: Slot) -> None:
     running = slot.running(a_set())
     (slot.stop / "now").touch()
