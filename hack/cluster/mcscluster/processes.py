@@ -131,7 +131,7 @@ class Supervisor:
                 start_new_session=True,  # survives this command and its terminal
                 close_fds=True,
             )
-        _be_nice(process.pid, component.nice or os.nice(0))
+        _be_nice(process.pid, component.nice)
         record = Record(process.pid, start_time(process.pid) or "", component.signature(), time.time())
         write_if_changed(self._record_file(component.name), json.dumps(dataclasses.asdict(record)))
 
@@ -143,8 +143,7 @@ class Supervisor:
 
 
 def _be_nice(session: int, nice: int) -> None:
-    """Where the kernel shares processors among sessions, a process's own value counts within its session alone; also
-    one that it has of whoever started it, such as `nice make integration`."""
+    """Where the kernel shares processors among sessions, a process's own value counts within its session alone."""
     if nice:
         with contextlib.suppress(OSError):
             Path(f"/proc/{session}/autogroup").write_text(str(nice))
