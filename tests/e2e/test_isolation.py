@@ -49,9 +49,11 @@ SERVICE = "sites"
 @pytest.fixture(scope="module", params=["HostPort", "HostNetwork"])
 def mcs(node: Node, server: Api, operator_process: Operator, request: pytest.FixtureRequest) -> Iterator[Mcs]:
     """An instance in each mode, with two customers who are connected."""
-    with standing(node, server, network={"mode": request.param}) as mcs:
+    # Few slots, for a pod that is soon there and soon gone: here it is about links, not about how many.
+    with standing(node, server, network={"mode": request.param}, vpn={"slots": 3}) as mcs:
+        mcs.api.apply(mcs.a_link(A), mcs.a_link(B))
         for name in (A, B):
-            mcs.link(name)
+            mcs.programmed(name)
         mcs.visit(B, profile_of(mcs.api, B))
         # A client that means no harm never sends packets for its own server into the tunnel, this one does.
         mcs.visit(A, profile_of(mcs.api, A) + "allow-recursive-routing\n")
@@ -124,7 +126,7 @@ def from_tvox(mcs: Mcs, *places: str, seconds: float = SHORT) -> list[str | None
 
 def reaches(mcs: Mcs, name: str) -> bool:
     """Whether the media reaches this TVox, and no gateway that answers in its place."""
-    page = mcs.inside(f"http://{mcs.status(name)['vpnAddress']}/")
+    page = mcs.inside(f"http://{mcs.status(name)['vpnAddress']}/", patience=1)
     return isinstance(page, dict) and page.get("tvox") == name
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from support.api import ROOT, Api
 from support.cluster import Node
-from support.mcs import POD, SLOTS, Mcs, serving
+from support.mcs import POD, Mcs, serving
 from support.objects import INSTANCE
 from support.operator import Operator
 from support.sites import get_from, profile_of
@@ -26,6 +26,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240), pytest.mark.usefixtures
 
 FIRST = "acme"
 RESOURCE = "example.com/tun"
+SLOTS = 2
 KUBELET = Path("/var/lib/kubelet/device-plugins/kubelet.sock")
 PLUGIN = ROOT / "hack" / "tun-device-plugin"
 

@@ -68,8 +68,9 @@ class Block:
 
     @property
     def changes(self) -> bool:
-        """Whether it changes objects: a reader looks at what comes of it before going on."""
-        return any(re.search(r"kubectl\b.* (annotate|apply|delete|patch) ", command) for command in self.to_run())
+        """Whether it ends with a change of objects: a reader looks at what comes of it before going on."""
+        last = self.to_run()[-1:]
+        return any(re.search(r"kubectl\b.* (annotate|apply|delete|patch) ", command) for command in last)
 
     def commands(self) -> list[str]:
         """What a reader types, without prompts; a line that goes on in the next one is one command."""

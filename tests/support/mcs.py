@@ -111,9 +111,9 @@ class Mcs:
                 site.remove()
             self.api.delete("TVoxLink", name, wait=20)
 
-    def inside(self, url: str) -> Any:
+    def inside(self, url: str, patience: float = 5) -> Any:
         """A web request from the media container."""
-        return get_inside(self.api, POD, url)
+        return get_inside(self.api, POD, url, patience=patience)
 
     def outside(self, domain: str) -> tuple[int, Any]:
         """A web request from outside to a public name: status and body."""

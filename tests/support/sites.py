@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import http.client
 import json
+import time
 from typing import Any
 
 from support.api import Api, Object
@@ -32,12 +33,27 @@ class Site:
         self.pod = f"tvox-{name}"
 
     def install(self, profile: str) -> None:
-        """Upload a profile and switch on, as at a visit; a TVox that is there is replaced."""
-        self.remove()
+        """Upload a profile, as at a visit, and wait until it is dialled with. A TVox that is off is switched on; one
+        that has this profile already is switched off first."""
         metadata = {"name": self.pod, "labels": {"app.kubernetes.io/name": "tvox"}}
         secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {"profile.ovpn": profile}}
-        self.api.apply(secret)
-        self.api.create(_pod(metadata, self.name))
+        if starts := 0 if self.runs_with(profile) else self._starts():
+            self.api.apply(secret)
+            until(f"the TVox of {self.name} dials anew", lambda: self._looked_again() > starts, 30, pause=0.3)
+        else:
+            self.remove()
+            self.api.apply(secret)
+            self.api.create(_pod(metadata, self.name))
+
+    def _starts(self) -> int:
+        """How often it has dialled in its life; 0 where it is off."""
+        page = get_inside(self.api, self.pod, "http://127.0.0.1/", container="tvox", check=False)
+        return int(page["tunnel"]["starts"]) if isinstance(page, dict) else 0
+
+    def _looked_again(self) -> int:
+        """The same, after the kubelet was made to look at the pod, and so at its Secret: it would, in a minute."""
+        self.api.annotate("Pod", self.pod, poke=str(time.time()))
+        return self._starts()
 
     def runs_with(self, profile: str) -> bool:
         """Whether the TVox is there, with this profile."""
@@ -83,18 +99,21 @@ def get_from(address: str, host: str, path: str = "/", port: int = 80, timeout: 
         connection.close()
 
 
-def get_inside(api: Api, pod: str, url: str, container: str = "media", *, check: bool = True) -> Any:
+def get_inside(
+    api: Api, pod: str, url: str, container: str = "media", *, check: bool = True, patience: float = 5
+) -> Any:
     """A web request from a container of a pod; the parsed body, or a text that tells the failure.
 
-    ``check``: a container that cannot be entered is an error.
+    ``check``: a container that cannot be entered is an error. ``patience``: seconds that an answer may take.
     """
     program = (
         "import sys, urllib.request as r\n"
         "open_ = r.build_opener(r.ProxyHandler({})).open\n"
-        "try: print(open_(sys.argv[1], timeout=5).read().decode())\n"
+        "try: print(open_(sys.argv[1], timeout=float(sys.argv[2])).read().decode())\n"
         "except Exception as error: print('failed:', error)"
     )
-    return _parsed(api.kubectl("exec", pod, "-c", container, "--", "python3", "-c", program, url, check=check))
+    command = ("python3", "-c", program, url, str(patience))
+    return _parsed(api.kubectl("exec", pod, "-c", container, "--", *command, check=check))
 
 
 def _parsed(raw: str) -> Any:

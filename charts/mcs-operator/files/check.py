@@ -32,11 +32,13 @@ def kinds_are_served():
 
 def one_replica_leads():
     path = f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases/mcs-operator"
-    first = call(path)[0]
-    time.sleep(5)
-    second = call(path)[0]
-    held = second["spec"].get("holderIdentity")
-    renewed = first["spec"]["renewTime"] != second["spec"]["renewTime"]
+    first = call(path)[0]["spec"]
+    for _ in range(10):
+        time.sleep(0.5)
+        lease = call(path)[0]["spec"]
+        held, renewed = lease.get("holderIdentity"), lease["renewTime"] != first["renewTime"]
+        if held and renewed:
+            break
     return bool(held and renewed) or f"held by {held!r}, renewed: {renewed}"
 
 

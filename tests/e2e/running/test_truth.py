@@ -1,19 +1,21 @@
-"""What `kubectl get tvl` says is what the tunnel does, and soon: on a real node, with a customer who comes and goes."""
+"""What `kubectl get tvl` says is what the tunnel does, and soon: on a real node, with customers who come and go."""
 
 from __future__ import annotations
 
 import json
 import re
 import time
-import zlib
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import datetime
 
 import pytest
 
 from support.api import Object
 from support.mcs import Mcs
+from support.operator import Operator
 from support.sites import Site, profile_of
 from support.waiting import until
 
@@ -24,14 +26,29 @@ SEEN_UP, SEEN_DEAD = 3.0, 15.0
 """Seconds until the status says that a tunnel is established, or dead."""
 
 
-@pytest.fixture
-def customer(mcs: Mcs, request: pytest.FixtureRequest) -> Iterator[str]:
-    """A customer with a link, whose TVox is yet to come. Another one for each test, and so another number: one's losses
-    are not the next one's."""
-    name = f"customer-{zlib.crc32(request.node.name.encode()):x}"
-    mcs.link(name)
-    yield name
-    mcs.remove(name)
+@dataclass(frozen=True)
+class Losses:
+    """What three customers go through, at the same time. Each is one's own: his losses are not another's."""
+
+    of_power: Future[tuple[float, float]]
+    of_openvpn: Future[Object]
+    thrice: Future[None]
+
+
+@pytest.fixture(scope="module")
+def losses(mcs: Mcs, operator_process: Operator) -> Iterator[Losses]:
+    """They lose their tunnels, each in his way; afterwards they have gone."""
+    operator_process.ensure()
+    names = ("customer-of-power", "customer-of-openvpn", "customer-of-three")
+    mcs.api.apply(*(mcs.a_link(name) for name in names))
+    with ThreadPoolExecutor() as pool:
+        yield Losses(
+            pool.submit(loses_power, mcs, names[0]),
+            pool.submit(loses_openvpn, mcs, names[1]),
+            pool.submit(loses_thrice, mcs, names[2]),
+        )
+    for name in names:
+        mcs.remove(name)
 
 
 def established_at(site: Site) -> float:
@@ -49,24 +66,28 @@ def of_link(found: dict[str, float], name: str, status: Object) -> float:
     return next(value for series, value in found.items() if series.startswith(f"{name}{{") and label in series)
 
 
-def test_an_established_tunnel_is_seen_within_3_seconds_and_a_dead_one_within_15(mcs: Mcs, customer: str) -> None:
+def loses_power(mcs: Mcs, customer: str) -> tuple[float, float]:
+    """Seconds until the status says that the tunnel is established, and that it is dead."""
     site = mcs.visit(customer, profile_of(mcs.api, customer))
     mcs.api.wait_condition("TVoxLink", customer, "Connected", "True", "Established", timeout=45)
     told = time.time()
     seen = told - until("the TVox has said so, too", lambda: established_at(site), 20)
     time.sleep(3)
-
     site.pull_the_plug()
-
     dead = time.time()
     mcs.api.wait_condition("TVoxLink", customer, "Connected", "False", "Lost", timeout=30)
-    lost = time.time() - dead
+    return seen, time.time() - dead
+
+
+def test_an_established_tunnel_is_seen_within_3_seconds_and_a_dead_one_within_15(losses: Losses) -> None:
+    seen, lost = losses.of_power.result()
     print(f"seen established after {seen:.2f} s, dead after {lost:.2f} s")
     assert seen <= SEEN_UP
     assert lost <= SEEN_DEAD
 
 
-def test_a_killed_openvpn_is_a_flap_of_its_link_and_of_no_other(mcs: Mcs, customer: str) -> None:
+def loses_openvpn(mcs: Mcs, customer: str) -> Object:
+    """OpenVPN in his slot is killed, and comes back. His tunnel's status then."""
     mcs.connect(customer)
     slot = f"link-{mcs.status(customer)['slot']:03d}"
     other = mcs.status(FIRST)["tunnel"]
@@ -75,11 +96,17 @@ def test_a_killed_openvpn_is_a_flap_of_its_link_and_of_no_other(mcs: Mcs, custom
         mcs.run(slot, "bash", "-c", f"kill -KILL {pid}")
         mcs.api.wait_condition("TVoxLink", customer, "Connected", "False", "Lost", timeout=SEEN_DEAD)
         mcs.connected(customer)
-    assert mcs.status(customer)["tunnel"]["flaps"] == 1
     assert mcs.status(FIRST)["tunnel"] == other
+    tunnel: Object = mcs.status(customer)["tunnel"]
+    return tunnel
 
 
-def test_three_losses_within_ten_minutes_are_flapping_and_are_counted(mcs: Mcs, customer: str) -> None:
+def test_a_killed_openvpn_is_a_flap_of_its_link_and_of_no_other(losses: Losses) -> None:
+    assert losses.of_openvpn.result()["flaps"] == 1
+
+
+def loses_thrice(mcs: Mcs, customer: str) -> None:
+    """His TVox is switched off three times."""
     for count in range(3):
         mcs.connect(customer)
         assert mcs.api.condition("TVoxLink", customer, "Connected")[:2] == ("True", "Established"), count
@@ -88,6 +115,10 @@ def test_three_losses_within_ten_minutes_are_flapping_and_are_counted(mcs: Mcs, 
         assert mcs.status(customer)["tunnel"]["flaps"] == count + 1
     mcs.connect(customer)
     mcs.api.wait_condition("TVoxLink", customer, "Connected", "True", "Flapping", timeout=10)
+
+
+def test_three_losses_within_ten_minutes_are_flapping_and_are_counted(mcs: Mcs, losses: Losses) -> None:
+    losses.thrice.result()
     assert mcs.api.condition("TVoxLink", FIRST, "Connected")[:2] == ("True", "Established")
 
 
