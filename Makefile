@@ -24,7 +24,7 @@ help: ## List the targets
 deps: $(DEPS) ## Create .venv with the locked dependencies
 $(DEPS): requirements/dev.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install -q --require-hashes -r requirements/dev.txt
+	$(BIN)/pip install -q --no-compile --require-hashes -r requirements/dev.txt
 	$(BIN)/pip install -q --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -36,7 +36,7 @@ lock: $(DEPS) ## Resolve the dependencies anew (hashes, no download addresses)
 
 # Apart, so that whoever builds no documentation does not install it.
 $(DOCS_DEPS): $(DEPS) requirements/docs.txt
-	$(BIN)/pip install -q --require-hashes -r requirements/docs.txt
+	$(BIN)/pip install -q --no-compile --require-hashes -r requirements/docs.txt
 	@touch $@
 
 ## ---- the node and the images
@@ -69,14 +69,14 @@ demo-clean: $(DEPS) ## Remove what the demo made (the node stays)
 # Helm and Prometheus first: tests take the ones that are built by then. The rest waits for most of its
 # time, on servers, kubelet and tunnels, so all of it fits two cores side by side. What runs on a real node takes longest,
 # so the others are nice to it; but not the unit tests, some of which have a clock to mind as well.
-test: $(DEPS) $(DOCS_DEPS) ## All of it: what `.ci/run` runs
+test: ## All of it: what `.ci/run` runs
 	@hack/prometheus >/dev/null && hack/helm version >/dev/null
 	@$(MAKE) --no-print-directory --jobs=3 --output-sync=line quick-aside integration-aside e2e
-.PHONY: quick-aside integration-aside
-quick-aside:
+.PHONY: quick-aside integration-aside node
+quick-aside: $(DEPS)
 	@nice -n 10 $(MAKE) --no-print-directory verify docs alerts
 	@$(MAKE) --no-print-directory unit
-integration-aside:
+integration-aside: $(DEPS)
 	@nice -n 5 $(MAKE) --no-print-directory integration
 
 unit: $(DEPS) ## Pure code, seconds, no network
@@ -84,8 +84,10 @@ unit: $(DEPS) ## Pure code, seconds, no network
 	$(PYTEST) -n auto tests/unit
 integration: $(DEPS) ## Against a real API server (KUBECONFIG, or one of its own), and real OpenVPN
 	@hack/prepare
-	$(PYTEST) -n 2 --dist loadfile tests/integration
-e2e: $(DEPS) ## Against a real node (KUBECONFIG, or one of its own)
+	$(PYTEST) -n 3 --dist loadfile tests/integration
+node: # starts while the dependencies are installed
+	@hack/test-e2e true
+e2e: $(DEPS) node ## Against a real node (KUBECONFIG, or one of its own)
 	@hack/prepare
 	@hack/test-e2e $(PYTEST) tests/e2e
 bench: $(DEPS) ## Measure, as ratios within one run; writes build/bench

@@ -274,7 +274,7 @@ def test_an_upgrade_and_a_rollback_replace_the_operator_and_nobody_notices(
         until("the CRDs are as before", lambda: "Transport of the tunnel." in server.kubectl(*explained), 20)
     assert not before & newer
     assert not newer & set(release.pods())
-    assert release.leader() in release.pods()
+    until("one of the new ones leads", lambda: release.leader() in release.pods(), 20)
     for name in ("upgraded", "rolled-back"):
         mcs.remove(name)
 

@@ -112,7 +112,8 @@ class ControlPlane:
             "--audit-log-maxbackup=2",
             "--profiling=false",
         ]
-        return Component("kube-apiserver", argv, self.api_ready, config={policy: audit_policy()})
+        # A third of its processor time would be the collection of garbage, and two cores have other work.
+        return Component("kube-apiserver", argv, self.api_ready, config={policy: audit_policy()}, env={"GOGC": "200"})
 
     def controller_manager(self) -> Component:
         pki, port = self.pki, self.ports.controller_manager

@@ -47,8 +47,8 @@ def losses(mcs: Mcs, operator_process: Operator) -> Iterator[Losses]:
             pool.submit(loses_openvpn, mcs, names[1]),
             pool.submit(loses_thrice, mcs, names[2]),
         )
-    for name in names:
-        mcs.remove(name)
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(mcs.remove, names))
 
 
 def established_at(site: Site) -> float:
