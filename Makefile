@@ -66,17 +66,16 @@ demo-clean: $(DEPS) ## Remove what the demo made (the node stays)
 ## ---- checks and tests; T='expression' picks some of them
 
 .PHONY: test unit integration e2e bench soak lint generate verify alerts docs
-# Helm and Prometheus first: tests take the ones that are built by then. The rest waits for most of its
-# time, on servers, kubelet and tunnels, so all of it fits two cores side by side. What runs on a real node takes longest,
-# so the others are nice to it; but not the unit tests, some of which have a clock to mind as well.
+# Helm and Prometheus first: tests take the ones that are built by then. The rest waits for most of its time, on servers,
+# kubelet and tunnels, so that two lanes fit two cores. What runs on a real node takes longest, so the others are nice
+# to it; but not the unit tests, some of which have a clock to mind as well.
 test: ## All of it: what `.ci/run` runs
 	@hack/prometheus >/dev/null && hack/helm version >/dev/null
-	@$(MAKE) --no-print-directory --jobs=3 --output-sync=line quick-aside integration-aside e2e
-.PHONY: quick-aside integration-aside node
-quick-aside: $(DEPS)
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line aside e2e
+.PHONY: aside node
+aside: $(DEPS)
 	@nice -n 10 $(MAKE) --no-print-directory verify docs alerts
 	@$(MAKE) --no-print-directory unit
-integration-aside: $(DEPS)
 	@nice -n 5 $(MAKE) --no-print-directory integration
 
 unit: $(DEPS) ## Pure code, seconds, no network

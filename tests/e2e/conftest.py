@@ -1,5 +1,5 @@
 """A real node, and the operator as a process on this machine. Each module has an MCS of its own kind; `running` holds
-those that share one."""
+those that share one, and `isolation` the tests that two of them have in common."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from support.api import Api, install_crds
 from support.cluster import Node
 from support.levels import left_out_if_missing
 from support.operator import Operator
+
+pytest.register_assert_rewrite("e2e.isolation")  # it has tests, but not the name of a file with tests
 
 
 @pytest.fixture(scope="session")
