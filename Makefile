@@ -22,7 +22,9 @@ help: ## List the targets
 
 .PHONY: deps
 deps: $(DEPS) ## Create .venv with the locked dependencies
+# Debian has what makes a venv in a package of its own. Not compiled ahead: most of it is never imported.
 $(DEPS): requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || hack/prepare python3-venv
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q --no-compile --require-hashes -r requirements/dev.txt
 	$(BIN)/pip install -q --no-deps --no-build-isolation -e .
@@ -73,10 +75,12 @@ test: ## All of it: what `.ci/run` runs
 	@hack/prometheus >/dev/null && hack/helm version >/dev/null
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line aside e2e
 .PHONY: aside node
-aside: $(DEPS)
-	@nice -n 10 $(MAKE) --no-print-directory verify docs alerts
-	@$(MAKE) --no-print-directory unit
-	@nice -n 5 $(MAKE) --no-print-directory integration
+aside: $(DEPS) # what failed does not hide what comes after it
+	@failed=0; \
+	nice -n 10 $(MAKE) --no-print-directory verify docs alerts || failed=$$?; \
+	$(MAKE) --no-print-directory unit || failed=$$?; \
+	nice -n 5 $(MAKE) --no-print-directory integration || failed=$$?; \
+	exit $$failed
 
 unit: $(DEPS) ## Pure code, seconds, no network
 	@hack/prepare
@@ -84,7 +88,7 @@ unit: $(DEPS) ## Pure code, seconds, no network
 integration: $(DEPS) ## Against a real API server (KUBECONFIG, or one of its own), and real OpenVPN
 	@hack/prepare
 	$(PYTEST) -n 3 --dist loadfile tests/integration
-node: # starts while the dependencies are installed
+node: # of its own, so that with --jobs it starts while the dependencies are installed
 	@hack/test-e2e true
 e2e: $(DEPS) node ## Against a real node (KUBECONFIG, or one of its own)
 	@hack/prepare
@@ -114,5 +118,5 @@ lint: $(DEPS) ## Format, lint, types, layers, workflows
 	hack/tool actionlint -shellcheck= -pyflakes= .github/workflows/*.yaml
 generate: $(DEPS) ## Write everything that is generated from the models
 	$(BIN)/python hack/generate.py
-verify: lint ## Fail where generated files are not what their source says, or are not committed
+verify: lint ## Fail where generated files are not what their source says, or where a file is not known to git
 	@hack/verify $(BIN)/python hack/generate.py

@@ -1,10 +1,10 @@
-"""What a TVox can reach through its tunnel: the tests that a mode which publishes ports on the node has to pass.
+"""What a TVox can reach through its tunnel: tests for every mode in which ports are published on the node.
 
 ::
 
-      TVox globex ═ tunnel ═ link-003 ┐                    ┌ the pod's other ports, the node, its neighbours' pods,
-                                      ├ media pod ─ node ──┤ Services, and beyond: a host on the node's bridge
-      TVox acme ══ tunnel ══ link-002 ┘                    └ (the Internet, as far as the MCS is concerned)
+      TVox globex ═ tunnel ═ link-N ┐                    ┌ the pod's other ports, the node, its neighbours' pods,
+                                    ├ media pod ─ node ──┤ Services, and beyond: a host on the node's bridge
+      TVox acme ══ tunnel ══ link-2 ┘                    └ (the Internet, as far as the MCS is concerned)
 
 A connect that is accepted proves nothing (a gateway may accept all), and one that is not answered proves little. So
 whoever can be reached has a name that he answers with, every forbidden place is first reached from where that is
@@ -143,7 +143,7 @@ def dropped(link: str, pod_network: list[str]) -> int:
 
 
 class Isolation:
-    """To be run with an `mcs` whose customers are these two, the curious one with his `careless_profile`."""
+    """Needs an `mcs` with NEIGHBOUR and CURIOUS as its customers, the latter with his `careless_profile`."""
 
     @pytest.fixture(scope="class")
     @classmethod

@@ -19,6 +19,7 @@ import pytest
 
 from e2e.churn import one_round, remove_for_good
 from e2e.crowd import Town, a_town, bring_up, connected
+from mcs_operator.settings import MAX_LINKS
 from support.api import Api
 from support.cluster import Node
 from support.costs import cost_of, processes_of
@@ -38,6 +39,8 @@ PER_SECOND = 20
 LIMIT_SECONDS = 60
 """From the pod's readiness to a tunnel for all, the making of all links and their keys included."""
 IDLE_SECONDS = 5
+ETCD_BYTES = 1.5 * 1024 * 1024
+"""What etcd takes as one object, by default."""
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +71,13 @@ def test_all_customers_are_connected_a_minute_after_the_pod_is_ready(town: Town,
     tell_costs(town.mcs, operator)
     assert connected(town.mcs).keys() == set(NAMES)
     assert took <= LIMIT_SECONDS
+
+
+def test_the_stored_pod_is_less_than_half_of_what_etcd_takes(town: Town) -> None:
+    """With the statuses of all its containers, and who wrote which of its fields."""
+    size = town.mcs.api.stored_size("Pod", POD)
+    print(f"the stored pod of {len(NAMES)} slots: {size / 1024:.0f} KiB")
+    assert size <= ETCD_BYTES / 2 * len(NAMES) / MAX_LINKS
 
 
 def tell_costs(mcs: Mcs, operator: Operator) -> None:

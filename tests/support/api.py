@@ -89,6 +89,14 @@ class Api:
         """One object; raises Refused (404) without it."""
         return self._call("GET", self._path(kind, name))
 
+    def stored_size(self, kind: str, name: str) -> int:
+        """Bytes of one object in the encoding in which etcd has it; not for kinds of CRDs, which have another one."""
+        url = self._client.configuration.host + self._path(kind, name)
+        headers = {"Accept": "application/vnd.kubernetes.protobuf"}
+        answer = self._client.call_api("GET", url, header_params=headers, _request_timeout=30)
+        assert answer.status == 200, answer.status
+        return len(answer.read())
+
     def find(self, kind: str, name: str) -> Object | None:
         """One object, or None."""
         try:
@@ -188,6 +196,15 @@ class Api:
         answer.read()
         return bool(answer.status == 200)
 
+    def can_watch(self, plural: str) -> bool:
+        """Whether the server lets one of our kinds be watched by now."""
+        # With initial events, of which the first comes at once: without any it would answer after seconds only.
+        events = {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan", "allowWatchBookmarks": "true"}
+        query = urlencode({"watch": "true", "timeoutSeconds": "1"} | events)
+        answer = self._client.call_api("GET", f"{self.host}{OURS}/{plural}?{query}", _request_timeout=5)
+        answer.response.close()
+        return bool(answer.status != 429)
+
     def kubectl(
         self,
         *arguments: str,
@@ -244,7 +261,8 @@ def install_crds(api: Api) -> None:
 def _is_served(api: Api, crd: Object) -> bool:
     stored = api.get("CustomResourceDefinition", crd["metadata"]["name"])
     conditions = {c["type"]: c["status"] for c in stored.get("status", {}).get("conditions") or []}
-    return conditions.get("Established") == "True"
+    # For a moment it refuses watches of a kind that is established; an operator that starts then would log that.
+    return conditions.get("Established") == "True" and api.can_watch(crd["spec"]["names"]["plural"])
 
 
 def remove_namespaces(

@@ -33,11 +33,12 @@ class Site:
         self.pod = f"tvox-{name}"
 
     def install(self, profile: str) -> None:
-        """Upload a profile, as at a visit, and wait until it is dialled with. A TVox that is off is switched on; one
-        that has this profile already is switched off first."""
+        """Upload a profile, as at a visit, and wait until the TVox takes it. One that is off, that does not answer, or
+        that has this profile already is replaced by a new one, which is not waited for."""
         metadata = {"name": self.pod, "labels": {"app.kubernetes.io/name": "tvox"}}
         secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {"profile.ovpn": profile}}
-        if starts := 0 if self.runs_with(profile) else self._starts():
+        starts = 0 if self.runs_with(profile) else self._starts()
+        if starts:
             self.api.apply(secret)
             until(f"the TVox of {self.name} dials anew", lambda: self._looked_again() > starts, 30, pause=0.3)
         else:
@@ -46,7 +47,7 @@ class Site:
             self.api.create(_pod(metadata, self.name))
 
     def _starts(self) -> int:
-        """How often it has dialled in its life; 0 where it is off."""
+        """How often it has dialled in its life; 0 where it is off, or does not answer."""
         page = get_inside(self.api, self.pod, "http://127.0.0.1/", container="tvox", check=False)
         return int(page["tunnel"]["starts"]) if isinstance(page, dict) else 0
 

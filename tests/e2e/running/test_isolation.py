@@ -12,8 +12,9 @@ pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("operator")]
 
 @pytest.fixture(scope="module", autouse=True)
 def _curious(mcs: Mcs, globex: str) -> None:
-    """The second customer is he."""
+    """Globex is the curious one here."""
     assert globex == CURIOUS
+    assert not mcs.on_host_network
     mcs.visit(globex, careless_profile(mcs, globex))
     mcs.dialled_in(globex)
 

@@ -68,7 +68,7 @@ def test_a_rotation_restarts_that_link_twice_and_ends_when_the_tvox_shows_its_ne
         works(mcs, globex)
         assert starts(mcs, globex) == before + 2
     mcs.sites[globex].remove()
-    # Once his tunnel is no more: a client that is turned away earlier is told at his next attempt, 20 s later.
+    # Until the old tunnel is gone: a client that is refused before that is told at its next attempt only, 20 s later.
     mcs.api.wait_condition("TVoxLink", globex, "Connected", "False", timeout=15)
     mcs.visit(globex, old)
     mcs.api.wait_condition("TVoxLink", globex, "Connected", "False", "AuthenticationFailed", timeout=15)

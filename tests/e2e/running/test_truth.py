@@ -28,7 +28,7 @@ SEEN_UP, SEEN_DEAD = 3.0, 15.0
 
 @dataclass(frozen=True)
 class Losses:
-    """What three customers go through, at the same time. Each is one's own: his losses are not another's."""
+    """What three customers went through, at the same time; one for each test, so that losses are not added up."""
 
     of_power: Future[tuple[float, float]]
     of_openvpn: Future[Object]
@@ -41,12 +41,13 @@ def losses(mcs: Mcs, operator_process: Operator) -> Iterator[Losses]:
     operator_process.ensure()
     names = ("customer-of-power", "customer-of-openvpn", "customer-of-three")
     mcs.api.apply(*(mcs.a_link(name) for name in names))
-    with ThreadPoolExecutor() as pool:
-        yield Losses(
+    with ThreadPoolExecutor() as pool:  # and all of it is over at the end of this block
+        losses = Losses(
             pool.submit(loses_power, mcs, names[0]),
             pool.submit(loses_openvpn, mcs, names[1]),
             pool.submit(loses_thrice, mcs, names[2]),
         )
+    yield losses
     with ThreadPoolExecutor() as pool:
         list(pool.map(mcs.remove, names))
 
