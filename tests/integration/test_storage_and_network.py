@@ -20,7 +20,8 @@ CLAIM = "PersistentVolumeClaim"
 
 def served(api: Api, *objects: Object) -> dict[str, str]:
     """Create these, and wait until all is quiet; the versions then."""
-    api.create(*objects)
+    for body in objects:
+        create_once_counted(api, body)
     api.wait_condition("MCSInstance", "mcs", "Accepted", "True")
     return settled(api)
 
