@@ -15,14 +15,11 @@ may: a new network namespace takes that over from its node.
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
@@ -30,6 +27,7 @@ from support.lab import Namespace, bridge_of, sh
 from support.listening import QUESTIONS, Voices, ask, in_container, listening
 from support.mcs import POD, Mcs
 from support.objects import INSTANCE
+from support.processes import network_of
 from support.sites import profile_of
 from support.waiting import until
 
@@ -105,7 +103,7 @@ def from_media(mcs: Mcs, *places: str) -> list[str | None]:
 
 def from_tvox(mcs: Mcs, *places: str, seconds: float = SHORT) -> list[str | None]:
     """Through the tunnel, whatever the routes of the TVox say."""
-    network = network_of(mcs, mcs.sites[CURIOUS].pod, "tvox")
+    network = network_of(mcs.api, mcs.sites[CURIOUS].pod)
     answers: list[str | None] = json.loads(sh(*network, sys.executable, "-c", QUESTIONS, "tun0", str(seconds), *places))
     return answers
 
@@ -152,7 +150,7 @@ class Isolation:
         if bridge is None:
             pytest.skip("the node is not this machine: nobody can listen on it")
         with ExitStack() as closing:
-            forward_packets(network_of(mcs), closing)
+            forward_packets(network_of(mcs.api, POD), closing)
             yield who_is_around(mcs, bridge, closing)
 
     def test_the_media_reaches_every_tvox(self, mcs: Mcs, around: Around) -> None:
@@ -189,7 +187,7 @@ class Isolation:
         ]
         silent += [f"tcp:{node}:10250", f"tcp:{node}:6443", "tcp:10.96.0.1:443", f"udp:{node}:53"]
 
-        counted = f"link-{mcs.status(CURIOUS)['slot']:03d}", network_of(mcs)
+        counted = f"link-{mcs.status(CURIOUS)['slot']:03d}", network_of(mcs.api, POD)
         for place in [*answers_the_media, *(p.format(MCS) for p in in_pod), *silent]:
             before = arrived(*counted), dropped(*counted)
             assert from_tvox(mcs, place) == [None], place
@@ -242,33 +240,3 @@ class Isolation:
         assert own and own.startswith("HTTP/1."), "the web is what is published"
         assert contract is None
         assert from_media(mcs, "tcp:127.0.0.1:21000") != [None]
-
-
-def network_of(mcs: Mcs, pod: str = POD, container: str = "media") -> list[str]:
-    """What a command begins with to run in a pod's network, without the time that an exec takes."""
-    return ["nsenter", f"--net=/proc/{processes(mcs, container, pod)[0]}/ns/net"]
-
-
-def processes(mcs: Mcs, container: str, pod: str = POD) -> list[int]:
-    """What runs in a container: process IDs of this machine, by their control group."""
-    statuses = mcs.api.get("Pod", pod)["status"]["containerStatuses"]
-    ident = next(s["containerID"] for s in statuses if s["name"] == container).rpartition("/")[2]
-    found = sorted(int(p.parent.name) for p in Path("/proc").glob("[0-9]*/cgroup") if ident in text_of(p))
-    assert found, f"{container} runs nothing on this machine"
-    return found
-
-
-def kill_container(mcs: Mcs, name: str) -> None:
-    """SIGKILL for everything in a container."""
-    for pid in processes(mcs, name):
-        with ExitStack() as gone:
-            gone.push(lambda kind, *_: kind is ProcessLookupError)
-            os.kill(pid, signal.SIGKILL)
-
-
-def text_of(path: Path) -> str:
-    """Its text; empty where the process has ended."""
-    try:
-        return path.read_text()
-    except OSError:
-        return ""

@@ -16,7 +16,6 @@ from e2e.isolation import (
     Isolation,
     careless_profile,
     from_tvox,
-    kill_container,
     reaches,
 )
 from support.api import Api
@@ -25,6 +24,7 @@ from support.lab import sh
 from support.mcs import POD, Mcs, standing
 from support.objects import INSTANCE
 from support.operator import Operator
+from support.processes import kill_container
 from support.sites import profile_of
 from support.waiting import until
 
@@ -51,7 +51,7 @@ class TestOnTheNodesNetwork(Isolation):
         device = f"link-{mcs.status(CURIOUS)['slot']:03d}"
         before, restarts = node_rules(), mcs.identity().restarts[device]
         assert f'"{device}"' in before
-        kill_container(mcs, device)
+        assert kill_container(mcs.api, POD, device)
         assert f"{device.replace('-', '_')}_from" in node_rules()
         until("the slot was started anew", lambda: mcs.identity().restarts[device] == restarts + 1, 60)
         until("the customer is back", lambda: reaches(mcs, CURIOUS), 60)
@@ -67,7 +67,7 @@ class TestOnTheNodesNetwork(Isolation):
         sh("nft", "add", "chain", "inet", "mcs_links", "stale")
         for container in mcs.identity().restarts:
             if container.startswith("link-"):
-                kill_container(mcs, container)
+                assert kill_container(mcs.api, POD, container)
         mcs.api.delete("Pod", POD)
 
         def next_one_serves() -> bool:

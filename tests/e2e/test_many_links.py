@@ -22,10 +22,11 @@ from e2e.crowd import Town, a_town, bring_up, connected
 from mcs_operator.settings import MAX_LINKS
 from support.api import Api
 from support.cluster import Node
-from support.costs import cost_of, processes_of
+from support.costs import cost_of
 from support.lab import Namespace
 from support.mcs import POD, Mcs
 from support.operator import Operator
+from support.processes import processes_of
 from support.waiting import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900), pytest.mark.usefixtures("operator")]

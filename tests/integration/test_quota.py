@@ -17,7 +17,7 @@ from support.api import ROOT, Api, Object, Refused, install_crds
 from support.levels import left_out_if_missing
 from support.objects import a_community, a_link, an_instance
 from support.operator import Operator
-from support.quota import INSTANCES, LIMITS, LINKS, QUOTA, around_the_quota, race, until_kept
+from support.quota import INSTANCES, LIMITS, LINKS, QUOTA, around_the_quota, create_once_counted, race, until_kept
 from support.snapshots import Audit, identities, settled
 from support.waiting import until
 
@@ -255,7 +255,7 @@ def test_the_quota_goes_with_its_instance_and_comes_with_the_next(api: Api, oper
     until_kept(api, 1)
     api.delete("MCSInstance", "mcs", wait=10)
     until("it is gone", lambda: api.find("ResourceQuota", QUOTA) is None, 20)
-    api.create(an_instance())
+    create_once_counted(api, an_instance())
     until_kept(api, 1)
 
 

@@ -48,8 +48,7 @@ class Site:
 
     def _starts(self) -> int:
         """How often it has dialled in its life; 0 where it is off, or does not answer."""
-        page = get_inside(self.api, self.pod, "http://127.0.0.1/", container="tvox", check=False)
-        return int(page["tunnel"]["starts"]) if isinstance(page, dict) else 0
+        return int(self._tunnel().get("starts", 0))
 
     def _looked_again(self) -> int:
         """The same, after the kubelet was made to look at the pod, and so at its Secret: it would, in a minute."""
@@ -64,8 +63,12 @@ class Site:
 
     def is_established(self) -> bool:
         """Whether the TVox itself says that its tunnel is up."""
+        return bool(self._tunnel().get("established"))
+
+    def _tunnel(self) -> Object:
+        """What it says about its client; nothing where it does not answer."""
         page = get_inside(self.api, self.pod, "http://127.0.0.1/", container="tvox", check=False)
-        return isinstance(page, dict) and bool(page["tunnel"]["established"])
+        return page["tunnel"] if isinstance(page, dict) else {}
 
     def pull_the_plug(self) -> None:
         """The client dies without a word to the MCS."""

@@ -20,12 +20,13 @@ import pytest
 from e2e.crowd import Town, a_town
 from support.api import ROOT, Api
 from support.cluster import Node
-from support.costs import cost_of, processes_of
+from support.costs import cost_of
 from support.figures import Figure
 from support.lab import Link, Namespace, eventually, missing
 from support.mcs import POD, Mcs
 from support.operator import Operator
 from support.plots import plot
+from support.processes import processes_of
 from support.sheet import Sheet
 from support.sites import profile_of
 from support.waiting import until

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import secrets
-import signal
 import socket
 import ssl
 import subprocess
 import time
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from support.api import Api, Object
-from support.costs import processes_of
 from support.mcs import POD, Mcs
 from support.objects import INSTANCE, a_community, a_link, an_instance
 from support.operator import Operator
 from support.probe import probing
+from support.processes import kill_container, processes_of
 from support.sites import profile_of
 from support.snapshots import encoded, files
 from support.waiting import until
@@ -85,9 +82,7 @@ def test_a_killed_agent_costs_no_tunnel_and_is_missed_only_when_it_does_not_come
 
     def missed() -> bool:
         # The kubelet starts it again at once the first time, after 10 s the second, after 20 s the third.
-        for pid in processes_of(mcs.api, POD).get("agent", []):
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        kill_container(mcs.api, POD, "agent")
         return mcs.api.condition("TVoxLink", FIRST, "Connected")[:2] == ("Unknown", "AgentUnreachable")
 
     with probing(mcs.api, POD, mcs.status(FIRST)["vpnAddress"]) as probe:
