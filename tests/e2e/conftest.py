@@ -50,7 +50,10 @@ def operator_at_work(server: Api, folders: pytest.TempPathFactory) -> Iterator[O
         f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
         for pod in server.everywhere("Pod", "app.kubernetes.io/managed-by=mcs-operator")
     }
-    assert not others, f"another MCS has the node's ports: {', '.join(others)} (of the demo? `make demo-clean`)"
+    assert not others, (
+        f"another MCS has the node's ports: {', '.join(others)} "
+        "(of the demo? `make demo-clean`; of a run that was cut off? `make cluster-down`)"
+    )
     operator = Operator(server.kubeconfig, folders.mktemp("operator") / "operator.log")
     operator.start()
     yield operator

@@ -13,6 +13,7 @@ here names himself, and every check reads the name.
 from __future__ import annotations
 
 import ctypes
+import functools
 import itertools
 import json
 import os
@@ -91,10 +92,24 @@ def bridge_of(address: str) -> str | None:
     return next((link["ifname"] for link in found if link), None)
 
 
+@functools.cache  # once is enough
+def remove_abandoned() -> None:
+    """The hosts of runs that were cut off: their devices have names with a process id, which may be ours one day."""
+    for path in Path("/run/netns").glob("mcs-*-*-*"):
+        if Path("/proc", path.name.split("-")[1]).exists():
+            continue
+        with suppress(RuntimeError):  # another run of now removes it as well
+            for pid in sh("ip", "netns", "pids", path.name).split():
+                with suppress(ProcessLookupError):
+                    os.kill(int(pid), signal.SIGKILL)
+            sh("ip", "netns", "del", path.name)
+
+
 class Namespace:
     """One host: a network namespace of this run's own, removed by ``close``, with what still runs in it."""
 
     def __init__(self, purpose: str) -> None:
+        remove_abandoned()
         self.name = f"mcs-{os.getpid()}-{next(_numbers)}-{purpose}"
         self._closing = ExitStack()
         sh("ip", "netns", "add", self.name)

@@ -48,3 +48,15 @@ def test_a_cluster_that_is_there_is_used_whatever_this_machine_may(no_rights: Pa
 
 def test_ci_is_what_the_command_of_ci_says() -> None:
     assert "export CI=true\n" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_ci_begins_with_a_new_node_whatever_a_run_before_it_left_here(no_rights: Path) -> None:
+    ci, told = no_rights / ".ci" / "run", no_rights / "told"
+    ci.parent.mkdir()
+    shutil.copy(ROOT / ".ci" / "run", ci)
+    (no_rights / "hack" / "cluster" / "cluster").write_text(f"#!/bin/sh\necho cluster $1 >>{told}\n")
+    (no_rights / "Makefile").write_text(f"test:\n\t@echo test >>{told}\n")
+
+    subprocess.run([ci], check=True)
+
+    assert told.read_text() == "cluster down\ntest\n"
