@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,13 +63,18 @@ def prepare(layout: Layout) -> None:
 def kill_all(layout: Layout) -> None:
     """Kill every process in our groups: the containers, once nobody is left to restart them."""
     for _ in range(100):
-        pids = {pid for root in layout.roots for file in root.rglob("cgroup.procs") for pid in _pids(file)}
+        pids = {pid for root in layout.roots for group in groups(root) for pid in _pids(group / "cgroup.procs")}
         if not pids:
             return
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         time.sleep(0.1)
+
+
+def groups(root: Path) -> Iterator[Path]:
+    """The group and all below it, outermost first; those that go meanwhile, as containers end, are left out."""
+    return (Path(folder) for folder, _, _ in os.walk(root))  # Path.rglob would raise
 
 
 def _pids(file: Path) -> list[int]:
@@ -83,8 +89,6 @@ def remove(layout: Layout) -> None:
     if layout.driver == "systemd":
         succeeds("systemctl", "stop", "kubepods.slice")
     for root in layout.roots:
-        if root.exists():
-            folders = sorted((path for path in root.rglob("*") if path.is_dir()), reverse=True)
-            for folder in [*folders, root]:
-                with contextlib.suppress(FileNotFoundError):
-                    folder.rmdir()
+        for group in reversed(list(groups(root))):
+            with contextlib.suppress(FileNotFoundError):
+                group.rmdir()

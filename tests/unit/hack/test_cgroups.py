@@ -1,0 +1,34 @@
+"""What `cluster down` finds of the control groups of pods that end while it looks."""
+
+from __future__ import annotations
+
+import importlib
+import shutil
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from support.api import ROOT
+
+
+@pytest.fixture
+def cgroups(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The module of the command, which is no package of ours."""
+    monkeypatch.syspath_prepend(str(ROOT / "hack" / "cluster"))
+    return importlib.import_module("mcscluster.cgroups")
+
+
+def test_groups_that_go_meanwhile_are_left_out(tmp_path: Path, cgroups: ModuleType) -> None:
+    for pod in ("one", "two"):
+        (tmp_path / pod / "container").mkdir(parents=True)
+
+    found = cgroups.groups(tmp_path)
+    assert next(found) == tmp_path
+    shutil.rmtree(tmp_path / "one")
+
+    assert [group for group in found if group.exists()] == [tmp_path / "two", tmp_path / "two" / "container"]
+
+
+def test_none_are_found_where_there_is_no_group(tmp_path: Path, cgroups: ModuleType) -> None:
+    assert not list(cgroups.groups(tmp_path / "none"))
