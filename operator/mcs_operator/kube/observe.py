@@ -337,8 +337,21 @@ def _media_problem(metadata: Object, status: Object, media: Object) -> str:
     for condition in status.get("conditions") or []:
         if condition["type"] == "PodScheduled" and condition["status"] == "False":
             return f"{condition.get('reason', 'Unschedulable')}: {condition.get('message', '')}"
-    state = media.get("state") or {}
+    for init in status.get("initContainerStatuses") or []:
+        said = "" if init.get("ready") else _kept_by(init)
+        if said and said != "PodInitializing":  # which says of any container that another one comes first
+            return f"init container {init['name']}: {said}"
+    if said := _kept_by(media):
+        return said
+    return (
+        "the container runs, its readiness probe has not succeeded yet" if media.get("state") else "the pod is starting"
+    )
+
+
+def _kept_by(container: Object) -> str:
+    """Why a container does not run, in the kubelet's words; empty where it does, or where nothing is said."""
+    state = container.get("state") or {}
     for phase in ("waiting", "terminated"):
         if phase in state:
             return f"{state[phase].get('reason', phase)}: {state[phase].get('message', '')}".rstrip(": ")
-    return "the container runs, its readiness probe has not succeeded yet" if state else "the pod is starting"
+    return ""

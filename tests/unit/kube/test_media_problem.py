@@ -1,0 +1,71 @@
+"""Why the media container is not ready: what the scheduler and the kubelet say in the pod, as one sentence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mcs_operator.domain.world import Pod
+from mcs_operator.kube.client import PODS
+from mcs_operator.kube.observe import parse_body
+
+STARTS = {"ready": False, "state": {"waiting": {"reason": "PodInitializing"}}}
+NO_IMAGE = {"waiting": {"reason": "ErrImagePull", "message": "not found"}}
+
+
+def problem(media: dict[str, Any] | None, init: dict[str, Any] | None = None, **status: Any) -> str:
+    """What is told of a pod whose containers have these states."""
+    metadata = {"name": "mcs-0", "uid": "u1", "creationTimestamp": "2026-01-01T00:00:00Z"}
+    for place, name, state in (("containerStatuses", "media", media), ("initContainerStatuses", "sweep", init)):
+        if state is not None:
+            status[place] = [{"name": name} | state]
+    body = {"metadata": metadata, "spec": {"containers": [{"name": "media", "image": "media:1"}]}, "status": status}
+    pod = parse_body(PODS, body)
+    assert isinstance(pod, Pod)
+    return pod.media_problem
+
+
+def test_there_is_none_when_it_is_ready() -> None:
+    assert problem({"ready": True, "state": {"running": {}}}) == ""
+
+
+def test_a_pod_without_a_node_has_the_schedulers_words() -> None:
+    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes"}
+    assert problem(None, conditions=[condition]) == "Unschedulable: 0/1 nodes"
+
+
+def test_a_container_that_cannot_start_has_the_kubelets_words() -> None:
+    assert problem({"state": NO_IMAGE}) == "ErrImagePull: not found"
+    assert problem({"state": {"terminated": {"reason": "OOMKilled"}}}) == "OOMKilled"
+
+
+def test_a_container_that_runs_is_waited_for() -> None:
+    assert problem({"state": {"running": {}}}) == "the container runs, its readiness probe has not succeeded yet"
+    assert problem(None) == "the pod is starting"
+
+
+@pytest.mark.parametrize(
+    "state, told",
+    [
+        (NO_IMAGE, "init container sweep: ErrImagePull: not found"),
+        ({"terminated": {"exitCode": 1, "reason": "Error"}}, "init container sweep: Error"),
+    ],
+    ids=["no image", "failed"],
+)
+def test_what_keeps_an_init_container_keeps_the_media(state: dict[str, Any], told: str) -> None:
+    assert problem(STARTS, {"ready": False, "state": state}) == told
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {"ready": True, "state": {"terminated": {"exitCode": 0, "reason": "Completed"}}},
+        {"ready": False, "state": {"running": {}}},
+        {"ready": False, "state": {"waiting": {"reason": "PodInitializing"}}},
+        {"ready": False},
+    ],
+    ids=["done", "runs", "waits", "new"],
+)
+def test_an_init_container_that_does_its_work_is_no_problem(state: dict[str, Any]) -> None:
+    assert problem(STARTS, state) == "PodInitializing"
