@@ -343,9 +343,9 @@ def _media_problem(metadata: Object, status: Object, media: Object) -> str:
             return f"init container {init['name']}: {said}"
     if said := _kept_by(media):
         return said
-    return (
-        "the container runs, its readiness probe has not succeeded yet" if media.get("state") else "the pod is starting"
-    )
+    if media.get("state"):
+        return "the container runs, its readiness probe has not succeeded yet"
+    return "the pod is starting"
 
 
 def _kept_by(container: Object) -> str:
