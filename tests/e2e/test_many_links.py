@@ -1,6 +1,6 @@
 """Many customers at once on a real node: connected in a minute, and one's coming and going is nobody else's concern.
 
-50 customers here; 250, with twenty rounds instead of two, in `make soak`. Not because 250 would take too long: a pod
+50 customers here; 250, with twenty rounds instead of one, in `make soak`. Not because 250 would take too long: a pod
 of 250 slots that stops needs its node to itself, or the runtime jams, and every test after this one waits.
 """
 
@@ -34,7 +34,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900), pytest.mark.usefixtures
 NAMES = [f"tvox-{number:03d}" for number in range(int(os.environ.get("MCS_LINKS", "50")))]
 LAST = NAMES[-1]
 PROBED = NAMES[:-1][:: len(NAMES) // 20][:20]
-ROUNDS = int(os.environ.get("MCS_ROUNDS", "2"))
+ROUNDS = int(os.environ.get("MCS_ROUNDS", "1"))
+SOAK = "MCS_ROUNDS" in os.environ
 PER_SECOND = 20
 """Of each of the probes: twenty of them are 400 datagrams a second, there and back, on a node that has other work."""
 LIMIT_SECONDS = 60
@@ -69,7 +70,8 @@ def test_all_customers_are_connected_a_minute_after_the_pod_is_ready(town: Town,
     bring_up(town.mcs, town.crowd, NAMES, timeout=180)
     took = time.time() - ready
     print(f"pod ready -> {len(NAMES)} links made and connected: {took:.1f} s")
-    tell_costs(town.mcs, operator)
+    if SOAK:
+        tell_costs(town.mcs, operator)
     assert connected(town.mcs).keys() == set(NAMES)
     assert took <= LIMIT_SECONDS
 
