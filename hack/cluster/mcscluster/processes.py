@@ -43,7 +43,7 @@ class Component:
     config: dict[Path, str] = field(default_factory=dict)  # files it reads at start
     env: dict[str, str] = field(default_factory=dict)
     start_limit: float = 90
-    nice: int = 0  # below 0: precedence over everything else on this machine
+    nice: int = 0  # added to that of who starts it; below 0: precedence over everything else on this machine
 
     def command(self) -> list[str]:
         return ["nice", "-n", str(self.nice), *self.argv] if self.nice else self.argv
@@ -131,7 +131,7 @@ class Supervisor:
                 start_new_session=True,  # survives this command and its terminal
                 close_fds=True,
             )
-        _be_nice(process.pid, component.nice)
+        _be_nice(process.pid, os.nice(0) + component.nice)
         record = Record(process.pid, start_time(process.pid) or "", component.signature(), time.time())
         write_if_changed(self._record_file(component.name), json.dumps(dataclasses.asdict(record)))
 
