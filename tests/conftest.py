@@ -6,6 +6,7 @@ The operator is the real one, as a process, against that server; nothing of Kube
 from __future__ import annotations
 
 import secrets
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,13 @@ from support.api import Api, install_crds
 from support.levels import left_out_if_missing
 from support.names import knowing_only
 from support.operator import Operator
+
+
+def pytest_configure() -> None:
+    """A run that is told to end, or whose terminal is closed, ends as with ^C: with all that its fixtures started."""
+    for ending in (signal.SIGHUP, signal.SIGTERM):
+        if signal.getsignal(ending) is signal.SIG_DFL:  # nohup ignores the one
+            signal.signal(ending, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
