@@ -138,7 +138,12 @@ async def _is_ours(api: Api, store: Store, manifest: Manifest) -> bool:
 async def _apply(api: Api, store: Store, manifest: Manifest, outcome: Outcome) -> bool:
     resource, wanted = BY_KIND[manifest.kind], digest(canonical(manifest.body))
     namespace = manifest.body["metadata"]["namespace"]
-    child = store.shelf(namespace).children.get((resource, manifest.name))
+    shelf = store.shelf(namespace)
+    child = shelf.children.get((resource, manifest.name))
+    if child is None and manifest.claim and manifest.name in shelf.observed:
+        # Made again, it would bring back keys that somebody has just deleted; what that means is for the next World.
+        outcome.waiting.append(f"{manifest.kind} {manifest.name}: went while it was decided about")
+        return False
     if child is None:
         await _create(api, store, resource, manifest, wanted, outcome)
         return True
@@ -295,6 +300,7 @@ async def _delete_all(api: Api, store: Store, namespace: str, doomed: list[Child
         version = child.observed if as_observed else ""
         if await api.delete(child.resource, namespace, child.name, uid=child.uid, version=version):
             store.drop(child.resource, namespace, child.name, child.uid)
+            store.shelf(namespace).observed.discard(child.name)
             deleted += 1
     return deleted
 

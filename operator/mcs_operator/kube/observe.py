@@ -81,6 +81,7 @@ async def observe(api: Api, store: Store, namespace: str, now: datetime, report:
     await asyncio.gather(*(_refresh(api, store, child) for child in stale))
     for child in shelf.children.values():
         child.observed = child.parsed
+    shelf.observed = {child.name for child in shelf.children.values() if child.resource == SECRETS}
     world = _world(shelf, namespace, now, report)
     return replace(world, elsewhere=domains_elsewhere(store, namespace))
 

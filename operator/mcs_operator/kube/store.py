@@ -77,10 +77,14 @@ class Child:
 
 @dataclass(slots=True)
 class Shelf:
-    """Everything known of one namespace."""
+    """Everything known of one namespace.
+
+    ``observed``: the names of the Secrets that the last World was made of, less those that we took away ourselves.
+    """
 
     ours: dict[tuple[Resource, str], Object] = field(default_factory=dict)
     children: dict[tuple[Resource, str], Child] = field(default_factory=dict)
+    observed: set[str] = field(default_factory=set)
 
     def concerns(self, child: Child) -> bool:
         """Whether a change of this child can matter: a certificate that none of our objects names cannot."""
