@@ -138,9 +138,9 @@ async def _is_ours(api: Api, store: Store, manifest: Manifest) -> bool:
 async def _apply(api: Api, store: Store, manifest: Manifest, outcome: Outcome) -> bool:
     resource, wanted = BY_KIND[manifest.kind], digest(canonical(manifest.body))
     namespace = manifest.body["metadata"]["namespace"]
-    shelf = store.shelf(namespace)
-    child = shelf.children.get((resource, manifest.name))
-    if child is None and manifest.claim and manifest.name in shelf.observed:
+    shelf, key = store.shelf(namespace), (resource, manifest.name)
+    child = shelf.children.get(key)
+    if child is None and manifest.claim and key in shelf.observed:
         # Made again, it would bring back keys that somebody has just deleted; what that means is for the next World.
         outcome.waiting.append(f"{manifest.kind} {manifest.name}: went while it was decided about")
         return False
@@ -160,7 +160,7 @@ async def _apply(api: Api, store: Store, manifest: Manifest, outcome: Outcome) -
     if reason := _doomed(child, manifest):
         outcome.waiting.append(f"{manifest.kind} {manifest.name}: {reason}")
         return False
-    if manifest.claim and child.version != child.observed:
+    if manifest.claim and child.version != shelf.observed.get(key):
         outcome.waiting.append(f"{manifest.kind} {manifest.name}: was changed while it was decided about")
         return False
     live = await _live(api, store, resource, namespace, child)
@@ -295,12 +295,13 @@ async def drop_slots(api: Api, store: Store, namespace: str, names: Iterable[str
 
 async def _delete_all(api: Api, store: Store, namespace: str, doomed: list[Child], *, as_observed: bool = False) -> int:
     """``as_observed``: only in the version that was decided about; of another one its event brings us back."""
-    deleted = 0
+    deleted, observed = 0, store.shelf(namespace).observed
     for child in doomed:
-        version = child.observed if as_observed else ""
+        key = child.resource, child.name
+        version = observed.get(key, "") if as_observed else ""
         if await api.delete(child.resource, namespace, child.name, uid=child.uid, version=version):
             store.drop(child.resource, namespace, child.name, child.uid)
-            store.shelf(namespace).observed.discard(child.name)
+            observed.pop(key, None)
             deleted += 1
     return deleted
 
@@ -333,11 +334,15 @@ async def set_secret_entry(api: Api, store: Store, namespace: str, name: str, ke
 
     One that is gone or was changed by now is well: its event brings us back.
     """
-    child = store.shelf(namespace).children.get((SECRETS, name))
+    shelf = store.shelf(namespace)
+    child = shelf.children.get((SECRETS, name))
     if child is None:
         return
     encoded = base64.b64encode(text.encode()).decode()
-    patch = {"metadata": {"uid": child.uid, "resourceVersion": child.observed}, "data": {key: encoded}}
+    patch = {
+        "metadata": {"uid": child.uid, "resourceVersion": shelf.observed.get((SECRETS, name), "")},
+        "data": {key: encoded},
+    }
     try:
         take_body(store, SECRETS, await api.merge(SECRETS, namespace, name, patch))
     except ApiError as error:

@@ -79,9 +79,7 @@ async def observe(api: Api, store: Store, namespace: str, now: datetime, report:
     shelf = store.shelf(namespace)
     stale = [c for c in shelf.children.values() if c.stale and c.resource in _PARSED_BODIES and shelf.concerns(c)]
     await asyncio.gather(*(_refresh(api, store, child) for child in stale))
-    for child in shelf.children.values():
-        child.observed = child.parsed
-    shelf.observed = {child.name for child in shelf.children.values() if child.resource == SECRETS}
+    shelf.observed = {key: child.parsed for key, child in shelf.children.items()}
     world = _world(shelf, namespace, now, report)
     return replace(world, elsewhere=domains_elsewhere(store, namespace))
 

@@ -41,8 +41,7 @@ class Child:
 
     ``detail`` is what was parsed of version ``parsed``; where that is not ``version``, the body has to be read again.
     ``data`` has a digest for each entry of a Secret's or ConfigMap's data. ``in_sync`` is the hash of the manifest
-    that this very version was found to fulfil. ``shard`` has the appliance's files in it, packed. ``observed`` is the
-    version that the last World was made of.
+    that this very version was found to fulfil. ``shard`` has the appliance's files in it, packed.
     """
 
     resource: Resource
@@ -51,7 +50,6 @@ class Child:
     detail: Any = None
     data: dict[str, bytes] = field(default_factory=dict)
     in_sync: str = ""
-    observed: str = ""
     shard: dict[str, bytes] = field(default_factory=dict)
 
     @property
@@ -79,12 +77,12 @@ class Child:
 class Shelf:
     """Everything known of one namespace.
 
-    ``observed``: the names of the Secrets that the last World was made of, less those that we took away ourselves.
+    ``observed``: the versions of the children that the last World was made of, less those that we took away ourselves.
     """
 
     ours: dict[tuple[Resource, str], Object] = field(default_factory=dict)
     children: dict[tuple[Resource, str], Child] = field(default_factory=dict)
-    observed: set[str] = field(default_factory=set)
+    observed: dict[tuple[Resource, str], str] = field(default_factory=dict)
 
     def concerns(self, child: Child) -> bool:
         """Whether a change of this child can matter: a certificate that none of our objects names cannot."""

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import importlib
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-from support.api import ROOT
-
 
 @pytest.fixture
-def cgroups(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The module of the command, which is no package of ours."""
-    monkeypatch.syspath_prepend(str(ROOT / "hack" / "cluster"))
-    return importlib.import_module("mcscluster.cgroups")
+def cgroups(mcscluster: Callable[[str], ModuleType]) -> ModuleType:
+    return mcscluster("cgroups")
 
 
 def test_groups_that_go_meanwhile_are_left_out(tmp_path: Path, cgroups: ModuleType) -> None:

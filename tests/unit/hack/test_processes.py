@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
-
-from support.api import ROOT
 
 pytestmark = pytest.mark.skipif(
     not Path("/proc/self/autogroup").exists(), reason="this kernel shares processors among processes, not sessions"
@@ -19,10 +16,8 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture
-def processes(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The module of the command, which is no package of ours."""
-    monkeypatch.syspath_prepend(str(ROOT / "hack" / "cluster"))
-    return importlib.import_module("mcscluster.processes")
+def processes(mcscluster: Callable[[str], ModuleType]) -> ModuleType:
+    return mcscluster("processes")
 
 
 @pytest.fixture
