@@ -86,8 +86,9 @@ def who_is_around(mcs: Mcs, bridge: str, closing: ExitStack) -> Around:
         }
     )
     closing.callback(mcs.api.delete, "Service", SERVICE)
-    site = mcs.api.get("Pod", mcs.sites[NEIGHBOUR].pod)["status"]["podIP"]
-    return Around(pod, host, beyond, address, outside.name, site, service["spec"]["clusterIP"])
+    return Around(
+        pod, host, beyond, address, outside.name, mcs.sites[NEIGHBOUR].address(), service["spec"]["clusterIP"]
+    )
 
 
 def forward_packets(network: list[str], closing: ExitStack) -> None:

@@ -78,7 +78,7 @@ def test_a_tvox_dials_in_at_the_public_address_and_is_known_by_its_own(mcs: Mcs)
     remotes = [line for line in profile_of(mcs.api, FIRST).splitlines() if line.startswith("remote ")]
     assert remotes == [f"remote {mcs.node.zone} {port}", f"remote {public_address(mcs.node)} {port}"]
     peer = mcs.status(FIRST)["tunnel"]["peer"].rpartition(":")[0]
-    assert peer == mcs.api.get("Pod", mcs.sites[FIRST].pod)["status"]["podIP"], "allowedSources would be about another"
+    assert peer == mcs.sites[FIRST].address(), "allowedSources would be about another"
     assert mcs.inside(f"http://{mcs.status(FIRST)['vpnAddress']}/")["tvox"] == FIRST
 
 

@@ -70,6 +70,14 @@ class Site:
         page = get_inside(self.api, self.pod, "http://127.0.0.1/", container="tvox", check=False)
         return page["tunnel"] if isinstance(page, dict) else {}
 
+    def address(self) -> str:
+        """Of its pod, once the kubelet has told it: the tunnel may well be up before."""
+        return until(f"the TVox of {self.name} has an address", self._told_address, 30)
+
+    def _told_address(self) -> str:
+        address: str = self.api.get("Pod", self.pod)["status"].get("podIP", "")
+        return address
+
     def pull_the_plug(self) -> None:
         """The client dies without a word to the MCS."""
         program = (

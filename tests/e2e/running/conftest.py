@@ -37,10 +37,8 @@ def globex(mcs: Mcs, operator_process: Operator) -> Iterator[str]:
     mcs.connect("globex")
     # Until the agent has missed it, the status may still be about the tunnel that he had in the module before.
 
-    def is_his() -> bool:
-        address = mcs.api.get("Pod", mcs.sites["globex"].pod)["status"].get("podIP")
-        return address is not None and mcs.status("globex")["tunnel"]["peer"].startswith(f"{address}:")
+    his = mcs.sites["globex"].address()
 
-    until("the status is about this TVox", is_his, 30)
+    until("the status is about this TVox", lambda: mcs.status("globex")["tunnel"]["peer"].startswith(f"{his}:"), 30)
     yield "globex"
     mcs.remove("globex")
