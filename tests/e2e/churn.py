@@ -26,6 +26,7 @@ def one_round(mcs: Mcs, crowd: Crowd, name: str, site: str) -> float:
 
     mcs.api.annotate("TVoxLink", name, rotate_requested_at=_now())
     mcs.api.wait_condition("TVoxLink", name, "RotationPending", "True", "NewNotSeen")
+    mcs.programmed(name)  # or he dials the OpenVPN of before, which refuses him, and tries again in 20 s
     customer.dial(profile_of(mcs.api, name))
     mcs.api.wait_condition("TVoxLink", name, "RotationPending", "False", "UpToDate")
     mcs.connected(name)
@@ -36,7 +37,7 @@ def one_round(mcs: Mcs, crowd: Crowd, name: str, site: str) -> float:
     mcs.connected(name)
 
     mcs.api.annotate("TVoxLink", name, revoke_requested_at=_now())
-    mcs.api.wait_condition("TVoxLink", name, "Connected", "False", "Revoked", timeout=10)
+    mcs.api.wait_condition("TVoxLink", name, "Connected", "False", "Revoked")
 
     remove_for_good(mcs, crowd, name, site)
     return took

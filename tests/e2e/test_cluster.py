@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import pytest
 
 from support.cluster import CLUSTER, Node
+from support.waiting import until
 
 pytestmark = pytest.mark.e2e
 
@@ -44,7 +45,7 @@ def test_its_lines_for_eval_lead_to_it(ours: Node) -> None:
 
 
 def test_all_is_well_and_starting_it_again_restarts_nothing(ours: Node) -> None:
-    before = cluster("status")  # with the process IDs, and since when
+    before = until("all is well", lambda: cluster("status"), 60, pause=1)  # with the process IDs, and since when
     assert ours.name in before
     cluster("up")
-    assert cluster("status") == before
+    until("all is as before", lambda: cluster("status") == before, 60, pause=1)

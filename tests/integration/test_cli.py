@@ -22,6 +22,7 @@ from support.operator import Operator
 from support.plugin import write_plugin
 from support.rights import kubeconfig_of
 from support.snapshots import encoded, files, settled
+from support.waiting import until
 
 pytestmark = pytest.mark.integration
 
@@ -78,6 +79,7 @@ def agent(api: Api, operator: Operator) -> Iterator[FakeAgent]:
     with fake_agent(api, base) as agent:
         for name in ("acme", "bolt"):
             api.wait_condition("TVoxLink", name, "Ready", "True", "Programmed")
+            api.wait_condition("TVoxLink", name, "DomainResolved", "False", "NotResolved")  # asked a second later
         settled(api)
         yield agent
 
@@ -196,6 +198,9 @@ def test_who_may_not_read_everything_gets_a_bundle_of_the_rest(
     api.kubectl("create", "role", "looker", "--verb=get,list", "--resource=tvoxlinks.mcs.tvox.io,pods")
     api.kubectl("create", "serviceaccount", "looker")
     api.kubectl("create", "rolebinding", "looker", "--role=looker", f"--serviceaccount={api.namespace}:looker")
+    looker = f"--as=system:serviceaccount:{api.namespace}:looker"
+    question = ("auth", "can-i", "list", "tvoxlinks.mcs.tvox.io", looker)
+    until("he is let in", lambda: api.kubectl(*question, check=False).strip() == "yes")
     kubeconfig = tmp_path / "looker.kubeconfig"
     token = api.kubectl("create", "token", "looker").strip()
     kubeconfig.write_text(yaml.safe_dump(kubeconfig_of(api.kubeconfig, token)))

@@ -27,6 +27,7 @@ ARGO_CD = "argocd"
 @pytest.fixture(scope="module")
 def demo(server: Api, operator_process: Operator) -> Iterator[Api]:
     """What the pages speak of: the demo's samples, and `bolt`, whose TVox is stolen in one of them."""
+    operator_process.ensure()
     assert server.find("Namespace", NAMESPACE) is None, "there is a demo already: make demo-clean"
     api, base = server.within(NAMESPACE), free_base_port()
     server.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": ARGO_CD}})

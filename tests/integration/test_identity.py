@@ -13,7 +13,7 @@ from mcs_operator.pki.inspect import issued_by
 from support.api import Api, Object, Refused
 from support.objects import a_community, a_link, an_instance
 from support.operator import Operator
-from support.quota import create_once_counted
+from support.quota import create_once_counted, until_room
 from support.snapshots import OURS, Identity, exported, files, identities, settled
 from support.waiting import until
 
@@ -250,6 +250,8 @@ def _restore(api: Api, stored: list[Object], pause: float) -> None:
     """As backup tools do: what is there already is brought to the stored content, unless it only follows from an
     owner that has another UID by now."""
     for body in stored:
+        if body["kind"] == "MCSInstance" and not api.find("MCSInstance", body["metadata"]["name"]):
+            until_room(api, body)
         try:
             api.apply(body)
         except Refused as refused:
@@ -330,6 +332,7 @@ def test_a_restore_with_timestamps_reset_displaces_nobody(served: Api, operator:
             served.delete(kind, body["metadata"]["name"], wait=15)
     served.create(a_link("aaaa-newcomer"))
     time.sleep(1.1)  # creation times are whole seconds
+    until_room(served, next(body for body in stored if body["kind"] == "MCSInstance"))
     served.apply(*stored)
     operator.start()
     accepted(served, *LINKS, "aaaa-newcomer")

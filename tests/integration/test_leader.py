@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import socket
 import subprocess
 import time
 import urllib.error
@@ -18,6 +17,7 @@ from conftest import fresh_namespace
 from support.api import Api, Object
 from support.objects import a_community, a_link, an_instance
 from support.operator import Operator
+from support.ports import free_port
 from support.proxy import Proxy, Seen, failure, pass_on
 from support.snapshots import Audit, settled
 from support.waiting import until
@@ -32,7 +32,7 @@ class Replica:
         self.name = name
         self.api = api
         self.operator = Operator(api.kubeconfig, folder / f"{name}.log", POD_NAMESPACE=api.namespace, POD_NAME=name)
-        self.port = _free_port()
+        self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Replica:
@@ -64,13 +64,6 @@ class Replica:
     def signal(self, number: signal.Signals) -> None:
         assert self.process
         self.process.send_signal(number)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.fixture
@@ -270,7 +263,7 @@ def test_as_long_as_one_kind_is_not_listed_nothing_is_written(
 
     proxy.seen.clear()
     proxy.rule = hangs
-    port = _free_port()
+    port = free_port()
     operator.begin("--health-port", str(port))
     until("it asks", lambda: sum(seen.plural == kind for seen in proxy.seen if seen.lists) >= 3, 30)
     assert proxy.writes == []

@@ -222,13 +222,16 @@ def test_after_identities_that_went_everybody_gets_a_new_one_and_nothing_is_said
         assert versions(api)["Secret/mcs-link-002"] == slot  # it stays with its link
         operator.start()
     create_once_counted(api, an_instance(retain={"storage": "Delete", "pki": "Delete"}))
-    until("acme has an identity again", lambda: "acme" in identities(api), 30)
+
+    def has_a_new_one() -> bool:
+        now = identities(api)
+        return set(now) == {"acme"} and now["acme"].certificate != before["acme"].certificate
+
+    until("acme has a new identity, and those of before are gone", has_a_new_one, 60)
     settled(api)
     api.wait_condition("MCSInstance", "mcs", "Stalled", "False", "NotStalled")
     api.wait_condition("TVoxLink", "acme", "Stalled", "False", "NotStalled")
-    now = identities(api)
-    assert set(now) == {"acme"}
-    assert now["acme"].certificate != before["acme"].certificate
+    assert has_a_new_one()
     told = {event["reason"] for event in api.list("Event")}
     assert not told & {"IdentityLost", "ProfileLost", "CAInvalid"}
 

@@ -129,8 +129,8 @@ class Namespace:
         self.run("nft", "-f", rules)
 
     def pings(self, address: str) -> bool:
-        """Whether an echo comes back within a second."""
-        command = ["ip", "netns", "exec", self.name, "ping", "-n", "-c1", "-W1", address]
+        """Whether an echo comes back within 10 seconds."""
+        command = ["ip", "netns", "exec", self.name, "ping", "-n", "-c1", "-W10", address]
         return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
     def cable(self, other: Namespace, *, here: str, there: str, device: tuple[str, str]) -> None:
@@ -179,7 +179,7 @@ class Namespace:
             threading.Thread(target=_answer, args=(voice, name.encode()), daemon=True).start()
 
     def ask(
-        self, transport: Transport, address: str, port: int, source: str | None = None, seconds: float = 1
+        self, transport: Transport, address: str, port: int, source: str | None = None, seconds: float = 10
     ) -> str | None:
         """Who answers there? None when nobody does in time."""
         with self.socket(transport) as question:
@@ -310,7 +310,7 @@ def _answer(voice: socket.socket, name: bytes) -> None:
             else:
                 connection, _ = voice.accept()
                 with connection, suppress(OSError):
-                    connection.settimeout(2)
+                    connection.settimeout(20)
                     connection.recv(2000)
                     connection.send(name)
 

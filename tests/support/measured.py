@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
@@ -13,6 +12,7 @@ from pathlib import Path
 from urllib.error import URLError
 
 from support.operator import Operator
+from support.ports import free_port
 from support.waiting import until
 
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -20,14 +20,6 @@ _SERIES = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$")
 RECONCILES = "mcs_operator_reconciles_total"
 DEPTH = "mcs_operator_queue_depth"
 QUIET_SECONDS = 2.0
-
-
-def free_port() -> int:
-    """A port that nobody has now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Measured(Operator):

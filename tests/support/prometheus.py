@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import socket
 import subprocess
 import urllib.parse
 import urllib.request
@@ -18,6 +17,7 @@ import pytest
 import yaml
 
 from support.api import ROOT, Api, Object
+from support.ports import free_port
 from support.snapshots import files
 from support.waiting import until
 
@@ -60,9 +60,7 @@ def prometheus(folder: Path, jobs: list[Object]) -> Iterator[Prometheus]:
     """A Prometheus with these jobs and nothing else, which keeps its data in ``folder``."""
     configuration = folder / "prometheus.yaml"
     configuration.write_text(yaml.safe_dump({"global": {"scrape_interval": "1s"}, "scrape_configs": jobs}))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
+    port = free_port()
     command = [
         str(prometheus_folder() / "prometheus"),
         f"--config.file={configuration}",

@@ -52,9 +52,14 @@ def until_counted(api: Api, timeout: float = 60) -> None:
 
 
 def create_once_counted(api: Api, body: Object, timeout: float = 30) -> None:
-    """Create again what has just been deleted: until its quota controller has seen it go, the API server counts it."""
-    until(f"there is room for {body['metadata']['name']}", lambda: _is_room(api, body), timeout)
+    """Create again what has just been deleted."""
+    until_room(api, body, timeout)
     api.create(body)
+
+
+def until_room(api: Api, body: Object, timeout: float = 60) -> None:
+    """Wait until this may be created: what was deleted is counted until the quota controller has seen it go."""
+    until(f"there is room for {body['metadata']['name']}", lambda: _is_room(api, body), timeout)
 
 
 def _is_room(api: Api, body: Object) -> bool:

@@ -41,6 +41,8 @@ class Account:
         with self.audit_log.open("rb") as log:
             log.seek(self.mark)
             for line in log:
+                if not line.endswith(b"\n"):  # it is being written
+                    return
                 entry = json.loads(line)
                 if entry["user"].get("username") == self.user and "objectRef" in entry:
                     yield entry

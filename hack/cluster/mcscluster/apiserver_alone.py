@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import shutil
@@ -79,8 +80,20 @@ def _ports(folder: Path) -> Ports:
     """Free ports, chosen once and remembered, so that several of these run side by side."""
     file = folder / "ports.json"
     if not file.exists():
-        chosen: set[int] = set()
-        while len(chosen) < 4:
-            chosen.add(free_port())
-        write_if_changed(file, json.dumps(dataclasses.asdict(Ports(*chosen))))
+        # Several that start at once all find them free, because nobody listens yet.
+        with only_one(settings.cache_dir() / "ports.lock"):
+            taken = _ports_of_others(folder)
+            chosen: set[int] = set()
+            while len(chosen) < 4:
+                chosen |= {free_port()} - taken
+            write_if_changed(file, json.dumps(dataclasses.asdict(Ports(*chosen))))
     return Ports(**json.loads(file.read_text()))
+
+
+def _ports_of_others(folder: Path) -> set[int]:
+    """What those chose whose folders of all state are beside ours, where those of tests are."""
+    taken: set[int] = set()
+    for file in folder.parent.parent.glob(f"*/{folder.name}/ports.json"):
+        with contextlib.suppress(OSError):
+            taken |= set(json.loads(file.read_text()).values())
+    return taken

@@ -125,7 +125,7 @@ class Demo:
             status, body = get_from(self.node.ip, domain)
             return (body if status == 200 else None), f"{status} {str(body)[:60]}"
 
-        outside = self.teller.wait(f"http://{domain}/", look, 15)
+        outside = self.teller.wait(f"http://{domain}/", look, 40)
         self.prove(f"outside -> {self.node.ip} -> http://{domain}/ -> {_tvox(outside)}", _tvox(outside) == link)
 
     def add_third(self) -> None:

@@ -17,8 +17,9 @@ from support.api import Api, Object
 from support.certificates import chain, key, text_of
 from support.crowds import create_appliance, create_links, create_namespaces, link_named, link_names, room_for_one
 from support.figures import Figure
-from support.measured import Measured, free_port
+from support.measured import Measured
 from support.objects import a_link
+from support.ports import free_port
 from support.quantiles import quantile
 from support.raw import AGENT, Raw, Request, change, collection, creation
 from support.sheet import Sheet

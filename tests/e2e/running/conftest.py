@@ -36,9 +36,14 @@ def globex(mcs: Mcs, operator_process: Operator) -> Iterator[str]:
     mcs.link("globex")
     mcs.connect("globex")
     # Until the agent has missed it, the status may still be about the tunnel that he had in the module before.
-
     his = mcs.sites["globex"].address()
 
-    until("the status is about this TVox", lambda: mcs.status("globex")["tunnel"]["peer"].startswith(f"{his}:"), 30)
+    until("the status is about this TVox", lambda: peer_of(mcs, "globex").startswith(f"{his}:"))
     yield "globex"
     mcs.remove("globex")
+
+
+def peer_of(mcs: Mcs, link: str) -> str:
+    """The address and port that the tunnel comes from, by the status; empty where there is none."""
+    peer: str = mcs.status(link).get("tunnel", {}).get("peer", "")
+    return peer

@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -26,6 +25,7 @@ from mcs_operator.agent.board import Board, Counters
 from mcs_operator.agent.memory import Memory
 from mcs_operator.domain.linkstate import LinkReport, MediaState, TunnelReason, metrics_token
 from mcs_operator.pki.mint import Authority, mint_agent, mint_ca
+from support.ports import free_port
 
 TOKEN = "a-token-of-the-test"
 LINKS = "/v1/links"
@@ -48,14 +48,6 @@ def put_credentials(folder: Path, ca: Authority, token: str = TOKEN) -> None:
         draft = folder / f".{name}"
         draft.write_text(content)
         draft.replace(folder / name)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    assert isinstance(port, int)
-    return port
 
 
 def put_slot(run: Path, number: int, **said: object) -> Path:
@@ -137,7 +129,7 @@ async def running(config: Config) -> AsyncIterator[asyncio.Task[None]]:
         yield task
     finally:
         stop.set()
-        await asyncio.wait_for(task, 3)
+        await asyncio.wait_for(task, 10)
 
 
 # --- who may ask ---
@@ -446,11 +438,11 @@ async def test_the_process_ends_soon_after_sigterm_also_while_somebody_waits(
         await asyncio.sleep(0.2)
         began = time.monotonic()
         process.send_signal(signal.SIGTERM)
-        code = await asyncio.to_thread(process.wait, 5)
+        code = await asyncio.to_thread(process.wait, 20)
         taken = time.monotonic() - began
         await asyncio.gather(waiting, return_exceptions=True)
     assert code == 0
-    assert taken < 2.0, "0.2 s on an idle machine, and the pod waits for it"
+    assert taken < 4.5, "0.2 s on an idle machine, and the pod waits for it"
     assert process.stdout
     logged = [json.loads(line) for line in process.stdout.read().splitlines()]
     assert logged and all({"time", "level", "message"} <= line.keys() for line in logged)

@@ -25,6 +25,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from support.ports import free_port
 from unit.images.appliance_set import APPLIANCE, DOMAIN, MountedSet, certificate, haproxy, link
 
 HAPROXY = shutil.which("haproxy", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
@@ -34,14 +35,7 @@ pytestmark = pytest.mark.skipif(HAPROXY is None, reason="haproxy is not installe
 # -------------------------------------------------------------------------------------------------- the world around it
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-async def eventually(holds: Callable[[], Any], within: float = 5.0) -> Any:
+async def eventually(holds: Callable[[], Any], within: float = 20.0) -> Any:
     """Waits for a (possibly async) condition and returns its value."""
     deadline = time.monotonic() + within
     while True:
@@ -247,7 +241,7 @@ class Stream:
         with contextlib.suppress(TimeoutError, ConnectionError):
             deadline = time.monotonic() + 0.3
             while time.monotonic() < deadline:
-                if not await asyncio.wait_for(self.reader.read(65536), 1):
+                if not await asyncio.wait_for(self.reader.read(65536), 5):
                     return False
             return True
         return False
@@ -272,7 +266,7 @@ class WebSocket:
         word = f"word {self.said}\n".encode()
         with contextlib.suppress(TimeoutError, ConnectionError, asyncio.IncompleteReadError):
             self.writer.write(word)
-            return await asyncio.wait_for(self.reader.readexactly(len(word)), 2) == word
+            return await asyncio.wait_for(self.reader.readexactly(len(word)), 10) == word
         return False
 
 
@@ -317,7 +311,7 @@ async def test_told_to_stop_it_ends_cleanly_at_once_with_a_connection_open(servi
     assert await call.echoes()
     pid, began = await serving.pid(), time.monotonic()
     assert await serving.stop() == 0
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 6
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
 
@@ -365,11 +359,13 @@ async def test_a_tunnel_that_is_down_is_a_page_within_three_seconds(serving: Run
         silent.bind(("127.0.0.20", serving.tvox))
         silent.listen(0)
         first.connect(("127.0.0.20", serving.tvox))
-        began = time.monotonic()
-        page = await serving.get("tvox-20.example.com")
-        took = time.monotonic() - began
-    assert (page.status, page.headers["mcs-reason"]) == (503, "LinkDown")
-    assert 1 < took < 3, "the connect was refused or hung, which is not what this test is about"
+        waits: list[float] = []
+        while len(waits) < 3 and min(waits, default=3) >= 3:  # what a busy machine adds is not in each of them
+            began = time.monotonic()
+            page = await serving.get("tvox-20.example.com")
+            waits.append(time.monotonic() - began)
+            assert (page.status, page.headers["mcs-reason"]) == (503, "LinkDown")
+    assert 1 < min(waits) < 3, "the connect was refused or hung, which is not what this test is about"
 
 
 # ------------------------------------------------------------------------------------------------------ hot, and no cut

@@ -200,7 +200,7 @@ def test_what_is_remembered_has_the_routing_and_neither_keys_nor_users(mounted: 
     config.remember(found, tmp_path / "last-good.json")
     kept = (tmp_path / "last-good.json").read_text()
     assert "BEGIN" not in kept
-    assert "ada" not in kept
+    assert '"ada"' not in kept
     recalled = config.recall(tmp_path / "last-good.json", "demo")
     assert recalled is not None
     assert (recalled.config, recalled.links, recalled.users) == (found.config, found.links, 1)
