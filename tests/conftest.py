@@ -17,6 +17,7 @@ from support.api import Api, install_crds
 from support.levels import left_out_if_missing
 from support.names import knowing_only
 from support.operator import Operator
+from support.waiting import until
 
 
 def pytest_configure() -> None:
@@ -93,6 +94,10 @@ def fresh_namespace(server: Api) -> Iterator[str]:
     name = f"mcs-test-{secrets.token_hex(3)}"
     labels = {"pod-security.kubernetes.io/enforce": "privileged", "mcs.tvox.io/test": "true"}
     server.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
+    api = server.within(name)
+    # What controllers put into each: pods need the one, and comparisons would take the other for something written.
+    for kind, its in (("ServiceAccount", "default"), ("ConfigMap", "kube-root-ca.crt")):
+        until(f"{kind} {its} of {name}", lambda kind=kind, its=its: api.find(kind, its), 60)
     yield name
     # Ours first, and at once: their public names are one object's in the whole cluster, and the next test wants them.
     for kind in ("MCSInstance", "Community", "TVoxLink"):

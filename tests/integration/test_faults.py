@@ -136,6 +136,10 @@ def test_an_api_server_that_is_killed_and_comes_back_finds_the_operator_at_its_w
         capture_output=True,
         check=True,
     )
+    # The controllers wait before they watch again, and the next test would be without them.
+    quota = {"metadata": {"name": "pods"}, "spec": {"hard": {"pods": "9"}}}
+    api.create({"apiVersion": "v1", "kind": "ResourceQuota"} | quota)
+    until("quotas are counted", lambda: api.get("ResourceQuota", "pods").get("status", {}).get("hard"), 90)
 
     assert operator.runs
     assert 0 < len(said.splitlines()) < 150, said[-4000:]

@@ -38,6 +38,8 @@ def agent(api: Api, operator: Operator) -> Iterator[FakeAgent]:
             api.wait_condition("TVoxLink", name, "Ready", "True", "Programmed")
             agent.show(number, current(api, name))
             api.wait_condition("TVoxLink", name, "Connected", "True", "Established")
+            api.wait_condition("TVoxLink", name, "DomainResolved", "False", "NotResolved")  # asked a second later
+        api.wait_condition("MCSInstance", "mcs", "DomainResolved", "False", "NotResolved")
         settled(api)
         yield agent
 
@@ -185,7 +187,7 @@ def test_an_older_profile_put_back_after_a_rotation_locks_nobody_out_and_is_heal
 def test_a_revoked_link_is_stopped_at_once_and_comes_back_with_a_new_profile(api: Api, agent: FakeAgent) -> None:
     (revoked,) = pins(api, ACME)
     api.annotate("TVoxLink", "acme", revoke_requested_at=now())
-    until("it is stopped", lambda: pins(api, ACME) == (), timeout=5)
+    until("it is stopped", lambda: pins(api, ACME) == (), timeout=20)
     api.wait_condition("TVoxLink", "acme", "Connected", "False", "Revoked")
     api.wait_condition("TVoxLink", "acme", "Ready", "True", "Revoked")
     assert api.condition("TVoxLink", "acme", "Reconciling")[0] == "False"
@@ -206,7 +208,7 @@ def test_a_revoked_link_is_stopped_at_once_and_comes_back_with_a_new_profile(api
 def test_during_a_rotation_the_old_certificate_is_revoked_and_the_new_one_stays(api: Api, agent: FakeAgent) -> None:
     new = rotate(api, "acme")
     api.annotate("TVoxLink", "acme", revoke_requested_at=now())
-    until("only the new one is accepted", lambda: pins(api, ACME) == (new,), timeout=5)
+    until("only the new one is accepted", lambda: pins(api, ACME) == (new,), timeout=20)
     api.wait_condition("TVoxLink", "acme", "RotationPending", "True", "OldRefused")
     settled(api)
     assert pins(api, ACME) == (new,)

@@ -19,6 +19,7 @@ from support.objects import a_community, a_link, an_instance
 from support.operator import Operator
 from support.ports import free_port
 from support.proxy import Proxy, Seen, failure, pass_on
+from support.quota import until_counted
 from support.snapshots import Audit, settled
 from support.waiting import until
 
@@ -43,13 +44,13 @@ class Replica:
 
     def metrics(self) -> list[str]:
         """Its metrics, without the comments."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=2) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=20) as answer:
             return [line for line in answer.read().decode().splitlines() if not line.startswith("#")]
 
     def asked(self, path: str) -> int:
         """Status of one of its probes; 0 where it does not answer."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=2) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=20) as answer:
                 return int(answer.status)
         except urllib.error.HTTPError as error:
             return error.code
@@ -99,7 +100,7 @@ def accepted(api: Api, name: str, within: float) -> float:
 def test_of_two_replicas_one_acts_and_both_are_ready(api: Api, replicas: tuple[Replica, Replica]) -> None:
     first, second = replicas
     api.create(an_instance(), a_community(), a_link("acme"))
-    accepted(api, "acme", 15)
+    accepted(api, "acme", 30)
     assert [first.leads, second.leads] == [True, False]
     assert [second.asked("/healthz"), second.asked("/readyz")] == [200, 200]
     assert "leading" not in second.operator.since(0)
@@ -123,9 +124,9 @@ def test_a_leader_that_is_killed_is_followed_in_less_than_15_seconds(
     begun = time.monotonic()
     first.operator.kill()
     api.create(a_link("acme"))
-    accepted(api, "acme", 20)
+    until("the second one leads", lambda: second.leads, 20)
     assert time.monotonic() - begun < 15
-    assert second.leads
+    accepted(api, "acme", 30)
 
 
 def test_a_leader_that_ends_is_followed_at_once_and_nothing_is_written_twice(
@@ -133,14 +134,14 @@ def test_a_leader_that_ends_is_followed_at_once_and_nothing_is_written_twice(
 ) -> None:
     first, second = replicas
     api.create(an_instance(), a_community(), a_link("acme"))
-    accepted(api, "acme", 15)
+    accepted(api, "acme", 30)
     before = settled(api)
     begun = time.monotonic()
     first.operator.stop()
-    until("the second one leads", lambda: second.leads, 10)
-    assert time.monotonic() - begun < 6
+    until("the second one leads", lambda: second.leads, 20)
+    assert time.monotonic() - begun < 8, "sooner than the Lease of one that is killed can be taken"
     api.create(a_link("beta"))
-    accepted(api, "beta", 10)
+    accepted(api, "beta", 30)
     now = settled(api)
     assert {name for name in before if now[name] != before[name]} <= {"MCSInstance/mcs", "ConfigMap/mcs-links",
                                                                       "ConfigMap/mcs-manifest"}  # fmt: skip
@@ -151,7 +152,9 @@ def test_a_leader_that_hung_for_a_while_acts_no_more(api: Api, replicas: tuple[R
     """A node that was suspended, or a process that was swapped out: it wakes up in another's time."""
     first, second = replicas
     api.create(an_instance(), a_community(), a_link("acme"))
-    accepted(api, "acme", 15)
+    accepted(api, "acme", 30)
+    until_counted(api)
+    settled(api, quiet=3)  # or it owes something when it is stopped, which the second one writes
     first.signal(signal.SIGSTOP)
     until("the second one leads", lambda: second.leads, 20)
     audit = Audit.of(api)
@@ -169,8 +172,9 @@ def test_the_only_thing_that_two_idle_replicas_write_is_the_lease(
     api: Api, home: Api, replicas: tuple[Replica, Replica]
 ) -> None:
     api.create(an_instance(), a_community(), a_link("acme"))
-    accepted(api, "acme", 15)
-    settled(api)
+    accepted(api, "acme", 30)
+    until_counted(api)
+    settled(api, quiet=3)
     audit = Audit.of(api)
     if audit is None:
         pytest.skip("this API server keeps no audit log that is known")
@@ -268,7 +272,7 @@ def test_as_long_as_one_kind_is_not_listed_nothing_is_written(
     until("it asks", lambda: sum(seen.plural == kind for seen in proxy.seen if seen.lists) >= 3, 30)
     assert proxy.writes == []
     with pytest.raises(urllib.error.HTTPError) as told:
-        urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2)
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=20)
     assert told.value.code == 503
     proxy.rule = pass_on
     until("it has listed the world", lambda: operator.since(0).count("the world is listed") == 2, 40)

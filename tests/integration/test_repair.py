@@ -11,6 +11,7 @@ import pytest
 from support.api import Api, Object
 from support.objects import a_community, a_link, an_instance
 from support.operator import Operator
+from support.quota import until_counted
 from support.snapshots import Audit, encoded, files, identities, settled
 from support.waiting import until
 
@@ -170,6 +171,8 @@ def test_foreign_labels_and_annotations_stay_also_through_a_repair(served: Api, 
 
 
 def test_a_foreign_label_costs_no_write(served: Api) -> None:
+    until_counted(served)
+    settled(served, quiet=3)
     audit = Audit.of(served)
     if audit is None:
         pytest.skip("this API server has no audit log that is known")
@@ -233,7 +236,7 @@ def test_a_secret_of_the_needed_name_that_is_not_ours_is_named_and_untouched(
     if name == "acme-profile":
         assert not [s for s in api.list("Secret", "mcs.tvox.io/link=acme") if s["metadata"]["name"] != name]
     api.delete("Secret", name)
-    api.wait_condition("TVoxLink", "acme", "Accepted", "True", timeout=75)
+    api.wait_condition("TVoxLink", "acme", "Accepted", "True", timeout=150)
 
 
 def test_without_its_ca_written_no_identity_is(api: Api, operator: Operator) -> None:
@@ -246,7 +249,7 @@ def test_without_its_ca_written_no_identity_is(api: Api, operator: Operator) -> 
     assert api.find("Secret", "mcs-link-002") is None
     assert set(files(api.get("Secret", "mcs-ca"))) == {"mine"}
     api.delete("Secret", "mcs-ca")
-    until("the identity is made", lambda: api.find("Secret", "acme-profile"), 75)
+    until("the identity is made", lambda: api.find("Secret", "acme-profile"), 150)
     assert "ca.key" in files(api.get("Secret", "mcs-ca"))
 
 
@@ -267,6 +270,7 @@ def test_what_cannot_be_written_is_tried_again_with_growing_pauses(api: Api, ope
     api.create(_foreign("Secret", "acme-profile", data=encoded(mine="x")))
     api.create(an_instance(), a_community(), a_link("acme"))
     api.wait_condition("TVoxLink", "acme", "Accepted", "False", "NameTaken")
+    until_counted(api)
     settled(api)
     audit = Audit.of(api)
     assert audit is not None

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 import yaml
 
-from support.api import ROOT, Api, Object
+from support.api import ROOT, Api, is_served
 from support.cluster import new_api_server
 from support.levels import left_out_if_missing
 from support.objects import a_link
@@ -44,13 +44,8 @@ def left(api: Api) -> list[str]:
 
 
 def with_a_customer(api: Api) -> None:
-    until("links are served", lambda: is_served(api.find("CustomResourceDefinition", LINKS)), 20)
+    until("links are served", lambda: (crd := api.find("CustomResourceDefinition", LINKS)) and is_served(api, crd), 60)
     api.apply(a_link("acme"))
-
-
-def is_served(crd: Object | None) -> bool:
-    conditions = (crd or {}).get("status", {}).get("conditions") or []
-    return any(c["type"] == "Established" and c["status"] == "True" for c in conditions)
 
 
 def test_customers_stay_unless_somebody_chose_otherwise(empty: Api) -> None:

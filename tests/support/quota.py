@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -20,13 +21,20 @@ IN_FLIGHT = 64
 
 def until_kept(api: Api, links: int = 0, timeout: float = 30) -> None:
     """Wait until the API server is asked for the limits, enforces them, and counts so many links."""
+    version, since = "", time.monotonic()
 
     def look() -> bool:
+        nonlocal version, since
         quota = api.get("ResourceQuota", QUOTA)
+        if quota["metadata"]["resourceVersion"] != version:
+            version, since = quota["metadata"]["resourceVersion"], time.monotonic()
         assert quota["spec"].get("hard") == LIMITS, quota["spec"]
         status = quota.get("status", {})
         assert status.get("hard") == LIMITS, status
         assert status.get("used") == {LINKS: str(links), INSTANCES: "1"}, status
+        assert time.monotonic() - since >= 1, (
+            "just now: the quota's controller and the server's own watch may be behind"
+        )
         return True
 
     def there() -> bool:

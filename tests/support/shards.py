@@ -50,7 +50,7 @@ def certificates(api: Api) -> dict[str, str]:
     return {entry["domain"]: entry["certificate"] for file in files for entry in file["certificates"]}
 
 
-def until_served(api: Api, what: dict[str, Any], *, read: Any, timeout: float = 20) -> None:
+def until_served(api: Api, what: dict[str, Any], *, read: Any, timeout: float = 60) -> None:
     """Wait until what is ``read`` (`users` or `certificates`) is exactly this."""
 
     def look() -> bool:

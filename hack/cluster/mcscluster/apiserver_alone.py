@@ -69,7 +69,10 @@ def known() -> ControlPlane | None:
 
 def components(plane: ControlPlane) -> list[Component]:
     """What runs, in the order of starting."""
-    return [plane.etcd(), plane.apiserver(), plane.controller_manager()]
+    manager = plane.controller_manager()
+    # Its count of all quotas every five minutes reads a cache: in a race of creates it may write a number from before.
+    argv = [*manager.argv, "--resource-quota-sync-period=24h"]
+    return [plane.etcd(), plane.apiserver(), dataclasses.replace(manager, argv=argv)]
 
 
 def _plane(folder: Path, programs: Path, controllers: str) -> ControlPlane:
