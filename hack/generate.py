@@ -196,7 +196,6 @@ def errors() -> str:
         "cannot count them: `Error from server (Conflict): Operation cannot be fulfilled on resourcequotas`. Nothing",
         "was created; apply it again, as GitOps tools do by themselves.",
         "",
-        "",
         "## By a condition only",
         "",
         "What depends on other objects, which may still come or change: `Accepted=False` or `Stalled=True`.",

@@ -91,12 +91,17 @@ class Release:
         path = "--output=jsonpath={.spec.holderIdentity}"
         return self.home.kubectl("get", "lease", LEASE, "--ignore-not-found", path)
 
-    def another_leads(self, than: str) -> float:
-        """Wait until another pod holds the Lease; the seconds from now until it took it, by the Lease's own word."""
-        begun = time.time()
-        until("another replica leads", lambda: self.leader() not in ("", than), 60, pause=0.3)
-        taken = self.home.get("Lease", LEASE)["spec"]["acquireTime"]
-        return datetime.fromisoformat(taken).timestamp() - begun
+    def another_leads_after(self, deed: Callable[[str], None]) -> float:
+        """Do it to the leader, and wait until another pod holds the Lease; the seconds until it did, by the Lease."""
+        leader, before, begun = self.leader(), self._acquired(), time.time()
+        deed(leader)
+        until("another replica leads", lambda: self.leader() not in ("", leader), 60, pause=0.3)
+        assert self._acquired() > before, "it is of the leader before"
+        return self._acquired() - begun
+
+    def _acquired(self) -> float:
+        """When the Lease was taken, in seconds of the epoch."""
+        return datetime.fromisoformat(self.home.get("Lease", LEASE)["spec"]["acquireTime"]).timestamp()
 
     def logs(self) -> str:
         """What the replicas said."""
@@ -282,9 +287,7 @@ def test_an_upgrade_and_a_rollback_replace_the_operator_and_nobody_notices(
 
 
 def test_a_leader_that_is_evicted_hands_over_at_once(mcs: Mcs, release: Release) -> None:
-    leader = release.leader()
-    release.home.delete("Pod", leader)
-    took = release.another_leads(leader)
+    took = release.another_leads_after(lambda leader: release.home.delete("Pod", leader))
     mcs.link("after-eviction")
     print(f"another replica led after {took:.1f} s")
     assert took < FAILOVER_SECONDS
@@ -297,9 +300,8 @@ def test_a_leader_that_hangs_is_succeeded_within_15_seconds_and_does_not_act_whe
 ) -> None:
     hung = release.leader()
     with mcs.unnoticed(by=FIRST):
-        signalled(hung, signal.SIGSTOP)
         try:
-            took = release.another_leads(hung)
+            took = release.another_leads_after(lambda leader: signalled(leader, signal.SIGSTOP))
             mcs.link("after-hang")
         finally:
             signalled(hung, signal.SIGCONT)

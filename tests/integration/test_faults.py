@@ -22,6 +22,7 @@ from support.levels import left_out_if_missing
 from support.objects import a_community, a_link, an_instance
 from support.operator import Operator
 from support.proxy import NOTHING, Proxy, Seen, failure, pass_on
+from support.quota import create_quota
 from support.snapshots import files, settled
 from support.waiting import until
 
@@ -137,9 +138,7 @@ def test_an_api_server_that_is_killed_and_comes_back_finds_the_operator_at_its_w
         check=True,
     )
     # The controllers wait before they watch again, and the next test would be without them.
-    quota = {"metadata": {"name": "pods"}, "spec": {"hard": {"pods": "9"}}}
-    api.create({"apiVersion": "v1", "kind": "ResourceQuota"} | quota)
-    until("quotas are counted", lambda: api.get("ResourceQuota", "pods").get("status", {}).get("hard"), 90)
+    create_quota(api, "pods", {"pods": "9"})
 
     assert operator.runs
     assert 0 < len(said.splitlines()) < 150, said[-4000:]

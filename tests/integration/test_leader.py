@@ -125,8 +125,10 @@ def test_a_leader_that_is_killed_is_followed_in_less_than_15_seconds(
     first.operator.kill()
     api.create(a_link("acme"))
     until("the second one leads", lambda: second.leads, 20)
-    assert time.monotonic() - begun < 15
+    leads = time.monotonic()
+    assert leads - begun < 15
     accepted(api, "acme", 30)
+    assert time.monotonic() - leads < 10
 
 
 def test_a_leader_that_ends_is_followed_at_once_and_nothing_is_written_twice(

@@ -271,7 +271,7 @@ def test_what_cannot_be_written_is_tried_again_with_growing_pauses(api: Api, ope
     api.create(an_instance(), a_community(), a_link("acme"))
     api.wait_condition("TVoxLink", "acme", "Accepted", "False", "NameTaken")
     until_counted(api)
-    settled(api)
+    settled(api, quiet=3)
     audit = Audit.of(api)
     assert audit is not None
     time.sleep(20)

@@ -44,7 +44,7 @@ def left(api: Api) -> list[str]:
 
 
 def with_a_customer(api: Api) -> None:
-    until("links are served", lambda: (crd := api.find("CustomResourceDefinition", LINKS)) and is_served(api, crd), 60)
+    until("links are served", lambda: is_served(api, LINKS), 60)
     api.apply(a_link("acme"))
 
 

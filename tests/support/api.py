@@ -133,6 +133,10 @@ class Api:
             stored = self._call("POST", self._path(body["kind"], namespace=_namespace(body)), query, body)
         return stored
 
+    def create_at_once(self, body: Object) -> Object:
+        """Create it by one request, whatever becomes of that; as stored."""
+        return self._ask("POST", self._path(body["kind"], namespace=_namespace(body)), None, body, "application/json")
+
     def apply(self, *bodies: Object) -> Object:
         """Server-side apply of each, as `kubectl apply --server-side`; the last one as stored."""
         stored: Object = {}
@@ -210,7 +214,7 @@ class Api:
         query = urlencode({"watch": "true", "timeoutSeconds": "1"} | events)
         answer = self._client.call_api("GET", f"{self.host}{OURS}/{plural}?{query}", _request_timeout=5)
         answer.response.close()
-        return bool(answer.status != 429)
+        return bool(answer.status == 200)
 
     def kubectl(
         self,
@@ -274,14 +278,16 @@ def install_crds(api: Api) -> None:
     crds = [yaml.safe_load(path.read_text()) for path in sorted((ROOT / "crds").glob("*.yaml"))]
     api.apply(*crds)
     for crd in crds:
-        until(f"{crd['metadata']['name']} is served", lambda crd=crd: is_served(api, crd), 30)
+        name = crd["metadata"]["name"]
+        until(f"{name} is served", lambda name=name: is_served(api, name), 30)
 
 
-def is_served(api: Api, crd: Object) -> bool:
-    stored = api.get("CustomResourceDefinition", crd["metadata"]["name"])
+def is_served(api: Api, crd: str) -> bool:
+    """Whether the kind of a CRD of ours is there to be used, by the CRD's name."""
+    stored = api.find("CustomResourceDefinition", crd) or {}
     conditions = {c["type"]: c["status"] for c in stored.get("status", {}).get("conditions") or []}
     # For a moment it refuses watches of a kind that is established; an operator that starts then would log that.
-    return conditions.get("Established") == "True" and api.can_watch(crd["spec"]["names"]["plural"])
+    return conditions.get("Established") == "True" and api.can_watch(crd.partition(".")[0])
 
 
 def remove_namespaces(

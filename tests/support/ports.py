@@ -6,7 +6,8 @@ import secrets
 import socket
 
 _RANGE = range(12_000, 20_000)
-"""Below the ports that the kernel gives to connections, and away from those of the product and of `hack/cluster`."""
+"""Below those that the kernel gives to connections, and away from those of `hack/cluster`. The product has some of
+these numbers, in UDP."""
 _given: set[int] = set()
 
 

@@ -17,6 +17,8 @@ from support.waiting import until
 PER_SECOND = 100
 MARGIN = 5.0
 """Seconds of probing before and after what is probed."""
+_LATER = 2
+"""It tells twice a second of what is a second old: two times later, it is about all that was sent until now."""
 _PROGRAM = (Path(__file__).parent / "udp_probe.py").read_text()
 
 
@@ -61,19 +63,16 @@ class Probe:
         """How often it has told how it goes."""
         return len(self._said)
 
-    @property
-    def sent(self) -> int:
-        """Datagrams until a second before it last told so."""
-        return int(self._said[-1].split()[0]) if self.told > 1 else 0
+    def sent_when(self, told: int) -> int:
+        """Datagrams that it had sent when it had told so often, as is known a second later."""
+        return int(self._said[told + _LATER].split()[0])
 
     def assert_lossless_so_far(self, told: int) -> None:
         """Everything came back that was sent before it had told so often, or does within 20 s."""
 
         def look() -> bool:
-            # Twice a second, of what is a second old: the third time from then on it is about all that was sent until
-            # then.
-            assert self._tells(told + 2), "it has not told so yet"
-            for line in self._said[told + 2 :]:
+            assert self._tells(told + _LATER), "it has not told so yet"
+            for line in self._said[told + _LATER :]:
                 sent, missing = map(int, line.split())
                 if not missing:
                     return True

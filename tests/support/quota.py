@@ -51,12 +51,18 @@ def until_counted(api: Api, timeout: float = 60) -> None:
     the operator, which sees a wrong count, counts in its place."""
 
     def look() -> bool:
-        used = api.get("ResourceQuota", QUOTA).get("status", {}).get("used")
+        used = (api.find("ResourceQuota", QUOTA) or {}).get("status", {}).get("used")
         there = {LINKS: str(len(api.list("TVoxLink"))), INSTANCES: str(len(api.list("MCSInstance")))}
         assert used == there, f"{used}, there are {there}"
         return True
 
     until("the quota counts what there is", look, timeout)
+
+
+def create_quota(api: Api, name: str, hard: dict[str, str]) -> None:
+    """Create one of the test's own, and wait until its controller has looked at it."""
+    api.create({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": name}, "spec": {"hard": hard}})
+    until("the quota's controller has looked", lambda: api.get("ResourceQuota", name).get("status", {}).get("hard"), 90)
 
 
 def create_once_counted(api: Api, body: Object, timeout: float = 30) -> None:

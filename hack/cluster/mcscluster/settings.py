@@ -82,7 +82,7 @@ def forget_empty_base() -> None:
 
 
 def cache_dir() -> Path:
-    """Caches, kept by `down`: everything in it is keyed by its content."""
+    """Caches, kept by `down`: everything in it is keyed by its content, but for locks."""
     root = os.environ.get("XDG_CACHE_HOME")
     return (Path(root) if root else Path.home() / ".cache") / "mcs-operator"
 

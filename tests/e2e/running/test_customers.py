@@ -161,7 +161,9 @@ def mounted(mcs: Mcs, name: str) -> str:
 def has_taken(mcs: Mcs) -> bool:
     """Whether the appliance goes by the whole set that is mounted now."""
     manifest, told = mounted(mcs, "manifest.json"), mcs.inside("http://127.0.0.1:21000/connections")
-    assert hashlib.sha256(mounted(mcs, "communities.json").encode()).hexdigest() in manifest, "it is of before"
+    assert hashlib.sha256(mounted(mcs, "communities.json").encode()).hexdigest() in manifest, (
+        "the manifest is older than communities.json"
+    )
     return isinstance(told, dict) and told["config"] == hashlib.sha256(manifest.encode()).hexdigest()
 
 

@@ -25,7 +25,7 @@ OURS = ("mcs-operator", "kopf", "Python/", "aiohttp")
 
 def test_from_creation_to_openvpn_takes_at_most_two_and_a_half_seconds(mcs: Mcs, operator: Operator) -> None:
     took: list[float] = []
-    while not took or (statistics.median(took[-5:]) > LIMIT_SECONDS and len(took) < 15):  # of five in a row
+    while len(took) < 5 or (statistics.median(took[-5:]) > LIMIT_SECONDS and len(took) < 15):  # of five in a row
         name, created = f"speed-{len(took)}", time.time()
         status = mcs.link(name)
         took.append(mcs.openvpn_started(status["slot"]) - created)

@@ -311,7 +311,7 @@ async def test_told_to_stop_it_ends_cleanly_at_once_with_a_connection_open(servi
     assert await call.echoes()
     pid, began = await serving.pid(), time.monotonic()
     assert await serving.stop() == 0
-    assert time.monotonic() - began < 6
+    assert time.monotonic() - began < 4
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
 
