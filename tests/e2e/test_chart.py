@@ -371,12 +371,12 @@ def test_an_uninstall_leaves_crds_instance_and_tunnels_as_they_are(mcs: Mcs, rel
 
 
 def at_rest(mcs: Mcs) -> dict[str, str]:
-    """The versions when nothing has changed for five seconds: what the tests before did has its consequences."""
+    """The versions when nothing has changed for three seconds: what the tests before did has its consequences."""
     last = versions(mcs)
 
     def look() -> bool:
         nonlocal last
-        time.sleep(5)
+        time.sleep(3)
         before, last = last, versions(mcs)
         return last == before
 

@@ -77,12 +77,15 @@ def test_a_rotation_restarts_that_link_twice_and_ends_when_the_tvox_shows_its_ne
 
 
 def test_a_revoked_tvox_is_cut_off_at_once_until_it_has_a_new_profile(mcs: Mcs, globex: str) -> None:
+    stolen = profile_of(mcs.api, globex)
     with mcs.unnoticed(by=FIRST):
         mcs.api.annotate("TVoxLink", globex, revoke_requested_at=now())
         mcs.api.wait_condition("TVoxLink", globex, "Connected", "False", "Revoked")
         mcs.answers_outside(mcs.domain(globex), 503)
         mcs.api.annotate("TVoxLink", globex, rotate_requested_at=now())
         mcs.api.wait_condition("TVoxLink", globex, "RotationPending", "True", "OldRefused")
+        mcs.programmed(globex)
+        mcs.visit(globex, stolen)  # one that is not switched off and on would try within 20 s
         mcs.api.wait_condition("TVoxLink", globex, "Connected", "False", "AuthenticationFailed", timeout=40)
         mcs.connect(globex)
         mcs.api.wait_condition("TVoxLink", globex, "RotationPending", "False", "UpToDate")

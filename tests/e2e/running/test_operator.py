@@ -71,10 +71,10 @@ def test_what_was_asked_for_while_the_operator_was_dead_is_done_when_it_is_back(
 
 
 def settled(mcs: Mcs) -> None:
-    """Wait until the world stands still: no object of the namespace changes for five seconds."""
+    """Wait until the world stands still: no object of the namespace changes for three seconds."""
     before = versions(mcs)
-    for _ in range(12):
-        time.sleep(5)
+    for _ in range(20):
+        time.sleep(3)
         now = versions(mcs)
         if not changed(before, now):
             return
