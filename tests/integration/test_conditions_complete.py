@@ -14,9 +14,9 @@ from support.api import Api, Object, Refused
 from support.certificates import chain, tls_secret
 from support.objects import a_community, a_link, an_instance
 from support.operator import Operator
-from support.quota import around_the_quota, until_counted
+from support.quota import around_the_quota
 from support.shards import complete_set
-from support.snapshots import Audit, settled
+from support.snapshots import Audit, audited, settled
 
 pytestmark = pytest.mark.integration
 
@@ -81,11 +81,7 @@ def test_whatever_is_wrong_is_told_hurts_nobody_else_and_is_not_tried_again_and_
         assert now[name] == before[name], name
     assert "well" in {link["name"] for link in complete_set(api)["links.json"]["links"]}
 
-    until_counted(api)
-    settled(api, quiet=3)
-    audit = Audit.of(api)
-    if audit is None:
-        pytest.skip("this API server keeps no audit log that is known")
+    audit = audited(api)
     time.sleep(10)
     asked = audit.requests(api.namespace)
     # One thing has to be looked at again and again, as nobody tells of its end: the Secret that is not ours. With

@@ -13,20 +13,10 @@ from support.fake_agent import fake_agent, free_base_port
 from support.objects import a_community, a_link, an_instance
 from support.operator import Operator
 from support.quota import around_the_quota, race, until_counted
-from support.snapshots import Audit, files, settled, versions
+from support.snapshots import Audit, audited, files, settled, versions
 from support.waiting import until
 
 pytestmark = pytest.mark.integration
-
-
-def audited(api: Api) -> Audit:
-    """The audit log from now on, when nothing is owed any more: neither by the operator nor by those who count."""
-    until_counted(api)  # or the operator counts in the place of the quota's controller, meanwhile
-    settled(api, quiet=3, timeout=120)
-    audit = Audit.of(api)
-    if audit is None:
-        pytest.skip("this API server has no audit log that is known")
-    return audit
 
 
 def about(request: str, *plurals: str) -> bool:

@@ -16,7 +16,7 @@ from support.objects import INSTANCE, a_community, a_link, an_instance
 from support.operator import Operator
 from support.pods import place_pod
 from support.rights import ACCOUNT, Account, confined, granted
-from support.waiting import until
+from support.waiting import best_of_three, until
 
 pytestmark = pytest.mark.integration
 
@@ -103,14 +103,15 @@ def test_where_namespaces_are_listed_it_serves_these_with_rights_in_no_other(
 
 def test_it_ends_at_once_and_gives_the_lease_up(server: Api, account: Account, operator: Operator) -> None:
     home = server.within(account.namespace)
-    took: list[float] = []
-    while len(took) < 3 and min(took, default=5) >= 5:  # what a busy machine adds is not in each of them
+
+    def stopped() -> float:
         operator.ensure()
         until("it leads", lambda: holder(home) == "mcs-operator-0")
         begun = time.monotonic()
         operator.stop()
-        took.append(time.monotonic() - begun)
-    assert min(took) < 5, "something was waited for, and 5 s is how long Kopf waits"
+        return time.monotonic() - begun
+
+    assert min(best_of_three(stopped, 5)) < 5, "something was waited for, and 5 s is how long Kopf waits"
     assert holder(home) == ""
 
 

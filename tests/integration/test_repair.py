@@ -11,8 +11,7 @@ import pytest
 from support.api import Api, Object
 from support.objects import a_community, a_link, an_instance
 from support.operator import Operator
-from support.quota import until_counted
-from support.snapshots import Audit, encoded, files, identities, settled
+from support.snapshots import audited, encoded, files, identities, settled
 from support.waiting import until
 
 pytestmark = pytest.mark.integration
@@ -171,11 +170,7 @@ def test_foreign_labels_and_annotations_stay_also_through_a_repair(served: Api, 
 
 
 def test_a_foreign_label_costs_no_write(served: Api) -> None:
-    until_counted(served)
-    settled(served, quiet=3)
-    audit = Audit.of(served)
-    if audit is None:
-        pytest.skip("this API server has no audit log that is known")
+    audit = audited(served)
     for kind, name in (("Service", "mcs"), ("Secret", "mcs-link-002"), ("StatefulSet", "mcs")):
         served.merge(kind, name, FOREIGN)
     settled(served)
@@ -264,16 +259,10 @@ def test_a_foreign_service_of_the_needed_name_is_untouched_and_the_links_are_ser
 
 
 def test_what_cannot_be_written_is_tried_again_with_growing_pauses(api: Api, operator: Operator) -> None:
-    audit = Audit.of(api)
-    if audit is None:
-        pytest.skip("this API server has no audit log that is known")
     api.create(_foreign("Secret", "acme-profile", data=encoded(mine="x")))
     api.create(an_instance(), a_community(), a_link("acme"))
     api.wait_condition("TVoxLink", "acme", "Accepted", "False", "NameTaken")
-    until_counted(api)
-    settled(api, quiet=3)
-    audit = Audit.of(api)
-    assert audit is not None
+    audit = audited(api)
     time.sleep(20)
     tries = [write for write in audit.writes(api.namespace) if write.startswith("create")]
     assert len(tries) <= 5, tries

@@ -25,3 +25,11 @@ def until(what: str, look: Callable[[], T], timeout: float = 30, pause: float = 
         if time.monotonic() > deadline:
             raise AssertionError(f"{what}: not after {timeout:.0f} s; last seen: {str(last)[:2000]}")
         time.sleep(pause)
+
+
+def best_of_three(seconds: Callable[[], float], limit: float) -> list[float]:
+    """Measure until it is below the limit, three times at most: what a busy machine adds is not in each of them."""
+    found: list[float] = []
+    while len(found) < 3 and min(found, default=limit) >= limit:
+        found.append(seconds())
+    return found

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from support.lab import DOMAIN, Link, Namespace, Process, eventually
+from support.waiting import best_of_three
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
 
@@ -175,15 +176,18 @@ def test_a_restart_as_the_slot_does_it_costs_seconds(
     link.join(mcs, site)
     server = served(link, mcs)
     client = link.dial(site, hosts=named(link))
-    gaps: list[float] = []
-    while len(gaps) < 3 and min(gaps, default=limit) >= limit:  # what a busy machine adds is not in each of them
+
+    def gap() -> float:
+        nonlocal server
         eventually("the MCS reaches the TVox", lambda: tvox(mcs))
         with Probe(mcs, "198.18.254.17", 7) as probe:
             time.sleep(0.5)
             server.terminate(0.3)
             server = link.serve(mcs)
             time.sleep(limit + 1)
-        gaps.append(round(probe.gap, 2))
+        return round(probe.gap, 2)
+
+    gaps = best_of_three(gap, limit)
     record_property("gap_seconds", min(gaps))
     print(f"{protocol}: gaps {gaps} s")
     assert 0.1 < min(gaps) < limit
