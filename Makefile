@@ -67,7 +67,7 @@ demo-clean: $(DEPS) ## Remove what the demo made (the node stays)
 
 ## ---- checks and tests; T='expression' picks some of them
 
-.PHONY: test unit integration e2e bench soak lint generate verify alerts docs
+.PHONY: test unit integration e2e bench soak mutants lint generate verify alerts docs
 # Helm and Prometheus first: tests take the ones that are built by then. The rest waits for most of its time, on servers,
 # kubelet and tunnels, so that two lanes fit two cores. What runs on a real node takes longest, so the others are nice
 # to it; but not the unit tests, some of which have a clock to mind as well.
@@ -99,6 +99,12 @@ bench: $(DEPS) ## Measure, as ratios within one run; writes build/bench
 soak: $(DEPS) ## The pod's life ten times with 64 and 250 tunnels, and a customer's twenty times (45 minutes)
 	@hack/prepare
 	@MCS_LINKS=250 MCS_ROUNDS=20 hack/test-e2e $(PYTEST) -s tests/e2e/test_many_links.py tests/soak
+
+SAMPLE ?= 60
+SEED ?= 1
+mutants: $(DEPS) ## How many small faults the unit tests notice, by package (SAMPLE=0: all of them, SEED=, T=<file>)
+	@hack/prepare
+	PYTHONPATH=tests:operator $(BIN)/python -m mutants.run --sample $(SAMPLE) --seed $(SEED) --only '$(T)'
 
 alerts: $(DEPS) ## Play the alerts with promtool, which is built the first time (four minutes)
 	@promtool=$$(hack/prometheus)/promtool; \

@@ -14,7 +14,7 @@ import pytest
 
 from support import cluster
 from support.api import Api, install_crds
-from support.levels import left_out_if_missing
+from support.levels import left_out_if_missing, must_run
 from support.names import knowing_only
 from support.operator import Operator
 from support.waiting import until
@@ -38,8 +38,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-    """A failed test, or fixture, shows what the operator said of late."""
+    """A failed test, or fixture, shows what the operator said of late. In CI, where green must mean tested, a skipped
+    one has failed."""
     report = yield
+    if report.skipped and must_run() and not hasattr(report, "wasxfail"):
+        report.outcome, report.longrepr = "failed", f"must not be left out in CI: {report.longrepr}"
     if report.failed and Operator.latest and call.excinfo is not None:
         report.sections.append(("operator's log", Operator.latest.since(0)[-8000:]))
     return report

@@ -1,0 +1,292 @@
+"""`make mutants`: how many small faults the unit tests notice, by package; and the faults that they do not.
+
+    python -m mutants.run [--sample N] [--seed N] [--only TEXT] [--parallel N]
+
+Coverage says first which tests reach which line. Then each mutant is written into a copy of the checkout and the tests
+that reach it run there, in a process forked from one that has the large libraries loaded already. A mutant that no
+test reaches is one that no test notices. Those of `equivalent.yaml` are no faults, each for the reason given there.
+
+A report goes to build/mutants.json, the score of each package to standard output; the exit code is 1 where a package
+that has an aim (AIMS) is below it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from queue import SimpleQueue
+
+import coverage
+import yaml
+
+from mutants.mutator import Mutant, mutants_of_python, mutants_of_template
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "operator" / "mcs_operator"
+BUILD = ROOT / "build" / "mutants"
+EQUIVALENT = Path(__file__).with_name("equivalent.yaml")
+
+PARTS: Mapping[str, tuple[str, ...]] = {
+    "domain": ("domain/*.py",),
+    "admission": ("domain/admission.py",),
+    "render": ("render/*.py",),
+    "templates": ("render/templates/*.j2",),
+    "pki": ("pki/*.py",),
+    "agent": ("agent/*.py",),
+    "kube": ("kube/diff.py", "kube/domains.py", "kube/known.py", "kube/sharing.py", "kube/store.py", "kube/parse/*.py"),
+    "cli": ("cli/*.py",),
+    "api": ("api/*.py",),
+}
+"""What is mutated. Of `kube` the pure parts: the rest is about a server, and is tried against one."""
+AIM = 0.95
+AIMS = ("domain", "admission", "render", "templates", "pki", "agent", "kube")
+PATIENCE = 60.0
+"""Seconds that the tests of one mutant may take; one that goes on for ever is noticed."""
+MOST_TESTS = 400
+HEAVY = ("pytest", "_pytest.assertion.rewrite", "hypothesis", "pytest_asyncio.plugin", "pytest_timeout", "kopf")
+HEAVY_TOO = ("kubernetes.aio.client", "pydantic", "cryptography.x509", "aiohttp.web", "jinja2", "yaml", "click.testing")
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One mutant of one file, and the tests that may notice it."""
+
+    part: str
+    file: str
+    mutant: Mutant
+    tests: tuple[str, ...]
+    source: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """``noticed`` by a test, or not. ``why``: of one that is equivalent."""
+
+    case: Case
+    noticed: bool
+    why: str = ""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="mutants", description=__doc__.split("\n\n")[0])
+    parser.add_argument("--sample", type=int, default=60, help="mutants of each part; 0: all (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="which of them (default: %(default)s)")
+    parser.add_argument("--only", default="", help="files whose path contains this")
+    parser.add_argument("--parallel", type=int, default=os.cpu_count() or 1, help="processes (default: %(default)s)")
+    chosen = parser.parse_args(arguments)
+    begun = time.monotonic()
+    reached = tests_by_line()
+    cases = list(sampled(all_cases(reached, chosen.only), chosen.sample, chosen.seed))
+    print(f"{len(cases)} mutants, tests known after {time.monotonic() - begun:.0f} s", flush=True)
+    verdicts = tried(cases, chosen.parallel)
+    return told(verdicts)
+
+
+# ---- which tests reach which line
+
+
+def tests_by_line() -> dict[str, dict[int, set[str]]]:
+    """Names of tests by file (below PACKAGE) and line; one run of all unit tests, in one process."""
+    BUILD.mkdir(parents=True, exist_ok=True)
+    data = BUILD / "coverage"
+    environment = os.environ | {"COVERAGE_FILE": str(data), "PYTHONPATH": f"{ROOT / 'tests'}:{ROOT / 'operator'}"}
+    command = [sys.executable, "-m", "coverage", "run", f"--source={PACKAGE}", "-m", "pytest", "-p", "mutants.reach"]
+    done = subprocess.run(
+        [*command, "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "tests/unit"],
+        cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode != 0:
+        sys.exit(f"the unit tests fail without any mutant:\n{done.stdout[-4000:]}{done.stderr[-2000:]}")
+    measured = coverage.CoverageData(str(data))
+    measured.read()
+    found: dict[str, dict[int, set[str]]] = {}
+    for file in measured.measured_files():
+        lines = measured.contexts_by_lineno(file)
+        found[str(Path(file).relative_to(PACKAGE))] = {
+            line: {test for test in tests if test} for line, tests in lines.items()
+        }
+    return found
+
+
+def _tests_for(reached: Mapping[str, Mapping[int, set[str]]], file: str, line: int) -> tuple[str, ...]:
+    """Those that reach the line; for what runs at import, and for templates, those that reach the module at all."""
+    if file.endswith(".j2"):
+        lines: Mapping[int, set[str]] = {0: set().union(*reached.get("render/openvpn.py", {}).values())}
+        line = 0
+    else:
+        lines = reached.get(file, {})
+    tests = lines.get(line) or set().union(*lines.values())
+    own = Path(file).stem.removesuffix(".nft").removesuffix(".conf")
+    return tuple(sorted(tests, key=lambda test: (f"test_{own}" not in test, len(test), test))[:MOST_TESTS])
+
+
+# ---- which mutants there are
+
+
+def all_cases(reached: Mapping[str, Mapping[int, set[str]]], only: str) -> Iterator[Case]:
+    """Every mutant of every part, with its tests."""
+    for part, patterns in PARTS.items():
+        for path in sorted(path for pattern in patterns for path in PACKAGE.glob(pattern)):
+            file = str(path.relative_to(PACKAGE))
+            if only not in file:
+                continue
+            made = mutants_of_template if path.suffix == ".j2" else mutants_of_python
+            for mutant in made(path.read_text()):
+                yield Case(part, file, mutant, _tests_for(reached, file, mutant.line))
+
+
+def sampled(cases: Iterable[Case], count: int, seed: int) -> Iterator[Case]:
+    """So many of each part, the same ones for the same seed; 0: all."""
+    parts: dict[str, list[Case]] = defaultdict(list)
+    for case in cases:
+        parts[case.part].append(case)
+    for part, found in parts.items():
+        chance = random.Random(f"{seed} {part}")  # noqa: S311 - a sample, no secret
+        for case in found if not count or count >= len(found) else chance.sample(found, count):
+            yield replace(case, source=case.mutant.source())
+
+
+# ---- trying them
+
+
+def tried(cases: list[Case], parallel: int) -> list[Verdict]:
+    """What became of each, in some order. Each of the processes has a copy of the checkout."""
+    for module in (*HEAVY, *HEAVY_TOO):
+        importlib.import_module(module)
+    reasons = equivalents()
+    trees: SimpleQueue[Path] = SimpleQueue()
+    for number in range(parallel):
+        trees.put(_copy_of_checkout(BUILD / f"tree-{number}"))
+
+    def judge(case: Case) -> Verdict:
+        if why := reasons.get((case.file, case.mutant.before, case.mutant.after), ""):
+            return Verdict(case, noticed=False, why=why)
+        tree = trees.get()
+        try:
+            return Verdict(case, noticed=bool(case.tests) and _is_noticed(tree, case))
+        finally:
+            trees.put(tree)
+
+    verdicts = []
+    with ThreadPoolExecutor(parallel) as pool:
+        for verdict in pool.map(judge, cases):
+            verdicts.append(verdict)
+            if len(verdicts) % 50 == 0:
+                print(f"  {len(verdicts)} of {len(cases)} tried", flush=True)
+    return verdicts
+
+
+def _copy_of_checkout(tree: Path) -> Path:
+    shutil.rmtree(tree, ignore_errors=True)
+    files = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    for name in filter(None, files.split("\0")):
+        if (ROOT / name).is_file():
+            (tree / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, tree / name)
+    return tree
+
+
+def _is_noticed(tree: Path, case: Case) -> bool:
+    file = tree / PACKAGE.relative_to(ROOT) / case.file
+    original = file.read_text()
+    file.write_text(case.source)
+    try:
+        return _fail(tree, case.tests)
+    finally:
+        file.write_text(original)
+
+
+def _fail(tree: Path, tests: tuple[str, ...]) -> bool:
+    """Whether one of the tests fails, or all of them hang."""
+    child = os.fork()
+    if child == 0:
+        _run_tests(tree, tests)
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child, signal.SIGKILL)  # what a test that failed has left
+            return os.waitstatus_to_exitcode(status) != 0
+        time.sleep(0.02)
+    os.killpg(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return True
+
+
+def _run_tests(tree: Path, tests: tuple[str, ...]) -> None:
+    """In the child: never returns."""
+    code = 99
+    try:
+        os.setsid()
+        os.chdir(tree)
+        quiet = os.open(os.devnull, os.O_RDWR)
+        for descriptor in (0, 1, 2):
+            os.dup2(quiet, descriptor)
+        sys.dont_write_bytecode = True
+        os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+        os.environ["PYTHONPATH"] = str(tree / "operator")
+        os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = str(tree / ".hypothesis")
+        for name in [name for name in sys.modules if name.partition(".")[0] in ("mcs_operator", "support", "mutants")]:
+            del sys.modules[name]
+        sys.path[:] = [path for path in sys.path if not path.startswith(str(ROOT / "operator"))]
+        import pytest
+
+        options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-o", "addopts=--import-mode=importlib"]
+        code = int(pytest.main([*options, *tests]))
+    finally:
+        os._exit(code)
+
+
+# ---- what came of it
+
+
+def equivalents() -> dict[tuple[str, str, str], str]:
+    """Mutants that are no faults: file, before, after, and why."""
+    listed = yaml.safe_load(EQUIVALENT.read_text()) or []
+    return {(one["file"], one["before"], one["after"]): one["why"] for one in listed}
+
+
+def told(verdicts: list[Verdict]) -> int:
+    """Print the scores and what was not noticed; the exit code."""
+    survivors = [v for v in verdicts if not v.noticed and not v.why]
+    for verdict in sorted(survivors, key=lambda v: (v.case.file, v.case.mutant.line)):
+        mutant, where = verdict.case.mutant, f"{verdict.case.file}:{verdict.case.mutant.line}"
+        print(f"not noticed{'' if verdict.case.tests else ' (no test)'}: {where}: {mutant.before}  ->  {mutant.after}")
+    below = False
+    for part in PARTS:
+        counted = [v for v in verdicts if v.case.part == part and not v.why]
+        if not counted:
+            continue
+        score = sum(v.noticed for v in counted) / len(counted)
+        equal = sum(1 for v in verdicts if v.case.part == part and v.why)
+        below |= part in AIMS and score < AIM
+        print(f"{part:10} {score:6.1%} of {len(counted)} noticed, {equal} equivalent")
+    rows = [
+        {"part": v.case.part, "file": v.case.file, "line": v.case.mutant.line, "before": v.case.mutant.before,
+         "after": v.case.mutant.after, "noticed": v.noticed, "equivalent": v.why}
+        for v in verdicts
+    ]  # fmt: skip
+    (BUILD.parent / "mutants.json").write_text(json.dumps(rows, indent=1))
+    return int(below)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
