@@ -106,6 +106,8 @@ def _documenting(node: ast.AST) -> Iterator[ast.AST]:
             yield node
         case ast.If(test=ast.Name(id="TYPE_CHECKING")):
             yield node
+        case ast.ClassDef(decorator_list=decorators):  # frozen, slots: against slips of programmers, which types find
+            yield from decorators
 
 
 def _places(tree: ast.AST) -> Iterator[Place]:
