@@ -24,7 +24,7 @@ from mcs_operator.domain.slotfiles import pins_in
 from mcs_operator.domain.status import Wanted, all_statuses
 from mcs_operator.domain.world import AgentCredentials, Profile, SlotSecret, TlsSecret, World
 from mcs_operator.kube.client import SECRETS
-from mcs_operator.kube.observe import parse_body
+from mcs_operator.kube.parse import parse_body
 from mcs_operator.pki import complete, fingerprint
 from mcs_operator.render.render import render
 from mcs_operator.settings import Settings

@@ -47,10 +47,13 @@ class Profile:
     fingerprints: tuple[Fingerprint, ...]
     client: KeyPair
     tls_crypt: str = field(repr=False)
+    named: bool = True
+    """Whether identity.json itself tells link and instance. Those of earlier operators do not, and are not written
+    again only for that: there are 250 of them."""
 
     def released_at(self, moment: datetime | None) -> Profile:
         """The same identity, with its retention clock started, or stopped (None)."""
-        return replace(self, released=moment)
+        return replace(self, released=moment, named=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +107,13 @@ class Pod:
 
 @dataclass(frozen=True, slots=True)
 class UsersFile:
-    """A ConfigMap or Secret with the users label. ``text`` is None where its key users.yaml is missing."""
+    """A ConfigMap or Secret with the users label that a Community names. ``text`` is None where its key users.yaml is
+    missing, or is no text; in the second case ``problem`` says so."""
 
     kind: str
     name: str
     text: str | None = field(repr=False)
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,12 +137,32 @@ class Unreadable:
 
 @dataclass(frozen=True, slots=True)
 class DamagedProfile:
-    """A Secret `<link>-profile` of ours that cannot be read. Its keys may be all there is of an identity, and a backup
-    may put it right: nothing is written over it. ``number`` is None where not even that can be read."""
+    """A Secret `<link>-profile` of ours that cannot be read, or is not what it says. Its keys may be all there is of an
+    identity, and a backup may put it right: nothing is written over it. ``number`` is None where not even that can be
+    read, ``instance`` is empty where it is nobody's identity, such as a copy. ``why`` is half a sentence."""
 
     link: str
     instance: str
     number: int | None
+    why: str = "cannot be read"
+
+
+@dataclass(frozen=True, slots=True)
+class Damaged:
+    """An object that cannot be taken for what its name or its labels say. ``why`` is half a sentence about it.
+
+    ``foreign``: it says that it is ours, and is not (a copy); nothing is missed. ``slot``: instance and number whose
+    slot Secret it would be, by its name.
+    """
+
+    kind: str
+    name: str
+    why: str
+    foreign: bool = False
+    slot: tuple[str, int] | None = None
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name} {self.why}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +179,15 @@ class World:
     agents: Mapping[str, AgentCredentials] = field(default_factory=dict)
     profiles: Mapping[str, Profile] = field(default_factory=dict)
     damaged: tuple[DamagedProfile, ...] = ()
+    damaged_objects: tuple[Damaged, ...] = ()
+    """What has the name of an object of ours and cannot be read. Slots are not among them: they hold their number
+    whatever is in them, and are written anew."""
+    ignored: tuple[Damaged, ...] = ()
+    """What says by its labels that it is ours, and is not: copies above all. Nothing builds on it."""
+    blocked: Mapping[tuple[str, int], str] = field(default_factory=dict)
+    """Numbers whose slot Secret is there and nobody's, by instance and number; the Secret's name."""
+    unlabelled: Mapping[str, str] = field(default_factory=dict)
+    """Secrets that are missed and are there, without the labels by which they are found; why, by name."""
     slots: Mapping[tuple[str, int], SlotSecret] = field(default_factory=dict)
     """By instance and number: those of a deleted instance stay with their links, beside those of the present one."""
     users_files: Mapping[tuple[str, str], UsersFile] = field(default_factory=dict)

@@ -11,6 +11,7 @@ import kopf
 
 from mcs_operator.handlers.service import Service
 from mcs_operator.kube.client import INSTANCES
+from mcs_operator.kube.parse.metadata import tidy
 from mcs_operator.settings import GROUP, VERSION
 
 
@@ -35,7 +36,9 @@ def registry_for(service: Service) -> kopf.OperatorRegistry:
     async def feed(event: kopf.RawEvent, **_: Any) -> None:
         body: Any = event["object"]
         if event["type"] == "DELETED":
-            metadata = body["metadata"]
+            metadata = (tidy(dict(body)) or {}).get("metadata")
+            if metadata is None:
+                return
             service.store.drop(
                 INSTANCES, metadata["namespace"], metadata["name"], metadata["uid"], metadata["resourceVersion"]
             )

@@ -8,8 +8,10 @@ from typing import Any
 
 from mcs_operator.domain.conditions import Kind
 from mcs_operator.kube.client import COMMUNITIES, INSTANCES, LINKS, SECRETS, Object, Resource
+from mcs_operator.kube.parse.bounds import text
+from mcs_operator.kube.parse.names import Role, place_of_name
 from mcs_operator.kube.store import Shelf, Store
-from mcs_operator.settings import LABEL_INSTANCE, LABEL_LINK, LABEL_SLOT
+from mcs_operator.settings import LABEL_LINK
 
 _RESOURCES = {Kind.INSTANCE: INSTANCES, Kind.COMMUNITY: COMMUNITIES, Kind.LINK: LINKS}
 
@@ -42,12 +44,12 @@ class Known:
         return ((Kind(kind), where, name) for kind, where, name in self.store.domains.holders(domain))
 
     def slots(self, namespace: str, instance: str) -> Mapping[int, str]:
-        """Names of the links that hold a slot, by number."""
+        """Names of the links that hold a slot, by number: by the Secrets' names, as their labels may be copies."""
         found = {}
-        for child in self.store.shelf(namespace).children.values():
-            labels = child.metadata.get("labels", {})
-            if LABEL_SLOT in labels and labels.get(LABEL_INSTANCE) == instance:
-                found[int(labels[LABEL_SLOT])] = str(labels.get(LABEL_LINK, ""))
+        for (resource, name), child in self.store.shelf(namespace).children.items():
+            place = place_of_name(resource, name) if child.is_ours else None
+            if place and place.role is Role.SLOT and place.owner == instance:
+                found[place.number] = child.labels.get(LABEL_LINK, "")
         return found
 
 
@@ -58,7 +60,7 @@ def domains_elsewhere(store: Store, namespace: str) -> dict[str, Kind]:
     """
     found = {}
     for (resource, name), body in store.shelf(namespace).ours.items():
-        domain = str((body.get("spec") or {}).get("domain", ""))
+        domain = text(body["spec"].get("domain"))
         for kind, where, who in store.domains.holders(domain):
             if where != namespace and _rank(store, kind, where, who) < _rank(store, resource.kind, namespace, name):
                 found[domain] = Kind(kind)

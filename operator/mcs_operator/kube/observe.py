@@ -1,38 +1,30 @@
 """Observe: from the store, and a few GETs for what changed, to one frozen World.
 
-Everything is parsed here, at the door. A Secret of ours that does not parse is treated as absent by those who need
-its content, and is still known to exist, so that nothing is written over it.
+Everything is parsed here, at the door, by the total functions of `kube.parse`. A Secret of ours that cannot be read is
+treated as absent by those who need its content, and is still known to exist, so that nothing is written over it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import json
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, TypeVar
 
-from mcs_operator.api import Community, InvalidObjectError, MCSInstance, TVoxLink
 from mcs_operator.domain.conditions import Kind
-from mcs_operator.domain.keys import Authority, KeyPair
+from mcs_operator.domain.keys import Authority
 from mcs_operator.domain.linkstate import LinkReport
-from mcs_operator.domain.quantity import parse_quantity
-from mcs_operator.domain.quota import Usage
-from mcs_operator.domain.shardfiles import packed
-from mcs_operator.domain.slotfiles import FINGERPRINTS, SLOT_FILES, pins_in, slot_revision
-from mcs_operator.domain.users import USERS_KEY
 from mcs_operator.domain.world import (
     AgentCredentials,
+    Damaged,
     DamagedProfile,
-    Fingerprint,
     Pod,
     Profile,
     SlotSecret,
     TlsSecret,
     Unreadable,
-    UsersFile,
     World,
 )
 from mcs_operator.kube.client import (
@@ -48,40 +40,49 @@ from mcs_operator.kube.client import (
     Resource,
 )
 from mcs_operator.kube.known import domains_elsewhere
+from mcs_operator.kube.parse import Parsed, parse_body
+from mcs_operator.kube.parse.bounds import mapping
+from mcs_operator.kube.parse.metadata import tidy
+from mcs_operator.kube.parse.names import place_of_name
+from mcs_operator.kube.parse.ours import read
+from mcs_operator.kube.parse.secret import STRANGER
+from mcs_operator.kube.parse.shard import read_shard
+from mcs_operator.kube.parse.users import read_users_file
 from mcs_operator.kube.store import Child, Shelf, Store, digests
-from mcs_operator.settings import (
-    FIRST_NUMBER,
-    LABEL_INSTANCE,
-    LABEL_LINK,
-    LABEL_MANAGED_BY,
-    LABEL_SLOT,
-    LABEL_USERS,
-    LAST_NUMBER,
-    MEDIA_CONTAINER,
-    OPERATOR,
-)
+from mcs_operator.settings import LABEL_INSTANCE, LABEL_LINK, LABEL_MANAGED_BY, OPERATOR
 
 Detail = TypeVar("Detail", Authority, AgentCredentials)
-Parsed = (
-    AgentCredentials | Authority | DamagedProfile | Pod | Profile | SlotSecret | TlsSecret | Usage | UsersFile | None
-)
 
-_READERS = {
-    INSTANCES: (Kind.INSTANCE, MCSInstance),
-    COMMUNITIES: (Kind.COMMUNITY, Community),
-    LINKS: (Kind.LINK, TVoxLink),
-}
+_KINDS = {INSTANCES: Kind.INSTANCE, COMMUNITIES: Kind.COMMUNITY, LINKS: Kind.LINK}
 _PARSED_BODIES = (SECRETS, CONFIG_MAPS, PODS, RESOURCE_QUOTAS)
+_MISSED_SECONDS = 60.0
+"""Between looks for a Secret that is missed: where its label is put right, its event comes at once."""
+_MOST_IGNORED = 32
+"""Of what bears our label and is not ours; more would only be counted."""
 
 
 async def observe(api: Api, store: Store, namespace: str, now: datetime, report: LinkReport | None) -> World:
     """The World of one namespace, after reading again what changed since the last time."""
     shelf = store.shelf(namespace)
-    stale = [c for c in shelf.children.values() if c.stale and c.resource in _PARSED_BODIES and shelf.concerns(c)]
-    await asyncio.gather(*(_refresh(api, store, child) for child in stale))
+    await asyncio.gather(
+        *(_refresh(api, store, child) for child in list(shelf.children.values()) if _due(shelf, child))
+    )
     shelf.observed = {key: child.parsed for key, child in shelf.children.items()}
     world = _world(shelf, namespace, now, report)
-    return replace(world, elsewhere=domains_elsewhere(store, namespace))
+    unlabelled = await _unlabelled(api, shelf, world)
+    return replace(world, elsewhere=domains_elsewhere(store, namespace), unlabelled=unlabelled)
+
+
+def _due(shelf: Shelf, child: Child) -> bool:
+    """Whether the body is needed and is not the one that was read. What nobody names any more is let go of here."""
+    if child.resource not in _PARSED_BODIES:
+        return False
+    if not shelf.reads(child):
+        child.detail = child.users = None
+        return False
+    users = shelf.names_users(child)
+    child.users = child.users if users else None
+    return child.stale or (users and child.users is None) or (child.tls and child.detail is None)
 
 
 async def _refresh(api: Api, store: Store, child: Child) -> None:
@@ -92,46 +93,44 @@ async def _refresh(api: Api, store: Store, child: Child) -> None:
     take_body(store, child.resource, body)
 
 
-def take_body(store: Store, resource: Resource, body: Object) -> None:
-    """Put a full object into the store: from a list, a GET, or the answer to our own write."""
-    store.put(resource, body)
-    metadata = body["metadata"]
-    child = store.shelf(metadata["namespace"]).children.get((resource, metadata["name"]))
+def take_body(store: Store, resource: Resource, body: Object) -> Object | None:
+    """Put a full object into the store: from a list, a GET, or the answer to our own write. What `Store.put` says."""
+    fit = store.put(resource, body)
+    if fit is None:
+        return None
+    metadata = fit["metadata"]
+    shelf = store.shelf(metadata["namespace"])
+    child = shelf.children.get((resource, metadata["name"]))
     if child is None or child.version != metadata["resourceVersion"]:
-        return  # a newer one is known already, or that it is gone
+        return fit  # a newer one is known already, or that it is gone
     child.parsed = child.version
+    reads = shelf.reads(child)
     if resource in (SECRETS, CONFIG_MAPS):
-        child.data = digests(body.get("data") or {})
-        child.shard = _shard(body)
-    child.detail = parse_body(resource, body)
-
-
-def _shard(body: Object) -> dict[str, bytes]:
-    """The appliance's files in a Secret or ConfigMap of ours, kept for when what they came from is broken."""
-    if body["metadata"].get("labels", {}).get(LABEL_MANAGED_BY) != OPERATOR:
-        return {}
-    data = body.get("data") or {}
-    secret = {name: text for name, text in data.items() if name.startswith(("users-", "certs-"))}
-    public = {name: text for name, text in data.items() if name in ("links.json", "communities.json")}
-    decoded = {name: base64.b64decode(text).decode(errors="replace") for name, text in secret.items()}
-    return packed(decoded | public)
+        child.data = digests(mapping(fit.get("data"))) if child.is_ours else {}
+        child.shard = read_shard(resource, child.name, child.labels, fit) if reads else {}
+        child.users = read_users_file(resource, child.name, fit) if shelf.names_users(child) else None
+    child.detail = parse_body(resource, fit) if reads else None
+    return fit
 
 
 def _world(shelf: Shelf, namespace: str, now: datetime, report: LinkReport | None) -> World:
     ours: dict[Kind, list[Any]] = {kind: [] for kind in Kind}
     unreadable, conditions = [], {}
     for (resource, name), body in shelf.ours.items():
-        kind, model = _READERS[resource]
-        conditions[kind, name] = (body.get("status") or {}).get("conditions") or []
+        kind = _KINDS[resource]
+        conditions[kind, name] = body["status"].get("conditions", [])
         if body["metadata"].get("deletionTimestamp"):
             continue
-        try:
-            ours[kind].append(model.from_object(body))
-        except InvalidObjectError as error:
-            unreadable.append(Unreadable(kind, name, body["metadata"].get("generation", 0), str(error)))
+        found = read(kind, body)
+        if isinstance(found, Unreadable):
+            unreadable.append(found)
+        else:
+            ours[kind].append(found)
     instances = {body["metadata"]["uid"] for (resource, _), body in shelf.ours.items() if resource == INSTANCES}
     alive = [child for child in shelf.children.values() if not _is_left_behind(child, instances)]
     details: list[Parsed] = [child.detail for child in alive]
+    wrong = [*(d for d in details if isinstance(d, Damaged)), *_copies(details)]
+    strangers = _strangers(alive) if ours[Kind.INSTANCE] else ()
     return World(
         namespace=namespace,
         now=now,
@@ -143,8 +142,11 @@ def _world(shelf: Shelf, namespace: str, now: datetime, report: LinkReport | Non
         agents=_by_instance(alive, AgentCredentials),
         profiles={d.link: d for d in details if isinstance(d, Profile)},
         damaged=tuple(d for d in details if isinstance(d, DamagedProfile)),
+        damaged_objects=tuple(damaged for damaged in wrong if not damaged.foreign),
+        ignored=(*(damaged for damaged in wrong if damaged.foreign), *strangers)[:_MOST_IGNORED],
+        blocked={damaged.slot: damaged.name for damaged in wrong if damaged.slot},
         slots={(d.instance, d.number): d for d in details if isinstance(d, SlotSecret)},
-        users_files={(d.kind, d.name): d for d in details if isinstance(d, UsersFile)},
+        users_files={(c.resource.kind, c.name): c.users for c in alive if c.users},
         tls_secrets={d.name: d for d in details if isinstance(d, TlsSecret)},
         shards={name: blob for child in alive for name, blob in child.shard.items()},
         pod=_pod_of(ours[Kind.INSTANCE], details),
@@ -159,198 +161,67 @@ def _is_left_behind(child: Child, instances: set[str]) -> bool:
     return bool(owners) and all(owner["uid"] not in instances for owner in owners)
 
 
+def _copies(details: Iterable[Parsed]) -> Iterator[Damaged]:
+    """Secrets with the name of a profile that are nobody's."""
+    for found in details:
+        if isinstance(found, DamagedProfile) and not found.instance:
+            yield Damaged("Secret", f"{found.link}-profile", found.why, foreign=True)
+
+
+def _strangers(children: Iterable[Child]) -> Iterator[Damaged]:
+    """What bears our label and has the name of nothing of ours: it was never read."""
+    for child in children:
+        unread = child.resource in (SECRETS, CONFIG_MAPS) and child.is_ours and not child.tls and not child.detail
+        if unread and place_of_name(child.resource, child.name) is None:
+            yield Damaged(child.resource.kind, child.name, STRANGER, foreign=True)
+
+
 def _by_instance(children: Iterable[Child], kind: type[Detail]) -> dict[str, Detail]:
     """What there is once for each instance, by the instance's name."""
-    return {
-        str(child.metadata["labels"][LABEL_INSTANCE]): child.detail
-        for child in children
-        if isinstance(child.detail, kind)
-    }
+    return {child.labels[LABEL_INSTANCE]: child.detail for child in children if isinstance(child.detail, kind)}
 
 
-def _pod_of(instances: list[MCSInstance], details: list[Parsed]) -> Pod | None:
+def _pod_of(instances: list[Any], details: list[Parsed]) -> Pod | None:
     """The media pod, number 0: a second replica, made by somebody's `kubectl scale`, is not it."""
     pods = {pod.name: pod for pod in details if isinstance(pod, Pod)}
     return next((pods[f"{i.name}-0"] for i in instances if f"{i.name}-0" in pods), None)
 
 
-def parse_body(resource: Resource, body: Object) -> Parsed:
-    """The few fields of a child that decisions need; None for what is only compared, or does not parse."""
-    try:
-        if resource == PODS:
-            return _pod(body)
-        if resource == RESOURCE_QUOTAS:
-            return usage_of(body)
-        if body["metadata"].get("labels", {}).get(LABEL_USERS) == "true":
-            return _users_file(resource, body)
-        if resource == SECRETS:
-            return _secret(body)
-    except (KeyError, ValueError, TypeError):
-        return None
-    return None
+# --- what is missed, and may be there without its labels ---
 
 
-def usage_of(body: Object) -> Usage:
-    """The status of a ResourceQuota."""
-    status = body.get("status") or {}
-    hard, used = (
-        {key: int(parse_quantity(n)) for key, n in (status.get(part) or {}).items()} for part in ("hard", "used")
-    )
-    return Usage(hard, used)
+async def _unlabelled(api: Api, shelf: Shelf, world: World) -> dict[str, str]:
+    """Why Secrets that are missed are not found although they are there, by name. Only their metadata are asked for."""
+    wanted = dict(_missed(shelf, world))
+    shelf.missed = {name: known for name, known in shelf.missed.items() if name in wanted}
+    due = [n for n in wanted if n not in shelf.missed or time.monotonic() - shelf.missed[n][0] > _MISSED_SECONDS]
+    for name, labels in zip(
+        due, await asyncio.gather(*(_labels_of(api, world.namespace, n) for n in due)), strict=True
+    ):
+        shelf.missed[name] = time.monotonic(), labels
+    found = {name: labels for name, (_, labels) in shelf.missed.items() if labels is not None}
+    return {name: why for name, labels in found.items() if (why := missing_labels(labels, wanted[name]))}
 
 
-def _users_file(resource: Resource, body: Object) -> UsersFile:
-    text = (body.get("data") or {}).get(USERS_KEY)
-    if text is not None and resource == SECRETS:
-        text = base64.b64decode(text).decode()
-    return UsersFile(resource.kind, body["metadata"]["name"], text)
+def _missed(shelf: Shelf, world: World) -> Iterator[tuple[str, dict[str, str]]]:
+    """Names of identities that something else tells of, and the labels that each would have."""
+    for instance in world.instances:
+        of_it = {LABEL_MANAGED_BY: OPERATOR, LABEL_INSTANCE: instance.name}
+        slots = {slot.link for slot in world.slots.values() if slot.instance == instance.name}
+        known = slots or any(profile.instance == instance.name for profile in world.profiles.values())
+        if known and instance.spec.vpn.ca_secret_ref is None and (SECRETS, f"{instance.name}-ca") not in shelf.children:
+            yield f"{instance.name}-ca", of_it
+        for link in slots & {link.name for link in world.links}:
+            if (SECRETS, f"{link}-profile") not in shelf.children:
+                yield f"{link}-profile", of_it | {LABEL_LINK: link}
 
 
-def _secret(body: Object) -> Parsed:
-    name, labels = body["metadata"]["name"], body["metadata"].get("labels", {})
-    instance = labels.get(LABEL_INSTANCE, "")
-    if body.get("type") == "kubernetes.io/tls":
-        return _tls_secret(name, body.get("data") or {})
-    if name.endswith("-profile") and LABEL_LINK in labels and LABEL_SLOT not in labels:
-        return _profile_or_damaged(body.get("data") or {}, labels)
-    files = {key: base64.b64decode(value).decode() for key, value in (body.get("data") or {}).items()}
-    if name == f"{instance}-ca":
-        return Authority(files["ca.crt"], files["ca.key"])
-    if name == f"{instance}-agent":
-        return AgentCredentials(KeyPair(files["tls.crt"], files["tls.key"]), files["token"])
-    if LABEL_LINK not in labels:
-        return None
-    return _slot(body, files, labels) if LABEL_SLOT in labels else None
+async def _labels_of(api: Api, namespace: str, name: str) -> Mapping[str, str] | None:
+    found, _ = await api.list(SECRETS, namespace=namespace, fields=f"metadata.name={name}", metadata_only=True)
+    fit = tidy(found[0]) if found else None
+    return fit["metadata"]["labels"] if fit else None
 
 
-def _tls_secret(name: str, data: dict[str, str]) -> TlsSecret:
-    """Whatever is in it: what is wrong with a certificate is said where it is checked."""
-    chain, key = (base64.b64decode(data.get(entry, "")).decode(errors="replace") for entry in ("tls.crt", "tls.key"))
-    return TlsSecret(name, chain, key)
-
-
-def _slot(body: Object, files: dict[str, str], labels: dict[str, str]) -> SlotSecret:
-    """Never fails for a damaged file: the Secret holds a number, whatever is in it."""
-    owners = body["metadata"].get("ownerReferences") or [{}]
-    certificate, key = files.get("tls.crt"), files.get("tls.key")
-    complete = all(name in files for name in SLOT_FILES)
-    return SlotSecret(
-        number=int(labels[LABEL_SLOT]),
-        instance=labels[LABEL_INSTANCE],
-        link=labels[LABEL_LINK],
-        owner_uid=owners[0].get("uid", ""),
-        revision=files.get("revision", ""),
-        content=slot_revision(files) if complete else "",
-        server=KeyPair(certificate, key) if certificate and key else None,
-        tls_crypt=files.get("tls-crypt.key"),
-        ca=files.get("ca.crt"),
-        fingerprints=_known_fingerprints(files),
-    )
-
-
-def _known_fingerprints(files: dict[str, str]) -> tuple[Fingerprint, ...]:
-    """What the slot Secret tells of its TVox's certificates; where that is damaged, at least what is accepted."""
-    try:
-        told = _fingerprints(json.loads(files[FINGERPRINTS]))
-    except (KeyError, ValueError, TypeError):
-        told = ()
-    return told or tuple(Fingerprint(pin, None) for pin in pins_in(files.get("server.conf", "")))
-
-
-def _fingerprints(listed: list[dict[str, str | None]]) -> tuple[Fingerprint, ...]:
-    return tuple(
-        Fingerprint(
-            str(pin["sha256"]),
-            _maybe_time(pin.get("notAfter")),
-            *(_maybe_time(pin.get(name)) for name in ("created", "deadline", "seen", "revoked")),
-        )
-        for pin in listed
-    )
-
-
-def _profile_or_damaged(data: dict[str, str], labels: dict[str, str]) -> Profile | DamagedProfile:
-    files: dict[str, str] = {}
-    try:
-        for key, value in sorted(data.items()):
-            files[key] = base64.b64decode(value).decode()
-        return _profile(files, labels)
-    except (KeyError, ValueError, TypeError):
-        return DamagedProfile(labels[LABEL_LINK], labels.get(LABEL_INSTANCE, ""), _number_in(files))
-
-
-def _number_in(files: dict[str, str]) -> int | None:
-    try:
-        number = json.loads(files["identity.json"])["slot"]
-    except (KeyError, ValueError, TypeError):
-        return None
-    return number if isinstance(number, int) and FIRST_NUMBER <= number <= LAST_NUMBER else None
-
-
-def _profile(files: dict[str, str], labels: dict[str, str]) -> Profile:
-    identity = json.loads(files["identity.json"])
-    return Profile(
-        link=labels[LABEL_LINK],
-        instance=labels[LABEL_INSTANCE],
-        number=int(identity["slot"]),
-        created=_time(identity["created"]),
-        released=_maybe_time(identity.get("released")),
-        fingerprints=_fingerprints(identity["fingerprints"]),
-        client=KeyPair(files["tls.crt"], files["tls.key"]),
-        tls_crypt=files["tls-crypt.key"],
-    )
-
-
-def _time(text: str) -> datetime:
-    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
-
-
-def _maybe_time(text: str | None) -> datetime | None:
-    return _time(text) if text else None
-
-
-def _pod(body: Object) -> Pod:
-    metadata, spec, status = body["metadata"], body["spec"], body.get("status") or {}
-    states = {state["name"]: state for state in status.get("containerStatuses") or []}
-    media = states.get(MEDIA_CONTAINER, {})
-    image = next((c["image"] for c in spec["containers"] if c["name"] == MEDIA_CONTAINER), "")
-    return Pod(
-        name=metadata["name"],
-        uid=metadata["uid"],
-        ip=status.get("podIP", ""),
-        node=spec.get("nodeName", ""),
-        image=image,
-        media_ready=bool(media.get("ready")) and not metadata.get("deletionTimestamp"),
-        media_problem=_media_problem(metadata, status, media),
-        terminating=bool(metadata.get("deletionTimestamp")),
-        created=_time(metadata["creationTimestamp"]),
-        annotations=metadata.get("annotations") or {},
-    )
-
-
-def _media_problem(metadata: Object, status: Object, media: Object) -> str:
-    """Why the media container is not ready, in the kubelet's or the scheduler's words."""
-    if metadata.get("deletionTimestamp"):
-        return "the pod is being stopped"
-    if media.get("ready"):
-        return ""
-    for condition in status.get("conditions") or []:
-        if condition["type"] == "PodScheduled" and condition["status"] == "False":
-            return f"{condition.get('reason', 'Unschedulable')}: {condition.get('message', '')}"
-    for init in status.get("initContainerStatuses") or []:
-        said = "" if init.get("ready") else _kept_by(init)
-        if said and said != "PodInitializing":  # which says of any container that another one comes first
-            return f"init container {init['name']}: {said}"
-    if said := _kept_by(media):
-        return said
-    if media.get("state"):
-        return "the container runs, its readiness probe has not succeeded yet"
-    return "the pod is starting"
-
-
-def _kept_by(container: Object) -> str:
-    """Why a container does not run, in the kubelet's words; empty where it does, or where nothing is said."""
-    state = container.get("state") or {}
-    for phase in ("waiting", "terminated"):
-        if phase in state:
-            return f"{state[phase].get('reason', phase)}: {state[phase].get('message', '')}".rstrip(": ")
-    return ""
+def missing_labels(labels: Mapping[str, str], wanted: Mapping[str, str]) -> str:
+    """Which labels an object lacks to be taken for ours, as they are written; empty where it lacks none."""
+    return ", ".join(f"{name}={value}" for name, value in sorted(wanted.items()) if labels.get(name) != value)

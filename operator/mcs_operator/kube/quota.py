@@ -11,7 +11,8 @@ from datetime import datetime
 
 from mcs_operator.domain.quota import INSTANCES_COUNT, LIMITS, LINKS_COUNT, Doubt, Usage
 from mcs_operator.kube.client import INSTANCES, LINKS, RESOURCE_QUOTAS, Api, ApiError, Object, Resource
-from mcs_operator.kube.observe import take_body, usage_of
+from mcs_operator.kube.observe import take_body
+from mcs_operator.kube.parse.quota import usage_of
 from mcs_operator.kube.store import Store
 
 log = logging.getLogger(__name__)

@@ -17,10 +17,22 @@ from typing import TypeVar
 
 import aiohttp
 
-from mcs_operator.kube.client import CHILDREN, CONFIG_MAPS, INSTANCES, OURS, SECRETS, Api, ApiError, Resource
+from mcs_operator.kube.client import (
+    CHILDREN,
+    CONFIG_MAPS,
+    INSTANCES,
+    OURS,
+    SECRETS,
+    Api,
+    ApiError,
+    Object,
+    Resource,
+    WatchEvent,
+)
 from mcs_operator.kube.observe import take_body
-from mcs_operator.kube.store import Place, Store, place_of
-from mcs_operator.settings import LABEL_MANAGED_BY, LABEL_USERS, OPERATOR
+from mcs_operator.kube.parse.bounds import count, mapping, text
+from mcs_operator.kube.parse.metadata import is_version, tidy
+from mcs_operator.kube.store import BY_LABEL, OF_OURS, OF_USERS, TLS, Place, Store, place_of
 
 log = logging.getLogger(__name__)
 
@@ -60,24 +72,26 @@ class Scope:
             return True
         if self.label is not None:
             return labels.get(self.label[0]) == self.label[1]
-        return all(labels.get(key) != value for key, value in (OF_OURS, OF_USERS))
+        return all(labels.get(key) != value for key, value in BY_LABEL)
 
 
-OF_OURS = (LABEL_MANAGED_BY, OPERATOR)
-OF_USERS = (LABEL_USERS, "true")
-TLS_SECRETS = Scope(SECRETS, field=("type", "kubernetes.io/tls"), bodies=False)
+TLS_SECRETS = Scope(SECRETS, field=("type", TLS), bodies=False)
 
 SCOPES: tuple[Scope, ...] = (
     *(Scope(resource) for resource in OURS),
     *(Scope(resource, OF_OURS) for resource in CHILDREN),
-    Scope(CONFIG_MAPS, OF_USERS),
-    Scope(SECRETS, OF_USERS),
+    Scope(CONFIG_MAPS, OF_USERS, bodies=False),
+    Scope(SECRETS, OF_USERS, bodies=False),
     TLS_SECRETS,
 )
-"""Our three kinds, what we made, users files, and certificates (of those only the names, until one of our objects names
-one)."""
+"""Our three kinds, what we made, users files and certificates (of these two only the names, until one of our objects
+names one)."""
 
 RELIST_SECONDS = 600.0
+BROKEN = (aiohttp.ClientError, TimeoutError, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
+"""How an answer fails that never arrives, or is not what an API server says: a proxy before it may answer anything."""
+AT_ONCE = 50
+"""Objects taken in before others have their turn: what a page brings must not hold up the webhook or an agent."""
 LONG_ENOUGH_SECONDS = 10.0
 """A watch that lasted as long may be begun anew at once. The API server itself ends each after five minutes."""
 
@@ -130,15 +144,22 @@ class Watcher:
         async for page, listed_at in self._api.pages(
             scope.resource, namespace=scope.namespace, metadata_only=not scope.bodies, **scope.selectors
         ):
-            for body in page:  # items of a list do not tell their kind; nothing here needs it
-                if scope.ours or not scope.bodies:
-                    self._store.put(scope.resource, body)
-                else:
-                    take_body(self._store, scope.resource, body)
-                listed.add(place_of(body))
+            for number, body in enumerate(page, 1):  # items do not tell their kind; nothing here needs it
+                taken = self._take(scope, body)
+                if taken is not None:
+                    listed.add(place_of(taken))
+                if number % AT_ONCE == 0:
+                    await asyncio.sleep(0)
             version = listed_at
+        if not is_version(version):
+            raise ValueError("a list without a version")
         self._store.sweep(scope.resource, listed, version, scope.covers, scope.namespace)
         return version
+
+    def _take(self, scope: Scope, body: Object) -> Object | None:
+        if scope.ours or not scope.bodies:
+            return self._store.put(scope.resource, body, tls=scope.field is not None)
+        return take_body(self._store, scope.resource, body)
 
     async def _relist(self) -> None:
         while True:
@@ -163,8 +184,8 @@ class Watcher:
                 else:
                     log.warning("watch of %s in %s: %s", scope.resource.plural, scope.place, error)
                 asked = error.retry_after
-            except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-                log.info("watch of %s ended: %s", scope.resource.plural, error or type(error).__name__)
+            except BROKEN as error:
+                log.info("watch of %s ended: %s", scope.resource.plural, str(error)[:200] or type(error).__name__)
             failures = 0 if time.monotonic() - begun > LONG_ENOUGH_SECONDS else failures + 1
             await asyncio.sleep(_delay(failures, asked) if failures else 0)
 
@@ -173,25 +194,33 @@ class Watcher:
             scope.resource, since=since, namespace=scope.namespace, metadata_only=not scope.ours, **scope.selectors
         )
         async for event in events:
+            metadata = mapping(mapping(event.object).get("metadata"))
             if event.type == "ERROR":
-                raise ApiError(
-                    int(event.object.get("code", 500)),
-                    str(event.object.get("reason", "")),
-                    str(event.object.get("message", "")),
-                )
-            metadata = event.object["metadata"]
+                raise _as_error(event.object)
+            if not is_version(metadata.get("resourceVersion")):
+                raise ValueError("an event without a version")
             since = metadata["resourceVersion"]
-            if event.type == "DELETED":
-                self._store.drop(
-                    scope.resource,
-                    metadata["namespace"],
-                    metadata["name"],
-                    metadata["uid"],
-                    metadata["resourceVersion"],
-                )
-            elif event.type in ("ADDED", "MODIFIED"):
-                self._store.put(scope.resource, event.object)
+            self._hear(scope, event)
         return since
+
+    def _hear(self, scope: Scope, event: WatchEvent) -> None:
+        if event.type in ("ADDED", "MODIFIED"):
+            self._store.put(scope.resource, event.object, tls=scope.field is not None)
+        elif event.type == "DELETED" and (gone := tidy(event.object)) is not None:
+            metadata, left = gone["metadata"], scope.label[0] if scope.label else ""
+            self._store.drop(
+                scope.resource,
+                metadata["namespace"],
+                metadata["name"],
+                metadata["uid"],
+                metadata["resourceVersion"],
+                left,
+            )
+
+
+def _as_error(told: object) -> ApiError:
+    said = mapping(told)
+    return ApiError(count(said.get("code"), 500), text(said.get("reason")), text(said.get("message")))
 
 
 async def _persistently(attempt: Callable[[], Awaitable[T]]) -> T:
@@ -199,9 +228,9 @@ async def _persistently(attempt: Callable[[], Awaitable[T]]) -> T:
     while True:
         try:
             return await attempt()
-        except (ApiError, aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (ApiError, *BROKEN) as error:
             failures += 1
-            log.warning("listing failed, trying again: %s", error)
+            log.warning("listing failed, trying again: %s", str(error)[:200] or type(error).__name__)
             await asyncio.sleep(_delay(failures, getattr(error, "retry_after", None)))
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from mcs_operator.domain.world import Pod
 from mcs_operator.kube.client import PODS
-from mcs_operator.kube.observe import parse_body
+from mcs_operator.kube.parse import parse_body
 
 STARTS = {"ready": False, "state": {"waiting": {"reason": "PodInitializing"}}}
 NO_IMAGE = {"waiting": {"reason": "ErrImagePull", "message": "not found"}}

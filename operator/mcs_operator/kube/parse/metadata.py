@@ -1,0 +1,55 @@
+"""Metadata as the rest of the operator may rely on it, whatever a server, a proxy or an older schema let through."""
+
+from __future__ import annotations
+
+from mcs_operator.kube.client import Object
+from mcs_operator.kube.parse.bounds import mapping, mappings, texts
+from mcs_operator.settings import GROUP
+
+_NEEDED = ("name", "namespace", "uid", "resourceVersion")
+_TEXTS = ("creationTimestamp", "deletionTimestamp")
+_OWNER = ("apiVersion", "kind", "name", "uid")
+_MOST_OWNERS = 64
+_LONGEST_VERSION = 20
+_LABELS = ("app.kubernetes.io/", f"{GROUP}/")
+_LONGEST_ANNOTATION = 16 * 1024
+
+
+def tidy(body: object) -> Object | None:
+    """The object with metadata of the right shape; None for what cannot be placed at all: no object of a namespace, or
+    without UID or version."""
+    metadata = mapping(mapping(body).get("metadata"))
+    needed = [metadata.get(key) for key in _NEEDED]
+    if not all(isinstance(value, str) and value for value in needed) or not is_version(metadata["resourceVersion"]):
+        return None
+    fit = {key: value for key, value in metadata.items() if key not in _TEXTS or isinstance(value, str)}
+    fit["labels"], fit["annotations"] = texts(metadata.get("labels")), _annotations(metadata.get("annotations"))
+    fit["ownerReferences"] = [owner for owner in mappings(metadata.get("ownerReferences")) if _is_owner(owner)]
+    return mapping(body) | {"metadata": fit}
+
+
+def is_version(value: object) -> bool:
+    """Whether this is a resourceVersion: Kubernetes compares them as numbers, and so do we."""
+    return isinstance(value, str) and len(value) <= _LONGEST_VERSION and value.isascii() and value.isdigit()
+
+
+def kept_of_a_child(metadata: Object) -> Object:
+    """Labels, annotations and owners that anybody here asks for. Of what others attach, nothing is kept: a megabyte of
+    annotations on each of ten thousand objects costs them nothing, and us everything."""
+    return {
+        "labels": {key: value for key, value in metadata["labels"].items() if key.startswith(_LABELS)},
+        "annotations": {
+            key: value
+            for key, value in metadata["annotations"].items()
+            if key.startswith(f"{GROUP}/") and len(value) <= _LONGEST_ANNOTATION
+        },
+        "ownerReferences": metadata["ownerReferences"][:_MOST_OWNERS],
+    }
+
+
+def _annotations(value: object) -> dict[str, str]:
+    return {key: item for key, item in mapping(value).items() if isinstance(item, str)}
+
+
+def _is_owner(owner: Object) -> bool:
+    return all(isinstance(owner.get(key), str) for key in _OWNER)

@@ -1,0 +1,49 @@
+"""What an object of ours is, by its exact name. A label is what anybody can copy."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from mcs_operator.kube.client import CONFIG_MAPS, SECRETS, Resource
+from mcs_operator.settings import FIRST_NUMBER, LAST_NUMBER
+
+
+class Role(Enum):
+    """What a Secret or ConfigMap of ours is for."""
+
+    AUTHORITY = auto()
+    AGENT = auto()
+    METRICS = auto()
+    SLOT = auto()
+    PROFILE = auto()
+    SHARD = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A name taken apart. ``owner`` is the link's name for a profile, else the instance's; ``number`` a slot's."""
+
+    role: Role
+    owner: str
+    number: int = 0
+
+
+_SLOT = re.compile(r"(?P<owner>.+)-link-(?P<number>\d{3})", re.ASCII)
+_SHARD = re.compile(r"(?P<owner>.+)-(users-\d{2}|certs-\d)", re.ASCII)
+_SECRETS = {"-profile": Role.PROFILE, "-ca": Role.AUTHORITY, "-agent": Role.AGENT, "-metrics": Role.METRICS}
+_CONFIG_MAPS = {"-links": Role.SHARD, "-manifest": Role.SHARD}
+
+
+def place_of_name(resource: Resource, name: str) -> Place | None:
+    """What a Secret or ConfigMap with this name would be of ours; None where we have none of that name."""
+    if resource is SECRETS:
+        if slot := _SLOT.fullmatch(name):
+            number = int(slot["number"])
+            return Place(Role.SLOT, slot["owner"], number) if FIRST_NUMBER <= number <= LAST_NUMBER else None
+        if shard := _SHARD.fullmatch(name):
+            return Place(Role.SHARD, shard["owner"])
+    endings = _SECRETS if resource is SECRETS else _CONFIG_MAPS if resource is CONFIG_MAPS else {}
+    found = next((ending for ending in endings if name.endswith(ending) and name != ending), None)
+    return Place(endings[found], name.removesuffix(found)) if found else None

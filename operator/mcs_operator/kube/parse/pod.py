@@ -1,0 +1,66 @@
+"""The media pod, as the kubelet and the scheduler tell of it."""
+
+from __future__ import annotations
+
+from mcs_operator.domain.world import Damaged, Pod
+from mcs_operator.kube.client import Object
+from mcs_operator.kube.parse.bounds import UnreadableError, mapping, mappings, moment, text, texts
+from mcs_operator.settings import GROUP, MEDIA_CONTAINER
+
+_LONGEST_SAYING = 512
+_LONGEST_ANNOTATION = 16 * 1024
+
+
+def read_pod(body: Object) -> Pod | Damaged:
+    """The pod, or that it has no creation time: all else that is missing is not there yet."""
+    metadata, spec, status = (mapping(body.get(part)) for part in ("metadata", "spec", "status"))
+    containers = {text(c.get("name")): c for c in mappings(spec.get("containers"))}
+    media = next((s for s in mappings(status.get("containerStatuses")) if s.get("name") == MEDIA_CONTAINER), {})
+    annotations = texts(metadata.get("annotations"), _LONGEST_ANNOTATION)
+    terminating = bool(metadata.get("deletionTimestamp"))
+    try:
+        created = moment(metadata.get("creationTimestamp"))
+    except UnreadableError as error:
+        return Damaged("Pod", text(metadata.get("name")), str(error))
+    return Pod(
+        name=text(metadata.get("name")),
+        uid=text(metadata.get("uid")),
+        ip=text(status.get("podIP")),
+        node=text(spec.get("nodeName")),
+        image=text(containers.get(MEDIA_CONTAINER, {}).get("image")),
+        media_ready=media.get("ready") is True and not terminating,
+        media_problem=_media_problem(terminating, status, media)[:_LONGEST_SAYING],
+        terminating=terminating,
+        created=created,
+        annotations={key: value for key, value in annotations.items() if key.startswith(f"{GROUP}/")},
+    )
+
+
+def _media_problem(terminating: bool, status: Object, media: Object) -> str:
+    """Why the media container is not ready, in the kubelet's or the scheduler's words."""
+    if terminating:
+        return "the pod is being stopped"
+    if media.get("ready") is True:
+        return ""
+    for condition in mappings(status.get("conditions")):
+        if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
+            return f"{text(condition.get('reason')) or 'Unschedulable'}: {text(condition.get('message'))}"
+    for init in mappings(status.get("initContainerStatuses")):
+        said = "" if init.get("ready") else _kept_by(init)
+        if said and said != "PodInitializing":  # which says of any container that another one comes first
+            return f"init container {text(init.get('name'))}: {said}"
+    if said := _kept_by(media):
+        return said
+    if media.get("state"):
+        return "the container runs, its readiness probe has not succeeded yet"
+    return "the pod is starting"
+
+
+def _kept_by(container: Object) -> str:
+    """Why a container does not run, in the kubelet's words; empty where it does, or where nothing is said."""
+    state = mapping(container.get("state"))
+    for phase in ("waiting", "terminated"):
+        if phase in state:
+            said = mapping(state[phase])
+            return f"{text(said.get('reason')) or phase}: {text(said.get('message'))}".rstrip(": ")
+    return ""
