@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -21,12 +21,14 @@ from pydantic_core import PydanticCustomError
 
 from mcs_operator.api.fields import ObjectName, Timestamp
 from mcs_operator.api.impact import list_map
+from mcs_operator.api.wording import explain, wrong_type
 
 MAX_NAME = 40
 """Characters of an object's name; `<instance>-max-250-tvoxlinks` and label values have to hold it."""
 
 _VALUE_LIMIT = 80
 _PROBLEM_LIMIT = 5
+_NUMBER_BITS = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +73,21 @@ class Model(BaseModel):
         return self
 
 
-def _none_is_empty(value: object) -> object:
-    return {} if value is None else value
+def _texts(value: object) -> object:
+    """Null is empty. One error for all values that are no texts: there may be as many as fit into a megabyte."""
+    if value is None:
+        return {}
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            if not isinstance(key, str) or not isinstance(inner, str):
+                told = f"the value of {str(key)[:_VALUE_LIMIT]} {wrong_type('str', inner)}"
+                raise PydanticCustomError("entries", "{said}", {"said": told})
+    return value
 
 
 StringMap = Annotated[
     Mapping[str, str],
-    BeforeValidator(_none_is_empty),
+    BeforeValidator(_texts),
 ]
 """A map of strings; null is empty."""
 
@@ -109,7 +119,11 @@ class Problem:
 
 
 class InvalidObjectError(ValueError):
-    """An object that cannot be served as it is; the text names field, value and rule, and is short."""
+    """An object that cannot be served as it is; the text names field, value and rule, and is short.
+
+    However large and wrong the object is, there are not many ``problems``: every list and map is counted before its
+    entries are looked at.
+    """
 
     def __init__(self, kind: str, name: str, problems: tuple[Problem, ...]) -> None:
         self.kind, self.name, self.problems = kind, name, problems
@@ -118,7 +132,8 @@ class InvalidObjectError(ValueError):
         super().__init__(f"{shown}{more}")
 
 
-def _problems(error: ValidationError) -> tuple[Problem, ...]:
+def problems_of(error: ValidationError) -> tuple[Problem, ...]:
+    """What pydantic found, in sentences."""
     return tuple(
         _problem(item["loc"], item["msg"], item["type"], item.get("input"), item.get("ctx", {}))
         for item in error.errors(include_url=False)
@@ -126,15 +141,39 @@ def _problems(error: ValidationError) -> tuple[Problem, ...]:
 
 
 def _problem(location: tuple[int | str, ...], message: str, kind: str, value: object, context: Any) -> Problem:
-    path = ""
-    for part in location:
-        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else str(part)
+    path = path_of(location)
     if kind == "rule":  # the input is a whole object, and the message names field and value already
         return Problem(path + str(context["field"]), "", message)
-    if kind == "missing" or isinstance(value, Mapping | list):
-        return Problem(path or "the object", "", message)
-    text = repr(value)
-    return Problem(path or "the object", text if len(text) <= _VALUE_LIMIT else text[:_VALUE_LIMIT] + "…", message)
+    rule = explain(kind, message, value, context)
+    if kind in ("missing", "entries", "extra_forbidden") or _is_personal(location, kind):
+        return Problem(path or "the object", "", rule)
+    return Problem(path or "the object", shown(value), rule)
+
+
+def path_of(location: Sequence[int | str]) -> str:
+    """``spec.users[3].name``. A part that is a key of a map, and so anybody's text, is cut."""
+    path = ""
+    for part in location:
+        text = str(part)[:_VALUE_LIMIT]
+        path += f"[{part}]" if isinstance(part, int) else f".{text}" if path else text
+    return path
+
+
+def shown(value: object) -> str:
+    """A single value in a message, short and on one line; "" for what is no single value."""
+    if value is None or isinstance(value, Mapping | list | tuple):
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int) and value.bit_length() > _NUMBER_BITS:
+        return "a number with too many digits"
+    text = repr(value[: _VALUE_LIMIT + 1] if isinstance(value, str) else value)
+    return text if len(text) <= _VALUE_LIMIT else text[:_VALUE_LIMIT] + "…"
+
+
+def _is_personal(location: tuple[int | str, ...], kind: str) -> bool:
+    """Whether the value may name a user: messages go into conditions and logs, which never do."""
+    return location[:2] == ("spec", "users") and kind != "enum"
 
 
 class Reference(Model):
@@ -256,7 +295,7 @@ class KubernetesObject(Model):
         except ValidationError as error:
             metadata = body.get("metadata") if isinstance(body, Mapping) else None
             name = metadata.get("name", "") if isinstance(metadata, Mapping) else ""
-            raise InvalidObjectError(cls.kind, str(name), _problems(error)) from None
+            raise InvalidObjectError(cls.kind, name if isinstance(name, str) else "", problems_of(error)) from None
 
     @property
     def name(self) -> str:

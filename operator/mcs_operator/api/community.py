@@ -10,11 +10,18 @@ from pydantic import ConfigDict, Field, StringConstraints
 from mcs_operator.api.base import AGE, Column, KubernetesObject, Model, Reference, Rule, Status, condition_column
 from mcs_operator.api.fields import DisplayName
 from mcs_operator.api.impact import LIST_ATOMIC, LIST_SET, Impact, impact, list_map
+from mcs_operator.api.wording import AtMost, Says
 
 HOT = Impact.HOT
 
 UserName = Annotated[
-    str, StringConstraints(min_length=1, max_length=64, pattern=r"^[a-z0-9]([a-z0-9._@+-]*[a-z0-9])?$")
+    str,
+    StringConstraints(min_length=1, max_length=64, pattern=r"^[a-z0-9]([a-z0-9._@+-]*[a-z0-9])?$"),
+    Says(
+        "user_name",
+        "must be a login name of 1 to 64 lower case letters, digits and . _ @ + - such as anna.rossi; a letter or a "
+        "digit is first and last",
+    ),
 ]
 """Lower case only, so that Anna and anna are not two people."""
 
@@ -35,9 +42,8 @@ class User(Model):
     name: UserName = Field(description="Login name, unique in the community: lower case letters, digits and . _ @ + -")
     display_name: DisplayName | None = Field(default=None, description="Name for people. Default: the name.")
     enabled: bool = Field(default=True, description="Whether the user may log in, and counts towards the tier.")
-    functions: tuple[Function, ...] | None = Field(
+    functions: Annotated[tuple[Function, ...], AtMost(len(Function))] | None = Field(
         default=None,
-        max_length=len(Function),
         description="What the user may do, instead of the community's defaultFunctions; [] means nothing.",
         json_schema_extra=dict(LIST_SET),
     )
@@ -87,23 +93,20 @@ class CommunitySpec(Model):
         "the tier.",
         json_schema_extra=impact(HOT),
     )
-    default_functions: tuple[Function, ...] = Field(
+    default_functions: Annotated[tuple[Function, ...], AtMost(len(Function))] = Field(
         default=(),
-        max_length=len(Function),
         description="What users may do who have no functions of their own: Audio, Video, Chat, DesktopSharing, "
         "FileSharing. Default: nothing.",
         json_schema_extra=impact(HOT, LIST_SET),
     )
-    users: tuple[User, ...] = Field(
+    users: Annotated[tuple[User, ...], AtMost(1000)] = Field(
         default=(),
-        max_length=1000,
         description="Users, inline. Apply with `kubectl apply --server-side`: client-side apply stops at 256 KiB. More "
         "than 1,000 belong into usersFrom.",
         json_schema_extra=impact(HOT, list_map("name")),
     )
-    users_from: tuple[UsersSource, ...] = Field(
+    users_from: Annotated[tuple[UsersSource, ...], AtMost(64)] = Field(
         default=(),
-        max_length=64,
         description="Files of users, after the inline ones, in this order. Each is a YAML list of {name, displayName, "
         "enabled, functions} under key users.yaml. A file that cannot be read keeps its last good content in force.",
         json_schema_extra=impact(HOT, LIST_ATOMIC),

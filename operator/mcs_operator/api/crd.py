@@ -17,6 +17,7 @@ from typing import Any
 from mcs_operator.api.base import MAX_NAME, PENDING_STATUS, Column, KubernetesObject, Rule
 from mcs_operator.api.impact import IMMUTABLE_KEY, IMPACT_KEY, Impact
 from mcs_operator.api.schema import RULES_KEY, Schema, as_validation, plain_schema
+from mcs_operator.api.wording import SAYS_KEY
 from mcs_operator.settings import GROUP, VERSION
 
 CATEGORY = "tvox"
@@ -52,6 +53,7 @@ _TAKEN_OVER_ELSEWHERE = {
     IMPACT_KEY,
     IMMUTABLE_KEY,
     RULES_KEY,
+    SAYS_KEY,
 }
 _INT_OR_STRING = [{"type": "integer"}, {"type": "string"}]
 

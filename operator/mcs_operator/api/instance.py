@@ -14,15 +14,19 @@ from mcs_operator.api.fields import (
     Bandwidth,
     Bytes,
     Cpu,
+    DevicePath,
     Duration,
     Fqdn,
     ImageReference,
     IPv4,
+    LabelValue,
+    ResourceName,
     SlashTwentyFour,
     megabits,
     seconds,
 )
 from mcs_operator.api.impact import LIST_ATOMIC, MAP_ATOMIC, Impact, impact
+from mcs_operator.api.wording import AtMost
 from mcs_operator.settings import LAST_NUMBER, MAX_LINKS
 
 HOT, RESTART = Impact.HOT, Impact.RESTART
@@ -109,16 +113,12 @@ class TunDevice(Model):
         ),
     )
 
-    host_path: str | None = Field(
+    host_path: DevicePath | None = Field(
         default=None,
-        max_length=256,
-        pattern=r"^/[A-Za-z0-9._/-]+$",
         description="Path of the character device on the node, usually /dev/net/tun.",
     )
-    resource_name: str | None = Field(
+    resource_name: ResourceName | None = Field(
         default=None,
-        max_length=317,
-        pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$",
         description="Extended resource of a device plugin that hands out the device, for example example.com/tun. "
         "For nodes whose container runtime does not allow the device by hostPath.",
     )
@@ -296,10 +296,6 @@ class Toleration(Model):
 
 
 _LABEL_KEY = re.compile(r"([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
-LabelValue = Annotated[
-    str, StringConstraints(max_length=63, pattern=r"^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$")
-]
-
 
 _CIDR = "'198.18.254.0/24'"
 _NONE = "''"
@@ -401,16 +397,16 @@ class MCSInstanceSpec(Model):
         "clients, and it is the second address in every TVox's profile.",
         json_schema_extra=impact(HOT),
     )
-    node_selector: Mapping[Annotated[str, StringConstraints(min_length=1, max_length=317)], LabelValue] = Field(
+    node_selector: Annotated[
+        Mapping[Annotated[str, StringConstraints(min_length=1, max_length=317)], LabelValue], AtMost(16)
+    ] = Field(
         default_factory=dict,
-        max_length=16,
         description="Labels of the node that has the public address, for example kubernetes.io/hostname: media-1. "
         "Required unless network.mode is LoadBalancer. A change moves the pod, with its volume if that can move.",
         json_schema_extra=impact(RESTART, MAP_ATOMIC),
     )
-    tolerations: tuple[Toleration, ...] = Field(
+    tolerations: Annotated[tuple[Toleration, ...], AtMost(32)] = Field(
         default=(),
-        max_length=32,
         description="Taints of the node that the pod tolerates. That the node is not ready or unreachable is always "
         "tolerated without limit: the media pod is never evicted for it.",
         json_schema_extra=impact(RESTART, LIST_ATOMIC),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
 from mcs_operator.api.base import AGE, Column, KubernetesObject, Model, Reference, Rule, Status, Tls, condition_column
 from mcs_operator.api.fields import Fqdn, IPv4, IPv4Network, Timestamp
 from mcs_operator.api.impact import LIST_SET, Impact, impact
+from mcs_operator.api.wording import AtMost
 from mcs_operator.settings import FIRST_NUMBER, LAST_NUMBER
 
 HOT, THIS_LINK = Impact.HOT, Impact.THIS_LINK
@@ -77,9 +78,8 @@ class TVoxLinkSpec(Model):
         "Default: a free one.",
         json_schema_extra=impact(THIS_LINK, immutable="once allocated"),
     )
-    allowed_sources: tuple[IPv4Network, ...] = Field(
+    allowed_sources: Annotated[tuple[IPv4Network, ...], AtMost(64)] = Field(
         default=(),
-        max_length=64,
         description="Public networks that the TVox may dial in from, for example 203.0.113.7/32. Others are dropped "
         "before OpenVPN sees them. Default: any.",
         json_schema_extra=impact(THIS_LINK, LIST_SET),

@@ -21,7 +21,7 @@ def plain_schema(model: type[BaseModel]) -> Schema:
     """JSON schema of a model without $ref, $defs and nullable unions; rules of sub-models at their place."""
     raw = model.model_json_schema(by_alias=True, mode="validation")
     definitions: dict[str, Schema] = raw.pop("$defs", {})
-    for cls in _models(model):
+    for cls in models(model):
         target = raw if cls is model else definitions[cls.__name__]
         if issubclass(cls, Model) and cls.rules:
             target[RULES_KEY] = [as_validation(rule) for rule in cls.rules]
@@ -39,14 +39,14 @@ def as_validation(rule: Rule) -> Schema:
     return entry
 
 
-def _models(model: type[BaseModel], found: set[type[BaseModel]] | None = None) -> set[type[BaseModel]]:
+def models(model: type[BaseModel], found: set[type[BaseModel]] | None = None) -> set[type[BaseModel]]:
     """The model and all models below it."""
     found = set() if found is None else found
     if model not in found:
         found.add(model)
         for field in model.model_fields.values():
             for inner in _classes_in(field.annotation):
-                _models(inner, found)
+                models(inner, found)
     return found
 
 
