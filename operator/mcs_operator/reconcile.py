@@ -5,6 +5,7 @@ observe -> World -> decide -> mint -> render -> apply + prune -> report
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable
@@ -78,7 +79,7 @@ class Reconciler:
         world, leftovers = without_leftovers(with_newest_identities(observed))
         await apply.drop_slots(self.api, self.store, namespace, map(_secret_of, leftovers))
         plan = decide(world)
-        keys = complete(world, plan)
+        keys = await asyncio.to_thread(complete, world, plan)  # 250 new certificates, or trials, take seconds
         desired = render(world, plan, keys, self.settings)
         self._note_ends(namespace, plan, keys)
         self._follow_agent(world, plan, keys)
@@ -239,7 +240,7 @@ class Reconciler:
             revisions=desired.revisions,
             sizing=sizing.size(plan.instance) if plan.instance else None,
             restart=restart,
-            problems=_problems(desired, outcome),
+            problems=_problems(keys, desired, outcome),
             failures=tuple(outcome.failures.values()),
             certificates=keys.serving.problems,
             authority=keys.problem,
@@ -261,9 +262,11 @@ def _restart_of(world: World, plan: Plan, desired: Desired, outcome: Outcome) ->
     return restart if written else replace(restart, step=Step.NOTHING)
 
 
-def _problems(desired: Desired, outcome: Outcome) -> dict[str, Verdict]:
+def _problems(keys: Keys, desired: Desired, outcome: Outcome) -> dict[str, Verdict]:
     """What kept a link's objects from being rendered or written, in the words of the conditions table."""
-    problems = {name: Verdict(Reason.PENDING, text) for name, text in desired.failures.items()}
+    problems = {
+        name: Verdict(Reason.PENDING, text) for name, text in (*keys.damaged.items(), *desired.failures.items())
+    }
     problems |= {name: Verdict(Reason.PENDING, text) for name, text in outcome.errors.items()}
     for name, secret in outcome.taken.items():
         message = f"Secret {secret} exists and is not the operator's; delete or rename it, or rename the link"

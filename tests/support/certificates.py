@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from cryptography import x509
@@ -11,9 +12,20 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.x509.oid import NameOID
 
+from mcs_operator.domain.keys import KeyPair
 from support.api import Object
 
 PEM, PKCS8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+
+CASES = Path(__file__).parents[1] / "unit" / "pki" / "cases"
+"""Strange certificates, each with its key, which is for tests alone."""
+CASES_BEGIN = datetime(2026, 11, 29, tzinfo=UTC)
+"""All of them are valid by then."""
+
+
+def case_pair(name: str) -> KeyPair:
+    """One of the strange ones."""
+    return KeyPair((CASES / f"{name}.crt").read_text(), (CASES / f"{name}.key").read_text())
 
 
 @cache

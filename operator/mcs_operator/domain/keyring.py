@@ -55,14 +55,16 @@ class Keys:
     """All keys of a namespace, old and new.
 
     ``authority`` is the instance's own CA, to be kept in a Secret; None where it is lost, or is the user's. ``ca`` is
-    the certificate alone, which also a slot's Secret tells. ``problem``: why nothing can be signed. ``due``: when
-    there will be something to do about keys although nothing happens.
+    the certificate alone, which also a slot's Secret tells. ``problem``: why nothing can be signed. ``damaged``: why a
+    link has no keys although something can be signed, by its name. ``due``: when there will be something to do about
+    keys although nothing happens.
     """
 
     authority: Authority | None = None
     ca: str | None = None
     agent: AgentCredentials | None = None
     links: Mapping[str, LinkKeys] = field(default_factory=dict)
+    damaged: Mapping[str, str] = field(default_factory=dict)
     serving: Serving = field(default_factory=Serving)
     problem: Verdict | None = None
     due: datetime | None = None

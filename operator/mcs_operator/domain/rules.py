@@ -74,6 +74,14 @@ def namespace_occupied(namespace: str, occupant: str) -> Verdict:
     )
 
 
+def no_tls_secret(field: str, name: str) -> str:
+    """A Secret with a certificate is of type kubernetes.io/tls. Of another type it would not be seen at all."""
+    return (
+        f"{field}: there is no Secret {name!r} of type kubernetes.io/tls in this namespace; `kubectl create secret tls "
+        f"{name}` makes one (a Secret of that name and another type has to be deleted first)"
+    )
+
+
 def users_beyond_tier(tier: str, capacity: int, inline: int, total: int) -> str:
     """Enabled users of all Communities of an instance are no more than its tier has."""
     return (
@@ -130,6 +138,7 @@ EXAMPLES: dict[Callable[..., Verdict | str], Verdict | str] = {
     identity_of_another: identity_of_another("acme", "former"),
     identity_unreadable: identity_unreadable("acme"),
     namespace_occupied: namespace_occupied("mcs-demo", "mcs"),
+    no_tls_secret: no_tls_secret("spec.tls.secretRef", "acme-tls"),
     users_beyond_tier: users_beyond_tier("UpTo1000", 1000, 300, 1001),
     community_in_use: community_in_use("other", "mcs", ["acme"]),
     domain_in_profiles: domain_in_profiles("new.example.com", "mcs.example.com", 12),

@@ -17,8 +17,8 @@ class Ends:
     """Ends of one instance's certificates; those of the links by their number, so at most 250 each.
 
     ``site`` and ``sites``: of what is served for the domains of the instance and of links. ``clients``: of the
-    certificates that a TVox may show, the one that ends first. A link whose dates are not known (its profile is lost)
-    or of whose certificates none is accepted is left out.
+    certificates that a TVox may show, the one that ends first. A link whose dates are not known (its profile is lost,
+    a certificate is damaged) or of whose certificates none is accepted is left out.
     """
 
     instance: str
@@ -35,17 +35,25 @@ def ends(plan: Plan, keys: Keys) -> Ends | None:
     if plan.instance is None:
         return None
     served = list(_with_keys(plan.served, keys))
-    domains = {site.domain: not_after(site.chain) for site in keys.serving.certificates}
+    domains = {site.domain: end for site in keys.serving.certificates if (end := _end_of(site.chain))}
     numbers = {p.number: p.link.spec.domain for p in plan.served if p.number is not None}
     return Ends(
         instance=plan.instance.name,
-        ca=not_after(keys.ca) if keys.ca else None,
-        agent=not_after(keys.agent.tls.cert_pem) if keys.agent else None,
+        ca=_end_of(keys.ca),
+        agent=_end_of(keys.agent.tls.cert_pem if keys.agent else None),
         site=domains.get(plan.instance.spec.domain),
-        servers={number: not_after(keys.links[name].server.cert_pem) for number, name in served},
+        servers={number: end for number, name in served if (end := _end_of(keys.links[name].server.cert_pem))},
         clients={number: end for number, name in served if (end := _client_end(keys, name))},
         sites={number: domains[domain] for number, domain in numbers.items() if domain in domains},
     )
+
+
+def _end_of(cert_pem: str | None) -> datetime | None:
+    """None also for what cannot be read: somebody's damaged certificate is told at its link, and stops nothing here."""
+    try:
+        return not_after(cert_pem) if cert_pem else None
+    except ValueError:
+        return None
 
 
 def _with_keys(served: Iterable[LinkPlan], keys: Keys) -> Iterable[tuple[int, str]]:

@@ -9,11 +9,12 @@ and what is there goes on.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from mcs_operator.api import MCSInstance
+from mcs_operator.domain import rules
 from mcs_operator.domain.addressing import common_name
 from mcs_operator.domain.conditions import Reason
 from mcs_operator.domain.keyring import Keys, LinkKeys
@@ -23,10 +24,11 @@ from mcs_operator.domain.plan import LinkPlan, Plan
 from mcs_operator.domain.verdict import Verdict
 from mcs_operator.domain.world import AgentCredentials, Fingerprint, Profile, SlotSecret, World
 from mcs_operator.pki.authority import InvalidAuthorityError, load_authority
-from mcs_operator.pki.inspect import fingerprint, is_pair, issued_by, not_after
+from mcs_operator.pki.inspect import fingerprint, is_certificate, is_pair, issued_by, not_after
 from mcs_operator.pki.mint import mint_agent, mint_ca, mint_client, mint_server, mint_tls_crypt
 from mcs_operator.pki.renewal import choose, is_due
 from mcs_operator.pki.serving import serving
+from mcs_operator.settings import ANNOTATION_ROTATE, link_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,26 +49,45 @@ def complete(world: World, plan: Plan) -> Keys:
     slots = {slot.link: slot for slot in world.slots.values() if slot.instance == instance.name}
     profiles = {name: profile for name, profile in world.profiles.items() if profile.instance == instance.name}
     authority, problem = _authority(world, plan, instance, slots)
-    ca = authority.cert_pem if authority else next((slot.ca for slot in slots.values() if slot.ca), None)
+    ca = authority.cert_pem if authority else _ca_of(slots.values())
     issuer = _Issuer(authority, ca, world.now)
     servers = {p.link.name: _server(issuer, p, slots.get(p.link.name)) for p in plan.served}
     renewed, due = _renewals(issuer, servers)
-    links = {}
+    links, problems = {}, {}
     for link_plan in plan.served:
         name = link_plan.link.name
         kept = None if name in renewed else servers[name]
-        if keys := _link_keys(issuer, link_plan, profiles.get(name), slots.get(name), kept):
+        try:
+            keys = _link_keys(issuer, link_plan, profiles.get(name), slots.get(name), kept)
+        except ValueError as error:  # one link's keys that cannot be made must not keep 249 others from theirs
+            problems[name] = f"its keys cannot be made: {error}"
+            continue
+        if keys:
             links[name] = keys
+        elif authority:
+            problems[name] = _NOTHING_LEFT.format(name, f"{instance.name}-{link_name(link_plan.number or 0)}")
     moments = [moment for moment in (due, *(p.pins.due for p in plan.served)) if moment]
     return Keys(
         authority=authority if instance.spec.vpn.ca_secret_ref is None else None,
         ca=ca,
         agent=_agent(world, instance.name, authority),
         links=links,
+        damaged=problems,
         serving=serving(world, plan),
         problem=problem,
         due=min(moments, default=None),
     )
+
+
+_NOTHING_LEFT = (
+    "Secret {}-profile is gone, and Secret {} lacks what would be left of it (tls-crypt.key, a fingerprint); restore "
+    f"one of them from the backup, or ask for a new profile by annotation {ANNOTATION_ROTATE}"
+)
+
+
+def _ca_of(slots: Iterable[SlotSecret]) -> str | None:
+    """Where nothing can be signed: the CA's certificate that a slot has, for those who verify by it."""
+    return next((slot.ca for slot in slots if slot.ca and is_certificate(slot.ca)), None)
 
 
 def agent_name(instance: str, namespace: str) -> str:
@@ -87,8 +108,7 @@ def _authority(
     if reference:
         secret = world.tls_secrets.get(name)
         if secret is None:
-            message = f"spec.vpn.caSecretRef: no Secret {name!r} of type kubernetes.io/tls; create it"
-            return None, Verdict(Reason.CA_NOT_FOUND, message)
+            return None, Verdict(Reason.CA_NOT_FOUND, rules.no_tls_secret("spec.vpn.caSecretRef", name))
         found = Authority(secret.chain, secret.key)
     elif instance.name in world.authorities:
         found = world.authorities[instance.name]
@@ -169,9 +189,10 @@ def _link_keys(
 
 def _ca_beside(issuer: _Issuer, slot: SlotSecret | None, server: KeyPair | None) -> str | None:
     """The CA's certificate for a slot: the one that it has, as long as it keeps the server's certificate with it."""
-    if server and slot and slot.ca and (issuer.authority is None or issued_by(server.cert_pem, slot.ca)):
-        return slot.ca
-    return issuer.ca
+    if server is None or slot is None or not slot.ca:
+        return issuer.ca
+    fits = is_certificate(slot.ca) if issuer.authority is None else issued_by(server.cert_pem, slot.ca)
+    return slot.ca if fits else issuer.ca
 
 
 def _profile(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from functools import lru_cache
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509.oid import NameOID
+
+from mcs_operator.pki.foreign import ForeignError, attempt, remembered, within_bounds
 
 BACKDATE = timedelta(hours=1)
 """Every certificate of ours begins so much before it was signed: a TVox whose clock is slow must not refuse it."""
@@ -18,13 +19,19 @@ _CACHE = 1024
 more, what has gone long since would fill the rest, and memory would grow for thousands of changes."""
 
 
-@lru_cache(_CACHE)
+_NO_CERTIFICATE = "not a certificate in PEM form"
+
+
+@remembered(_CACHE)
 def load_certificate(cert_pem: str) -> x509.Certificate:
     """The first certificate of a PEM text. Raises ValueError (never quoting the text: it may hold a key)."""
-    try:
-        return x509.load_pem_x509_certificate(cert_pem.encode())
-    except ValueError:
-        raise ValueError("not a certificate in PEM form") from None
+    within_bounds(cert_pem, "the certificate")
+    return attempt(lambda: x509.load_pem_x509_certificate(cert_pem.encode()), _NO_CERTIFICATE)
+
+
+def is_certificate(text: str) -> bool:
+    """Whether this begins with a certificate in PEM form."""
+    return _holds(lambda: bool(load_certificate(text)))
 
 
 def fingerprint(cert_pem: str) -> str:
@@ -34,40 +41,58 @@ def fingerprint(cert_pem: str) -> str:
 
 def not_after(cert_pem: str) -> datetime:
     """The last moment of validity, timezone-aware (UTC)."""
-    return load_certificate(cert_pem).not_valid_after_utc
+    return attempt(lambda: load_certificate(cert_pem).not_valid_after_utc, _NO_CERTIFICATE)
 
 
 def signed_at(cert_pem: str) -> datetime:
     """When a certificate of ours was signed, timezone-aware (UTC)."""
-    return load_certificate(cert_pem).not_valid_before_utc + BACKDATE
+    return attempt(lambda: load_certificate(cert_pem).not_valid_before_utc + BACKDATE, _NO_CERTIFICATE)
 
 
-@lru_cache(_CACHE)
+@remembered(_CACHE)
 def is_pair(cert_pem: str, key_pem: str) -> bool:
     """Whether this is a certificate and its private key; False as well for what is neither."""
-    try:
-        key = load_pem_private_key(key_pem.encode(), password=None)
+
+    def compare() -> bool:
+        within_bounds(key_pem, "the key")
+        # Without the test for primes, which takes a second for RSA: whose key it is, the comparison shows.
+        key = load_pem_private_key(key_pem.encode(), password=None, unsafe_skip_rsa_key_validation=True)
         return load_certificate(cert_pem).public_key() == key.public_key()
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        return False
+
+    return _holds(compare)
 
 
 def common_name(cert_pem: str) -> str:
     """The subject's common name; raises ValueError unless there is exactly one."""
-    names = load_certificate(cert_pem).subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    certificate = load_certificate(cert_pem)
+    names = attempt(lambda: certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME), _NO_CERTIFICATE)
     if len(names) != 1:
         raise ValueError(f"the certificate has {len(names)} common names, one is needed")
     return str(names[0].value)
 
 
-@lru_cache(_CACHE)
+@remembered(_CACHE)
 def issued_by(cert_pem: str, ca_pem: str) -> bool:
     """Whether the CA's key signed this certificate, dates aside; False as well for what is not a certificate.
 
     Only the first certificate of ``ca_pem`` counts: it is the one that signs.
     """
+    return _holds(lambda: signed_by(load_certificate(cert_pem), load_certificate(ca_pem)))
+
+
+def signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Whether the issuer's name and key are those that this certificate is signed with; False where that cannot be
+    found out."""
+
+    def verify() -> bool:
+        certificate.verify_directly_issued_by(issuer)
+        return True
+
+    return _holds(verify)
+
+
+def _holds(question: Callable[[], bool]) -> bool:
     try:
-        load_certificate(cert_pem).verify_directly_issued_by(load_certificate(ca_pem))
-    except (ValueError, TypeError, InvalidSignature):
+        return attempt(question, "")
+    except ForeignError:
         return False
-    return True

@@ -17,13 +17,14 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from mcs_operator.domain.keys import Authority, KeyPair
 from mcs_operator.pki.authority import load_signing_key
-from mcs_operator.pki.inspect import BACKDATE, load_certificate
+from mcs_operator.pki.foreign import attempt
+from mcs_operator.pki.inspect import BACKDATE, load_certificate, not_after
+from mcs_operator.pki.leaf import Usage, build_certificate, key_pem, key_usage, pem, sign_leaf, subject
 
 CA_YEARS = 20
 SERVER_DAYS = 397
@@ -37,21 +38,21 @@ _RESERVED_NAMES = frozenset({"DEFAULT", "revision", "enabled"})
 def mint_ca(instance: str, now: datetime) -> Authority:
     """A new CA for an instance: EC P-256, 20 years, signs leaves only (path length 0)."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = _subject(f"MCS CA {instance}")
+    name = subject(f"MCS CA {instance}")
     certificate = (
-        _builder(name, name, key, now, _years_later(now, CA_YEARS))
+        build_certificate(name, name, key, now - BACKDATE, _years_later(now, CA_YEARS))
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_key_usage(ca=True), critical=True)
+        .add_extension(key_usage(ca=True), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())
     )
-    return Authority(cert_pem=_pem(certificate), key_pem=_key_pem(key))
+    return Authority(cert_pem=pem(certificate), key_pem=key_pem(key))
 
 
 def mint_server(ca: Authority, common_name: str, now: datetime, days: int = SERVER_DAYS) -> KeyPair:
     """A link's server certificate, ``days`` long but never longer than the CA; ``common_name`` as in mint_client."""
-    until = min(now + timedelta(days=days), _end_of(ca))
-    return _mint_leaf(ca, _checked_name(common_name), now, until, ExtendedKeyUsageOID.SERVER_AUTH)
+    until = min(now + timedelta(days=days), not_after(ca.cert_pem))
+    return _mint_leaf(ca, _checked_name(common_name), now, until, Usage.SERVER)
 
 
 def mint_client(ca: Authority, common_name: str, now: datetime) -> KeyPair:
@@ -60,7 +61,7 @@ def mint_client(ca: Authority, common_name: str, now: datetime) -> KeyPair:
     ``common_name``: letters, digits, ``._-``, 64 at most. OpenVPN looks it up as a file name in the slot's directory,
     so it must not be the name of a file there. Raises ValueError for such a name, or when the CA has ended.
     """
-    return _mint_leaf(ca, _checked_name(common_name), now, _end_of(ca), ExtendedKeyUsageOID.CLIENT_AUTH)
+    return _mint_leaf(ca, _checked_name(common_name), now, not_after(ca.cert_pem), Usage.CLIENT)
 
 
 def mint_agent(ca: Authority, names: Sequence[str], now: datetime, days: int = SERVER_DAYS) -> KeyPair:
@@ -72,9 +73,9 @@ def mint_https(ca: Authority, common_name: str, names: Sequence[str], now: datet
     """The certificate of an HTTPS server with these DNS names and IP addresses (at least one)."""
     if not names:
         raise ValueError("an HTTPS server's certificate needs at least one name")
-    until = min(now + timedelta(days=days), _end_of(ca))
-    alternative = x509.SubjectAlternativeName([_general_name(name) for name in names])
-    return _mint_leaf(ca, common_name, now, until, ExtendedKeyUsageOID.SERVER_AUTH, alternative=alternative)
+    until = min(now + timedelta(days=days), not_after(ca.cert_pem))
+    alternative = [_general_name(name) for name in names]
+    return _mint_leaf(ca, common_name, now, until, Usage.SERVER, alternative=alternative)
 
 
 def mint_tls_crypt() -> str:
@@ -90,64 +91,14 @@ def _mint_leaf(
     common_name: str,
     now: datetime,
     until: datetime,
-    usage: x509.ObjectIdentifier,
+    usage: Usage,
     *,
-    alternative: x509.SubjectAlternativeName | None = None,
+    alternative: Sequence[x509.GeneralName] = (),
 ) -> KeyPair:
     if until <= now:
         raise ValueError("the CA has ended, or the certificate would end before it begins")
-    issuer = load_certificate(ca.cert_pem)
-    key = ec.generate_private_key(ec.SECP256R1())
-    builder = (
-        _builder(_subject(common_name), issuer.subject, key, now, until)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_key_usage(ca=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(_authority_key_identifier(issuer), critical=False)
-    )
-    if alternative is not None:
-        builder = builder.add_extension(alternative, critical=False)
-    certificate = builder.sign(load_signing_key(ca.key_pem), hashes.SHA256())
-    return KeyPair(cert_pem=_pem(certificate), key_pem=_key_pem(key))
-
-
-def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, now: datetime, until: datetime
-) -> x509.CertificateBuilder:
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - BACKDATE)
-        .not_valid_after(until)
-    )
-
-
-def _key_usage(*, ca: bool) -> x509.KeyUsage:
-    """For leaves digitalSignature with keyAgreement: ``remote-cert-tls`` of early OpenVPN 2.4 accepts no less."""
-    return x509.KeyUsage(
-        digital_signature=not ca,
-        key_agreement=not ca,
-        key_cert_sign=ca,
-        crl_sign=ca,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
-
-
-def _authority_key_identifier(issuer: x509.Certificate) -> x509.AuthorityKeyIdentifier:
-    """The issuer's own identifier where it has one: a CA brought by the user may compute it in its own way."""
-    try:
-        identifier = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
-    except x509.ExtensionNotFound:
-        return x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.public_key())  # type: ignore[arg-type]
-    return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier)
+    issuer, signer, life = load_certificate(ca.cert_pem), load_signing_key(ca.key_pem), (now - BACKDATE, until)
+    return attempt(lambda: sign_leaf(issuer, signer, common_name, life, usage, alternative), "the CA cannot sign")
 
 
 def _checked_name(name: str) -> str:
@@ -165,26 +116,8 @@ def _general_name(name: str) -> x509.GeneralName:
         return x509.DNSName(name)
 
 
-def _end_of(ca: Authority) -> datetime:
-    return load_certificate(ca.cert_pem).not_valid_after_utc
-
-
 def _years_later(now: datetime, years: int) -> datetime:
     try:
         return now.replace(year=now.year + years)
     except ValueError:  # 29 February
         return now.replace(year=now.year + years, day=28)
-
-
-def _subject(common_name: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
-
-
-def _pem(certificate: x509.Certificate) -> str:
-    return certificate.public_bytes(serialization.Encoding.PEM).decode()
-
-
-def _key_pem(key: ec.EllipticCurvePrivateKey) -> str:
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    ).decode()

@@ -1,7 +1,8 @@
 """Certificates of the FQDNs: taken from the Secrets that users name, checked, and the last good one kept.
 
 A certificate that cannot be served would be noticed by the appliance at best and by every browser at worst, so it is
-refused here, for its own domain only, while the one before it stays.
+refused here, for its own domain only, while the one before it stays. Whether a browser trusts its root is not asked:
+that is known to the browser alone.
 """
 
 from __future__ import annotations
@@ -9,17 +10,38 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from mcs_operator.domain import rules
 from mcs_operator.domain.conditions import Kind, Reason
 from mcs_operator.domain.keyring import Serving
+from mcs_operator.domain.keys import KeyPair
 from mcs_operator.domain.plan import Plan
 from mcs_operator.domain.shardfiles import ServedCertificate, certificates_in
 from mcs_operator.domain.verdict import Verdict
 from mcs_operator.domain.world import TlsSecret, World
+from mcs_operator.pki.foreign import (
+    ForeignError,
+    attempt,
+    blocks,
+    certificates,
+    remembered,
+    subject_of,
+    within_bounds,
+)
+from mcs_operator.pki.inspect import signed_by
+from mcs_operator.pki.leaf import pem
+from mcs_operator.pki.verifier import verify_server
+
+CURVES = {"secp256r1": "P-256", "secp384r1": "P-384"}
+MIN_RSA_BITS, MAX_RSA_BITS = 2048, 8192
+WEAK_HASHES = (hashes.MD5, hashes.SHA1)
+_REMEMBERED = 8192
+"""Verdicts, some hundred bytes each; a namespace looks at 251 pairs at most at each reconciliation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +57,7 @@ class _Site:
 
 @dataclass(frozen=True, slots=True)
 class _Leaf:
-    """What has to be known of a certificate; ``problem`` where it or its key cannot be read, or do not belong
-    together."""
+    """What has to be known of a certificate; ``problem`` where no browser would take it, or not with this key."""
 
     problem: str = ""
     names: tuple[str, ...] = ()
@@ -54,7 +75,8 @@ def serving(world: World, plan: Plan) -> Serving:
         verdict = _problem(pair, site, world.now)
         if pair is not None and verdict is None:
             if _is_for(pair, site.domain):
-                found.append(ServedCertificate(site.domain, pair.chain, pair.key))
+                key = blocks(pair.key, "PRIVATE KEY")
+                found.append(ServedCertificate(site.domain, blocks(pair.chain, "CERTIFICATE"), key))
             continue
         if verdict is not None and site.own:  # what is wrong with the instance's is told there, not at 250 links
             problems[site.kind, site.name] = verdict
@@ -86,12 +108,11 @@ def _sites(plan: Plan) -> Iterator[_Site]:
 
 def _problem(pair: TlsSecret | None, site: _Site, now: datetime) -> Verdict | None:
     if pair is None:
-        message = f"tls.secretRef: no Secret {site.secret!r} of type kubernetes.io/tls; create it"
-        return Verdict(Reason.CERTIFICATE_NOT_FOUND, message)
+        return Verdict(Reason.CERTIFICATE_NOT_FOUND, rules.no_tls_secret("spec.tls.secretRef", site.secret))
     # The instance's certificate need not be for a link: that one then has none, as if there were no reference.
     domain = site.domain if site.own else None
     if wrong := check_certificate(pair.chain, pair.key, domain, now):
-        message = f"tls.secretRef: Secret {site.secret!r}: {wrong}; replace its content"
+        message = f"spec.tls.secretRef: Secret {site.secret!r}: {wrong}; replace its content"
         return Verdict(Reason.CERTIFICATE_INVALID, message)
     return None
 
@@ -110,23 +131,75 @@ def check_certificate(chain: str, key: str, domain: str | None, now: datetime) -
     return ""
 
 
-@lru_cache(maxsize=1024)  # one certificate may stand in for 250 links, at every reconciliation
+@remembered(_REMEMBERED)  # one certificate may stand in for 250 links, at every reconciliation
 def _read(chain: str, key: str) -> _Leaf:
-    # Whatever the parser says may quote its input, and it has more kinds of errors than it documents: one customer's
-    # strange certificate must not end the reconciliation of 249 others.
     try:
-        leaf = x509.load_pem_x509_certificates(chain.encode())[0]
-        public, names = leaf.public_key(), _names(leaf)
-    except Exception:
-        return _Leaf("tls.crt is not a certificate in PEM form")
-    try:
-        # Without the test for primes, which takes a second for 4096 bits: whose key it is shows below.
-        private = load_pem_private_key(key.encode(), password=None, unsafe_skip_rsa_key_validation=True).public_key()
-    except Exception:
-        return _Leaf("tls.key is not a private key in PEM form (without a password)")
-    if private != public:
-        return _Leaf("tls.key is not the key of the first certificate in tls.crt")
+        return attempt(lambda: _leaf(chain, key), "tls.crt cannot be read")
+    except ForeignError as error:
+        return _Leaf(str(error))
+
+
+def _leaf(chain: str, key: str) -> _Leaf:
+    found = certificates(chain, "tls.crt")
+    leaf, private = found[0], _private_key(key)
+    public = attempt(leaf.public_key, "the key of the certificate in tls.crt is of a kind that no browser takes")
+    if private.public_key() != public:
+        raise ForeignError("tls.key is not the key of the first certificate in tls.crt")
+    _check_key(public)
+    if isinstance(leaf.signature_hash_algorithm, WEAK_HASHES):
+        raise ForeignError("the certificate is signed with MD5 or SHA-1, which no browser takes; have it issued anew")
+    names = attempt(
+        lambda: _names(leaf), "an extension of the certificate in tls.crt is malformed; have it issued anew"
+    )
+    _check_usage(leaf)
+    _try(found, private)
     return _Leaf("", names, leaf.not_valid_before_utc, leaf.not_valid_after_utc)
+
+
+def _private_key(key: str) -> ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey:
+    within_bounds(key, "tls.key")
+    # Without the test for primes, which takes a second for 4096 bits: whose key it is shows later.
+    private = attempt(
+        lambda: serialization.load_pem_private_key(key.encode(), password=None, unsafe_skip_rsa_key_validation=True),
+        "tls.key is not a private key in PEM form (without a password)",
+    )
+    if isinstance(private, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
+        return private
+    raise ForeignError("tls.key is neither EC nor RSA, which no browser takes; use P-256, P-384 or RSA")
+
+
+def _check_key(public: object) -> None:
+    if isinstance(public, ec.EllipticCurvePublicKey) and public.curve.name not in CURVES:
+        raise ForeignError(f"the key is of curve {public.curve.name}, which browsers do not take; use P-256 or P-384")
+    if isinstance(public, rsa.RSAPublicKey) and not MIN_RSA_BITS <= public.key_size <= MAX_RSA_BITS:
+        raise ForeignError(f"the RSA key has {public.key_size} bits; browsers take {MIN_RSA_BITS} to {MAX_RSA_BITS}")
+
+
+def _check_usage(leaf: x509.Certificate) -> None:
+    """What the certificate says that it is for, where it says anything."""
+    try:
+        usages = leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except x509.ExtensionNotFound:
+        return
+    if not {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE} & set(usages):
+        raise ForeignError("the certificate is not for servers (extendedKeyUsage has no serverAuth)")
+
+
+def _try(found: list[x509.Certificate], private: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> None:
+    """A handshake with it, of a client that trusts its issuer, or itself where the issuer is not among them.
+
+    Not the whole chain: further up, browsers find ways of their own, past an expired root for example.
+    """
+    leaf = found[0]
+    anchor = next((issuer for issuer in found[1:] if signed_by(leaf, issuer)), leaf)
+    encoded = private.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ).decode()
+    try:
+        verify_server(KeyPair(pem(leaf), encoded), pem(anchor))
+    except ForeignError as error:
+        issuer = "" if anchor is leaf else f", issued by {subject_of(anchor)}"
+        raise ForeignError(f"the certificate in tls.crt{issuer}, would be refused by browsers ({error})") from None
 
 
 def _names(leaf: x509.Certificate) -> tuple[str, ...]:

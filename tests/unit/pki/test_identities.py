@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,9 +19,10 @@ from mcs_operator.domain.conditions import Kind
 from mcs_operator.domain.decide import without_leftovers
 from mcs_operator.domain.pins import OVERLAP
 from mcs_operator.domain.world import AgentCredentials, TlsSecret
-from mcs_operator.pki import common_name, fingerprint, issued_by, mint_ca, mint_server, not_after
+from mcs_operator.pki import common_name, fingerprint, identities, issued_by, mint_ca, mint_server, not_after
 from mcs_operator.pki.renewal import renew_at
 from mcs_operator.settings import ANNOTATION_REVOKE, ANNOTATION_ROTATE
+from support.certificates import case_pair
 from support.rounds import Rounds
 from support.worlds import NOW, PAIR, community, conditions, given, instance, link, links, message, slot
 
@@ -44,7 +46,7 @@ def put(space: Rounds, secret: str, **files: str | None) -> None:
     """Edit a Secret by hand; None removes a file."""
     data = space.secrets[secret]["data"]
     for name, text in files.items():
-        key = name.replace("_", ".")
+        key = name.replace("__", "-").replace("_", ".")
         if text is None:
             del data[key]
         else:
@@ -490,6 +492,7 @@ def test_when_it_comes_late_everything_is_made() -> None:
 
 
 OTHER_CERT, OTHER_KEY = a_ca()
+STRANGE = dataclasses.astuple(case_pair("ca-aki-without-serial"))
 LEAF = mint_server(mint_ca("x", NOW), "leaf", NOW)
 
 
@@ -501,6 +504,8 @@ LEAF = mint_server(mint_ca("x", NOW), "leaf", NOW)
         pytest.param(LEAF.cert_pem, LEAF.key_pem, "not a CA", id="not a CA"),
         pytest.param(*a_ca(now=NOW - 4000 * DAY), "expired", id="expired"),
         pytest.param(OTHER_CERT, OTHER_KEY, "another CA", id="another CA of the same name"),
+        pytest.param(*STRANGE, "malformed", id="a malformed extension"),
+        pytest.param(CERT + "#" * 30_000, KEY, "at most", id="a megabyte, or less"),
     ],
 )
 def test_a_ca_that_cannot_be_used_leaves_the_tunnels_as_they_are(cert: str, key: str, says: str) -> None:
@@ -516,11 +521,55 @@ def test_a_ca_that_cannot_be_used_leaves_the_tunnels_as_they_are(cert: str, key:
     assert conditions(space.status("coil"))["Programmed"] == ("False", "CaInvalid")
 
 
-def test_a_revocation_needs_no_ca() -> None:
+@pytest.mark.parametrize(
+    "tls", [{}, {BROUGHT: TlsSecret(BROUGHT, *STRANGE)}], ids=["no CA", "a CA with a malformed extension"]
+)
+def test_a_revocation_needs_no_ca(tls: dict[str, TlsSecret]) -> None:
     space = bringing().round()
     space.tls.clear()
+    space.tls.update(tls)
     space.round(days=1).ask("acme", ANNOTATION_REVOKE)
     assert space.round().pins("acme") == ()
+
+
+def test_the_agents_credentials_outlive_a_lost_ca() -> None:
+    """Without them in what is rendered the Secret would be pruned, and the running agent forgotten."""
+    space = served()
+    agent = space.keys.agent
+    del space.secrets["mcs-ca"]
+    space.round(days=1)
+    assert agent is not None
+    assert space.keys.agent == agent
+
+
+def test_where_nothing_can_be_signed_the_ca_is_read_from_a_slot_that_has_a_readable_one() -> None:
+    space = served("acme", "bolt")
+    del space.secrets["mcs-ca"]
+    put(space, "mcs-link-002", ca_crt="rubbish")
+    space.round(days=1)
+    assert space.keys.ca == space.slot("bolt")["ca.crt"]
+
+
+def test_one_links_material_that_is_gone_is_told_at_that_link_and_the_other_goes_on() -> None:
+    space = served("acme", "bolt")
+    del space.secrets["acme-profile"]
+    put(space, "mcs-link-002", tls__crypt_key=None)
+    space.round(days=1)
+    assert set(space.keys.links) == {"bolt"}
+    assert "acme-profile is gone" in space.keys.damaged["acme"]
+    assert "mcs-link-002" in space.keys.damaged["acme"]
+
+
+def test_one_links_keys_that_cannot_be_made_are_no_reason_to_make_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    def mint(ca: Any, name: str, now: datetime) -> Any:
+        if name == "link-002.mcs":
+            raise ValueError("out of order")
+        return mint_server(ca, name, now)
+
+    monkeypatch.setattr(identities, "mint_server", mint)
+    space = served("acme", "bolt")
+    assert set(space.keys.links) == {"bolt"}
+    assert space.keys.damaged == {"acme": "its keys cannot be made: out of order"}
 
 
 def test_a_rotation_without_a_ca_waits_and_drops_nothing() -> None:

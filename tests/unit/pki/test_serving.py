@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from mcs_operator.domain.conditions import Kind
 from mcs_operator.domain.decide import decide
 from mcs_operator.domain.keyring import Serving
+from mcs_operator.domain.keys import Authority
 from mcs_operator.domain.shardfiles import ServedCertificate, certificates_files, packed
 from mcs_operator.domain.world import TlsSecret
-from mcs_operator.pki.serving import check_certificate, serving
+from mcs_operator.pki import mint_ca, mint_client
+from mcs_operator.pki.mint import mint_https
+from mcs_operator.pki.serving import _read, check_certificate, serving
 from support import certificates
-from support.certificates import PEM, key, text_of
+from support.certificates import CASES_BEGIN, PEM, case_pair, key, text_of
 from support.worlds import NOW, community, given, identity, instance, link, links
 
 
@@ -84,12 +87,104 @@ def test_a_hundred_names_make_no_endless_message() -> None:
 
 @pytest.mark.parametrize(
     "make",
-    [lambda: rsa.generate_private_key(65537, 2048), ed25519.Ed25519PrivateKey.generate],
-    ids=["RSA", "Ed25519"],
+    [lambda: rsa.generate_private_key(65537, 2048), lambda: ec.generate_private_key(ec.SECP384R1())],
+    ids=["RSA", "P-384"],
 )
 def test_every_usual_kind_of_key_is_served(make: Any) -> None:
     secret = make()
     assert problem(chain("acme.mcs.test", of=secret), text_of(secret)) == ""
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        pytest.param(ed25519.Ed25519PrivateKey.generate, "neither EC nor RSA", id="Ed25519"),
+        pytest.param(lambda: ec.generate_private_key(ec.SECP521R1()), "secp521r1", id="P-521, which Chromium lacks"),
+        pytest.param(lambda: ec.generate_private_key(ec.SECP256K1()), "secp256k1", id="the curve of Bitcoin"),
+        pytest.param(lambda: rsa.generate_private_key(65537, 1024), "1024 bits", id="RSA 1024"),  # noqa: S505
+    ],
+)
+def test_a_key_that_browsers_do_not_take_is_refused_by_its_name(make: Any, says: str) -> None:
+    secret = make()
+    assert says in problem(chain("acme.mcs.test", of=secret), text_of(secret))
+
+
+@pytest.mark.parametrize(
+    ("case", "says"), [("k1", "secp256k1"), ("rsa1024", "1024 bits"), ("sha1", "MD5 or SHA-1, which no browser takes")]
+)
+def test_web_certificates_that_only_the_appliance_refused(case: str, says: str) -> None:
+    pair = case_pair(case)
+    assert says in problem(pair.cert_pem, pair.key_pem, now=datetime(2027, 1, 1, tzinfo=UTC))
+
+
+def test_a_certificate_that_is_for_clients_alone_is_refused() -> None:
+    ca = mint_ca("web", NOW)
+    client = mint_client(ca, "acme", NOW)
+    assert "serverAuth" in check_certificate(client.cert_pem, client.key_pem, None, NOW)
+
+
+def test_a_certificate_with_its_issuer_is_verified_by_it() -> None:
+    ca = mint_ca("web", NOW)
+    pair = mint_https(ca, "acme", ["acme.mcs.test"], NOW, 90)
+    assert problem(pair.cert_pem + ca.cert_pem, pair.key_pem) == ""
+    assert problem(pair.cert_pem, pair.key_pem) == "", "a root need not come along"
+
+
+@pytest.mark.parametrize(
+    ("issuer", "says"),
+    [
+        ("critx", "unhandled critical extension"),
+        ("ekuclient", "unsuitable certificate purpose"),
+        ("namecon", "permitted subtree violation"),
+    ],
+)
+def test_a_certificate_that_its_issuer_may_not_sign_is_refused_in_openssls_words(issuer: str, says: str) -> None:
+    ca = case_pair(issuer)
+    pair = mint_https(Authority(ca.cert_pem, ca.key_pem), "acme", ["acme.mcs.test"], CASES_BEGIN, 90)
+    assert says in problem(pair.cert_pem + ca.cert_pem, pair.key_pem, now=CASES_BEGIN)
+
+
+def test_the_text_around_a_certificate_and_a_key_is_not_passed_on() -> None:
+    bundle = {"own": TlsSecret("own", "Bag Attributes\n" + chain("acme.mcs.test") + "note\n", "x\n" + text_of(key()))}
+    (served,) = found(instance(), ACME, link("acme", **OWN), secrets=bundle).certificates
+    assert (served.chain, served.key) == (chain_of(bundle), text_of(key()))
+
+
+def chain_of(bundle: dict[str, TlsSecret]) -> str:
+    text = bundle["own"].chain
+    return text[text.index("-----BEGIN") :].removesuffix("note\n")
+
+
+def test_what_is_larger_than_the_contract_is_refused_before_it_is_read() -> None:
+    good = chain("acme.mcs.test")
+    fits = good + "#" * (30_000 - len(good))
+    assert problem(fits) == ""
+    assert "30,001 bytes" in problem(fits + "#")
+    assert "tls.key has 30,001 bytes" in problem(good, text_of(key()).ljust(30_001, "#"))
+
+
+def test_ten_certificates_are_a_chain_and_eleven_are_not() -> None:
+    assert problem(chain("acme.mcs.test") * 10) == ""
+    assert "11 certificates" in problem(chain("acme.mcs.test") * 11)
+
+
+def test_a_certificate_for_a_passes_for_no_neighbour_of_the_same_length() -> None:
+    assert problem(chain("a.example.com"), domain="b.example.com")
+    secrets = pair("web", "mcs.test", "beta.mcs.test")
+    assert list(domains(found(instance(**WEB), ACME, link("acme"), secrets=secrets))) == ["mcs.test"]
+
+
+def test_what_was_looked_at_is_remembered_without_its_text_or_key() -> None:
+    check_certificate(chain("once.mcs.test"), text_of(key("once")), None, NOW)
+    assert all(len(digest) == 32 for digest in _read._known)
+    assert "BEGIN" not in repr(list(_read._known.values()))
+
+
+def test_six_hundred_versions_of_a_megabyte_leave_nothing_behind() -> None:
+    before = len(_read)
+    for version in range(600):
+        assert "bytes" in problem(f"{version}".rjust(1_000_000, "#"))
+    assert len(_read) == before
 
 
 def test_a_key_in_the_older_form_is_served() -> None:

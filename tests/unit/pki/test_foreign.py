@@ -1,0 +1,218 @@
+"""Certificates and keys of others: whatever is in them, the answer is a sentence, soon, and quotes nothing."""
+
+from __future__ import annotations
+
+import ssl
+import time
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mcs_operator.pki import InvalidAuthorityError, load_authority, mint_ca, mint_client, mint_server
+from mcs_operator.pki.foreign import MAX_BYTES, ForeignError, Remembered, attempt
+from mcs_operator.pki.inspect import is_certificate, is_pair, issued_by
+from mcs_operator.pki.serving import check_certificate
+from support.certificates import CASES_BEGIN, case_pair, chain, key, text_of
+from support.worlds import NOW
+
+
+class PanicException(BaseException):
+    """As Rust's panics arrive, by this name: derived from BaseException."""
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("x"), TypeError("x"), OverflowError("x"), ssl.SSLError("x"), PanicException("x")]
+)
+def test_whatever_a_parser_raises_becomes_a_sentence(error: BaseException) -> None:
+    def parse() -> None:
+        raise error
+
+    with pytest.raises(ForeignError, match=r"^it is malformed$") as caught:
+        attempt(parse, "it is malformed")
+    assert caught.value.__suppress_context__
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, MemoryError])
+def test_what_is_about_the_process_goes_on(error: type[BaseException]) -> None:
+    def parse() -> None:
+        raise error
+
+    with pytest.raises(error):
+        attempt(parse, "it is malformed")
+
+
+# --- CAs ---
+
+
+def refusal(case: str) -> str:
+    pair = case_pair(case)
+    with pytest.raises(InvalidAuthorityError) as caught:
+        load_authority(pair.cert_pem, pair.key_pem, CASES_BEGIN)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("case", "says"),
+    [
+        ("ca-aki-without-serial", "are malformed: make it anew"),
+        ("ekuserver", "unsuitable certificate purpose"),
+        ("ekuclient", "unsuitable certificate purpose"),
+        ("namecon", "permitted subtree violation"),
+        ("critx", "unhandled critical extension"),
+        ("under1024", "ca key too small"),
+        ("k1", "secp256k1"),
+        ("rsa1024", "1024 bits"),
+        ("sha1", "is not a CA"),
+    ],
+)
+def test_a_ca_that_openssl_would_not_verify_by_is_refused_with_its_reason(case: str, says: str) -> None:
+    assert says in refusal(case)
+
+
+@pytest.mark.parametrize("case", ["easyrsa", "ca-san-umlaut"])
+def test_a_ca_that_is_merely_unusual_is_taken_and_signs(case: str) -> None:
+    pair = case_pair(case)
+    ca = load_authority(pair.cert_pem, pair.key_pem, CASES_BEGIN)
+    for leaf in (mint_client(ca, "link-002.mcs", CASES_BEGIN), mint_server(ca, "link-002.mcs", CASES_BEGIN)):
+        assert issued_by(leaf.cert_pem, ca.cert_pem)
+
+
+def test_the_verdict_about_a_ca_does_not_depend_on_todays_date() -> None:
+    """The trial is made without a clock: a CA of tomorrow is told its date, and nothing else."""
+    pair = case_pair("easyrsa")
+    assert load_authority(pair.cert_pem, pair.key_pem)
+    with pytest.raises(InvalidAuthorityError, match="begins at"):
+        load_authority(pair.cert_pem, pair.key_pem, NOW)
+
+
+def test_a_ca_is_tried_once_and_not_at_each_reconciliation() -> None:
+    ca = mint_ca("demo", NOW)
+    load_authority(ca.cert_pem, ca.key_pem, NOW)
+    begun = time.process_time()
+    for _ in range(100):
+        load_authority(ca.cert_pem, ca.key_pem, NOW)
+    assert time.process_time() - begun < 0.05
+
+
+def test_an_rsa_ca_of_4096_bits_is_taken_and_a_larger_one_would_hold_up_everybody() -> None:
+    secret = rsa.generate_private_key(65537, 4096)
+    text = text_of(secret)
+    with pytest.raises(InvalidAuthorityError, match="is not a CA"):  # the key is not what is refused
+        load_authority(chain("ca", of=secret), text)
+    assert "2048 to 4096" in _told(LARGE)
+
+
+def _told(key_pem: str) -> str:
+    with pytest.raises(InvalidAuthorityError) as caught:
+        load_authority(chain("ca"), key_pem)
+    return str(caught.value)
+
+
+def _large_key() -> str:
+    """An RSA key of 4104 bits whose numbers are no primes: what matters is that nobody computes with it."""
+    size = 4104
+    p, q = (1 << size // 2) - 1, (1 << size // 2) - 3
+    numbers = rsa.RSAPrivateNumbers(p, q, 65537, 65537, 65537, 3, rsa.RSAPublicNumbers(65537, p * q))
+    secret = numbers.private_key(unsafe_skip_rsa_key_validation=True)
+    how = serialization.PrivateFormat.TraditionalOpenSSL
+    return secret.private_bytes(serialization.Encoding.PEM, how, serialization.NoEncryption()).decode()
+
+
+LARGE = _large_key()
+
+
+def test_too_much_is_refused_before_it_is_parsed() -> None:
+    ca = mint_ca("demo", NOW)
+    assert "at most" in _refused(ca.cert_pem + "#" * MAX_BYTES, ca.key_pem)
+    assert "at most" in _refused(ca.cert_pem, ca.key_pem + "#" * MAX_BYTES)
+    assert "11 certificates" in _refused(ca.cert_pem * 11, ca.key_pem)
+
+
+def _refused(cert_pem: str, key_pem: str) -> str:
+    with pytest.raises(InvalidAuthorityError) as caught:
+        load_authority(cert_pem, key_pem)
+    return str(caught.value)
+
+
+# --- garbage ---
+
+
+def damaged(text: str, at: int, byte: int) -> str:
+    """A PEM text with one byte of its content changed."""
+    lines = text.splitlines()
+    body = "".join(lines[1:-1])
+    at %= len(body)
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    body = body[:at] + letters[byte % 64] + body[at + 1 :]
+    return "\n".join([lines[0], *(body[n : n + 64] for n in range(0, len(body), 64)), lines[-1], ""])
+
+
+CA = mint_ca("demo", NOW)
+
+
+@settings(max_examples=300, deadline=None)
+@given(at=st.integers(0, 10_000), byte=st.integers(0, 63), what=st.sampled_from(["ca", "key", "web"]))
+def test_a_byte_that_is_wrong_anywhere_is_a_verdict_and_never_a_traceback(at: int, byte: int, what: str) -> None:
+    certificate = damaged(CA.cert_pem, at, byte) if what != "key" else CA.cert_pem
+    secret = damaged(CA.key_pem, at, byte) if what == "key" else CA.key_pem
+    try:
+        load_authority(certificate, secret, NOW)
+    except InvalidAuthorityError as error:
+        assert str(error)
+    assert isinstance(check_certificate(certificate, secret, "acme.mcs.test", NOW), str)
+    assert isinstance(issued_by(certificate, CA.cert_pem), bool)
+    assert isinstance(is_pair(certificate, secret), bool)
+
+
+@given(st.text(max_size=300))
+def test_any_text_is_a_verdict(text: str) -> None:
+    assert check_certificate(text, text, None, NOW)
+    assert not is_certificate(text)
+    assert not is_pair(text, text)
+    with pytest.raises(InvalidAuthorityError):
+        load_authority(text, text)
+
+
+# --- what is remembered ---
+
+
+def test_the_last_ones_are_remembered_and_no_more() -> None:
+    asked: list[str] = []
+
+    def say(text: str) -> str:
+        asked.append(text)
+        return text.upper()
+
+    remember = Remembered(say, 2)
+    assert [remember(text) for text in ("a", "b", "a", "c", "a", "b")] == ["A", "B", "A", "C", "A", "B"]
+    assert asked == ["a", "b", "c", "b"], "b was the one that nobody had asked about for the longest time"
+    assert len(remember) == 2
+
+
+def test_two_texts_are_not_taken_for_their_concatenation() -> None:
+    remember = Remembered(lambda *texts: texts, 8)
+    assert remember("ab", "c") == ("ab", "c")
+    assert remember("a", "bc") == ("a", "bc")
+
+
+def test_an_error_and_what_is_too_large_are_not_remembered() -> None:
+    asked: list[int] = []
+
+    def fail(text: str) -> None:
+        asked.append(len(text))
+        if len(text) < MAX_BYTES:
+            raise ForeignError("no")
+
+    remember = Remembered(fail, 8)
+    for text in ("a", "a"):
+        with pytest.raises(ForeignError):
+            remember(text)
+    remember("a" * (MAX_BYTES + 1))
+    assert (asked, len(remember)) == ([1, 1, MAX_BYTES + 1], 0)
+
+
+def test_a_surrogate_is_no_reason_to_fail() -> None:
+    assert not is_pair("\udcff", text_of(key()))
