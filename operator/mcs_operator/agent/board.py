@@ -40,8 +40,9 @@ class Counters:
         """Add what passed since the last list. OpenVPN counts per session, Prometheus wants one growing number."""
         last = self.last
         fresh = last is None or not last.session.is_same(client.session)
-        self.received += client.received - (0 if fresh or last is None else last.received)
-        self.sent += client.sent - (0 if fresh or last is None else last.sent)
+        # A count that fell within a session is nobody's but a liar's, and would look like a restart to Prometheus.
+        self.received += max(0, client.received - (0 if fresh or last is None else last.received))
+        self.sent += max(0, client.sent - (0 if fresh or last is None else last.sent))
         self.last = client
 
 
@@ -68,8 +69,11 @@ class Board:
 
     @property
     def report(self) -> LinkReport:
-        """The present version."""
-        return self._report
+        """The present version, with the appliance's latest word: its count of connections changes without a version,
+        and whoever asks decides by it whether calls must be let end."""
+        if self._report.media == self._media or not self.complete.is_set():
+            return self._report
+        return self._report.model_copy(update={"media": self._media})
 
     @property
     def media(self) -> MediaState | None:
@@ -102,7 +106,7 @@ class Board:
                 self._set(number, link.after(heard, self._now()))
 
     def media_says(self, media: MediaState | None) -> None:
-        """The appliance answered, or does not. Its number of connections is news only where somebody waits for it."""
+        """The appliance answered, or does not. That anybody talks is always news, how many only while it drains."""
         old, self._media, self._media_asked = self._media, media, True
         self._look_complete()
         if _worth_telling(old) != _worth_telling(media):
@@ -116,12 +120,7 @@ class Board:
 
     def _recall(self, number: int, slot: Slot) -> Link:
         remembered = self.memory.pop(str(number), None)
-        if remembered is not None:
-            try:
-                return Link.recalled(remembered, slot, self._now())
-            except (KeyError, TypeError, ValueError):
-                log.warning("slot %d: what was remembered is of no use", number)
-        return Link()
+        return Link() if remembered is None else Link.recalled(remembered, slot, self._now())
 
     def _set(self, number: int, link: Link) -> None:
         old = self.links.get(number)
@@ -165,7 +164,7 @@ class Board:
         now = self._now()
         for number in self._changed:
             link, old = self.links[number], self._states.get(number)
-            state = _state(number, link, now)
+            state = _told(number, link, now)
             if state is None:
                 self._states.pop(number, None)
             elif state != old:
@@ -196,7 +195,7 @@ class Board:
                     await self._news.wait()
         except TimeoutError:
             pass
-        return self._report
+        return self.report
 
     def close(self) -> None:
         """Let go of everybody who waits."""
@@ -220,8 +219,11 @@ def _is_known(link: Link) -> bool:
 
 
 def _worth_telling(media: MediaState | None) -> MediaState | None:
-    """Calls come and go all day; their number is waited for only while they are let end."""
-    return media if media is None or media.draining else media.model_copy(update={"connections": 0})
+    """Calls come and go all day; their number is waited for only while they are let end. Whether there is any call
+    decides what a restart would cost, so that is never old news."""
+    if media is None or media.draining:
+        return media
+    return media.model_copy(update={"connections": min(media.connections, 1)})
 
 
 def _state(number: int, link: Link, now: float) -> LinkState | None:
@@ -229,6 +231,15 @@ def _state(number: int, link: Link, now: float) -> LinkState | None:
     if slot.state is SlotState.IDLE and slot.revision is None and slot.error is None:
         return None
     return LinkState(slot=number, revision=slot.revision, state=slot.state, error=slot.error, tunnel=link.tunnel(now))
+
+
+def _told(number: int, link: Link, now: float) -> LinkState | None:
+    """The same, whatever is the matter with this one: the report is about 250 links."""
+    try:
+        return _state(number, link, now)
+    except (ValueError, ArithmeticError, TypeError, OSError):
+        log.exception("link %d: cannot be told", number)
+        return LinkState(slot=number, state=link.slot.state, error="the link agent cannot tell about this slot")
 
 
 def _log_change(number: int, old: LinkState | None, new: LinkState) -> None:

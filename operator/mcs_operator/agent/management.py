@@ -13,25 +13,30 @@ OpenVPN 2.6 speaks line by line. Lines that begin with ``>`` come by themselves;
 - Log lines of a client that is let in begin with ``name/address:port``, before that with ``address:port``.
 - A datagram that was not made with the link's tls-crypt key yields ``tls-crypt unwrap error`` and no client at all.
 
-Everything here may be a stranger's text. Lines, blocks and lists are bounded; what is taken over is matched against
-what it must look like; the socket's text is never logged.
+Everything here may be a stranger's text, and a slot that was broken into speaks in OpenVPN's place. Lines, blocks and
+lists are bounded, and so is how much of one socket is read before the others have their turn; what is taken over is
+matched against what it must look like; the socket's text is never logged.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ipaddress
+import itertools
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from mcs_operator.agent import foreign
 from mcs_operator.agent.tunnel import Established, Gone, Refusal, Refused, Roster, Session
 
 MAX_LINE = 16 * 1024
 """OpenVPN's own longest message is under 5 KiB; a longer line means that this is not OpenVPN."""
 MAX_BLOCK = 512
-"""Lines of one answer, or of one ENV block."""
+"""Clients of one list."""
+AT_ONCE = 100
+"""Lines that are read before all other links have their turn, also where one of them never stops to talk."""
 
 STATUS_EVERY = 10.0
 """Seconds between two lists when nothing happens: a safety net, and the resolution of the byte counters."""
@@ -89,6 +94,8 @@ _VERIFY_ERROR = re.compile(
 _NOISE = ("TLS Error: tls-crypt unwrapping failed from ", "WARNING: Bad encapsulated packet length from peer")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _VERSION = re.compile(r"[0-9A-Za-z._+~-]{1,32}")
+_WANTED = frozenset({"trusted_ip", "trusted_ip6", "trusted_port", "time_unix", "IV_VER", "tls_digest_sha256_0"})
+"""What is kept of a client's ENV block, which has a hundred entries, or as many as somebody likes."""
 
 
 class Reader:
@@ -120,9 +127,10 @@ class Reader:
             session = _session(client, env)
             # An announcement that makes no sense is no reason to miss the client: the list will tell.
             return Established(session) if session else Stir()
-        elif text.startswith("ENV,") and self._client is not None and len(self._env) < MAX_BLOCK:
+        elif text.startswith("ENV,") and self._client is not None:
             name, _, value = text.removeprefix("ENV,").partition("=")
-            self._env[name] = value
+            if name in _WANTED:
+                self._env[name] = value
         return None
 
     def _of_answer(self, line: str) -> Event | None:
@@ -178,7 +186,7 @@ def _refusal(text: str, host: str) -> Refused | None:
 def _session(client: int, env: dict[str, str]) -> Session | None:
     address, port = env.get("trusted_ip") or env.get("trusted_ip6", ""), env.get("trusted_port", "")
     peer = _peer(f"[{address}]:{port}" if ":" in address else f"{address}:{port}")
-    since = _number(env.get("time_unix", ""))
+    since = _time(env.get("time_unix", ""))
     if peer is None or since is None:
         return None
     version, fingerprint = env.get("IV_VER", ""), env.get("tls_digest_sha256_0", "").replace(":", "").lower()
@@ -200,7 +208,7 @@ def _row(fields: list[str], columns: dict[str, int]) -> Client | None:
     if not field("Virtual Address"):
         return None  # still in its handshake: anybody
     peer = _peer(field("Real Address"))
-    number, since = _number(field("Client ID")), _number(field("Connected Since (time_t)"))
+    number, since = _number(field("Client ID")), _time(field("Connected Since (time_t)"))
     if peer is None or number is None or since is None:
         return None
     received, sent = _number(field("Bytes Received")) or 0, _number(field("Bytes Sent")) or 0
@@ -208,19 +216,24 @@ def _row(fields: list[str], columns: dict[str, int]) -> Client | None:
 
 
 def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
+    return foreign.whole(int(text)) if text.isascii() and text.isdigit() and len(text) < 20 else None
+
+
+def _time(text: str) -> float | None:
+    return foreign.seconds(_number(text))
 
 
 def _peer(text: str) -> str | None:
     """``address:port`` if it is one, IPv6 in brackets."""
     address, _, port = text.rpartition(":")
+    number = _number(port)
+    if number is None or number > 65535 or "%" in address:  # a zone may be as long as one likes
+        return None
     try:
         parsed = ipaddress.ip_address(address.strip("[]"))
     except ValueError:
         return None
-    if _number(port) is None:
-        return None
-    return f"[{parsed}]:{port}" if parsed.version == 6 else f"{parsed}:{port}"
+    return f"[{parsed}]:{number}" if parsed.version == 6 else f"{parsed}:{number}"
 
 
 # --------------------------------------------------------------------------------------------------------- the socket
@@ -261,7 +274,9 @@ class _Conversation:
 
     async def run(self) -> None:
         self._output.write(b"log on\n")
-        while True:
+        for count in itertools.count():
+            if count % AT_ONCE == 0:
+                await asyncio.sleep(0)  # lines that are there already are read without waiting for anything
             self._ask_if_due()
             deadline = self._asked + ANSWER_WITHIN if self._asked is not None else self._ask_at
             try:
@@ -290,6 +305,8 @@ class _Conversation:
     def _ask_if_due(self) -> None:
         now = self._loop.time()
         if self._asked is None and now >= self._ask_at:
+            if self._output.transport.get_write_buffer_size() > MAX_LINE:
+                raise NotOpenVPNError  # it talks and never listens
             self._asked, self._ask_at = now, now + STATUS_EVERY
             self._output.write(b"status 3\n")
 

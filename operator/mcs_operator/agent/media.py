@@ -1,6 +1,8 @@
 """The appliance's HTTP contract, seen from beside it: what it says of itself, and the order to drain.
 
-It may be absent, restarting or slow at any time; then nothing is known about it, and everything else goes on.
+It may be absent, restarting or slow at any time; then nothing is known about it, and everything else goes on. It runs
+what customers send it, so its answers are taken over within bounds. A long error is cut: were the whole answer refused,
+the media would be taken for dead, and restarted without letting calls end.
 """
 
 from __future__ import annotations
@@ -9,10 +11,10 @@ import asyncio
 from typing import Literal
 
 import aiohttp
-from pydantic import ValidationError
 
+from mcs_operator.agent import foreign
 from mcs_operator.agent.board import Board
-from mcs_operator.domain.linkstate import MediaState
+from mcs_operator.domain.linkstate import MAX_MESSAGE, MediaState
 
 EVERY = 1.0
 _TIMEOUT = aiohttp.ClientTimeout(total=3)
@@ -28,7 +30,14 @@ class Media:
 
     async def __aenter__(self) -> Media:
         # No proxy from the environment, and one connection at a time: it is a neighbour on loopback.
-        self._session = aiohttp.ClientSession(timeout=_TIMEOUT, trust_env=False)
+        # What it sends is not unpacked: a few bytes may stand for gigabytes.
+        self._session = aiohttp.ClientSession(
+            timeout=_TIMEOUT,
+            trust_env=False,
+            auto_decompress=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={"Accept-Encoding": "identity"},
+        )
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -42,20 +51,35 @@ class Media:
     async def state(self) -> MediaState | None:
         """What it says now; None if it does not answer, or not as agreed."""
         try:
-            async with self._open().get(f"{self._url}/connections") as response:
-                if response.status != 200:
-                    return None
-                return MediaState.model_validate_json(await _body(response))
-        except (aiohttp.ClientError, OSError, TimeoutError, ValidationError):
+            # Where it would send us on to is no business of ours: the agent reaches more than the appliance does.
+            async with self._open().get(f"{self._url}/connections", allow_redirects=False) as response:
+                return parse(await _body(response)) if response.status == 200 else None
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
             return None
 
     async def drain(self, method: Literal["POST", "DELETE"]) -> tuple[int, bytes]:
         """Pass the order on; the appliance's own answer, or 502 where it gives none."""
         try:
-            async with self._open().request(method, f"{self._url}/drain") as response:
+            async with self._open().request(method, f"{self._url}/drain", allow_redirects=False) as response:
                 return response.status, await _body(response)
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             return 502, f'{{"error": "the appliance does not answer: {type(error).__name__}"}}'.encode()
+
+
+def parse(raw: bytes) -> MediaState | None:
+    """The appliance's word as a value; None if it is none, or names no number of connections. Never raises."""
+    said = foreign.parsed(raw)
+    connections = foreign.whole(said.get("connections", 0)) if isinstance(said, dict) else None
+    if connections is None:
+        return None
+    return MediaState(
+        connections=connections,
+        draining=said.get("draining") is True,
+        config=foreign.plain(said.get("config")),
+        users=foreign.whole(said.get("users")) or 0,
+        links=foreign.whole(said.get("links")) or 0,
+        error=foreign.plain(said.get("error"), MAX_MESSAGE),
+    )
 
 
 async def _body(response: aiohttp.ClientResponse) -> bytes:

@@ -12,6 +12,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from mcs_operator.agent import foreign
 from mcs_operator.agent.board import Board
 
 log = logging.getLogger(__name__)
@@ -31,15 +32,18 @@ class Memory:
     def read(self) -> dict[str, Any]:
         """What was written last; nothing if there is nothing of use."""
         try:
-            if self._file.stat().st_size > _MAX_SIZE:
-                return {}
-            content = json.loads(self._file.read_bytes())
+            with self._file.open("rb") as file:
+                raw = file.read(_MAX_SIZE + 1)
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError) as error:
-            log.warning("the memory of a former agent cannot be read: %s", type(error).__name__)
+        except OSError as error:
+            log.warning("the memory of a former agent cannot be read: %s", error.strerror)
             return {}
-        return content if isinstance(content, dict) else {}
+        content = foreign.parsed(raw) if len(raw) <= _MAX_SIZE else None
+        if not isinstance(content, dict):
+            log.warning("the memory of a former agent makes no sense: every link begins anew")
+            return {}
+        return content
 
     def write(self, content: dict[str, Any]) -> None:
         """Replace it, if it changed."""

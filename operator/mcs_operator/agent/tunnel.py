@@ -20,8 +20,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Self, assert_never
+from typing import Any, assert_never
 
+from mcs_operator.agent import foreign
 from mcs_operator.domain.linkstate import MAX_MESSAGE, SlotState, Tunnel, TunnelReason, TunnelStatus
 
 WINDOW = 600.0
@@ -109,6 +110,8 @@ class Slot:
     state: SlotState
     revision: str | None = None
     error: str | None = None
+    pid: int | None = None
+    """OpenVPN's process. A new firewall is a new revision of the same process, and ends nothing."""
 
 
 Input = Established | Roster | Refused | Gone | Slot
@@ -264,6 +267,8 @@ class Link:
         if slot.revision != link.slot.revision:
             # What was refused, was refused by other rules; and a rotation is how a contested profile is put right.
             link = replace(link, refusal=None, moves=(), contested=None)
+        if link.session and slot.pid is not None and slot.pid == link.slot.pid:
+            link = replace(link, revision=slot.revision)
         link = replace(link, slot=slot)
         if slot.state is SlotState.IDLE and slot.revision is None:
             # Free for another link: nothing of the former one may colour it.
@@ -313,7 +318,7 @@ class Link:
             status=status,
             reason=reason,
             message=message[:MAX_MESSAGE],
-            since=datetime.fromtimestamp(since, UTC) if since is not None else None,
+            since=_moment(since),
             # With two places by turns this would change at every turn, and each change is a write of the status.
             peer=session.peer if session and not contested else None,
             clientVersion=session.version if session and not contested else None,
@@ -364,6 +369,7 @@ class Link:
                 "fingerprint": session.fingerprint,
             },
             "revision": self.revision,
+            "pid": self.slot.pid,
             "lost": self.lost,
             "fingerprint": self.fingerprint,
             "losses": list(self.losses),
@@ -374,25 +380,53 @@ class Link:
         }
 
     @classmethod
-    def recalled(cls, memory: dict[str, Any], slot: Slot, now: float) -> Self:
-        """A link as it was remembered; what OpenVPN says next corrects it. Raises on a memory that is not one."""
-        session = memory["session"] and Session(**memory["session"])
+    def recalled(cls, memory: object, slot: Slot, now: float) -> Link:
+        """A link as it was remembered; what OpenVPN says next corrects it. Whatever is of no use is left out."""
+        said: dict[str, Any] = memory if isinstance(memory, dict) else {}
+        moves = [move for move in _listed(said.get("moves")) if isinstance(move, list) and len(move) == 3]
         known = cls(
             slot=slot,
             session=None,
             read=False,
-            lost=memory["lost"],
-            fingerprint=memory["fingerprint"],
-            losses=tuple(float(loss) for loss in memory["losses"]),
-            flaps=int(memory["flaps"]),
-            flapping=bool(memory["flapping"]),
-            contested=memory["contested"],
-            moves=tuple(_Move(float(at), str(loser), str(winner)) for at, loser, winner in memory["moves"]),
+            lost=foreign.seconds(said.get("lost")),
+            fingerprint=foreign.sha256(said.get("fingerprint")),
+            losses=tuple(filter(None, map(foreign.seconds, _listed(said.get("losses")))))[-FLAPS:],
+            flaps=foreign.whole(said.get("flaps")) or 0,
+            flapping=said.get("flapping") is True,
+            contested=foreign.seconds(said.get("contested")),
+            moves=tuple(
+                _Move(foreign.seconds(at) or 0.0, foreign.plain(loser) or "", foreign.plain(winner) or "")
+                for at, loser, winner in moves[-2 * FLAPS :]
+            ),
         )
-        if session and memory["revision"] != slot.revision:
+        session = _session(said.get("session"))
+        if session is None:
+            return known
+        if said.get("revision") != slot.revision and (slot.pid is None or said.get("pid") != slot.pid):
             # OpenVPN was restarted on purpose while nobody watched; client IDs begin anew, so the old one says nothing.
             return replace(known, lost=now)
         return replace(known, session=session, revision=slot.revision)
+
+
+def _session(said: object) -> Session | None:
+    if not isinstance(said, dict):
+        return None
+    client, since = foreign.whole(said.get("client")), foreign.seconds(said.get("since"))
+    peer = foreign.plain(said.get("peer"))
+    if client is None or since is None or peer is None:
+        return None
+    version, fingerprint = foreign.plain(said.get("version")), foreign.sha256(said.get("fingerprint"))
+    return Session(client, peer, since, version, fingerprint)
+
+
+def _listed(said: object) -> list[Any]:
+    return said if isinstance(said, list) else []
+
+
+def _moment(since: float | None) -> datetime | None:
+    # Bounded here once more, behind all doors: a date that cannot be written would silence the report of all links.
+    known = foreign.seconds(since)
+    return datetime.fromtimestamp(known, UTC) if known is not None else None
 
 
 def _recent(times: tuple[float, ...], now: float) -> tuple[float, ...]:

@@ -164,6 +164,59 @@ async def test_calls_that_come_and_go_are_no_news_unless_the_media_drains() -> N
     assert board.report.media is None
 
 
+async def test_that_calls_began_or_that_the_last_one_ended_is_news() -> None:
+    board = await board_with()
+    board.media_says(MediaState(connections=0))
+    await calm()
+    for connections in (200, 0):
+        before = board.report.version
+        board.media_says(MediaState(connections=connections))
+        await calm()
+        assert board.report.version == before + 1, "by it a restart lets calls end, or need not"
+        assert board.report.media == MediaState(connections=connections)
+
+
+async def test_whoever_asks_is_told_the_connections_of_now() -> None:
+    board = await board_with()
+    board.media_says(MediaState(connections=5))
+    await calm()
+    before = board.report.version
+    board.media_says(MediaState(connections=200))
+    told = await board.wait(None, None, 0)
+    assert (told.version, told.media) == (before, MediaState(connections=200))
+
+
+async def test_a_link_that_cannot_be_told_is_told_as_such_and_all_others_are_told() -> None:
+    """Behind all doors once more: no value that got in may silence the report."""
+    board = await board_with(17, 18)
+    board.hear(17, Established(Session(1, "x" * 99, NOW)))
+    board.hear(18, Established(session()))
+    await calm()
+    bad, good = board.report.links
+    assert (bad.slot, bad.error) == (17, "the link agent cannot tell about this slot")
+    assert good.tunnel.reason is TunnelReason.ESTABLISHED
+
+
+async def test_a_time_that_no_calendar_has_is_no_time() -> None:
+    board = await board_with(17)
+    for since in (1e18, -1.0, float("nan"), float("inf")):
+        board.hear(17, Established(Session(1, "203.0.113.5:1", since)))
+        await calm()
+        assert board.report.links[0].tunnel.since is None
+        after = Board(Clock())
+        after.memory = board.remembered()
+        after.slot_says(17, RUNNING)
+        after.complete_now()
+        assert [link.slot for link in after.report.links] == [17]
+
+
+async def test_a_count_that_falls_within_a_session_never_makes_a_counter_fall() -> None:
+    board = await board_with(17)
+    for received in (1000, 10, 20):
+        board.hear(17, listing(received))
+    assert board.counters[17].received == 1010
+
+
 async def test_closing_lets_everybody_go() -> None:
     board = await board_with(17)
     waiting = asyncio.create_task(board.wait(board.report.epoch, board.report.version, 60))
@@ -181,12 +234,39 @@ async def test_a_report_survives_its_way_over_the_wire() -> None:
     assert LinkReport.model_validate_json(board.report.model_dump_json()) == board.report
 
 
-@pytest.mark.parametrize("memory", [{}, {"17": None}, {"17": {"flaps": "many"}}, {"17": []}, {"x": 1}])
+def remembering(**changes: object) -> dict[str, object]:
+    return {"17": Link(session=session(), flaps=1).remembered() | changes}
+
+
+@pytest.mark.parametrize(
+    "memory",
+    [
+        {},
+        {"17": None},
+        {"17": []},
+        {"x": 1},
+        remembering(flaps="many"),
+        remembering(flaps=1e400),
+        remembering(flaps=10**5000),
+        remembering(lost=1e18, contested=float("nan")),
+        remembering(lost={}, losses=["a", None, 10**400], fingerprint="f"),
+        remembering(moves=[[], None, [1, 2], [10**400, {}, "\ud800"]], contested=NOW),
+        remembering(session=[]),
+        remembering(session={"client": 1, "peer": "x" * 9999, "since": 1e18}),
+        remembering(session={"client": 1, "peer": "x" * 9999, "since": NOW, "version": "v" * 999, "fingerprint": 7}),
+    ],
+)
 async def test_a_memory_that_makes_no_sense_is_no_harm(memory: dict[str, object]) -> None:
     board = Board(Clock())
     board.memory = memory
     board.slot_says(17, RUNNING)
-    assert board.links[17].slot == RUNNING
+    board.slot_says(18, RUNNING)
+    board.complete_now()
+    assert [link.slot for link in board.report.links] == [17, 18]
+    assert {link.error for link in board.report.links} == {None}
+    assert LinkReport.model_validate_json(board.report.model_dump_json()) == board.report
+    board.hear(17, Established(session()))
+    assert board.links[17].session == session(), "and it is read on"
 
 
 async def test_a_restarted_agent_goes_on_where_the_former_one_ended() -> None:
@@ -211,16 +291,22 @@ def test_bytes_grow_on_over_reconnections_and_restarts_of_openvpn() -> None:
 
 
 async def test_changes_are_logged_once_and_noise_never(caplog: pytest.LogCaptureFixture) -> None:
+    board = await board_with(17)
+    caplog.clear()
     with caplog.at_level(logging.INFO):
-        board = await board_with(17)
         board.hear(17, Established(session()))
         await calm()
-        caplog.clear()
         for _ in range(100):
             board.hear(17, Noise())
             board.hear(17, Refused(Refusal.NOT_PINNED, "198.51.100.9"))
+            board.hear(17, listing(1))
         await calm()
-    assert caplog.records == []
+        board.hear(17, Listing(()))
+        await calm()
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+        ("INFO", "link 17: Established"),
+        ("WARNING", "link 17: Lost"),
+    ]
 
 
 # --- metrics ---
@@ -242,6 +328,27 @@ async def test_metrics_of_a_connected_link() -> None:
     assert told[f"mcs_link_received_bytes_total{labels}"] == 5_000_000_001
     assert told[f"mcs_link_rtt_seconds{labels}"] == 0.0123
     assert told[f"mcs_link_established_timestamp_seconds{labels}"] == NOW
+
+
+@pytest.mark.parametrize(
+    ("state", "running", "quarantined"),
+    [
+        (SlotState.RUNNING, 1, 0),
+        (SlotState.QUARANTINED, 0, 1),
+        (SlotState.STARTING, 0, 0),
+        (SlotState.STOPPING, 0, 0),
+        (SlotState.IDLE, 0, 0),
+    ],
+)
+async def test_metrics_of_a_slot_say_whether_it_runs_and_whether_it_refuses(
+    state: SlotState, running: int, quarantined: int
+) -> None:
+    board = await board_with()
+    board.slot_says(17, Slot(state, "revision-1"))
+    told = series(exposition(board, "ns", "demo"))
+    labels = '{namespace="ns",mcs_instance="demo",link="link-017"}'
+    assert told[f"mcs_slot_running{labels}"] == running
+    assert told[f"mcs_slot_quarantined{labels}"] == quarantined
 
 
 @pytest.mark.parametrize("count", [0, 1, 250])

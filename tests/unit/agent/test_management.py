@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -41,12 +42,12 @@ class Replay:
     def __init__(self, name: str) -> None:
         self.link = Link().after(Slot(SlotState.RUNNING, "revision-1"), START)
         self.changes: list[tuple[float, Tunnel]] = []
-        for time, event in events(name):
+        for at, event in events(name):
             if isinstance(event, Stir | Noise):
                 continue
             heard = event.roster if isinstance(event, Listing) else event
-            self.link = self.link.after(heard, START + time)
-            self._note(time)
+            self.link = self.link.after(heard, START + at)
+            self._note(at)
 
     def end(self, time: float) -> Replay:
         self.link = self.link.after(Gone(), START + time)
@@ -257,12 +258,30 @@ def test_an_announcement_that_makes_no_sense_makes_us_ask_for_the_list() -> None
     assert announcement(trusted_ip="nowhere") == [Stir()]
 
 
-def test_an_announcement_is_bounded() -> None:
+def test_of_an_announcement_only_what_is_wanted_is_kept() -> None:
     reader = Reader()
     reader.feed(">CLIENT:ESTABLISHED,3")
-    for number in range(MAX_BLOCK * 3):
+    for number in range(2000):
         reader.feed(f">CLIENT:ENV,IV_{number}=x")
-    assert len(reader._env) == MAX_BLOCK
+    reader.feed(">CLIENT:ENV,IV_VER=2.4.12")
+    assert reader._env == {"IV_VER": "2.4.12"}
+
+
+@pytest.mark.parametrize("seconds", ["999999999999999999", "253402300800", "-1", "1e3", "", "٣"])
+def test_a_time_that_no_calendar_has_makes_us_ask_for_the_list_and_is_not_taken_from_there(seconds: str) -> None:
+    assert announcement(time_unix=seconds) == [Stir()]
+    (listing,) = feed(_TITLE, _HEADER, row(since=seconds), "END")
+    assert isinstance(listing, Listing)
+    assert listing.clients == ()
+
+
+@pytest.mark.parametrize(
+    "peer", ["10.0.0.1:65536", "10.0.0.1:9999999999", f"[fe80::1%{'x' * 100}]:5", "10.0.0.1", "10.0.0.1:", ":5", "x:5"]
+)
+def test_an_address_that_is_none_is_not_reported(peer: str) -> None:
+    (listing,) = feed(_TITLE, _HEADER, row(peer=peer), "END")
+    assert isinstance(listing, Listing)
+    assert listing.clients == ()
 
 
 @pytest.mark.parametrize(
@@ -375,6 +394,31 @@ async def test_an_openvpn_that_does_not_answer_is_gone(tmp_path: Path, monkeypat
     path = tmp_path / "socket"
     async with openvpn(path, lambda r, w: asyncio.sleep(5)), asyncio.timeout(2):
         assert await heard_from(path, 5) == [Gone()]
+
+
+async def test_that_it_is_time_to_ask_again_is_no_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(management, "STATUS_EVERY", 0.05)
+    path = tmp_path / "socket"
+    async with openvpn(path, lambda r, w: answer(r, w, [row()])):
+        heard = await heard_from(path, 1)
+    assert sum(isinstance(one, Listing) for one in heard) >= 3
+    assert [type(one) for one in heard].index(Gone) == len(heard) - 1, "it was left once, by us"
+
+
+async def test_one_that_never_stops_to_talk_leaves_the_others_their_turn(tmp_path: Path) -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            writer.write(b"\n" * 2**18)
+            await writer.drain()
+
+    path, longest = tmp_path / "socket", 0.0
+    async with openvpn(path, talk):
+        reading = asyncio.create_task(heard_from(path, 1))
+        while not reading.done():
+            began = time.perf_counter()
+            await asyncio.sleep(0)
+            longest = max(longest, time.perf_counter() - began)
+    assert longest < 0.5, "a quarter of a million lines at once take seconds"
 
 
 @pytest.mark.parametrize("nonsense", [b"x" * (MAX_LINE * 4), os.urandom(1000) + b"\n" + b"y" * (MAX_LINE * 4)])

@@ -37,9 +37,10 @@ def lab() -> Iterator[Lab]:
 
 
 def supervise(lab: Lab, revision: str) -> None:
-    """Say what the supervisor would say."""
+    """Say what the supervisor would say: another revision here is another process."""
     draft = lab.link / "state.new"
-    draft.write_text(json.dumps({"revision": revision, "pid": 1, "state": "Running", "error": None}))
+    pid = int(revision.removeprefix("revision-"))
+    draft.write_text(json.dumps({"revision": revision, "pid": pid, "state": "Running", "error": None}))
     draft.replace(lab.link / "state.json")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mcs_operator.agent.slots import Slots, parse
+from mcs_operator.agent.slots import UNREADABLE, Slots, parse
 from mcs_operator.agent.tunnel import Slot
 from mcs_operator.domain.linkstate import MAX_MESSAGE, SlotState
 
@@ -51,35 +51,85 @@ def test_only_the_slot_that_changed_is_told_again(tmp_path: Path) -> None:
     assert list(slots.changed()) == [(3, Slot(SlotState.QUARANTINED, "abc", "revision is not the SHA-256 of the set"))]
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"state": "Dancing"}', "{}", '{"state": ["Idle"]}'])
-def test_a_file_that_makes_no_sense_is_no_news(tmp_path: Path, text: str) -> None:
+DAMAGED = [
+    "",
+    "{",
+    "[]",
+    "null",
+    '{"state": "Dancing"}',
+    "{}",
+    '{"state": ["Idle"]}',
+    "[" * 16_000,
+    '"\\ud800"',
+    "9" * 9000,
+]
+
+
+@pytest.mark.parametrize("text", [*DAMAGED, " " * 20_000])
+def test_a_file_that_makes_no_sense_is_that_slots_error_and_no_one_elses(tmp_path: Path, text: str) -> None:
     write(tmp_path, 2).write_text(text)
-    write(tmp_path, 3, state="Running")
-    assert [number for number, _ in Slots(tmp_path).changed()] == [3]
+    write(tmp_path, 3, state="Running", revision="abc")
+    (damaged, well) = Slots(tmp_path).changed()
+    assert well == (3, Slot(SlotState.RUNNING, "abc"))
+    assert (damaged[0], damaged[1].state) == (2, SlotState.QUARANTINED)
+    assert (damaged[1].error or "").startswith(UNREADABLE)
+
+
+def test_a_damaged_file_takes_nothing_back_that_was_known_and_is_logged_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write(tmp_path, 2, state="Running", revision="abc", pid=7)
+    slots = Slots(tmp_path)
+    list(slots.changed())
+    for size in (1, 2, 3):
+        write(tmp_path, 2).write_text("[" * size)
+        ((_, slot),) = slots.changed()
+        assert (slot.state, slot.revision, slot.pid) == (SlotState.QUARANTINED, "abc", 7)
+    assert len(caplog.records) == 1
+    write(tmp_path, 2, state="Running", revision="abc", pid=7)
+    assert list(slots.changed()) == [(2, Slot(SlotState.RUNNING, "abc", pid=7))]
+
+
+@pytest.mark.parametrize("raw", [text.encode() for text in DAMAGED] + [b"\xff", b"\x00"])
+def test_parsing_never_raises(raw: bytes) -> None:
+    assert parse(raw) is None
+
+
+@pytest.mark.parametrize("revision", [7, [], {}, "", None])
+def test_a_revision_is_a_text(revision: object) -> None:
+    assert parse(json.dumps({"state": "Running", "revision": revision}).encode()) == Slot(SlotState.RUNNING)
+
+
+def test_no_control_character_and_no_half_of_a_pair_gets_into_the_report() -> None:
+    raw = b'{"state": "Quarantined", "error": "a\\u0000b\\u202ec\\ud800d\\n"}'
+    assert parse(raw) == Slot(SlotState.QUARANTINED, None, "a b c d ")
 
 
 def test_an_error_is_bounded() -> None:
     slot = parse(json.dumps({"state": "Quarantined", "error": "x" * 9000}).encode())
-    assert len(slot.error or "") == MAX_MESSAGE
+    assert slot == Slot(SlotState.QUARANTINED, None, "x" * MAX_MESSAGE)
 
 
 def test_a_link_out_of_the_slots_folder_is_not_followed(tmp_path: Path) -> None:
     elsewhere = write(tmp_path, 3, state="Running", revision="of another slot")
     (tmp_path / "link-002").mkdir()
     (tmp_path / "link-002" / "state.json").symlink_to(elsewhere)
-    assert [number for number, _ in Slots(tmp_path).changed()] == [3]
+    told = dict(Slots(tmp_path).changed())
+    assert told[2] == Slot(SlotState.QUARANTINED, None, UNREADABLE + "is no regular file")
 
 
 @pytest.mark.timeout(5)
 def test_a_pipe_in_the_files_place_does_not_stop_the_agent(tmp_path: Path) -> None:
     (tmp_path / "link-002").mkdir()
     os.mkfifo(tmp_path / "link-002" / "state.json")
-    assert list(Slots(tmp_path).changed()) == []
+    slots = Slots(tmp_path)
+    assert [slot.state for _, slot in slots.changed()] == [SlotState.QUARANTINED]
+    assert list(slots.changed()) == [], "told once"
 
 
 def test_a_file_that_was_cut_off_is_read_again_when_it_is_whole(tmp_path: Path) -> None:
     write(tmp_path, 2).write_text('{"state":')
     slots = Slots(tmp_path)
-    assert list(slots.changed()) == []
+    assert [slot.state for _, slot in slots.changed()] == [SlotState.QUARANTINED]
     write(tmp_path, 2, state="Running", revision="abc")
     assert list(slots.changed()) == [(2, Slot(SlotState.RUNNING, "abc"))]

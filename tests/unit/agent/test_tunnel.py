@@ -11,6 +11,7 @@ import pytest
 
 from mcs_operator.agent.tunnel import (
     GRACE,
+    REFUSAL_HOLDS,
     WINDOW,
     Established,
     Gone,
@@ -434,3 +435,47 @@ def test_an_openvpn_that_died_just_before_the_agent_did_is_a_flap() -> None:
     story = Story().connects(5).restarts(100)
     recalled = Link.recalled(story.link.remembered(), RUNNING, START + 105).after(Roster(()), START + 105)
     assert (recalled.tunnel(START + 105).reason, recalled.tunnel(START + 105).flaps) == (TunnelReason.LOST, 1)
+
+
+def test_a_new_firewall_is_a_new_revision_of_the_same_process_whose_end_is_then_a_flap() -> None:
+    story = Story(Link().after(Slot(SlotState.RUNNING, "revision-1", pid=7), START)).connects(5)
+    story.at(50, Slot(SlotState.RUNNING, "revision-2", pid=7))
+    assert story.says() == UP
+    story.restarts(100).at(100 + GRACE)
+    assert story.tunnel().flaps == 1
+
+
+def test_another_process_of_another_revision_is_a_restart_on_purpose() -> None:
+    story = Story(Link().after(Slot(SlotState.RUNNING, "revision-1", pid=7), START)).connects(5)
+    story.at(99, Slot(SlotState.STARTING, "revision-2", pid=8)).restarts(100).at(100 + GRACE)
+    assert story.tunnel().flaps == 0
+
+
+def test_a_new_firewall_while_nobody_watched_is_no_end() -> None:
+    story = Story(Link().after(Slot(SlotState.RUNNING, "revision-1", pid=7), START)).connects(5)
+    recalled = Link.recalled(story.link.remembered(), Slot(SlotState.RUNNING, "revision-2", pid=7), START + 60)
+    assert recalled.tunnel(START + 60).status is TunnelStatus.TRUE
+
+
+def test_what_time_alone_changes_is_due_at_the_earliest_of_its_moments_and_never_in_the_past() -> None:
+    """A moment that is missed is a report that stays wrong; one in the past would be looked at again and again."""
+    quiet = Story().connects(5)
+    assert quiet.link.next_change(START + 6) is None
+    ended = Story().flaps([10, 20, 30]).connects(39).restarts(40)
+    assert ended.link.next_change(START + 41) == START + 40 + GRACE
+    assert ended.link.next_change(START + 9999) == START + 9999
+    judged = ended.link.at(START + 40 + GRACE)
+    assert judged.next_change(START + 50) == START + 40 + WINDOW
+    refused = Story().at(1, Roster(()), EXPIRED)
+    assert refused.link.next_change(START + 2) == START + 1 + REFUSAL_HOLDS
+
+
+@pytest.mark.parametrize(("after", "told"), [(GRACE - 0.1, False), (GRACE + 0.1, True)])
+def test_a_refusal_counts_only_once_the_end_of_a_process_is_judged(after: float, told: bool) -> None:
+    """A TVox that comes back to a process that restarts may be refused by its first breath."""
+    story = Story().connects(5).restarts(100).at(100 + after, EXPIRED)
+    assert (story.link.refusal is not None) is told
+
+
+def test_a_refusal_never_concerns_a_tunnel_that_is_up() -> None:
+    assert Story().connects(5).at(6, EXPIRED).link.refusal is None
