@@ -15,13 +15,14 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from ipaddress import ip_network
 from pathlib import Path
 
 from appliance.config import Certificate, ConfigSet, Link
 
 log = logging.getLogger("haproxy")
 
-HOSTS, STATE, CERTIFICATES = "hosts.map", "state.map", "crt-list"
+HOSTS, TVOXES, STATE, CERTIFICATES = "hosts.map", "tvoxes.map", "state.map", "crt-list"
 WAITING, OPEN, DRAINING = "waiting", "open", "draining"
 ANSWER_TIMEOUT = 5.0
 """Seconds HAProxy may take for one runtime command; it answers in well under a millisecond when healthy."""
@@ -63,6 +64,14 @@ def hosts_entries(current: ConfigSet, certified: Collection[str]) -> list[str]:
     return [own, *(line(k.domain, k.number, k.address, "open" if k.open else "closed") for k in current.links)]
 
 
+def tvoxes_entries(links: Sequence[Link]) -> list[str]:
+    """The lines of tvoxes.map: whose tunnel an address is the end of, and of the same networks all else is nobody's."""
+    addresses = {link.address: link.number for link in links}
+    networks = {ip_network(f"{address}/24", strict=False) for address in addresses}
+    nobody = [f"{network} none" for network in sorted(networks) if not network.is_loopback]
+    return [*nobody, *(f"{address} {number}" for address, number in addresses.items())]
+
+
 def cut_off(old: Sequence[Link], new: Sequence[Link]) -> list[int]:
     """The numbers whose open connections lead nowhere any more: links that are gone, disabled or at another address."""
     still = {(link.name, link.number, link.address) for link in new if link.open}
@@ -100,7 +109,7 @@ class HAProxy:
 
     async def start(self) -> None:
         """Starts it with nothing configured: every name is unknown until the first apply()."""
-        for name in (HOSTS, STATE, CERTIFICATES):
+        for name in (HOSTS, TVOXES, STATE, CERTIFICATES):
             (self.run_dir / name).write_text(f"mode {WAITING}\n" if name == STATE else "")
         log.info("HAProxy starts without a certificate and warns about it: they come in at run time")
         self._process = await asyncio.create_subprocess_exec(
@@ -149,7 +158,8 @@ class HAProxy:
                 problems.append(f"certificate of {certificate.domain}: {problem}")
         keep = current.spoiled.union(certificate.domain for certificate in current.certificates)
         gone = self.certified.keys() - keep
-        await self._replace_hosts(hosts_entries(current, self.certified.keys() & keep))
+        await self._replace_map(TVOXES, tvoxes_entries(current.links))
+        await self._replace_map(HOSTS, hosts_entries(current, self.certified.keys() & keep))
         for domain in gone:
             await self._remove_certificate(domain)
         for number in cut_off(self._links, current.links):
@@ -180,14 +190,14 @@ class HAProxy:
         if answer:
             raise RuntimeApiError(f"{command}: {' '.join(answer.split())[:200]}")
 
-    async def _replace_hosts(self, lines: Sequence[str]) -> None:
-        answer = await ask(self._socket, f"prepare map {HOSTS}")
+    async def _replace_map(self, name: str, lines: Sequence[str]) -> None:
+        answer = await ask(self._socket, f"prepare map {name}")
         version = re.search(r"New version created: (\d+)", answer)
         if not version:
-            raise RuntimeApiError(f"prepare map {HOSTS}: {answer.strip()[:200]}")
+            raise RuntimeApiError(f"prepare map {name}: {answer.strip()[:200]}")
         for start in range(0, len(lines), _LINES_PER_COMMAND):
-            await self._do(f"add map @{version[1]} {HOSTS}", lines[start : start + _LINES_PER_COMMAND])
-        await self._do(f"commit map @{version[1]} {HOSTS}")
+            await self._do(f"add map @{version[1]} {name}", lines[start : start + _LINES_PER_COMMAND])
+        await self._do(f"commit map @{version[1]} {name}")
 
     async def _apply_certificate(self, certificate: Certificate) -> str | None:
         """Loads one certificate, new or changed; returns why it was left out. The last good one stays then."""

@@ -16,6 +16,7 @@ from typing import Any
 from appliance import config, contract
 from appliance.config import ConfigSet, SetError
 from appliance.haproxy import DRAINING, OPEN, WAITING, HAProxy, RuntimeApiError
+from appliance.limits import Limits, of_this_container
 
 log = logging.getLogger("appliance")
 
@@ -41,6 +42,7 @@ class Settings:
     haproxy: str
     poll: float
     patience: float
+    limits: Limits
 
     @staticmethod
     def from_environment(env: Mapping[str, str] = os.environ) -> Settings:
@@ -58,6 +60,7 @@ class Settings:
             haproxy=env.get("MCS_HAPROXY", "/usr/sbin/haproxy"),
             poll=float(env.get("MCS_POLL_SECONDS", "1")),
             patience=float(env.get("MCS_PATIENCE_SECONDS", "5")),
+            limits=of_this_container(),
         )
 
     def for_haproxy(self) -> dict[str, str]:
@@ -69,6 +72,7 @@ class Settings:
             "MCS_HTTPS_PORT": str(self.https_port),
             "MCS_TVOX_PORT": str(self.tvox_port),
             "MCS_THREADS": str(min(4, len(os.sched_getaffinity(0)))),
+            **self.limits.for_haproxy(),
         }
 
     @property

@@ -19,9 +19,9 @@ APPLIANCE = Path(__file__).resolve().parents[3] / "images" / "appliance"
 if str(APPLIANCE) not in sys.path:  # the image's program is no part of the operator's package
     sys.path.insert(0, str(APPLIANCE))
 
-from appliance import config, contract, haproxy  # noqa: E402
+from appliance import config, contract, haproxy, limits  # noqa: E402
 
-__all__ = ["APPLIANCE", "DOMAIN", "MountedSet", "certificate", "config", "contract", "haproxy", "link"]
+__all__ = ["APPLIANCE", "DOMAIN", "MountedSet", "certificate", "config", "contract", "haproxy", "limits", "link"]
 
 DOMAIN = "mcs.example.com"
 

@@ -95,9 +95,13 @@ class Running:
     https: int = field(default_factory=free_port)
     tvox: int = field(default_factory=free_port)
     process: asyncio.subprocess.Process | None = None
+    files: int | None = None
+    """How many files it may have open, where that is less than usual."""
 
     async def start(self) -> None:
-        system = "/usr/bin/python3"
+        system = ["/usr/bin/python3"]
+        if self.files:
+            system = ["prlimit", f"--nofile={self.files}", *system]
         environment = {
             "MCS_CONFIG_DIR": str(self.mounted.directory),
             "MCS_DATA_DIR": str(self.root / "data"),
@@ -113,7 +117,7 @@ class Running:
             "PYTHONDONTWRITEBYTECODE": "1",
         }
         self.process = await asyncio.create_subprocess_exec(
-            system, "-m", "appliance", cwd=APPLIANCE, env=environment, start_new_session=True
+            *system, "-m", "appliance", cwd=APPLIANCE, env=environment, start_new_session=True
         )
         await eventually(self.healthy)
 
@@ -146,16 +150,20 @@ class Running:
 
         await eventually(in_force)
 
-    async def connect(self, host: str, tls: bool = False) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def connect(
+        self, host: str, tls: bool = False, source: str = "127.0.0.1"
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         if not tls:
-            return await asyncio.open_connection("127.0.0.1", self.http)
+            return await asyncio.open_connection("127.0.0.1", self.http, local_addr=(source, 0))
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        return await asyncio.open_connection("127.0.0.1", self.https, ssl=context, server_hostname=host)
+        return await asyncio.open_connection(
+            "127.0.0.1", self.https, ssl=context, server_hostname=host, local_addr=(source, 0)
+        )
 
-    async def get(self, host: str, path: str = "/", tls: bool = False) -> Reply:
+    async def get(self, host: str, path: str = "/", tls: bool = False, source: str = "127.0.0.1") -> Reply:
         """A browser's request for a host."""
-        return await exchange(*await self.connect(host, tls), host, path)
+        return await exchange(*await self.connect(host, tls, source), host, path)
 
     async def shown(self, host: str) -> str | None:
         """The certificate (PEM) that a browser is shown for this name, None when the handshake is refused."""
@@ -270,8 +278,8 @@ class WebSocket:
         return False
 
 
-async def websocket(running: Running, host: str) -> WebSocket:
-    reader, writer = await running.connect(host, tls=True)
+async def websocket(running: Running, host: str, source: str = "127.0.0.1") -> WebSocket:
+    reader, writer = await running.connect(host, tls=True, source=source)
     writer.write(
         f"GET /ws HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
         "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
@@ -326,21 +334,84 @@ async def test_it_ends_with_an_error_when_haproxy_dies(serving: Running) -> None
 
 
 async def test_each_name_leads_to_its_own_tvox_and_to_no_other(serving: Running) -> None:
-    reader, writer = await serving.connect(A, tls=True)
     for host, expected in [(A, "127.0.0.17"), (B, "127.0.0.18"), (A, "127.0.0.17"), (B, "127.0.0.18")]:
-        writer.write(f"GET / HTTP/1.1\r\nHost: {host}\r\nX-Forwarded-For: 6.6.6.6\r\n\r\n".encode())
-        said = json.loads((await answer(reader)).body)
+        said = json.loads((await serving.get(host, tls=True)).body)
         assert said["tvox"] == expected
         assert said["headers"]["host"] == host
         assert said["headers"]["x-forwarded-for"] == "127.0.0.1"
         assert said["headers"]["x-forwarded-proto"] == "https"
-    writer.close()
 
 
 async def test_a_name_that_is_not_served_gets_404_and_no_handshake(serving: Running) -> None:
     page = await serving.get("stranger.example.com")
     assert (page.status, page.headers["mcs-reason"]) == (404, "UnknownHost")
     assert await serving.shown("stranger.example.com") is None
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        pytest.param(f"GET / HTTP/1.1\r\nHost: {A}, {B}", id="two names in one header"),
+        pytest.param(f"GET / HTTP/1.1\r\nHost: {A},", id="a comma after the name"),
+        pytest.param(f"GET / HTTP/1.1\r\nHost: {A}\r\nHost: {B}", id="two headers"),
+        pytest.param(f"GET http://{B}/ HTTP/1.1\r\nHost: {A}", id="another name in the address than in the header"),
+        pytest.param("GET / HTTP/1.1", id="no header"),
+        pytest.param("GET / HTTP/1.0", id="no header, as HTTP 1.0 allows"),
+        pytest.param("GET / HTTP/1.1\r\nHost: ", id="an empty header"),
+        pytest.param(f"GET / HTTP/1.1\r\nHost: {A} {B}", id="a space"),
+        pytest.param(f"GET / HTTP/1.1\r\nHost: {A}:80:81", id="two ports"),
+        pytest.param(f"GET / HTTP/1.1\r\nHost: {A}@{B}", id="a user's name"),
+        pytest.param(f"GET / HTTP/1.1\r\nHost: {A}/{B}", id="a path"),
+        pytest.param(f"GET / HTTP/1.1\r\nHost: {A}\x00", id="a null byte"),
+    ],
+)
+async def test_a_request_that_does_not_name_one_host_is_refused(serving: Running, head: str) -> None:
+    reader, writer = await serving.connect(A)
+    writer.write(f"{head}\r\n\r\n".encode())
+    assert (await answer(reader)).status == 400
+    writer.close()
+
+
+@pytest.mark.parametrize("host", [A, A.upper(), f"{A}:80", f"{A}:"])
+async def test_one_host_may_be_written_in_capitals_and_with_its_port(serving: Running, host: str) -> None:
+    assert (await serving.get(host)).status == 308
+
+
+async def test_a_redirect_names_the_host_and_the_path_and_nothing_else(serving: Running) -> None:
+    reader, writer = await serving.connect(A)
+    writer.write(f"GET http://{A}/path?q=1 HTTP/1.1\r\nHost: {A}\r\n\r\n".encode())
+    assert (await answer(reader)).headers["location"] == f"https://{A}/path?q=1"
+    writer.close()
+
+
+async def test_a_connection_that_was_made_for_one_site_leads_to_no_other(serving: Running) -> None:
+    reader, writer = await serving.connect(A, tls=True)
+    for host, status in [(A, 200), (B, 421), ("stranger.example.com", 421), (DOMAIN, 421), (A, 200)]:
+        writer.write(f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+        reply = await answer(reader)
+        assert (host, reply.status) == (host, status)
+        assert reply.headers.get("mcs-reason") == ("Misdirected" if status == 421 else None)
+    writer.close()
+
+
+async def test_a_tvox_gets_to_its_own_site_and_to_the_instances_page_only(serving: Running) -> None:
+    serving.mounted.certificates.append(certificate(DOMAIN))
+    serving.mounted.links.append(link(19, enabled=False))
+    await serving.take()
+
+    async def seen(source: str, host: str) -> tuple[int, str | None]:
+        reply = await serving.get(host, tls=True, source=source)
+        return reply.status, reply.headers.get("mcs-reason")
+
+    assert await seen("127.0.0.17", A) == (200, None)
+    assert await seen("127.0.0.18", B) == (200, None)
+    assert await seen("127.0.0.17", DOMAIN) == (200, None)
+    assert await seen("127.0.0.17", B) == (403, "ForeignSite")
+    assert await seen("127.0.0.19", A) == (403, "ForeignSite")
+    assert await seen("127.0.0.20", A) == (200, None), "nobody's address: a browser"
+    serving.mounted.links = [link(17, address="127.0.0.18"), link(18, address="127.0.0.17")]
+    await serving.take()
+    assert await seen("127.0.0.17", A) == (403, "ForeignSite"), "the address is another's now"
 
 
 async def test_port_80_leads_to_443_only_when_there_is_a_certificate(serving: Running) -> None:
@@ -366,6 +437,78 @@ async def test_a_tunnel_that_is_down_is_a_page_within_three_seconds(serving: Run
             waits.append(time.monotonic() - began)
             assert (page.status, page.headers["mcs-reason"]) == (503, "LinkDown")
     assert 1 < min(waits) < 3, "the connect was refused or hung, which is not what this test is about"
+
+
+# --------------------------------------------------------------------------------------------------------------- shares
+
+
+@pytest_asyncio.fixture
+async def small(idle: Running) -> Running:
+    """An appliance with 100 places, so 50 for one address and 50 for one link; links 17 and 18 have certificates."""
+    await idle.stop()
+    idle.files = 800
+    await idle.start()
+    idle.mounted.links = [link(17), link(18)]
+    idle.mounted.certificates = [certificate(A), certificate(B)]
+    await idle.take()
+    return idle
+
+
+class Silent:
+    """Connections that say nothing."""
+
+    def __init__(self) -> None:
+        self._open: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+
+    async def come(self, running: Running, source: str, count: int) -> int:
+        """So many more from one address; returns how many of them are let in."""
+        mine = []
+        for _ in range(count):
+            with contextlib.suppress(ConnectionError):
+                mine.append(await asyncio.open_connection("127.0.0.1", running.https, local_addr=(source, 0)))
+        self._open += mine
+        await asyncio.sleep(0.3)
+        return sum(not reader.at_eof() and reader.exception() is None for reader, _ in mine)
+
+    async def go(self) -> None:
+        for _, writer in self._open:
+            writer.close()
+        await asyncio.sleep(0.1)
+
+
+async def test_one_address_gets_its_share_and_what_it_has_goes_on(small: Running) -> None:
+    call, silent = await websocket(small, A, source="127.0.1.1"), Silent()
+    assert await silent.come(small, "127.0.1.1", 60) == 49, "the WebSocket is the fiftieth"
+    assert await call.echoes()
+    with pytest.raises((OSError, asyncio.IncompleteReadError)):
+        await small.get(A, tls=True, source="127.0.1.1")
+    assert (await small.get(A, tls=True)).status == 200, "another address"
+    await silent.go()
+    assert (await small.get(A, tls=True, source="127.0.1.1")).status == 200
+
+
+async def test_one_customers_crowd_takes_his_places_and_not_those_of_others(small: Running) -> None:
+    calls = [await websocket(small, A, source=f"127.0.2.{1 + number // 10}") for number in range(50)]
+    with pytest.raises((OSError, asyncio.IncompleteReadError)):
+        await small.get(A, tls=True)
+    assert (await small.get(B, tls=True)).status == 200
+    assert [await call.echoes() for call in calls] == [True] * 50
+
+
+async def test_the_fewer_places_are_left_the_fewer_a_newcomer_gets_and_who_is_known_is_let_in(small: Running) -> None:
+    silent = Silent()
+    assert (await small.get(A, tls=True)).status == 200
+    assert await silent.come(small, "127.0.3.1", 60) == 49, "until half of the places are taken"
+    assert await silent.come(small, "127.0.3.2", 60) == 10
+    assert await silent.come(small, "127.0.3.3", 60) == 10
+    assert await silent.come(small, "127.0.3.4", 60) == 5, "until three quarters of them are taken"
+    assert await silent.come(small, "127.0.3.5", 60) == 4
+    assert (await small.get(A, tls=True, source="127.0.4.1")).status == 200, "a newcomer with one connection"
+    for number in range(6, 12):
+        await silent.come(small, f"127.0.3.{number}", 60)
+    with pytest.raises((OSError, asyncio.IncompleteReadError)):
+        await small.get(A, tls=True, source="127.0.4.2")
+    assert (await small.get(A, tls=True)).status == 200, "who is known"
 
 
 # ------------------------------------------------------------------------------------------------------ hot, and no cut
