@@ -158,6 +158,12 @@ def canonical_bytes(text: str) -> str:
     return min(spellings, key=len, default=str(amount))
 
 
+def amount(quantity: str) -> Decimal:
+    """How much a Cpu or Bytes is, in cores or bytes: to compare two of a kind."""
+    number, unit = re.fullmatch(r"([0-9.]+)([A-Za-z]*)", quantity).groups()  # type: ignore[union-attr]
+    return Decimal(number) * ({"": Decimal(1), "m": Decimal("0.001")}.get(unit) or _UNITS[unit])
+
+
 Cpu = Annotated[
     str,
     BeforeValidator(_text_of_number),

@@ -22,6 +22,7 @@ from mcs_operator.api.fields import (
     LabelValue,
     ResourceName,
     SlashTwentyFour,
+    amount,
     megabits,
     seconds,
 )
@@ -203,7 +204,13 @@ def _no_more_than(resource: str, text: str) -> Rule:
         message=f"must not be more than spec.resources.limits.{resource}",
         message_cel=f"{requested} + ' is more than spec.resources.limits.{resource}, ' + {limit}",
         field_path=f".requests.{resource}",
+        holds=lambda resources: _is_within(resources.requests, resources.limits, resource),
     )
+
+
+def _is_within(requests: ResourceAmounts | None, limits: ResourceAmounts | None, resource: str) -> bool:
+    asked, most = (amounts.as_quantities().get(resource) if amounts else None for amounts in (requests, limits))
+    return asked is None or most is None or amount(asked) <= amount(most)
 
 
 class Resources(Model):

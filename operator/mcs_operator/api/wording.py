@@ -121,7 +121,7 @@ def number_limit(word: str, limit: Any) -> str:
     return f"must be at {word} {limit}"
 
 
-NO_SUCH_FIELD = "unknown field: there is none of this name, check its spelling and how far it is indented"
+NO_SUCH_FIELD = "unknown field; check its spelling, and how far it is indented"
 MISSING = "is missing"
 _WANTED = {
     "str": "a text",

@@ -1,16 +1,21 @@
-"""The way to the API server, as the person at the terminal: kubeconfig, context and namespace as kubectl has them."""
+"""The way to the API server, as the person at the terminal: through kubectl, by its kubeconfig, context, namespace."""
 
 from __future__ import annotations
 
 import asyncio
+import json
+import signal
+import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import aiohttp
 import click
 
 from mcs_operator.kube.client import BY_KIND, Api, ApiError, Object, Resource
-from mcs_operator.kube.kubeconfig import Kubeconfig, KubeconfigError
+from mcs_operator.kube.kubeconfig import KubeconfigError
+from mcs_operator.kube.kubectl import namespace_of, proxied
 
 FIELD_MANAGER = "kubectl-mcs"
 T = TypeVar("T")
@@ -31,25 +36,54 @@ class Access:
         except KubeconfigError as error:
             raise click.ClickException(str(error)) from None
         except ApiError as error:
-            raise click.ClickException(error.message or str(error)) from None
-        except (OSError, TimeoutError) as error:
+            raise click.ClickException(_told(error)) from None
+        except json.JSONDecodeError:
+            raise click.ClickException("what answers at this kubeconfig's address is no API server") from None
+        except (OSError, TimeoutError, aiohttp.ClientError) as error:
             raise click.ClickException(f"the API server does not answer: {error or 'time-out'}") from None
+        except asyncio.CancelledError:
+            raise click.Abort from None
 
     async def _connected(self, work: Callable[[Cluster], Awaitable[T]]) -> T:
-        chosen = Kubeconfig(self.kubeconfig, self.context)
-        api = await Api.connect(manager=FIELD_MANAGER, kubeconfig=chosen)
+        _end_in_order()
+        namespace = asyncio.create_task(self._namespace())
         try:
-            return await work(Cluster(api, self.namespace or chosen.namespace()))
+            async with proxied(self.kubeconfig, self.context) as kubeconfig:
+                api = await Api.connect(manager=FIELD_MANAGER, kubeconfig=kubeconfig)
+                try:
+                    return await work(Cluster(api, await namespace, bool(self.namespace)))
+                finally:
+                    await api.close()
         finally:
-            await api.close()
+            await asyncio.gather(namespace, return_exceptions=True)
+
+    async def _namespace(self) -> str:
+        return self.namespace or await namespace_of(self.kubeconfig, self.context)
+
+
+def _end_in_order() -> None:
+    """Whoever ends us ends the kubectl proxy with us: it would go on speaking for this person."""
+    task, loop = asyncio.current_task(), asyncio.get_running_loop()
+    if task is not None and threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, task.cancel)
+
+
+def _told(error: ApiError) -> str:
+    """An answer without a reason is the proxy's, about its own way to the API server, or of something in between."""
+    message = " ".join(error.message.split())
+    if error.reason or not message:
+        return message or str(error)
+    return f"the API server does not answer: {message}"
 
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """One namespace of one cluster."""
+    """One namespace of one cluster. ``chosen``: it was named on the command line."""
 
     api: Api
     namespace: str
+    chosen: bool = False
 
     async def get(self, resource: Resource, name: str) -> Object:
         """One object; an error that names it where there is none."""

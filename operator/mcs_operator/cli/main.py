@@ -15,19 +15,17 @@ import click
 import yaml
 from click.shell_completion import CompletionItem
 
-from mcs_operator.api import KINDS, InvalidObjectError
 from mcs_operator.cli import offline, output, views
-from mcs_operator.cli.access import Access, Cluster, resource_of
+from mcs_operator.cli.access import Access, Cluster
 from mcs_operator.cli.asking import ask, await_change, get
 from mcs_operator.cli.bundle import Bundle, collect
-from mcs_operator.cli.effects import Effect, Severity, effect
-from mcs_operator.cli.files import Document, read
+from mcs_operator.cli.effects import Effect, Severity
+from mcs_operator.cli.files import read
+from mcs_operator.cli.plan import effects_of
 from mcs_operator.domain.advice import advise
 from mcs_operator.domain.conditions import Reason, Status, Type
-from mcs_operator.kube.client import COMMUNITIES, INSTANCES, LINKS, SECRETS, ApiError, Object, Resource
+from mcs_operator.kube.client import COMMUNITIES, INSTANCES, LINKS, SECRETS, Object, Resource
 from mcs_operator.settings import ANNOTATION_RESTART, ANNOTATION_REVOKE, ANNOTATION_ROTATE, Settings
-
-_MODELS = {model.kind: model for model in KINDS}
 
 
 def _names(resource: Resource) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
@@ -165,11 +163,10 @@ def plan(access: Access, files: Sequence[str], output: str) -> None:
 
     Exit codes: 0 nobody is interrupted, 1 something is refused, 3 single customers reconnect, 4 the media pod restarts.
     """
-    documents = [document for document in read(files) if document.is_ours]
+    documents = [document for document in read(files) if document.is_of_our_group]
 
     async def compare(cluster: Cluster) -> list[Effect]:
-        served = await cluster.list(LINKS)
-        return [await _effect(cluster, document, served) for document in documents]
+        return await effects_of(cluster, documents)
 
     effects = access.run(compare)
     if output == "table":
@@ -180,32 +177,6 @@ def plan(access: Access, files: Sequence[str], output: str) -> None:
         sys.exit(1)
     worst = max((one.severity for one in effects), default=Severity.NONE)
     sys.exit({Severity.THIS_LINK: 3, Severity.RESTART: 4}.get(worst, 0))
-
-
-async def _effect(cluster: Cluster, document: Document, served: Sequence[Object]) -> Effect:
-    body = document.body
-    kind, name = str(body.get("kind")), str((body.get("metadata") or {}).get("name"))
-    resource = resource_of(body)
-    if resource is None or kind not in _MODELS:
-        return Effect(kind, name, "unknown kind", Severity.NONE, refused=f"kind: choose one of {', '.join(_MODELS)}")
-    namespace = body["metadata"].get("namespace") or cluster.namespace
-    body = {key: value for key, value in body.items() if key != "status"}
-    body["metadata"] = {**body["metadata"], "namespace": namespace}
-    live = await cluster.api.get(resource, namespace, name)
-    try:
-        stored = await cluster.api.apply(resource, body, dry_run=True)
-        after = _MODELS[kind].from_object(body | {"metadata": stored["metadata"]})
-        before = _MODELS[kind].from_object(live) if live else None
-    except ApiError as error:
-        return Effect(kind, name, "changed" if live else "created", Severity.NONE, refused=error.message)
-    except InvalidObjectError as error:
-        return Effect(kind, name, "changed" if live else "created", Severity.NONE, refused=str(error))
-    customers = [
-        str(link["metadata"]["name"])
-        for link in served
-        if link["spec"]["instanceRef"]["name"] == name and (link.get("status") or {}).get("slot")
-    ]
-    return effect(before, after, customers)
 
 
 @cli.command()

@@ -7,21 +7,25 @@ what is already stored) is left out, and said to be.
 from __future__ import annotations
 
 import base64
+import binascii
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from mcs_operator.api import KINDS, Community, InvalidObjectError, KubernetesObject, MCSInstance, TVoxLink
-from mcs_operator.api.schema import Schema, plain_schema
+from mcs_operator.api.base import shown
+from mcs_operator.api.wording import choices
 from mcs_operator.cli.files import Document
+from mcs_operator.cli.schemacheck import check
 from mcs_operator.domain.conditions import WAITING, Reason
 from mcs_operator.domain.decide import decide
 from mcs_operator.domain.users import USERS_KEY
 from mcs_operator.domain.world import TlsSecret, UsersFile, World
 from mcs_operator.pki import complete
 from mcs_operator.render.render import render
-from mcs_operator.settings import LABEL_USERS, Settings
+from mcs_operator.settings import API_VERSION, LABEL_USERS, Settings
 
 _MAY_COME = {*WAITING, Reason.USERS_NOT_FOUND}
 """Said of what is not in the files and may well be in the cluster."""
@@ -40,10 +44,8 @@ class Finding:
 
 def validate(documents: Sequence[Document], now: datetime) -> list[Finding]:
     """Everything that is wrong with these objects, each for itself and all together."""
-    findings, parsed = _parsed(documents)
-    for document in documents:
-        if document.is_ours and document.body.get("kind") in _MODELS:
-            findings += _unknown(document)
+    findings = [finding for document in documents for finding in _checked(document)]
+    parsed = _parsed(documents)
     for world in worlds(documents, parsed, now):
         findings += _decided(world)
     return findings
@@ -53,63 +55,54 @@ def worlds(documents: Sequence[Document], parsed: Sequence[KubernetesObject], no
     """One World for each namespace in the files; "" is the one that the files leave to kubectl."""
     for namespace in sorted({subject.namespace for subject in parsed}):
         here = [subject for subject in parsed if subject.namespace == namespace]
-        bodies = [d.body for d in documents if (d.body.get("metadata") or {}).get("namespace", "") == namespace]
+        files = [d for d in documents if d.namespace == namespace]
         yield World(
             namespace=namespace,
             now=now,
             instances=tuple(s for s in here if isinstance(s, MCSInstance)),
             communities=tuple(s for s in here if isinstance(s, Community)),
             links=tuple(s for s in here if isinstance(s, TVoxLink)),
-            users_files={(f.kind, f.name): f for f in _users_files(bodies)},
-            tls_secrets={s.name: s for s in _tls_secrets(bodies)},
+            users_files={(f.kind, f.name): f for f in _users_files(files)},
+            tls_secrets={s.name: s for s in _tls_secrets(files)},
         )
 
 
 def rendered(documents: Sequence[Document], now: datetime, settings: Settings) -> list[dict[str, Any]]:
     """The objects that the operator would write, secrets blacked out (the keys were made for this moment only)."""
-    _, parsed = _parsed(documents)
     found = []
-    for world in worlds(documents, parsed, now):
+    for world in worlds(documents, _parsed(documents), now):
         plan = decide(world)
         found += [_redacted(m.body) for m in render(world, plan, complete(world, plan), settings).manifests]
     return found
 
 
-def _parsed(documents: Iterable[Document]) -> tuple[list[Finding], list[KubernetesObject]]:
-    findings, parsed = [], []
-    for document in documents:
-        kind = str(document.body.get("kind"))
-        if not document.is_ours:
-            continue
-        if kind not in _MODELS:
-            findings.append(Finding(document.source, kind, True, f"kind: {kind}: choose one of {', '.join(_MODELS)}"))
-            continue
-        try:
-            parsed.append(_MODELS[kind].from_object(document.body))
-        except InvalidObjectError as error:
-            findings.append(Finding(document.source, f"{kind}/{error.name}", True, str(error)))
-    return findings, parsed
+def _checked(document: Document) -> Iterator[Finding]:
+    """Whether the API server would take this object at all; of foreign ones no more than that they are objects."""
 
+    def wrong(message: str) -> Finding:
+        return Finding(document.source, document.title, True, message)
 
-def _unknown(document: Document) -> Iterator[Finding]:
-    """Fields that nobody reads: a typing error, most likely; the API server would drop them with a warning."""
     body = document.body
-    schema: Schema = plain_schema(_MODELS[body["kind"]])["properties"]["spec"]
-    name = (body.get("metadata") or {}).get("name", "")
-    for path in _strange(schema, body.get("spec"), "spec"):
-        yield Finding(document.source, f"{body['kind']}/{name}", True, f"{path}: no such field")
+    for field in ("apiVersion", "kind"):
+        if not isinstance(body.get(field), str) or not body[field]:
+            yield wrong(f"{field}: is missing; an object of Kubernetes begins with apiVersion, kind and metadata")
+    if not document.is_ours:
+        if document.is_of_our_group:
+            yield wrong(f"apiVersion: {shown(body['apiVersion'])}: must be {API_VERSION}")
+    elif document.kind not in _MODELS:
+        yield wrong(f"kind: {shown(body.get('kind'))}: {choices(list(_MODELS))}")
+    else:
+        yield from (wrong(str(problem)) for problem in check(_MODELS[document.kind], body))
 
 
-def _strange(schema: Schema, value: Any, path: str) -> Iterator[str]:
-    if isinstance(value, dict) and "properties" in schema:
-        for name, inner in value.items():
-            if name in schema["properties"]:
-                yield from _strange(schema["properties"][name], inner, f"{path}.{name}")
-            else:
-                yield f"{path}.{name}"
-    elif isinstance(value, list) and "items" in schema:
-        for i, inner in enumerate(value):
-            yield from _strange(schema["items"], inner, f"{path}[{i}]")
+def _parsed(documents: Iterable[Document]) -> list[KubernetesObject]:
+    """What can be read of the three kinds; of the others `_checked` has told why not."""
+    parsed = []
+    for document in documents:
+        if document.is_ours and document.kind in _MODELS:
+            with suppress(InvalidObjectError):
+                parsed.append(_MODELS[document.kind].from_object(document.body))
+    return parsed
 
 
 def _decided(world: World) -> Iterator[Finding]:
@@ -136,27 +129,37 @@ def _decided(world: World) -> Iterator[Finding]:
                 yield Finding("", f"Community/{name}", problem.reason not in _MAY_COME, problem.message)
 
 
-def _users_files(bodies: Iterable[dict[str, Any]]) -> Iterator[UsersFile]:
-    for body in bodies:
-        labels = (body.get("metadata") or {}).get("labels") or {}
-        if body.get("kind") in ("ConfigMap", "Secret") and labels.get(LABEL_USERS) == "true":
-            yield UsersFile(body["kind"], str(body["metadata"].get("name")), _entries(body).get(USERS_KEY))
+def _users_files(documents: Iterable[Document]) -> Iterator[UsersFile]:
+    for document in documents:
+        labels = document.metadata.get("labels")
+        if document.kind in ("ConfigMap", "Secret") and isinstance(labels, dict) and labels.get(LABEL_USERS) == "true":
+            yield UsersFile(document.kind, document.name, _entries(document).get(USERS_KEY))
 
 
-def _tls_secrets(bodies: Iterable[dict[str, Any]]) -> Iterator[TlsSecret]:
-    for body in bodies:
-        if body.get("kind") == "Secret" and body.get("type") == "kubernetes.io/tls":
-            entries = _entries(body)
-            yield TlsSecret(str(body["metadata"].get("name")), entries.get("tls.crt", ""), entries.get("tls.key", ""))
+def _tls_secrets(documents: Iterable[Document]) -> Iterator[TlsSecret]:
+    for document in documents:
+        if document.kind == "Secret" and document.body.get("type") == "kubernetes.io/tls":
+            entries = _entries(document)
+            yield TlsSecret(document.name, entries.get("tls.crt", ""), entries.get("tls.key", ""))
 
 
-def _entries(body: dict[str, Any]) -> dict[str, str]:
+def _entries(document: Document) -> dict[str, str]:
     """Text entries of a ConfigMap or a Secret."""
-    data = body.get("data") or {}
-    if body["kind"] == "ConfigMap":
-        return dict(data)
-    decoded = {name: base64.b64decode(value).decode(errors="replace") for name, value in data.items()}
-    return decoded | (body.get("stringData") or {})
+    plain, data = _texts(document.body.get("stringData")), _texts(document.body.get("data"))
+    if document.kind == "ConfigMap":
+        return data
+    return {name: text for name, value in data.items() if (text := _from_base64(value)) is not None} | plain
+
+
+def _texts(entries: Any) -> dict[str, str]:
+    return {name: text for name, text in entries.items() if isinstance(text, str)} if isinstance(entries, dict) else {}
+
+
+def _from_base64(value: str) -> str | None:
+    try:
+        return base64.b64decode(value, validate=False).decode(errors="replace")
+    except binascii.Error:
+        return None
 
 
 def _redacted(body: dict[str, Any]) -> dict[str, Any]:

@@ -198,7 +198,9 @@ class Api:
         ``dry_run``: every check is made, admission and quota included, and nothing is stored.
         """
         path = resource.path(body["metadata"]["namespace"], body["metadata"]["name"], "status" if status else None)
-        query = {"fieldManager": self._manager, "force": "true"} | ({"dryRun": "All"} if dry_run else {})
+        query = {"fieldManager": self._manager, "force": "true"} | (
+            {"dryRun": "All", "fieldValidation": "Strict"} if dry_run else {}
+        )
         return await self._call("PATCH", path, query=query, body=body, content_type="application/apply-patch+yaml")
 
     async def merge(

@@ -1,15 +1,19 @@
-"""Where the API server is, and who asks: kubeconfig and context by kubectl's rules, or the pod's service account."""
+"""Where the API server is, and who asks, for the operator: the pod's service account, or else a kubeconfig."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import yaml
 from kubernetes.aio import config
 from kubernetes.aio.client.configuration import Configuration
+from kubernetes.aio.config import kube_config
 
-_SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+_IMPERSONATION = ("as", "as-groups", "as-uid", "as-user-extra")
 
 
 class KubeconfigError(Exception):
@@ -29,29 +33,35 @@ class Kubeconfig:
         return not chosen and "KUBERNETES_SERVICE_HOST" in os.environ
 
     async def configuration(self) -> Configuration:
-        """Address, TLS and credentials."""
+        """Address, TLS and credentials. KubeconfigError where they cannot be had, whatever is in the files."""
         found = Configuration()
         try:
             if self._in_cluster:
                 config.load_incluster_config(client_configuration=found)  # type: ignore[no-untyped-call]
             else:
-                await config.load_kube_config(  # type: ignore[no-untyped-call]
-                    config_file=self.file or None, context=self.context or None, client_configuration=found
-                )
-        except config.ConfigException as error:
+                await self._load(found)
+        except (config.ConfigException, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
             raise KubeconfigError(f"no usable kubeconfig: {error}") from None
+        except (yaml.YAMLError, RecursionError) as error:
+            raise KubeconfigError(f"no usable kubeconfig: not YAML: {error}") from None
         return found
 
-    def namespace(self) -> str:
-        """The namespace of the context, or ``default``, as kubectl has it."""
-        if self._in_cluster:
-            return _SERVICE_ACCOUNT.read_text().strip()
-        try:
-            contexts, active = config.list_kube_config_contexts(self.file or None)  # type: ignore[no-untyped-call]
-        except config.ConfigException as error:
-            raise KubeconfigError(f"no usable kubeconfig: {error}") from None
-        chosen = next((c for c in contexts if c["name"] == self.context), active)
-        return str(chosen["context"].get("namespace") or "default")
+    async def _load(self, found: Configuration) -> None:
+        merged = kube_config.KubeConfigMerger(self.file or kube_config.KUBE_CONFIG_DEFAULT_LOCATION)  # type: ignore[no-untyped-call]
+        if merged.config is None:
+            raise KubeconfigError(f"no usable kubeconfig: {self.file or 'none'} is not there")
+        loader = kube_config.KubeConfigLoader(  # type: ignore[no-untyped-call]
+            config_dict=merged.config, active_context=self.context or None, config_base_path=None
+        )
+        if refused := _not_ours(loader._user):
+            raise KubeconfigError(f"no usable kubeconfig: user: {refused}: use kubectl's, or a file without it")
+        await loader.load_and_set(found)  # type: ignore[no-untyped-call]
+        found.api_key = {name: value.strip() for name, value in found.api_key.items()}  # a token file ends its line
+
+
+def _not_ours(user: Any) -> str:
+    """What the library would pass over in silence, and so act with other rights than kubectl."""
+    return next((name for name in _IMPERSONATION if user is not None and name in user), "")
 
 
 DEFAULT = Kubeconfig()

@@ -54,7 +54,7 @@ def test_a_field_that_does_not_exist_is_named_with_its_path() -> None:
     link = a_link("acme", alowedSources=["192.0.2.0/24"])
     result = validated(link)
     assert result.exit_code == 1
-    assert "spec.alowedSources: no such field" in result.output
+    assert "spec.alowedSources: unknown field" in result.output
 
 
 def test_a_value_that_does_not_fit_is_named_with_its_path() -> None:
@@ -76,7 +76,7 @@ def test_two_links_of_one_domain_are_told_apart() -> None:
     ("text", "said"),
     [
         ("a: [", "no YAML"),
-        ("just words", "a document is str, not an object"),
+        ("just words", "the document is a text, not an object with apiVersion, kind and metadata"),
         ("", "no object found"),
     ],
 )

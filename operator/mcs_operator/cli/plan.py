@@ -1,0 +1,88 @@
+"""What applying files would do: each object is sent in a dry run, and compared with the one that is there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from mcs_operator.api import KINDS, InvalidObjectError, KubernetesObject, MCSInstance
+from mcs_operator.api.base import shown
+from mcs_operator.api.wording import choices
+from mcs_operator.cli.access import Cluster, resource_of
+from mcs_operator.cli.effects import Effect, Severity, effect
+from mcs_operator.cli.files import Document
+from mcs_operator.cli.schemacheck import check
+from mcs_operator.kube.client import LINKS, ApiError, Object, Resource
+from mcs_operator.settings import API_VERSION
+
+_MODELS = {model.kind: model for model in KINDS}
+
+
+async def effects_of(cluster: Cluster, documents: Sequence[Document]) -> list[Effect]:
+    """The effect of each, in the order of the files."""
+    return [await _effect(cluster, document) for document in documents]
+
+
+async def _effect(cluster: Cluster, document: Document) -> Effect:
+    if wrong := _unusable(cluster, document):
+        return Effect(document.kind or "object", document.name, "unknown", Severity.NONE, refused=wrong)
+    model, resource = _MODELS[document.kind], resource_of(document.body)
+    assert resource is not None  # noqa: S101 - it is one of the models' kinds
+    namespace = document.namespace or cluster.namespace
+    action = "changed or created"
+    try:
+        live = await cluster.api.get(resource, namespace, document.name)
+        action = "changed" if live else "created"
+        before, after = await _before_and_after(cluster, resource, model, live, _body(document, namespace))
+    except ApiError as error:
+        return Effect(document.kind, document.name, action, Severity.NONE, refused=error.message or str(error))
+    except InvalidObjectError as error:
+        return Effect(document.kind, document.name, action, Severity.NONE, refused=str(error))
+    return effect(before, after, await _served(cluster, namespace, after))
+
+
+def _unusable(cluster: Cluster, document: Document) -> str:
+    """Why an object cannot even be asked about, in words; "" where it can."""
+    if not document.is_ours:
+        return f"apiVersion: {shown(document.body.get('apiVersion'))}: must be {API_VERSION}"
+    if document.kind not in _MODELS:
+        return f"kind: {shown(document.body.get('kind'))}: {choices(list(_MODELS))}"
+    if cluster.chosen and document.namespace not in ("", cluster.namespace):
+        return (
+            f"metadata.namespace: {document.namespace}: the command line says --namespace={cluster.namespace}; "
+            "kubectl refuses that, leave one of them away"
+        )
+    if document.name and isinstance(document.body.get("spec"), dict) and _is_whole(document.metadata):
+        return ""
+    return "; ".join(str(problem) for problem in check(_MODELS[document.kind], document.body)[:5])
+
+
+def _is_whole(metadata: dict[str, Any]) -> bool:
+    """Whether it has what a path to the object is made of."""
+    return isinstance(metadata.get("namespace", ""), str | None)
+
+
+def _body(document: Document, namespace: str) -> Object:
+    """As it is sent: without a status, which is the operator's, and in its namespace."""
+    body = {key: value for key, value in document.body.items() if key != "status"}
+    return body | {"metadata": document.metadata | {"namespace": namespace}}
+
+
+async def _before_and_after(
+    cluster: Cluster, resource: Resource, model: type[KubernetesObject], live: Object | None, body: Object
+) -> tuple[KubernetesObject | None, KubernetesObject]:
+    stored = await cluster.api.apply(resource, body, dry_run=True)
+    after = model.from_object(body | {"metadata": stored["metadata"]})
+    return (model.from_object(live) if live else None), after
+
+
+async def _served(cluster: Cluster, namespace: str, after: KubernetesObject) -> list[str]:
+    """Names of the customers that an instance serves, in its own namespace."""
+    if not isinstance(after, MCSInstance):
+        return []
+    links, _ = await cluster.api.list(LINKS, namespace=namespace)
+    return sorted(
+        str(link["metadata"]["name"])
+        for link in links
+        if link["spec"]["instanceRef"]["name"] == after.name and (link.get("status") or {}).get("slot")
+    )
