@@ -29,7 +29,8 @@ def believed(world: World) -> World:
     """
     profiles, damaged = _profiles(world)
     slots, copies = _slots(world)
-    ignored = (*world.ignored, *(_told(d) for d in damaged if not d.instance), *copies)
+    nobodys = [_told(d) for d in (*world.damaged, *damaged) if not d.instance]
+    ignored = (*nobodys, *copies, *world.ignored)
     return replace(
         world,
         profiles=profiles,
