@@ -34,7 +34,7 @@ from mcs_operator.kube.lookups import Lookups
 from mcs_operator.kube.observe import observe
 from mcs_operator.kube.report import Reporter, Told
 from mcs_operator.kube.store import Store
-from mcs_operator.pki import Ends, agent_name, complete, ends
+from mcs_operator.pki import Ends, agent_name, believed, complete, ends
 from mcs_operator.render.objects import identity_owners
 from mcs_operator.render.render import Desired, render
 from mcs_operator.render.secrets import identity_json
@@ -76,7 +76,7 @@ class Reconciler:
         """Reconcile one namespace; seconds after which it wants to be called again, or None."""
         observed = await observe(self.api, self.store, namespace, self.clock(), self.agents.report(namespace))
         observed = replace(observed, lookups=self.lookups.known(namespace))
-        world, leftovers = without_leftovers(with_newest_identities(observed))
+        world, leftovers = without_leftovers(with_newest_identities(believed(observed)))
         await apply.drop_slots(self.api, self.store, namespace, map(_secret_of, leftovers))
         plan = decide(world)
         keys = await asyncio.to_thread(complete, world, plan)  # 250 new certificates, or trials, take seconds
@@ -143,7 +143,8 @@ class Reconciler:
         outcome.writes += await apply.drop_slots(self.api, self.store, namespace, displaced)
         # Those that no manifest is about: their link is gone, or their CA is not to be used.
         owners, rendered = identity_owners(instance), {manifest.name for manifest in desired.manifests}
-        identities: tuple[Profile | DamagedProfile, ...] = (*world.profiles.values(), *world.damaged)
+        damaged = [identity for identity in world.damaged if identity.instance]  # the others are copies
+        identities: tuple[Profile | DamagedProfile, ...] = (*world.profiles.values(), *damaged)
         kept = [f"{instance.name}-ca", *(f"{identity.link}-profile" for identity in identities)]
         for name in kept:
             if name not in rendered:
@@ -242,6 +243,8 @@ class Reconciler:
             restart=restart,
             problems=_problems(keys, desired, outcome),
             failures=tuple(outcome.failures.values()),
+            foreign=_foreign(desired, outcome),
+            rendered=frozenset(f"{manifest.kind} {manifest.name}" for manifest in desired.manifests),
             certificates=keys.serving.problems,
             authority=keys.problem,
             fingerprints={name: link_keys.fingerprints for name, link_keys in keys.links.items()},
@@ -269,6 +272,13 @@ def _problems(keys: Keys, desired: Desired, outcome: Outcome) -> dict[str, Verdi
     }
     problems |= {name: Verdict(Reason.PENDING, text) for name, text in outcome.errors.items()}
     for name, secret in outcome.taken.items():
-        message = f"Secret {secret} exists and is not the operator's; delete or rename it, or rename the link"
-        problems[name] = Verdict(Reason.NAME_TAKEN, message)
+        what = f"Secret {secret}"
+        message = outcome.foreign.get(what, f"{what} exists and is not the operator's; delete or rename it")
+        problems[name] = Verdict(Reason.NAME_TAKEN, f"{message}, or rename the link")
     return problems
+
+
+def _foreign(desired: Desired, outcome: Outcome) -> tuple[str, ...]:
+    """Why objects of the instance itself are not taken for the operator's."""
+    links = {f"{manifest.kind} {manifest.name}" for manifest in desired.manifests if manifest.link}
+    return tuple(why for what, why in outcome.foreign.items() if what not in links)

@@ -22,10 +22,18 @@ from mcs_operator.domain.linkstate import SlotState, Tunnel, TunnelReason, Tunne
 from mcs_operator.domain.restored import with_newest_identities
 from mcs_operator.domain.slotfiles import pins_in
 from mcs_operator.domain.status import Wanted, all_statuses
-from mcs_operator.domain.world import AgentCredentials, Profile, SlotSecret, TlsSecret, World
+from mcs_operator.domain.world import (
+    AgentCredentials,
+    Damaged,
+    DamagedProfile,
+    Profile,
+    SlotSecret,
+    TlsSecret,
+    World,
+)
 from mcs_operator.kube.client import SECRETS
 from mcs_operator.kube.parse import parse_body
-from mcs_operator.pki import complete, fingerprint
+from mcs_operator.pki import believed, complete, fingerprint
 from mcs_operator.render.render import render
 from mcs_operator.settings import Settings
 from support.worlds import NAMESPACE, NOW, community, instance, pod, report, state
@@ -51,7 +59,7 @@ class Rounds:
     def round(self, **later: float) -> Rounds:
         """Reconcile once; ``later`` as of timedelta (``days=30``) from the round before."""
         self.now += timedelta(**later)
-        world = with_newest_identities(self.world())
+        world = with_newest_identities(believed(self.world()))
         plan = decide(world)
         self.keys = keys = complete(world, plan)
         desired = render(world, plan, keys, Settings())
@@ -85,6 +93,7 @@ class Rounds:
     def world(self) -> World:
         parsed = [parse_body(SECRETS, body) for body in self.secrets.values()]
         slots = [found for found in parsed if isinstance(found, SlotSecret)]
+        wrong = [found for found in parsed if isinstance(found, Damaged)]
         name = self.instance.name
         up = {slot.link: slot.number for slot in slots}
         tunnels = [
@@ -99,6 +108,10 @@ class Rounds:
             authorities={name: found for found in parsed if isinstance(found, Authority)},  # noqa: B035 - at most one
             agents={name: found for found in parsed if isinstance(found, AgentCredentials)},  # noqa: B035 - as above
             profiles={found.link: found for found in parsed if isinstance(found, Profile)},
+            damaged=tuple(found for found in parsed if isinstance(found, DamagedProfile)),
+            damaged_objects=tuple(found for found in wrong if not found.foreign),
+            ignored=tuple(found for found in wrong if found.foreign),
+            blocked={found.slot: found.name for found in wrong if found.slot},
             slots={(slot.instance, slot.number): slot for slot in slots},
             tls_secrets=self.tls,
             pod=pod(),

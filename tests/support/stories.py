@@ -19,7 +19,7 @@ from mcs_operator.domain.restart import Restart, Step
 from mcs_operator.domain.sizing import size
 from mcs_operator.domain.status import Wanted, all_statuses
 from mcs_operator.domain.verdict import Verdict
-from mcs_operator.domain.world import Fingerprint, Unreadable
+from mcs_operator.domain.world import Damaged, Fingerprint, Unreadable
 from support.api import ROOT
 from support.worlds import (
     NOW,
@@ -67,6 +67,11 @@ def instances() -> Iterator[Told]:
     yield from said(instance(), pod(media_ready=False, media_problem="ImagePullBackOff"))
     yield from said(SERVED, ca=False)
     yield from said(instance(), wanted=Wanted(revisions={}, sizing=size(instance())))
+    damaged = Damaged("Secret", "mcs-agent", "cannot be read: token missing, too long or no text")
+    copied = Damaged("Secret", "acme-backup-profile", "is a copy of Secret acme-profile", foreign=True)
+    yield from said(SERVED, report(), damaged_objects=(damaged,))
+    yield from said(SERVED, report(), ignored=(copied,))
+    yield from said(SERVED, report(), wanted=Wanted(revisions={}, foreign=("why",)))
     for reason in (Reason.CA_NOT_FOUND, Reason.CA_INVALID):
         yield from said(SERVED, report(), wanted=Wanted(revisions={}, authority=Verdict(reason, "why")))
     for reason in (Reason.CERTIFICATE_NOT_FOUND, Reason.CERTIFICATE_INVALID):

@@ -64,6 +64,8 @@ class Reason(StrEnum):
     MEDIA_NOT_READY = "MediaNotReady"
     NAMESPACE_OCCUPIED = "NamespaceOccupied"
     IDENTITY_LOST = "IdentityLost"
+    OBJECT_DAMAGED = "ObjectDamaged"
+    OBJECTS_IGNORED = "ObjectsIgnored"
     CA_NOT_FOUND = "CaNotFound"
     CA_INVALID = "CaInvalid"
     AS_TIER = "AsTier"
@@ -174,6 +176,9 @@ _INSTANCE = [
         Type.STALLED,
         (T, R.NAMESPACE_OCCUPIED, "As Accepted."),
         (T, R.IDENTITY_LOST, "The CA Secret is gone while identities signed by it exist. Restore it from the backup."),
+        (T, R.NAME_TAKEN, "An object that the instance needs is there, and lacks labels that the message names."),
+        (T, R.OBJECT_DAMAGED, "An object of the instance cannot be read; the message names it and says why."),
+        (F, R.OBJECTS_IGNORED, "As NotStalled; objects with our label that are not ours (copies) are named, not used."),
         (T, R.CA_NOT_FOUND, "The Secret of vpn.caSecretRef is missing: nothing is signed, what is there goes on."),
         (T, R.CA_INVALID, "The CA cannot sign, or did not sign what is there; the message says why. As CaNotFound."),
         (T, R.CERTIFICATE_INVALID, "The certificate of spec.domain cannot be served; the last good one stays."),

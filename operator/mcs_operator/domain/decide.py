@@ -195,7 +195,8 @@ def _spare_numbers(ledger: _Ledger, alive: set[str]) -> Iterator[int]:
         s.number for s in _slots_of(ledger.world, ledger.instance) if s.link not in alive and s.number not in kept
     }
     damaged = {d.number for d in _damaged(ledger) if d.number is not None}
-    yield from free_numbers({*ledger.numbers, *foreign, *damaged}, kept, ledger.instance.spec.vpn.slots)
+    blocked = {number for owner, number in ledger.world.blocked if owner == ledger.instance.name}
+    yield from free_numbers({*ledger.numbers, *foreign, *damaged, *blocked}, kept, ledger.instance.spec.vpn.slots)
 
 
 def _damaged(ledger: _Ledger) -> list[DamagedProfile]:
@@ -270,9 +271,8 @@ def _in_the_way(world: World, link: TVoxLink) -> Verdict | None:
     """An identity at the link's name that is not its own, or may be and cannot be read: not to be written over."""
     if (other := world.profiles.get(link.name)) is not None:
         return rules.identity_of_another(link.name, other.instance)
-    if any(damaged.link == link.name for damaged in world.damaged):
-        return rules.identity_unreadable(link.name)
-    return None
+    why = next((damaged.why for damaged in world.damaged if damaged.link == link.name), "")
+    return rules.identity_unreadable(link.name, why) if why else None
 
 
 def _owner_of(ledger: _Ledger, number: int, link: TVoxLink) -> str:
@@ -290,6 +290,8 @@ def _owner_of(ledger: _Ledger, number: int, link: TVoxLink) -> str:
     for damaged in _damaged(ledger):
         if damaged.number == number and damaged.link != link.name:
             return f"is kept for TVoxLink {damaged.link!r} (Secret {damaged.link}-profile, which cannot be read)"
+    if secret := ledger.world.blocked.get((ledger.instance.name, number)):
+        return f"is blocked by Secret {secret}, which is not the operator's"
     slot = ledger.world.slots.get((ledger.instance.name, number))
     return f"is used by TVoxLink {slot.link!r}" if slot and slot.link != link.name else ""
 
@@ -300,7 +302,9 @@ def _with_pins(world: World, plan: LinkPlan, profiles: Mapping[str, Profile]) ->
     if number is None or not (plan.profile_lost or name in profiles):
         return plan
     if plan.profile_lost:
-        known = next(slot.fingerprints for slot in world.slots.values() if slot.link == name)
+        owner = plan.link.spec.instance_ref.name  # a slot of another instance may be a namesake's
+        slots = (slot for slot in world.slots.values() if slot.instance == owner)
+        known = next(slot.fingerprints for slot in slots if slot.link == name)
     else:
         known = profiles[name].fingerprints
     states = world.report.links if world.report else []

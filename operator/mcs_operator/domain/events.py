@@ -34,6 +34,8 @@ _TOLD: Mapping[tuple[Type, Reason], str] = {
     (Type.PROGRAMMED, Reason.NO_FREE_SLOT): "Wait",
     (Type.STALLED, Reason.PROFILE_LOST): "KeepLastGood",
     (Type.STALLED, Reason.IDENTITY_LOST): "Wait",
+    (Type.STALLED, Reason.OBJECT_DAMAGED): "Wait",
+    (Type.STALLED, Reason.OBJECTS_IGNORED): "Ignore",
     (Type.STALLED, Reason.CERTIFICATE_INVALID): "KeepLastGood",
     (Type.STALLED, Reason.CA_NOT_FOUND): "Wait",
     (Type.STALLED, Reason.CA_INVALID): "Wait",

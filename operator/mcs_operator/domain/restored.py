@@ -21,9 +21,17 @@ _NEVER = datetime.fromtimestamp(0, UTC)
 def with_newest_identities(world: World) -> World:
     """The world without the profiles that their slots have outlived, which then are lost ones, and with every mark
     (seen, revoked) that a slot remembers and the restored profile does not."""
-    slots = {(slot.instance, slot.link): slot for slot in world.slots.values()}
-    profiles = {name: _remembered(p, slots.get((p.instance, name))) for name, p in world.profiles.items()}
+    profiles = {name: _remembered(profile, _slot_of(world, profile)) for name, profile in world.profiles.items()}
     return replace(world, profiles={name: profile for name, profile in profiles.items() if profile})
+
+
+def _slot_of(world: World, profile: Profile) -> SlotSecret | None:
+    """The slot of an identity: at its number, or else any of its link's (backups of two moments)."""
+    at_its_number = world.slots.get((profile.instance, profile.number))
+    if at_its_number is not None and at_its_number.link == profile.link:
+        return at_its_number
+    slots = (slot for slot in world.slots.values() if slot.instance == profile.instance)
+    return next((slot for slot in slots if slot.link == profile.link), None)
 
 
 def _remembered(profile: Profile, slot: SlotSecret | None) -> Profile | None:

@@ -56,12 +56,20 @@ def identity_of_another(link: str, instance: str) -> Verdict:
     )
 
 
-def identity_unreadable(link: str) -> Verdict:
+def identity_unreadable(link: str, why: str = "cannot be read") -> Verdict:
     """Nothing is written over an identity that cannot be read: a backup may put it right."""
     return Verdict(
         Reason.NAME_TAKEN,
-        f"metadata.name: {link}: Secret {link}-profile cannot be read; restore it from the backup, or delete it: a new "
+        f"metadata.name: {link}: Secret {link}-profile {why}; restore it from the backup, or delete it: a new "
         "profile is made then",
+    )
+
+
+def not_ours(what: str, labels: str) -> str:
+    """A name that the operator needs is taken by what does not bear its labels: perhaps its own, restored without."""
+    return (
+        f"metadata.labels: {what} exists without {labels}, and is left alone. If it is the operator's (restored from a "
+        "backup, labelled by a tool), set that; else rename or delete it"
     )
 
 
@@ -137,6 +145,7 @@ EXAMPLES: dict[Callable[..., Verdict | str], Verdict | str] = {
     address_taken: address_taken("198.18.254.17", "is used by TVoxLink 'acme'"),
     identity_of_another: identity_of_another("acme", "former"),
     identity_unreadable: identity_unreadable("acme"),
+    not_ours: not_ours("Secret acme-profile", "label app.kubernetes.io/managed-by=mcs-operator"),
     namespace_occupied: namespace_occupied("mcs-demo", "mcs"),
     no_tls_secret: no_tls_secret("spec.tls.secretRef", "acme-tls"),
     users_beyond_tier: users_beyond_tier("UpTo1000", 1000, 300, 1001),

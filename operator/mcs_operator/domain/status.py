@@ -6,7 +6,7 @@ pipeline must not hang on a TVox that is not installed yet; `Ready` of an instan
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -50,6 +50,10 @@ class Wanted:
     problems: Mapping[str, Verdict] = field(default_factory=dict)
     certificates: Mapping[tuple[Kind, str], Verdict] = field(default_factory=dict)
     failures: tuple[str, ...] = ()
+    foreign: tuple[str, ...] = ()
+    """Why objects that the instance needs, and that are there, are not taken for the operator's."""
+    rendered: frozenset[str] = frozenset()
+    """What is written, by kind and name: damage of it is mended in this very pass."""
     authority: Verdict | None = None
     fingerprints: Mapping[str, tuple[Fingerprint, ...]] = field(default_factory=dict)
 
@@ -109,10 +113,6 @@ def _instance_conditions(world: World, plan: Plan, wanted: Wanted, known: Ledger
     else:
         progress = Condition(Type.RECONCILING, F, Reason.RECONCILED)
     name = plan.instance.name if plan.instance else ""
-    lost = (
-        "the Secret with the CA is gone while identities signed by it exist; restore it from the backup, "
-        "nothing is minted anew because every TVox would need a new profile"
-    )
     below = sizing.below if sizing else ""
     return [
         Condition(Type.ACCEPTED, T, Reason.ACCEPTED),
@@ -120,15 +120,47 @@ def _instance_conditions(world: World, plan: Plan, wanted: Wanted, known: Ledger
         if ready
         else Condition(Type.READY, F, Reason.MEDIA_NOT_READY, problem),
         progress,
-        Condition(Type.STALLED, T, Reason.IDENTITY_LOST, lost)
-        if plan.identity_lost
-        else _stalled_by(
-            wanted.authority or _domain_elsewhere(world, plan) or wanted.certificates.get((Kind.INSTANCE, name))
-        ),
+        _instance_stalled(world, plan, name, wanted),
         Condition(Type.SIZED, F, Reason.BELOW_TIER, below) if below else Condition(Type.SIZED, T, Reason.AS_TIER),
         _restart_pending(wanted.restart),
         _capacity_pressure(known),
     ]
+
+
+def _instance_stalled(world: World, plan: Plan, name: str, wanted: Wanted) -> Condition:
+    """What waits for a person, the gravest first; what is ignored is told as well, and is no reason to stall."""
+    if plan.identity_lost:
+        return Condition(Type.STALLED, T, Reason.IDENTITY_LOST, _ca_lost(world, f"{name}-ca"))
+    if wanted.foreign:
+        return Condition(Type.STALLED, T, Reason.NAME_TAKEN, _first_of(wanted.foreign))
+    told = wanted.authority or _domain_elsewhere(world, plan) or wanted.certificates.get((Kind.INSTANCE, name))
+    if told:
+        return _stalled_by(told)
+    if damaged := [str(d) for d in world.damaged_objects if f"{d.kind} {d.name}" not in wanted.rendered]:
+        text = f"{_first_of(damaged)}; restore it from the backup, or delete it"
+        return Condition(Type.STALLED, T, Reason.OBJECT_DAMAGED, text)
+    if world.ignored:
+        text = f"not taken for the operator's, and without effect: {_first_of([str(i) for i in world.ignored])}"
+        return Condition(Type.STALLED, F, Reason.OBJECTS_IGNORED, text)
+    return _not_stalled()
+
+
+def _ca_lost(world: World, secret: str) -> str:
+    """What has become of the CA, and what to do."""
+    wrong = [d.why for d in (*world.damaged_objects, *world.ignored) if (d.kind, d.name) == ("Secret", secret)]
+    if lacks := world.unlabelled.get(secret):
+        why = rules.not_ours(f"Secret {secret}", f"label {lacks}")
+    elif wrong:
+        why = f"Secret {secret} {wrong[0]}; put it right, or restore it from the backup"
+    else:
+        why = f"Secret {secret} with the CA is gone while identities signed by it exist; restore it from the backup"
+    return f"{why}. Nothing is minted anew because every TVox would need a new profile"
+
+
+def _first_of(texts: Sequence[str]) -> str:
+    """The first three, and how many more there are."""
+    more = f"; and {len(texts) - 3} more" if len(texts) > 3 else ""
+    return "; ".join(texts[:3]) + more
 
 
 def _instance_domain(world: World, instance: MCSInstance) -> Condition:
@@ -229,7 +261,7 @@ def link_status(world: World, plan: Plan, link_plan: LinkPlan, wanted: Wanted) -
             link.name,
             link.generation,
             [
-                *_link_conditions(link_plan, programmed, connected, wanted),
+                *_link_conditions(world, link_plan, programmed, connected, wanted),
                 _link_domain(world, plan.instance, link_plan),
             ],
         ),
@@ -331,7 +363,7 @@ def _connected(world: World, link_plan: LinkPlan, state: LinkState | None, progr
 
 
 def _link_conditions(
-    link_plan: LinkPlan, programmed: Condition, connected: Condition, wanted: Wanted
+    world: World, link_plan: LinkPlan, programmed: Condition, connected: Condition, wanted: Wanted
 ) -> list[Condition]:
     refusal = link_plan.refusal
     if refusal:
@@ -352,7 +384,7 @@ def _link_conditions(
         connected,
         Condition(Type.READY, programmed.status, programmed.reason, programmed.message),
         _reconciling(waiting, programmed.message),
-        _link_stalled(link_plan, programmed, wanted),
+        _link_stalled(world, link_plan, programmed, wanted),
         _rotation_pending(link_plan, wanted),
     ]
 
@@ -386,19 +418,27 @@ def _rotation_pending(link_plan: LinkPlan, wanted: Wanted) -> Condition:
     return Condition(Type.ROTATION_PENDING, T, Reason.NEW_NOT_SEEN, message)
 
 
-def _link_stalled(link_plan: LinkPlan, programmed: Condition, wanted: Wanted) -> Condition:
+def _link_stalled(world: World, link_plan: LinkPlan, programmed: Condition, wanted: Wanted) -> Condition:
     if programmed.reason in (Reason.QUARANTINED, Reason.NO_FREE_SLOT):
         return Condition(Type.STALLED, T, programmed.reason, programmed.message)
     if link_plan.profile_lost:
-        return Condition(
-            Type.STALLED,
-            T,
-            Reason.PROFILE_LOST,
-            f"Secret {link_plan.link.name}-profile is gone, or older than the certificate that the slot accepts; the "
-            "tunnel stays up with the certificate that the TVox has. Restore the Secret from the newest backup, or ask "
-            f"for a new profile by annotation {ANNOTATION_ROTATE} with the present time",
-        )
+        return Condition(Type.STALLED, T, Reason.PROFILE_LOST, _profile_lost(world, link_plan.link.name))
     return _stalled_by(wanted.certificates.get((Kind.LINK, link_plan.link.name)))
+
+
+def _profile_lost(world: World, link: str) -> str:
+    """What has become of a profile whose slot is still there, and what to do."""
+    secret = f"{link}-profile"
+    stays = "the tunnel stays up with the certificate that the TVox has"
+    anew = f"ask for a new profile by annotation {ANNOTATION_ROTATE} with the present time"
+    if lacks := world.unlabelled.get(secret):
+        return f"{rules.not_ours(f'Secret {secret}', f'label {lacks}')}; {stays}"
+    if why := next((damaged.why for damaged in world.damaged if damaged.link == link), ""):
+        return f"Secret {secret} {why}; {stays}. Put it right, restore it from the newest backup, or {anew}"
+    return (
+        f"Secret {secret} is gone, or older than the certificate that the slot accepts; {stays}. "
+        f"Restore the Secret from the newest backup, or {anew}"
+    )
 
 
 def _stalled_by(verdict: Verdict | None) -> Condition:

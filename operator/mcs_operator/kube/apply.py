@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
+from mcs_operator.domain import rules
 from mcs_operator.domain.manifest import Manifest, Wave, canonical, digest
 from mcs_operator.domain.quantity import parse_quantity
 from mcs_operator.kube import quota
@@ -31,7 +32,8 @@ from mcs_operator.kube.client import (
     Resource,
 )
 from mcs_operator.kube.diff import differences
-from mcs_operator.kube.observe import take_body
+from mcs_operator.kube.observe import missing_labels, take_body
+from mcs_operator.kube.parse.metadata import tidy
 from mcs_operator.kube.store import Child, Store, digests
 from mcs_operator.settings import (
     ANNOTATION_APPLIED,
@@ -53,12 +55,14 @@ _ENDING = "the namespace is being deleted"
 class Outcome:
     """What came of it.
 
-    ``taken``: by link, the Secret that it needs, that exists and is not ours. ``waiting``: what has to go or settle
+    ``taken``: by link, the Secret that it needs, that exists and is not ours. ``foreign``: by object, why one that we
+    need is not taken for ours. ``waiting``: what has to go or settle
     first (an object of a dead owner that the garbage collector removes). ``errors`` by link, ``failures`` by object
     that is no link's in particular. ``writes`` counts requests that changed something.
     """
 
     taken: dict[str, str] = field(default_factory=dict)
+    foreign: dict[str, str] = field(default_factory=dict)
     waiting: list[str] = field(default_factory=list)
     errors: dict[str, str] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
@@ -110,11 +114,12 @@ async def _guarded(api: Api, store: Store, manifest: Manifest, outcome: Outcome)
             if _ENDING not in outcome.waiting:
                 outcome.waiting.append(_ENDING)
             return False
-        if error.status == 409 and await _is_ours(api, store, manifest):
-            outcome.waiting.append(f"{what}: is there already, and is looked at again")
-            return False
-        if error.status == 409 and manifest.link:
-            outcome.taken[manifest.link] = manifest.name
+        if error.status == 409:
+            lacks = await _lacking(api, store, manifest)
+            if not lacks:
+                outcome.waiting.append(f"{what}: is there already, and is looked at again")
+                return False
+            _note_foreign(manifest, lacks, outcome)
         text = f"{what}: {error.reason or error.status}: {error.message}"
         if manifest.link:
             outcome.errors[manifest.link] = text
@@ -123,16 +128,36 @@ async def _guarded(api: Api, store: Store, manifest: Manifest, outcome: Outcome)
         return False
 
 
-async def _is_ours(api: Api, store: Store, manifest: Manifest) -> bool:
-    """Whether a name that is taken is taken by ourselves: the store was behind, which a retry mends."""
+async def _lacking(api: Api, store: Store, manifest: Manifest) -> str:
+    """Which labels an object whose name we need lacks; empty where it is ours: the store was behind, which a retry
+    mends."""
     resource, namespace = BY_KIND[manifest.kind], manifest.body["metadata"]["namespace"]
-    body = await api.get(resource, namespace, manifest.name)
+    body = tidy(await api.get(resource, namespace, manifest.name))
     if body is None:
-        return True
-    if body["metadata"].get("labels", {}).get(LABEL_MANAGED_BY) != OPERATOR:
-        return False
+        return ""
+    labels = body["metadata"]["labels"]
+    if labels.get(LABEL_MANAGED_BY) != OPERATOR:
+        return missing_labels(labels, manifest.body["metadata"]["labels"])
     take_body(store, resource, body)
-    return True
+    return ""
+
+
+def _note_foreign(manifest: Manifest, lacks: str, outcome: Outcome) -> None:
+    what = f"{manifest.kind} {manifest.name}"
+    outcome.foreign[what] = rules.not_ours(what, f"label {lacks}")
+    if manifest.link:
+        outcome.taken[manifest.link] = manifest.name
+
+
+def _mistaken(child: Child, manifest: Manifest) -> str:
+    """Which labels keep what has the name of an identity from being one: it is not written over. A link's label that
+    another link has is no mistake: that one's Secret has to go first."""
+    if not manifest.claim:
+        return ""
+    wanted = manifest.body["metadata"]["labels"]
+    wrong = [LABEL_INSTANCE] if child.labels.get(LABEL_INSTANCE) != wanted.get(LABEL_INSTANCE) else []
+    wrong += [LABEL_LINK] if manifest.link and LABEL_LINK not in child.labels else []
+    return missing_labels(child.labels, {label: wanted[label] for label in wrong if label in wanted})
 
 
 async def _apply(api: Api, store: Store, manifest: Manifest, outcome: Outcome) -> bool:
@@ -151,11 +176,8 @@ async def _apply(api: Api, store: Store, manifest: Manifest, outcome: Outcome) -
         raise ApiError(409, "AlreadyExists", "exists and is not ours; rename or delete it")
     if child.in_sync == _mark(wanted, child):
         return True
-    if (
-        manifest.link
-        and child.metadata["labels"].get(LABEL_INSTANCE) != manifest.body["metadata"]["labels"][LABEL_INSTANCE]
-    ):
-        outcome.taken[manifest.link] = manifest.name  # an identity that another instance left: not even for a rotation
+    if lacks := _mistaken(child, manifest):  # or an identity that another instance left: not even for a rotation
+        _note_foreign(manifest, lacks, outcome)
         return False
     if reason := _doomed(child, manifest):
         outcome.waiting.append(f"{manifest.kind} {manifest.name}: {reason}")
@@ -188,8 +210,8 @@ async def _create(
     if resource in (SECRETS, CONFIG_MAPS):  # 409 tells that it is there without our label, so not ours to touch
         await _write(api, store, resource, api.create(resource, body), outcome)
     else:
-        foreign = await api.get(resource, body["metadata"]["namespace"], manifest.name)
-        if foreign is not None and foreign["metadata"].get("labels", {}).get(LABEL_MANAGED_BY) != OPERATOR:
+        foreign = tidy(await api.get(resource, body["metadata"]["namespace"], manifest.name))
+        if foreign is not None and foreign["metadata"]["labels"].get(LABEL_MANAGED_BY) != OPERATOR:
             raise ApiError(409, "AlreadyExists", "exists and is not ours; rename or delete it")
         # By server-side apply from the start: fields that a plain create owns could never be removed by a later apply.
         request = quota.put(api, body, foreign) if resource == RESOURCE_QUOTAS else api.apply(resource, body)

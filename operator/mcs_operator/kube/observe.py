@@ -129,7 +129,7 @@ def _world(shelf: Shelf, namespace: str, now: datetime, report: LinkReport | Non
     instances = {body["metadata"]["uid"] for (resource, _), body in shelf.ours.items() if resource == INSTANCES}
     alive = [child for child in shelf.children.values() if not _is_left_behind(child, instances)]
     details: list[Parsed] = [child.detail for child in alive]
-    wrong = [*(d for d in details if isinstance(d, Damaged)), *_copies(details)]
+    wrong = [d for d in details if isinstance(d, Damaged)]
     strangers = _strangers(alive) if ours[Kind.INSTANCE] else ()
     return World(
         namespace=namespace,
@@ -159,13 +159,6 @@ def _is_left_behind(child: Child, instances: set[str]) -> bool:
     """Whether its instance is gone and the garbage collector only has to get to it: nothing may build on it."""
     owners = [o for o in child.metadata.get("ownerReferences", []) if o["kind"] == Kind.INSTANCE.value]
     return bool(owners) and all(owner["uid"] not in instances for owner in owners)
-
-
-def _copies(details: Iterable[Parsed]) -> Iterator[Damaged]:
-    """Secrets with the name of a profile that are nobody's."""
-    for found in details:
-        if isinstance(found, DamagedProfile) and not found.instance:
-            yield Damaged("Secret", f"{found.link}-profile", found.why, foreign=True)
 
 
 def _strangers(children: Iterable[Child]) -> Iterator[Damaged]:

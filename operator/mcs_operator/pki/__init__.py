@@ -7,6 +7,7 @@ as a named curve, SHA-256, PKCS #8 keys, and none but the classic extensions.
 
 from mcs_operator.domain.keys import Authority, KeyPair
 from mcs_operator.pki.authority import InvalidAuthorityError, load_authority
+from mcs_operator.pki.belief import believed
 from mcs_operator.pki.expiry import Ends, ends
 from mcs_operator.pki.identities import agent_name, complete
 from mcs_operator.pki.inspect import common_name, fingerprint, issued_by, not_after
@@ -18,6 +19,7 @@ __all__ = [
     "InvalidAuthorityError",
     "KeyPair",
     "agent_name",
+    "believed",
     "common_name",
     "complete",
     "ends",

@@ -199,7 +199,7 @@ def _profile(
     issuer: _Issuer, plan: LinkPlan, profile: Profile | None, slot: SlotSecret | None, name: str
 ) -> Profile | None:
     """The identity as it is to be from now on: as it was, with a new certificate, or made anew."""
-    known = replace(profile, fingerprints=plan.pins.known, released=None) if profile else None
+    known = _as_known(profile, plan) if profile else None
     wanted = plan.pins.rotate or (profile is None and not plan.profile_lost)
     if not wanted or issuer.authority is None:
         return known
@@ -208,8 +208,14 @@ def _profile(
     pin = Fingerprint(fingerprint(client.cert_pem), not_after(client.cert_pem), created=now, deadline=deadline)
     pins = rotated(plan.pins.known, pin)
     if known:
-        return replace(known, client=client, fingerprints=pins)
+        return replace(known, client=client, fingerprints=pins, named=True)
     # Also where the profile was lost, the link keeps its key of the outer layer: the old profile is still in use.
     tls_crypt = (slot.tls_crypt if slot else None) or mint_tls_crypt()
     owner = plan.link.spec.instance_ref.name
     return Profile(plan.link.name, owner, plan.number or 0, now, None, pins, client, tls_crypt)
+
+
+def _as_known(profile: Profile, plan: LinkPlan) -> Profile:
+    """The identity of a link that is here. Where it is written anyway, it is written with its names."""
+    changed = profile.released is not None or profile.fingerprints != plan.pins.known
+    return replace(profile, fingerprints=plan.pins.known, released=None, named=profile.named or changed)

@@ -117,9 +117,15 @@ def build_identity(instance: MCSInstance, plan: LinkPlan, profile: KnownProfile,
 
 
 def identity_json(profile: KnownProfile) -> str:
-    """The part of the identity that is neither key nor certificate."""
+    """The part of the identity that is neither key nor certificate.
+
+    It tells link and instance, which labels tell as well: those are copied by anybody. Not in what an earlier operator
+    wrote, until there is something else to write: 250 writes for nothing, and a restart writes nothing.
+    """
+    names = {"link": profile.link, "instance": profile.instance} if profile.named else {}
     return canonical(
-        {
+        names
+        | {
             "slot": profile.number,
             "created": _time(profile.created),
             "released": _time(profile.released),

@@ -21,7 +21,20 @@ from mcs_operator.domain.shardfiles import (
     users_files,
 )
 from mcs_operator.domain.world import DamagedProfile, Unreadable
-from support.worlds import NOW, community, given, identity, instance, link, links, plans, profile, refusal, slot
+from support.worlds import (
+    NOW,
+    community,
+    fingerprint,
+    given,
+    identity,
+    instance,
+    link,
+    links,
+    plans,
+    profile,
+    refusal,
+    slot,
+)
 
 HELD = [identity(f"c{number:04d}", 2 + number) for number in range(250)]
 
@@ -517,3 +530,14 @@ def test_who_has_a_slot_goes_on_without_such_a_profile(other: dict[str, Any]) ->
     foreign = [] if other else [profile("a", 99, owner="former")]
     plan = plans(given(instance(), community(), link("a"), slot(17, "a"), foreign, **other))["a"]
     assert (plan.number, plan.profile_lost, plan.refusal) == (17, True, None)
+
+
+def test_of_a_lost_profile_the_slot_of_another_instances_namesake_tells_nothing() -> None:
+    theirs = slot(7, "acme", owner="former", fingerprints=(fingerprint("theirs"),))
+    world = given(instance(), community(), link("acme"), theirs, slot(2, "acme"))
+    assert plans(world)["acme"].pins.known == (fingerprint("acme"),)
+
+
+def test_a_number_that_a_strangers_secret_blocks_is_given_to_nobody() -> None:
+    world = given(instance(), community(), links(3), blocked={("mcs", 3): "mcs-link-003", ("former", 4): "x"})
+    assert [plan.number for plan in plans(world).values()] == [2, 4, 5]

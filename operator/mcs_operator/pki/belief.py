@@ -1,0 +1,161 @@
+"""Which identities are believed: those whose certificates say what their Secrets say.
+
+A label is copied by anybody, and a name with it. A certificate has the number and the instance in its common name, and
+the signature of the instance's CA; nobody without the CA's key makes another one. Never by UID or namespace: a restore
+changes both.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+
+from mcs_operator.domain.addressing import common_name as name_in_certificate
+from mcs_operator.domain.world import Damaged, DamagedProfile, Profile, SlotSecret, World
+from mcs_operator.pki.inspect import common_name, fingerprint, issued_by
+
+_REMEMBERED = 65_536
+"""Answers about certificates, of a hundred bytes each: those of 130 full appliances. Their texts are not kept."""
+_answers: OrderedDict[bytes, str | bool] = OrderedDict()
+
+
+def believed(world: World) -> World:
+    """The world without the profiles and slots that are copies of others', or nobody's.
+
+    A profile that is not believed is treated as one that cannot be read: nothing is written over it, and the customer
+    stays connected on what his slot has. Of a slot that is a copy only the number is taken.
+    """
+    profiles, damaged = _profiles(world)
+    slots, copies = _slots(world)
+    nobodys = [_told(d) for d in (*world.damaged, *damaged) if not d.instance]
+    ignored = (*nobodys, *copies, *world.ignored)
+    return replace(
+        world,
+        profiles=profiles,
+        damaged=(*world.damaged, *damaged),
+        slots=slots,
+        ignored=ignored,
+        blocked={**world.blocked, **{copy.slot: copy.name for copy in copies if copy.slot}},
+    )
+
+
+def _profiles(world: World) -> tuple[dict[str, Profile], list[DamagedProfile]]:
+    """Those that are believed, by link, and what is wrong with the others."""
+    signers = {p.instance: _signer(world, p.instance) for p in world.profiles.values()}
+    originals = dict(_originals(world))
+    wrong: dict[str, DamagedProfile] = {}
+    for link, profile in world.profiles.items():
+        original = originals.get(profile.client.cert_pem, link)
+        if original != link:
+            wrong[link] = DamagedProfile(link, "", None, f"is a copy of Secret {original}-profile")
+        elif problem := _problem_of(profile):
+            wrong[link] = DamagedProfile(link, profile.instance, None, problem)
+        elif not _is_signed(profile.client.cert_pem, signers[profile.instance]):
+            why = f"has a certificate that the CA of MCSInstance {profile.instance!r} did not sign"
+            wrong[link] = DamagedProfile(link, profile.instance, profile.number, why)
+    return {link: p for link, p in world.profiles.items() if link not in wrong}, list(wrong.values())
+
+
+def _signer(world: World, instance: str) -> str | None:
+    """The CA's certificate that profiles of an instance are measured by.
+
+    None where there is none, or where it has signed none of them: then it is the CA that is wrong, which is told
+    where it is checked, and 250 customers are not to be doubted for it.
+    """
+    reference = next((i.spec.vpn.ca_secret_ref for i in world.instances if i.name == instance), None)
+    if reference:
+        secret = world.tls_secrets.get(reference.name)
+        signer = secret.chain if secret else None
+    else:
+        authority = world.authorities.get(instance)
+        signer = authority.cert_pem if authority else None
+    known = [p.client.cert_pem for p in world.profiles.values() if p.instance == instance]
+    return signer if signer and any(_is_signed(certificate, signer) for certificate in known) else None
+
+
+def _originals(world: World) -> Iterator[tuple[str, str]]:
+    """By certificate that more than one profile has, the link whose it is: who is named in it, or holds its slot."""
+    groups: defaultdict[str, list[Profile]] = defaultdict(list)
+    for profile in world.profiles.values():
+        groups[profile.client.cert_pem].append(profile)
+    for certificate, group in groups.items():
+        if len(group) > 1:
+            holders = [p.link for p in group if p.named or _holder(world.slots, p) == p.link]
+            if len(holders) == 1:
+                yield certificate, holders[0]
+
+
+def _holder(slots: Mapping[tuple[str, int], SlotSecret], profile: Profile) -> str:
+    slot = slots.get((profile.instance, profile.number))
+    return slot.link if slot else ""
+
+
+def _slots(world: World) -> tuple[dict[tuple[str, int], SlotSecret], list[Damaged]]:
+    """Slots that are no copies of others, and the copies. One whose certificate is damaged holds its number."""
+    kept, copies = {}, []
+    for key, slot in world.slots.items():
+        named = _name_in(slot.server.cert_pem) if slot.server else ""
+        wanted = name_in_certificate(slot.number, slot.instance)
+        if named and named != wanted:
+            secret = f"{slot.instance}-{wanted.removesuffix('.' + slot.instance)}"
+            why = f"has the certificate of {named}: it is a copy of another slot's"
+            copies.append(Damaged("Secret", secret, why, foreign=True, slot=key))
+        else:
+            kept[key] = slot
+    return kept, copies
+
+
+def _told(damaged: DamagedProfile) -> Damaged:
+    return Damaged("Secret", f"{damaged.link}-profile", damaged.why, foreign=True)
+
+
+# --- one certificate; asked at each reconciliation, so answers are remembered ---
+
+
+def _problem_of(profile: Profile) -> str:
+    """What its certificate says against a profile; empty where nothing does."""
+    named, wanted = _name_in(profile.client.cert_pem), name_in_certificate(profile.number, profile.instance)
+    if not named:
+        return "cannot be read: tls.crt is not a certificate"
+    if named != wanted:
+        return f"has the certificate of {named}, and its identity.json is about {wanted}"
+    if _fingerprint_of(profile.client.cert_pem) not in {pin.sha256 for pin in profile.fingerprints}:
+        return "has a certificate that its identity.json does not list"
+    return ""
+
+
+def _is_signed(certificate: str, signer: str | None) -> bool:
+    if signer is None:
+        return True
+    key = _key("signed", certificate, signer)
+    return bool(_answers[key]) if key in _answers else bool(_remember(key, issued_by(certificate, signer)))
+
+
+def _name_in(certificate: str) -> str:
+    key = _key("name", certificate)
+    return str(_answers[key]) if key in _answers else str(_remember(key, _or_empty(common_name, certificate)))
+
+
+def _fingerprint_of(certificate: str) -> str:
+    key = _key("pin", certificate)
+    return str(_answers[key]) if key in _answers else str(_remember(key, _or_empty(fingerprint, certificate)))
+
+
+def _or_empty(ask: Callable[[str], str], certificate: str) -> str:
+    try:
+        return ask(certificate)
+    except ValueError:
+        return ""
+
+
+def _key(*parts: str) -> bytes:
+    return hashlib.sha256("\0".join(parts).encode(errors="replace")).digest()
+
+
+def _remember(key: bytes, answer: str | bool) -> str | bool:
+    _answers[key] = answer
+    while len(_answers) > _REMEMBERED:
+        _answers.popitem(last=False)
+    return answer
