@@ -42,14 +42,20 @@ class Config:
     instance: str
     namespace: str
     run: Path = Path("/run/links")
+    """The folders of all slots: for reading."""
+    memory: Path | None = None
+    """What this process leaves to the next. None: in ``run``, as in a pod of an older template; so for ``stop``."""
+    stop: Path | None = None
+    """Where the file ``now`` tells all slots to end."""
     credentials: Path = Path("/etc/agent")
     host: str | None = None
     """Address to listen at; None for all."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Config:
-        """Read MCS_BASE_PORT, MCS_AGENT_PORT, MCS_CONTRACT_URL, MCS_VPN_CIDR, MCS_INSTANCE, MCS_NAMESPACE, MCS_RUN_DIR
-        and MCS_AGENT_DIR; what is unset has the product's default. ValueError if a port is no number."""
+        """Read MCS_BASE_PORT, MCS_AGENT_PORT, MCS_CONTRACT_URL, MCS_VPN_CIDR, MCS_INSTANCE, MCS_NAMESPACE, MCS_RUN_DIR,
+        MCS_MEMORY_DIR, MCS_STOP_DIR and MCS_AGENT_DIR; what is unset has the product's default. ValueError if a port is
+        no number."""
         base = int(environment.get("MCS_BASE_PORT", "21000"))
         default = cls(
             port=base + AGENT_PORT_OFFSET,
@@ -65,8 +71,14 @@ class Config:
             instance=environment.get("MCS_INSTANCE", default.instance),
             namespace=environment.get("MCS_NAMESPACE", default.namespace),
             run=Path(environment.get("MCS_RUN_DIR", default.run)),
+            memory=_folder(environment, "MCS_MEMORY_DIR"),
+            stop=_folder(environment, "MCS_STOP_DIR"),
             credentials=Path(environment.get("MCS_AGENT_DIR", default.credentials)),
         )
+
+
+def _folder(environment: Mapping[str, str], name: str) -> Path | None:
+    return Path(environment[name]) if environment.get(name) else None
 
 
 class Watch:
@@ -120,11 +132,11 @@ async def run(config: Config, stop: asyncio.Event) -> None:
     """Run the agent until ``stop``. Raises OSError if the credentials or the port cannot be had."""
     # Left by a former container of this pod; slots that start now would stop at once.
     try:
-        (config.run / "stop" / "now").unlink(missing_ok=True)
+        ((config.stop or config.run / "stop") / "now").unlink(missing_ok=True)
     except OSError as error:
         log.warning("the stale stop file cannot be removed: %s", error.strerror)
     board = Board()
-    remembered = memory.Memory(config.run / "agent" / "links.json")
+    remembered = memory.Memory((config.memory or config.run / "agent") / "links.json")
     board.memory = remembered.read()
     credentials = server.Credentials(config.credentials)
     async with media.Media(config.contract_url) as appliance:

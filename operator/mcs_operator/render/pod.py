@@ -188,9 +188,11 @@ def _agent(instance: MCSInstance, settings: Settings) -> Object:
             {"name": "MCS_AGENT_PORT", "value": str(port)},
             {"name": "MCS_VPN_CIDR", "value": vpn.cidr},
             {"name": "MCS_CONTRACT_URL", "value": f"http://127.0.0.1:{vpn.base_port + CONTRACT_PORT_OFFSET}"},
+            {"name": "MCS_MEMORY_DIR", "value": "/run/agent"},
+            {"name": "MCS_STOP_DIR", "value": "/run/stop"},
         ],
         # Here and not in the media: a probe that kills only the media runs its preStop too, and all slots would exit.
-        "lifecycle": {"preStop": {"exec": {"command": ["touch", "/run/links/stop/now"]}}},
+        "lifecycle": {"preStop": {"exec": {"command": ["touch", "/run/stop/now"]}}},
         "readinessProbe": {
             "httpGet": {"path": "/healthz", "port": port, "scheme": "HTTPS"},
             "periodSeconds": 5,
@@ -202,8 +204,11 @@ def _agent(instance: MCSInstance, settings: Settings) -> Object:
         },
         "securityContext": _restricted(runAsNonRoot=True, runAsUser=AGENT_USER),
         "volumeMounts": [
-            {"name": "run", "mountPath": "/run/links"},
-            {"name": "stop", "mountPath": "/run/links/stop"},
+            # What is in a slot's folder decides what runs there as root: the agent reads all of them, and writes into
+            # none. To connect to a socket is no write.
+            {"name": "run", "mountPath": "/run/links", "readOnly": True},
+            {"name": "run", "mountPath": "/run/agent", "subPath": "agent"},
+            {"name": "stop", "mountPath": "/run/stop"},
             {"name": "agent", "mountPath": "/etc/agent", "readOnly": True},
         ],
     }

@@ -124,6 +124,7 @@ class Slot:
             "LINK_DIR": str(self.link),
             "RUN_DIR": str(self.run),
             "STOP_DIR": str(self.stop),
+            "TUN_DEVICE": "",
             **more,
         }
         with self.output.open("ab") as out:
@@ -368,6 +369,185 @@ def test_bad_set_taken_back_leaves_no_trace_and_the_same_process(slot: Slot) -> 
     assert len(slot.starts()) == 1
 
 
+def test_set_that_stays_bad_is_looked_at_ever_more_seldom() -> None:
+    said = sourced("wanted=x; for i in {1..7}; do refuse bad; echo $((recheck_at - clock)); clock=$recheck_at; done")
+    assert [int(tenths) / 10 for tenths in said.split()] == [2, 4, 8, 16, 30, 30, 30]
+    said = sourced("wanted=x; for i in {1..7}; do refuse bad; done; refuse otherwise; echo $((recheck_at - clock))")
+    assert int(said) == 20, "for another reason it begins anew"
+
+
+# ------------------------------------------------------------------------------------------------------------- firewall
+
+
+def test_new_firewall_alone_costs_the_customer_nothing(slot: Slot) -> None:
+    before = slot.running(a_set())
+    folder = (slot.run / "good").stat().st_ino
+    changed = a_set(firewall__nft="#- take the new one away\nadd another\n")
+    after = slot.running(changed)
+    assert (after["pid"], len(slot.starts())) == (before["pid"], 1)
+    assert (slot.run / "good").stat().st_ino == folder, "openvpn works in there"
+    assert {path.name: path.read_text() for path in (slot.run / "good").iterdir()} == changed
+    assert len(slot.calls("nft", "load")) == 2
+    slot.withdraw()
+    slot.wait_state("Idle", None)
+    assert slot.calls("nft")[-1].said == "undo: take the new one away"
+
+
+@pytest.mark.parametrize("name", [name for name in SET if name not in ("firewall.nft", "enabled")])
+def test_any_other_file_is_a_reason_for_another_openvpn(tmp_path: Path, name: str) -> None:
+    for folder, text in (("good", "before"), ("good.new", "after")):
+        (tmp_path / folder).mkdir()
+        for each in SET:
+            (tmp_path / folder / each).write_text(text if each in (name, "firewall.nft") else "same")
+    assert sourced(f"RUN_DIR={tmp_path}; only_the_firewall_is_new; echo $?") == "1\n"
+    (tmp_path / "good.new" / name).write_text("before")
+    assert sourced(f"RUN_DIR={tmp_path}; only_the_firewall_is_new; echo $?") == "0\n"
+
+
+def test_new_firewall_that_does_not_load_leaves_the_one_in_force(slot: Slot) -> None:
+    slot.running(a_set())
+    slot.publish(a_set(firewall__nft="broken"))
+    slot.wait_state("Quarantined", a_set()["revision"])
+    assert (slot.run / "good" / "firewall.nft").read_text() == a_set()["firewall.nft"]
+
+
+# ----------------------------------------------------------------------------------- what somebody else put into a slot
+
+
+def planted(slot: Slot, folder: Path) -> None:
+    """A whole set of somebody else's, with its own revision."""
+    folder.mkdir()
+    for name, text in a_set("planted").items():
+        (folder / name).write_text(text)
+
+
+def test_set_that_a_link_leads_to_is_never_run(slot: Slot) -> None:
+    elsewhere = slot.fakes / "elsewhere"
+    planted(slot, elsewhere)
+    for name in ("good", "good.new"):
+        (slot.run / name).symlink_to(elsewhere)
+    slot.publish(a_set("mine", revision="bad"))
+    slot.start()
+    slot.wait_state("Quarantined", None)
+    assert not slot.starts()
+    assert not slot.calls("nft")
+    slot.running(a_set("mine"))
+    assert not (slot.run / "good").is_symlink()
+    assert (elsewhere / "server.conf").read_text() == "planted", "what it led to is not touched"
+
+
+def test_state_is_not_written_through_a_link(slot: Slot) -> None:
+    (slot.fakes / "precious").write_text("as it was")
+    (slot.run / "state.json.new").symlink_to(slot.fakes / "precious")
+    slot.start()
+    slot.wait_state("Idle", None)
+    assert (slot.fakes / "precious").read_text() == "as it was"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to own something as another user")
+def test_set_of_another_user_in_an_idle_slot_is_taken_away_and_the_slot_closed(slot: Slot) -> None:
+    slot.run.chmod(0o777)
+    planted(slot, slot.run / "good")
+    for path in (*(slot.run / "good").iterdir(), slot.run / "good"):
+        os.chown(path, 65532, 65532)
+    slot.start()
+    slot.wait_state("Idle", None)
+    assert not slot.calls()
+    assert [path.name for path in slot.run.iterdir()] == ["state.json"]
+    assert stat.S_IMODE(slot.run.stat().st_mode) == 0o755, "nobody else can put anything there any more"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to own something as another user")
+def test_file_of_another_user_makes_no_set_of_ones_own(slot: Slot) -> None:
+    slot.leave_good(a_set())
+    os.chown(slot.run / "good" / "server.conf", 65532, 65532)
+    slot.publish(a_set("second", revision="bad"))
+    slot.start()
+    slot.wait_state("Quarantined", None)
+    assert not slot.starts()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to own something as another user")
+def test_run_directory_of_another_user_is_no_place_to_start_anything(slot: Slot) -> None:
+    slot.publish(a_set())
+    os.chown(slot.run, 65532, 65532)
+    slot.run.chmod(0o777)
+    slot.start()
+    assert "own" in str(slot.wait_state("Quarantined", None)["error"])
+    assert not slot.starts()
+
+
+# --------------------------------------------------------------------------------------------------- where nothing fits
+
+
+CIDR = "198.18.254.0/24"
+ROUTES = [
+    pytest.param("", None, id="none"),
+    pytest.param("default via 10.244.0.1 dev eth0\n", None, id="the default"),
+    pytest.param("default proto static \\\tnexthop via 10.0.0.1 dev eth0 weight 1\n", None, id="two defaults"),
+    pytest.param("0.0.0.0/1 via 10.8.0.1 dev tun0\n128.0.0.0/1 via 10.8.0.1 dev tun0\n", None, id="halves of it"),
+    pytest.param(f"unreachable {CIDR}\n198.18.254.9 dev link-009 scope link\n", None, id="our own"),
+    pytest.param("local 198.18.254.1 dev link-009 table local\n", None, id="our address"),
+    pytest.param(f"{CIDR} dev cni0 proto kernel scope link\n", f"{CIDR} dev cni0", id="the same"),
+    pytest.param("198.18.0.0/15 via 10.0.0.9 dev eth0\n", "198.18.0.0/15 via", id="a wider one"),
+    pytest.param("198.18.254.128/25 dev eth1\n", "198.18.254.128/25", id="a part"),
+    pytest.param("198.18.254.9 dev link-0090 scope link\n", "link-0090", id="a device that only looks like ours"),
+    pytest.param("local 198.18.254.9 dev lo table local\n", "local 198.18.254.9", id="an address of the node"),
+]
+
+
+@pytest.mark.parametrize(("routes", "found"), ROUTES)
+def test_route_of_somebody_else_is_told_apart_from_ours(routes: str, found: str | None) -> None:
+    said = sourced(f'VPN_CIDR={CIDR}; ip() {{ printf %s ${routes!r}; }}; find_foreign_route; printf %s "$foreign"')
+    assert bool(said) is bool(found)
+    assert (found or "") in said
+
+
+def fake_ip(slot: Slot, routes: str) -> None:
+    (slot.fakes / "routes").write_text(routes)
+    (slot.fakes / "ip").write_text(
+        '#!/bin/bash\nprintf "0 ip 0 %s\\n" "$*" >>"$FAKES/calls.log"\ncat "$FAKES/routes"\n'
+    )
+    (slot.fakes / "ip").chmod(0o755)
+
+
+def test_where_the_network_is_in_use_nothing_is_started_until_it_is_not(tmp_path: Path) -> None:
+    slot = Slot(tmp_path, "2")
+    fake_ip(slot, f"{CIDR} dev cni0\n")
+    slot.publish(a_set())
+    try:
+        slot.start(VPN_CIDR=CIDR)
+        error = str(slot.wait_state("Quarantined", None)["error"])
+        assert CIDR in error and "cni0" in error and "spec.vpn.cidr" in error
+        assert not slot.starts()
+        assert not slot.calls("ip", "route replace"), "the node's own route stays"
+        (slot.fakes / "routes").write_text("default via 10.0.0.1 dev eth0\n")
+        slot.wait_state("Running", a_set()["revision"])
+    finally:
+        slot.crash()
+
+
+def test_what_runs_is_not_cut_where_a_route_comes_later(slot: Slot) -> None:
+    fake_ip(slot, "")
+    slot.publish(a_set("first"))
+    slot.start(VPN_CIDR=CIDR)
+    before = slot.wait_state("Running", a_set("first")["revision"])
+    (slot.fakes / "routes").write_text(f"{CIDR} dev cni0\n")
+    slot.running(a_set("second"))
+    os.kill(int(str(slot.state()["pid"])), signal.SIGKILL)
+    slot.wait("another start", lambda: len(slot.starts()) == 3)
+    assert before["pid"] != slot.starts()[-1].pid
+
+
+@pytest.mark.parametrize("device", ["/dev/null", "/nonexistent", "/etc/passwd"])
+def test_what_is_no_tun_device_is_refused_with_a_sentence(slot: Slot, device: str) -> None:
+    slot.publish(a_set())
+    slot.start(TUN_DEVICE=device)
+    error = str(slot.wait_state("Quarantined", None)["error"])
+    assert error == f"{device} is no tun device (character device 10:200): see spec.vpn.tunDevice"
+    assert not slot.starts()
+
+
 # ------------------------------------------------------------------------------------------------- disabled and removed
 
 
@@ -574,6 +754,7 @@ def test_as_pid_1_it_reaps_what_openvpn_leaves_behind(slot: Slot) -> None:
         env={
             "PATH": f"{slot.fakes}:{os.environ['PATH']}", "FAKES": str(slot.fakes), "SLOT": "17",
             "LINK_DIR": str(slot.link), "RUN_DIR": str(slot.run), "STOP_DIR": str(slot.stop),
+            "TUN_DEVICE": "",
         },
         stdout=slot.output.open("ab"), stderr=subprocess.STDOUT, start_new_session=True,
     )  # fmt: skip

@@ -184,8 +184,38 @@ def test_every_slot_waits_until_all_have_gone_by_themselves(slots: int, sleep: i
 
 def test_the_stop_file_is_the_agents_and_never_the_medias() -> None:
     media, agent, *_ = containers()
-    assert agent["lifecycle"]["preStop"]["exec"]["command"] == ["touch", "/run/links/stop/now"]
+    assert agent["lifecycle"]["preStop"]["exec"]["command"] == ["touch", "/run/stop/now"]
+    assert {"name": "MCS_STOP_DIR", "value": "/run/stop"} in agent["env"]
+    assert {"name": "stop", "mountPath": "/run/stop"} in agent["volumeMounts"]
     assert "lifecycle" not in media
+
+
+def test_the_agent_reads_what_the_slots_write_and_writes_into_a_folder_of_its_own() -> None:
+    """A set that it could plant in an idle slot would run there as root."""
+    _, agent, *slots = containers()
+    of_run = [m for m in agent["volumeMounts"] if m["name"] == "run"]
+    assert of_run == [
+        {"name": "run", "mountPath": "/run/links", "readOnly": True},
+        {"name": "run", "mountPath": "/run/agent", "subPath": "agent"},
+    ]
+    assert {"name": "MCS_MEMORY_DIR", "value": "/run/agent"} in agent["env"]
+    assert "agent" not in {m.get("subPath") for slot in slots for m in slot["volumeMounts"]}
+
+
+@pytest.mark.parametrize("number", [2, 17, 251])
+def test_a_slots_keys_are_its_own_users_to_read_and_nobody_elses(number: int) -> None:
+    """The slot runs as root without the capability to read what is another's; 0400 keeps the pod's group out."""
+    (secret,) = [v["secret"] for v in pod(instance())["volumes"] if v["name"] == f"link-{number:03d}"]
+    assert secret["defaultMode"] == 0o400
+
+
+def test_copies_of_keys_never_reach_a_disk() -> None:
+    volumes = {v["name"]: v["emptyDir"] for v in pod(instance())["volumes"] if "emptyDir" in v}
+    assert volumes == {
+        "scratch": {"medium": "Memory", "sizeLimit": "64Mi"},
+        "run": {"medium": "Memory", "sizeLimit": "64Mi"},
+        "stop": {"medium": "Memory", "sizeLimit": "1Mi"},
+    }
 
 
 def test_a_silent_node_evicts_nobody() -> None:
