@@ -17,8 +17,8 @@ from mcs_operator.api.schema import Schema, plain_schema
 from mcs_operator.cli.files import Document
 from mcs_operator.domain.conditions import WAITING, Reason
 from mcs_operator.domain.decide import decide
-from mcs_operator.domain.users import USERS_KEY
-from mcs_operator.domain.world import TlsSecret, UsersFile, World
+from mcs_operator.domain.usersfile import UsersFile, users_file_of
+from mcs_operator.domain.world import TlsSecret, World
 from mcs_operator.pki import complete
 from mcs_operator.render.render import render
 from mcs_operator.settings import LABEL_USERS, Settings
@@ -140,7 +140,7 @@ def _users_files(bodies: Iterable[dict[str, Any]]) -> Iterator[UsersFile]:
     for body in bodies:
         labels = (body.get("metadata") or {}).get("labels") or {}
         if body.get("kind") in ("ConfigMap", "Secret") and labels.get(LABEL_USERS) == "true":
-            yield UsersFile(body["kind"], str(body["metadata"].get("name")), _entries(body).get(USERS_KEY))
+            yield users_file_of(body["kind"], str(body["metadata"].get("name")), body)
 
 
 def _tls_secrets(bodies: Iterable[dict[str, Any]]) -> Iterator[TlsSecret]:

@@ -22,7 +22,6 @@ from mcs_operator.domain.quantity import parse_quantity
 from mcs_operator.domain.quota import Usage
 from mcs_operator.domain.shardfiles import packed
 from mcs_operator.domain.slotfiles import FINGERPRINTS, SLOT_FILES, pins_in, slot_revision
-from mcs_operator.domain.users import USERS_KEY
 from mcs_operator.domain.world import (
     AgentCredentials,
     DamagedProfile,
@@ -32,7 +31,6 @@ from mcs_operator.domain.world import (
     SlotSecret,
     TlsSecret,
     Unreadable,
-    UsersFile,
     World,
 )
 from mcs_operator.kube.client import (
@@ -49,22 +47,20 @@ from mcs_operator.kube.client import (
 )
 from mcs_operator.kube.known import domains_elsewhere
 from mcs_operator.kube.store import Child, Shelf, Store, digests
+from mcs_operator.kube.usersfiles import read_users_files
 from mcs_operator.settings import (
     FIRST_NUMBER,
     LABEL_INSTANCE,
     LABEL_LINK,
     LABEL_MANAGED_BY,
     LABEL_SLOT,
-    LABEL_USERS,
     LAST_NUMBER,
     MEDIA_CONTAINER,
     OPERATOR,
 )
 
 Detail = TypeVar("Detail", Authority, AgentCredentials)
-Parsed = (
-    AgentCredentials | Authority | DamagedProfile | Pod | Profile | SlotSecret | TlsSecret | Usage | UsersFile | None
-)
+Parsed = AgentCredentials | Authority | DamagedProfile | Pod | Profile | SlotSecret | TlsSecret | Usage | None
 
 _READERS = {
     INSTANCES: (Kind.INSTANCE, MCSInstance),
@@ -77,11 +73,19 @@ _PARSED_BODIES = (SECRETS, CONFIG_MAPS, PODS, RESOURCE_QUOTAS)
 async def observe(api: Api, store: Store, namespace: str, now: datetime, report: LinkReport | None) -> World:
     """The World of one namespace, after reading again what changed since the last time."""
     shelf = store.shelf(namespace)
-    stale = [c for c in shelf.children.values() if c.stale and c.resource in _PARSED_BODIES and shelf.concerns(c)]
+    named = shelf.named_tls_secrets()
+    stale = [c for c in shelf.children.values() if c.stale and c.resource in _PARSED_BODIES and _is_parsed(c, named)]
     await asyncio.gather(*(_refresh(api, store, child) for child in stale))
+    await read_users_files(api, store, shelf)
     shelf.observed = {key: child.parsed for key, child in shelf.children.items()}
     world = _world(shelf, namespace, now, report)
     return replace(world, elsewhere=domains_elsewhere(store, namespace))
+
+
+def _is_parsed(child: Child, tls_secrets: set[str]) -> bool:
+    """Whether this child's body is read here: what is a users file and nothing else is not."""
+    ours = child.metadata.get("labels", {}).get(LABEL_MANAGED_BY) == OPERATOR
+    return ours or (child.resource == SECRETS and child.name in tls_secrets)
 
 
 async def _refresh(api: Api, store: Store, child: Child) -> None:
@@ -144,7 +148,7 @@ def _world(shelf: Shelf, namespace: str, now: datetime, report: LinkReport | Non
         profiles={d.link: d for d in details if isinstance(d, Profile)},
         damaged=tuple(d for d in details if isinstance(d, DamagedProfile)),
         slots={(d.instance, d.number): d for d in details if isinstance(d, SlotSecret)},
-        users_files={(d.kind, d.name): d for d in details if isinstance(d, UsersFile)},
+        users_files={(child.users.kind, child.users.name): child.users for child in alive if child.users},
         tls_secrets={d.name: d for d in details if isinstance(d, TlsSecret)},
         shards={name: blob for child in alive for name, blob in child.shard.items()},
         pod=_pod_of(ours[Kind.INSTANCE], details),
@@ -181,8 +185,6 @@ def parse_body(resource: Resource, body: Object) -> Parsed:
             return _pod(body)
         if resource == RESOURCE_QUOTAS:
             return usage_of(body)
-        if body["metadata"].get("labels", {}).get(LABEL_USERS) == "true":
-            return _users_file(resource, body)
         if resource == SECRETS:
             return _secret(body)
     except (KeyError, ValueError, TypeError):
@@ -197,13 +199,6 @@ def usage_of(body: Object) -> Usage:
         {key: int(parse_quantity(n)) for key, n in (status.get(part) or {}).items()} for part in ("hard", "used")
     )
     return Usage(hard, used)
-
-
-def _users_file(resource: Resource, body: Object) -> UsersFile:
-    text = (body.get("data") or {}).get(USERS_KEY)
-    if text is not None and resource == SECRETS:
-        text = base64.b64decode(text).decode()
-    return UsersFile(resource.kind, body["metadata"]["name"], text)
 
 
 def _secret(body: Object) -> Parsed:

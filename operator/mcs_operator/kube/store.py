@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any
 
+from mcs_operator.domain.usersfile import UsersFile
 from mcs_operator.kube.client import CHILDREN, OURS, SECRETS, Object, Resource
 from mcs_operator.kube.domains import Domains
 from mcs_operator.kube.sharing import shared
@@ -41,7 +42,8 @@ class Child:
 
     ``detail`` is what was parsed of version ``parsed``; where that is not ``version``, the body has to be read again.
     ``data`` has a digest for each entry of a Secret's or ConfigMap's data. ``in_sync`` is the hash of the manifest
-    that this very version was found to fulfil. ``shard`` has the appliance's files in it, packed.
+    that this very version was found to fulfil. ``shard`` has the appliance's files in it, packed. ``users`` is what it
+    says where a Community names it as a users file.
     """
 
     resource: Resource
@@ -51,6 +53,7 @@ class Child:
     data: dict[str, bytes] = field(default_factory=dict)
     in_sync: str = ""
     shard: dict[str, bytes] = field(default_factory=dict)
+    users: UsersFile | None = None
 
     @property
     def name(self) -> str:

@@ -70,12 +70,12 @@ TLS_SECRETS = Scope(SECRETS, field=("type", "kubernetes.io/tls"), bodies=False)
 SCOPES: tuple[Scope, ...] = (
     *(Scope(resource) for resource in OURS),
     *(Scope(resource, OF_OURS) for resource in CHILDREN),
-    Scope(CONFIG_MAPS, OF_USERS),
-    Scope(SECRETS, OF_USERS),
+    Scope(CONFIG_MAPS, OF_USERS, bodies=False),
+    Scope(SECRETS, OF_USERS, bodies=False),
     TLS_SECRETS,
 )
-"""Our three kinds, what we made, users files, and certificates (of those only the names, until one of our objects names
-one)."""
+"""Our three kinds, what we made, users files and certificates: of the last two only the names, until one of our objects
+names one. Anybody may label any number of them, 1 MiB each."""
 
 RELIST_SECONDS = 600.0
 LONG_ENOUGH_SECONDS = 10.0

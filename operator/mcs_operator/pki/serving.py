@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from mcs_operator.domain.conditions import Kind, Reason
 from mcs_operator.domain.keyring import Serving
 from mcs_operator.domain.plan import Plan
-from mcs_operator.domain.shardfiles import ServedCertificate, certificates_in
+from mcs_operator.domain.shardfiles import ServedCertificate, certificates_in, served_certificate, too_large
 from mcs_operator.domain.verdict import Verdict
 from mcs_operator.domain.world import TlsSecret, World
 
@@ -54,7 +54,7 @@ def serving(world: World, plan: Plan) -> Serving:
         verdict = _problem(pair, site, world.now)
         if pair is not None and verdict is None:
             if _is_for(pair, site.domain):
-                found.append(ServedCertificate(site.domain, pair.chain, pair.key))
+                found.append(served_certificate(site.domain, pair.chain, pair.key))
             continue
         if verdict is not None and site.own:  # what is wrong with the instance's is told there, not at 250 links
             problems[site.kind, site.name] = verdict
@@ -90,7 +90,8 @@ def _problem(pair: TlsSecret | None, site: _Site, now: datetime) -> Verdict | No
         return Verdict(Reason.CERTIFICATE_NOT_FOUND, message)
     # The instance's certificate need not be for a link: that one then has none, as if there were no reference.
     domain = site.domain if site.own else None
-    if wrong := check_certificate(pair.chain, pair.key, domain, now):
+    wrong = check_certificate(pair.chain, pair.key, domain, now)
+    if wrong := wrong or too_large(pair.chain, pair.key):
         message = f"tls.secretRef: Secret {site.secret!r}: {wrong}; replace its content"
         return Verdict(Reason.CERTIFICATE_INVALID, message)
     return None
