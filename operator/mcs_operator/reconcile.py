@@ -6,6 +6,7 @@ observe -> World -> decide -> mint -> render -> apply + prune -> report
 from __future__ import annotations
 
 import asyncio
+import base64
 import logging
 from collections import Counter
 from collections.abc import Callable
@@ -24,11 +25,13 @@ from mcs_operator.domain.quota import quota_name
 from mcs_operator.domain.restart import LOOK_AGAIN, Restart, Step, decide_restart
 from mcs_operator.domain.restored import with_newest_identities
 from mcs_operator.domain.status import Wanted, all_statuses
+from mcs_operator.domain.users import communities_of
 from mcs_operator.domain.verdict import Verdict
 from mcs_operator.domain.world import DamagedProfile, Pod, Profile, SlotSecret, World
 from mcs_operator.kube import apply, pod, quota
 from mcs_operator.kube.agents import Agents, Endpoint
 from mcs_operator.kube.apply import Outcome
+from mcs_operator.kube.beside import beside
 from mcs_operator.kube.client import Api
 from mcs_operator.kube.lookups import Lookups
 from mcs_operator.kube.observe import observe
@@ -49,6 +52,9 @@ from mcs_operator.settings import (
 )
 
 log = logging.getLogger(__name__)
+
+_MANY_USERS = 1000
+"""More of them are decided about, and rendered, beside the event loop: ten thousand take a tenth of a second."""
 
 
 @dataclass(slots=True)
@@ -78,13 +84,14 @@ class Reconciler:
         observed = replace(observed, lookups=self.lookups.known(namespace))
         world, leftovers = without_leftovers(with_newest_identities(believed(observed)))
         await apply.drop_slots(self.api, self.store, namespace, map(_secret_of, leftovers))
-        plan = decide(world)
+        plan = await beside(world.users_listed > _MANY_USERS, decide, world)
         keys = await asyncio.to_thread(complete, world, plan)  # 250 new certificates, or trials, take seconds
-        desired = render(world, plan, keys, self.settings)
+        desired = await beside(len(plan.users.users) > _MANY_USERS, render, world, plan, keys, self.settings)
         self._note_ends(namespace, plan, keys)
         self._follow_agent(world, plan, keys)
         self.lookups.follow(namespace, world.pod.uid if world.pod and world.report else "", names_to_ask(plan))
         outcome = await self._bring_about(world, plan, desired)
+        desired = replace(desired, voucher=outcome.voucher or desired.voucher)
         restart = _restart_of(world, plan, desired, outcome)
         told = await self._report(world, plan, keys, desired, outcome, restart)
         self.writes[namespace] += outcome.writes + told.writes
@@ -248,6 +255,7 @@ class Reconciler:
             certificates=keys.serving.problems,
             authority=keys.problem,
             fingerprints={name: link_keys.fingerprints for name, link_keys in keys.links.items()},
+            unwritten=_unwritten(world, outcome),
         )
         return await self.reporter.write(world.namespace, all_statuses(world, plan, wanted), world.now)
 
@@ -263,6 +271,18 @@ def _restart_of(world: World, plan: Plan, desired: Desired, outcome: Outcome) ->
     restart = decide_restart(plan.instance, world.pod, desired.template, world.report, world.now)
     written = outcome.is_written(f"StatefulSet {plan.instance.name}")
     return restart if written else replace(restart, step=Step.NOTHING)
+
+
+def _unwritten(world: World, outcome: Outcome) -> dict[str, str]:
+    """What kept users from being written, by Community."""
+    found: dict[str, str] = {}
+    for shard in outcome.unwritten:
+        what = f"{shard.kind} {shard.name}"
+        text = outcome.failures.get(what, f"{what} has to settle first")
+        for file, encoded in shard.body["data"].items() if shard.kind == "Secret" else ():
+            wanted = base64.b64decode(encoded).decode()
+            found |= dict.fromkeys(communities_of(file, world.shards, wanted), text)
+    return found
 
 
 def _problems(keys: Keys, desired: Desired, outcome: Outcome) -> dict[str, Verdict]:

@@ -94,11 +94,15 @@ def communities() -> Iterator[Told]:
     yield from said(instance(), community(**FILE), users_file("staff", "{"))
     crowd = [{"name": f"u{n}"} for n in range(1000)]
     yield from said(instance(), community("big", age=9, users=crowd), community(users=("one",)))
+    yield from said(instance(communityLimits={"users": 1}), community(users=("one", "two")))
+    unwritten = Wanted(revisions={}, unwritten={"acme": "Secret mcs-users-03: Forbidden: exceeded quota"})
+    yield from said(instance(), community(users=("one",)), wanted=unwritten)
 
 
 def refused_links() -> Iterator[Told]:
     base = [instance(), community()]
     yield from said(base, links(250), link("a"))
+    yield from said(instance(communityLimits={"links": 1}), community(), link("a", age=9), link("b"))
     yield from said(base, link("holder", age=9), identity("holder", 17), link("a", vpnAddress="198.18.254.17"))
     yield from said(base, link("a", vpnAddress="10.0.0.9"))
     yield from said(base, link("a", vpnAddress="198.18.254.18"), identity("a", 17))

@@ -17,6 +17,7 @@ from mcs_operator.domain.keyring import Keys, LinkKeys
 from mcs_operator.domain.keys import Authority, KeyPair
 from mcs_operator.domain.linkstate import LinkReport, LinkState, SlotState, Tunnel, TunnelReason, TunnelStatus
 from mcs_operator.domain.plan import LinkPlan, Plan, Verdict
+from mcs_operator.domain.usersfile import UsersFile, take_users_file
 from mcs_operator.domain.world import (
     AgentCredentials,
     Fingerprint,
@@ -24,7 +25,6 @@ from mcs_operator.domain.world import (
     Profile,
     SlotSecret,
     Unreadable,
-    UsersFile,
     World,
 )
 from support.objects import INSTANCE, a_community, a_link, an_instance
@@ -133,7 +133,7 @@ def identity(of: str, number: int, *, owner: str = INSTANCE) -> tuple[Profile, S
 
 def users_file(name: str, text: str | None, kind: str = "ConfigMap") -> UsersFile:
     """A labelled ConfigMap or Secret with users."""
-    return UsersFile(kind, name, text)
+    return take_users_file(kind, name, None if text is None else text.encode())
 
 
 def pod(**other: Any) -> Pod:

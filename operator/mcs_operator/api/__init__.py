@@ -19,7 +19,6 @@ from mcs_operator.api.community import (
     CommunityStatus,
     Function,
     User,
-    UserOfFile,
     UsersSource,
 )
 from mcs_operator.api.impact import Impact
@@ -70,7 +69,6 @@ __all__ = [
     "Toleration",
     "TunDevice",
     "User",
-    "UserOfFile",
     "UsersSource",
     "changes",
     "impacts",

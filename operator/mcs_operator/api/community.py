@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, ClassVar
 
-from pydantic import ConfigDict, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
 from mcs_operator.api.base import AGE, Column, KubernetesObject, Model, Reference, Rule, Status, condition_column
 from mcs_operator.api.fields import DisplayName
@@ -47,13 +47,6 @@ class User(Model):
         description="What the user may do, instead of the community's defaultFunctions; [] means nothing.",
         json_schema_extra=dict(LIST_SET),
     )
-
-
-class UserOfFile(User):
-    """One user of a users file. No API server checks a file: an unknown field is an error here, or a typo in
-    ``functions`` would silently give the community's default."""
-
-    model_config = ConfigDict(extra="forbid", validate_by_name=False)
 
 
 class UsersSource(Model):
@@ -108,7 +101,8 @@ class CommunitySpec(Model):
     users_from: Annotated[tuple[UsersSource, ...], AtMost(64)] = Field(
         default=(),
         description="Files of users, after the inline ones, in this order. Each is a YAML list of {name, displayName, "
-        "enabled, functions} under key users.yaml. A file that cannot be read keeps its last good content in force.",
+        "enabled, functions} under key users.yaml, UTF-8, 10,000 users at most, without anchors, aliases, merge keys "
+        "and tags. A file that cannot be read keeps its last good content in force.",
         json_schema_extra=impact(HOT, LIST_ATOMIC),
     )
 

@@ -222,6 +222,24 @@ class Resources(Model):
     limits: ResourceAmounts | None = Field(default=None, description="What the media may use at most.")
 
 
+class CommunityLimits(Model):
+    """What each Community of the instance may have at most. Lowered, it takes nothing away from who is served."""
+
+    users: int | None = Field(
+        default=None,
+        ge=1,
+        le=10000,
+        description="Enabled users of a Community, inline and from files. Beyond it they are not served; the "
+        "Community says so. Default: no limit but the tier.",
+    )
+    links: int | None = Field(
+        default=None,
+        ge=1,
+        le=MAX_LINKS,
+        description="TVoxLinks that name a Community. One more is not accepted. Default: no limit but the instance's.",
+    )
+
+
 class Retain(Model):
     """What outlives its owner."""
 
@@ -441,6 +459,12 @@ class MCSInstanceSpec(Model):
         default=None,
         description="Internet band of the site in bits per second, for example 500M or 1G. It says how many "
         "connections fit, at 60 KB/s each; nothing is throttled. Default: the tier's, 100M or 1G.",
+        json_schema_extra=impact(HOT),
+    )
+    community_limits: CommunityLimits = Field(
+        default=CommunityLimits(),
+        description="So many users and TVoxLinks for each Community at most, so that no customer takes what the others "
+        "need.",
         json_schema_extra=impact(HOT),
     )
     retain: Retain = Field(default=Retain(), description="What outlives its owner.", json_schema_extra=impact(HOT))

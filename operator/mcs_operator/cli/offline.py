@@ -21,8 +21,8 @@ from mcs_operator.cli.files import Document
 from mcs_operator.cli.schemacheck import check
 from mcs_operator.domain.conditions import WAITING, Reason
 from mcs_operator.domain.decide import decide
-from mcs_operator.domain.users import USERS_KEY
-from mcs_operator.domain.world import TlsSecret, UsersFile, World
+from mcs_operator.domain.usersfile import UsersFile, users_file_of
+from mcs_operator.domain.world import TlsSecret, World
 from mcs_operator.pki import complete
 from mcs_operator.render.render import render
 from mcs_operator.settings import API_VERSION, LABEL_USERS, Settings
@@ -133,7 +133,7 @@ def _users_files(documents: Iterable[Document]) -> Iterator[UsersFile]:
     for document in documents:
         labels = document.metadata.get("labels")
         if document.kind in ("ConfigMap", "Secret") and isinstance(labels, dict) and labels.get(LABEL_USERS) == "true":
-            yield UsersFile(document.kind, document.name, _entries(document).get(USERS_KEY))
+            yield users_file_of(document.kind, document.name, document.body)
 
 
 def _tls_secrets(documents: Iterable[Document]) -> Iterator[TlsSecret]:

@@ -126,6 +126,8 @@ def _link(cluster: Cluster, namespace: str, new: TVoxLink, old: TVoxLink | None)
         )
     elif new.spec.vpn_address and (old is None or old.spec.vpn_address != new.spec.vpn_address):
         yield from _address(cluster, namespace, instance, new)
+    if instance is not None and (old is None or old.spec.community_ref != new.spec.community_ref):
+        yield from _links_of_community(cluster, namespace, instance, new)
     yield from _community_of(cluster, namespace, new)
     if old is not None and (cut := [c.path for c in changes(old, new) if c.impact is Impact.THIS_LINK]):
         yield _Finding(f"{', '.join(cut)}: this customer's tunnel reconnects once")
@@ -149,6 +151,19 @@ def _address(cluster: Cluster, namespace: str, instance: Object, link: TVoxLink)
         if owner and owner != link.name:
             yield _refuse(rules.address_taken(address, f"is used by TVoxLink {owner!r}").message)
             return
+
+
+def _links_of_community(cluster: Cluster, namespace: str, instance: Object, link: TVoxLink) -> Iterator[_Finding]:
+    limit, name = _community_limit(instance, "links"), link.spec.community_ref.name
+    if limit is None:
+        return
+    count = sum(
+        (body["spec"].get("communityRef") or {}).get("name") == name and body["metadata"]["name"] != link.name
+        for body in cluster.links(namespace)
+        if _reference(body) == instance["metadata"]["name"]
+    )
+    if not fits(count, limit):
+        yield _refuse(rules.too_many_links_of_community(name, limit).message)
 
 
 def _community_of(cluster: Cluster, namespace: str, link: TVoxLink) -> Iterator[_Finding]:
@@ -197,6 +212,16 @@ def _community(cluster: Cluster, namespace: str, new: Community, old: Community 
         yield _refuse(rules.users_beyond_tier(instance["spec"]["tier"], capacity, _enabled(new), total))
     elif added > 0:
         yield from _near(instance, users=total - added, more=added)
+    limit, known = _community_limit(instance, "users"), cluster.find(Kind.COMMUNITY, namespace, new.name)
+    own = (_counted_users(known) if known else 0) + added
+    if limit is not None and added > 0 and own > limit:
+        yield _refuse(rules.users_beyond_limit(limit, _enabled(new), own))
+
+
+def _community_limit(instance: Object, what: str) -> int | None:
+    """Of each Community, so many users or links; None where the platform team has set none."""
+    limit: int | None = (instance["spec"].get("communityLimits") or {}).get(what)
+    return limit
 
 
 def _enabled(community: Community) -> int:
@@ -205,16 +230,16 @@ def _enabled(community: Community) -> int:
 
 def _users(cluster: Cluster, namespace: str, instance: str) -> int:
     """Enabled users of all communities as they were last counted, files included; what is new is counted inline."""
-    total = 0
-    for body in cluster.communities(namespace):
-        if _reference(body) != instance:
-            continue
-        counted = (body.get("status") or {}).get("users") or {}
-        if "served" in counted:
-            total += int(counted["served"]) + int(counted.get("notServed", 0))
-        elif body["spec"].get("enabled", True):
-            total += sum(user.get("enabled", True) for user in body["spec"].get("users") or [])
-    return total
+    return sum(_counted_users(body) for body in cluster.communities(namespace) if _reference(body) == instance)
+
+
+def _counted_users(community: Object) -> int:
+    counted = (community.get("status") or {}).get("users") or {}
+    if "served" in counted:
+        return int(counted["served"]) + int(counted.get("notServed", 0))
+    if not community["spec"].get("enabled", True):
+        return 0
+    return sum(user.get("enabled", True) for user in community["spec"].get("users") or [])
 
 
 # ---- MCSInstance

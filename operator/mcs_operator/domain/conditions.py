@@ -81,6 +81,7 @@ class Reason(StrEnum):
     USERS_INVALID = "UsersInvalid"
     USERS_NOT_FOUND = "UsersNotFound"
     TIER_EXCEEDED = "TierExceeded"
+    COMMUNITY_LIMIT_EXCEEDED = "CommunityLimitExceeded"
     # TVoxLink
     CAPACITY_EXCEEDED = "CapacityExceeded"
     ADDRESS_TAKEN = "AddressTaken"
@@ -233,20 +234,25 @@ _COMMUNITY = [
         (T, R.SERVED, "All enabled users are in the appliance's configuration."),
         (T, R.DISABLED, "spec.enabled is false: nobody of this community is served."),
         (F, R.INSTANCE_NOT_FOUND, "As Accepted."),
-        (F, R.USERS_INVALID, "A users file does not parse; the message names file, index and field."),
+        (F, R.PENDING, "A part of its users could not be written; the message says why. What was served still is."),
+        (F, R.USERS_INVALID, "A users file cannot be taken; the message names file, line, index and field, no user."),
         (F, R.USERS_NOT_FOUND, "A users file, or its key users.yaml, is missing."),
-        (F, R.TIER_EXCEEDED, "Users beyond the tier are not served; counted, the first one named."),
+        (F, R.TIER_EXCEEDED, "Users beyond the tier are not served: how many, and where the first one is listed."),
+        (F, R.COMMUNITY_LIMIT_EXCEEDED, "As TierExceeded, beyond spec.communityLimits.users of the instance."),
     ),
     *_rows(
         Kind.COMMUNITY,
         Type.STALLED,
         (T, R.USERS_INVALID, "As Ready."),
         (T, R.TIER_EXCEEDED, "As Ready."),
+        (T, R.COMMUNITY_LIMIT_EXCEEDED, "As Ready."),
     ),
 ]
 
 REFUSALS = {
     R.CAPACITY_EXCEEDED: "The instance serves 250 TVoxLinks already; this one takes over when a place frees up.",
+    R.COMMUNITY_LIMIT_EXCEEDED: "Its Community has as many TVoxLinks as spec.communityLimits.links of the instance "
+    "allows.",
     R.ADDRESS_TAKEN: "spec.vpnAddress is another link's, or is kept for a link that was deleted lately.",
     R.ADDRESS_OUT_OF_RANGE: "spec.vpnAddress is not .2 to .251 of the instance's spec.vpn.cidr.",
     R.ADDRESS_IMMUTABLE: "spec.vpnAddress differs from the address that the link already has.",

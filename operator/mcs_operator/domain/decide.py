@@ -6,6 +6,7 @@ a user is told what to mend.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -59,7 +60,14 @@ def decide(world: World) -> Plan:
         and bool(mine or _slots_of(world, instance) or [d for d in world.damaged if d.instance == instance.name]),
         links=links,
         communities=communities,
-        users=users.serve(accepted, world.users_files, TIERS[instance.spec.tier].users, world.shards, strange),
+        users=users.serve(
+            accepted,
+            world.users_files,
+            TIERS[instance.spec.tier].users,
+            world.shards,
+            strange,
+            instance.spec.community_limits.users,
+        ),
         released=tuple(p for p in mine.values() if p.link not in alive and p.released is None),
         revived=tuple(p for p in mine.values() if p.link in alive and p.released is not None),
         forgotten=(*expired, *given_up),
@@ -121,6 +129,7 @@ class _Ledger:
     domains: dict[str, str]
     numbers: dict[int, str] = field(default_factory=dict)
     accepted: int = 0
+    of_community: Counter[str] = field(default_factory=Counter)
 
     def held_by(self, name: str) -> int | None:
         """Number that a link already has."""
@@ -132,6 +141,7 @@ class _Ledger:
             self.numbers[number] = link.name
         self.domains.setdefault(link.spec.domain, rules.owner_of_domain(Kind.LINK, link.name, here=True))
         self.accepted += 1
+        self.of_community[link.spec.community_ref.name] += 1
 
 
 _NO_REASON_TO_CUT_OFF = (
@@ -264,7 +274,17 @@ def _refusal(ledger: _Ledger, link: TVoxLink, held: int | None) -> Verdict | Non
             return rules.address_taken(spec.vpn_address, taken)
     elif held is not None and (taken := _owner_of(ledger, held, link)):
         return Verdict(Reason.ADDRESS_TAKEN, f"{address_of(held, cidr)}, in this link's profile, {taken}")
-    return None if fits(ledger.accepted) else _too_many(ledger)
+    if not fits(ledger.accepted):
+        return _too_many(ledger)
+    return None if held is not None else _beyond_limit(ledger, spec.community_ref.name)
+
+
+def _beyond_limit(ledger: _Ledger, community: str) -> Verdict | None:
+    """For who has no number yet: a limit that is lowered takes nothing from who is served."""
+    limit = ledger.instance.spec.community_limits.links
+    if limit is None or fits(ledger.of_community[community], limit):
+        return None
+    return rules.too_many_links_of_community(community, limit)
 
 
 def _in_the_way(world: World, link: TVoxLink) -> Verdict | None:

@@ -23,6 +23,23 @@ def too_many_links(instance: str, count: int) -> Verdict:
     )
 
 
+def too_many_links_of_community(community: str, limit: int) -> Verdict:
+    """The platform team may limit the TVoxLinks of each Community; who is served stays."""
+    return Verdict(
+        Reason.COMMUNITY_LIMIT_EXCEEDED,
+        f"spec.communityRef.name: {community}: the Community has the {limit} TVoxLinks that spec.communityLimits.links "
+        "of the instance allows; delete one, or have the limit raised",
+    )
+
+
+def users_beyond_limit(limit: int, inline: int, total: int) -> str:
+    """The platform team may limit the enabled users of each Community; who is served stays."""
+    return (
+        f"spec.users: {inline}: {total} enabled users would be more than the {limit} that spec.communityLimits.users "
+        "of the instance allows a Community; remove or disable some, or have the limit raised"
+    )
+
+
 def domain_taken(domain: str, owner: str) -> Verdict:
     """A public name belongs to one object of the whole cluster; ``owner`` in words, see `owner_of_domain`."""
     return Verdict(Reason.DOMAIN_TAKEN, f"spec.domain: {domain} is used by {owner}; choose another")
@@ -140,6 +157,8 @@ def node_taken(label: str, value: str, owner: str) -> str:
 
 EXAMPLES: dict[Callable[..., Verdict | str], Verdict | str] = {
     too_many_links: too_many_links("mcs", MAX_LINKS),
+    too_many_links_of_community: too_many_links_of_community("acme", 10),
+    users_beyond_limit: users_beyond_limit(100, 30, 101),
     domain_taken: domain_taken("acme.example.com", owner_of_domain("TVoxLink", "acme", here=True)),
     address_out_of_range: address_out_of_range("198.18.254.252", "198.18.254.0/24"),
     address_taken: address_taken("198.18.254.17", "is used by TVoxLink 'acme'"),

@@ -9,10 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, TypeVar
+from json.encoder import encode_basestring as quoted
+from typing import Any, NamedTuple, TypeVar
 
 from mcs_operator.api import Function
 from mcs_operator.domain.manifest import canonical
@@ -20,10 +20,14 @@ from mcs_operator.settings import CERTIFICATE_SHARDS, USER_SHARDS
 
 T = TypeVar("T")
 
+LARGEST_SHARD = 1_040_000
+"""Bytes of entries: a Secret holds 1 MiB. 33 of the largest certificates fit, so 8 shards hold those of 251 domains."""
+LARGEST_PEM = 30_000
+"""Bytes of a chain and its key together that the appliance takes (docs/appliance-contract.md)."""
 
-@dataclass(frozen=True, slots=True)
-class ServedUser:
-    """One user as the appliance gets him."""
+
+class ServedUser(NamedTuple):
+    """One user as the appliance gets him. There may be ten thousand: a tuple takes a third of the time to make."""
 
     community: str
     name: str
@@ -81,37 +85,107 @@ def users_files(users: Iterable[ServedUser]) -> dict[str, str]:
 
     Only shards that have a user: an appliance without users costs no Secret.
     """
-    shards: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for user in users:
-        shards[f"users-{_shard(f'{user.community}/{user.name}', USER_SHARDS):02d}.json"].append(
-            {
-                "community": user.community,
-                "name": user.name,
-                "displayName": user.display_name,
-                "functions": sorted(function.value for function in user.functions),
-            }
+    known: dict[tuple[Function, ...], str] = {}
+    entries = []
+    for community, name, display_name, functions in sorted(users):
+        if functions not in known:
+            known[functions] = canonical(sorted(function.value for function in functions))
+        entry = (  # as `canonical` would write it, ten thousand times in a third of its time
+            f'{{"community":{quoted(community)},"displayName":{quoted(display_name)},'
+            f'"functions":{known[functions]},"name":{quoted(name)}}}'
         )
+        entries.append((f"{community}/{name}", entry))
     return {
-        file: canonical({"version": 1, "users": sorted(listed, key=lambda u: (u["community"], u["name"]))})
-        for file, listed in shards.items()
+        f"users-{shard:02d}.json": f'{{"users":[{",".join(listed)}],"version":1}}'
+        for shard, listed in _spread(entries, USER_SHARDS).items()
     }
 
 
 def certificates_files(certificates: Iterable[ServedCertificate]) -> dict[str, str]:
-    """Files ``certs-0.json``… by the hash of the domain."""
-    shards: dict[str, list[dict[str, str]]] = defaultdict(list)
-    for certificate in certificates:
-        shards[f"certs-{_shard(certificate.domain, CERTIFICATE_SHARDS)}.json"].append(
-            {"domain": certificate.domain, "certificate": certificate.chain, "key": certificate.key}
-        )
+    """Files ``certs-0.json``… by the hash of the domain. What is larger than the appliance takes is left out."""
+    entries = [
+        (c.domain, canonical({"domain": c.domain, "certificate": c.chain, "key": c.key}))
+        for c in sorted(certificates, key=lambda c: c.domain)
+        if len(c.chain) + len(c.key) <= LARGEST_PEM
+    ]
     return {
-        file: canonical({"version": 1, "certificates": sorted(listed, key=lambda c: c["domain"])})
-        for file, listed in shards.items()
+        f"certs-{shard}.json": f'{{"certificates":[{",".join(listed)}],"version":1}}'
+        for shard, listed in _spread(entries, CERTIFICATE_SHARDS).items()
     }
 
 
-def _shard(text: str, shards: int) -> int:
-    return int(hashlib.sha256(text.encode()).hexdigest()[:8], 16) % shards
+def _spread(entries: Iterable[tuple[str, str]], shards: int) -> dict[int, list[str]]:
+    """Entries by the hash of their key, in shards that each fit a Secret: what does not fit goes to the next one.
+
+    The pod mounts a fixed number of Secrets by their names. Whoever chooses keys that all meet one shard, or fills it,
+    must not keep it from being written: the manifest vouches for it, and everybody would have to wait.
+    """
+    found: dict[int, list[str]] = {}
+    sizes = [0] * shards
+    for key, text in entries:
+        size = (len(text) if text.isascii() else len(text.encode())) + 1
+        first = int.from_bytes(hashlib.sha256(key.encode()).digest()[:4]) % shards
+        there = (shard for n in range(shards) if sizes[shard := (first + n) % shards] + size <= LARGEST_SHARD)
+        if (chosen := next(there, None)) is not None:
+            sizes[chosen] += size
+            found.setdefault(chosen, []).append(text)
+    return found
+
+
+def served_certificate(domain: str, chain: str, key: str) -> ServedCertificate:
+    """As the appliance gets it: the certificates and the key alone, in lines of 64, without what is around them."""
+    keys = _blocks(key, "PRIVATE KEY")
+    return ServedCertificate(domain, "".join(_blocks(chain, "CERTIFICATE")), "".join(keys[:1]))
+
+
+def too_large(chain: str, key: str) -> str:
+    """Why the appliance would not take a certificate, in words; empty where it does."""
+    if len(chain) + len(key) <= LARGEST_PEM:
+        return ""
+    reduced = served_certificate("", chain, key)
+    size = len(reduced.chain) + len(reduced.key)
+    if size <= LARGEST_PEM:
+        return ""
+    return (
+        f"chain and key have {size} bytes, and may have {LARGEST_PEM}; leave out what no browser needs, the root first"
+    )
+
+
+def _blocks(pem: str, kind: str) -> list[str]:
+    """PEM blocks whose type ends with ``kind``, line by line: a text of 1 MiB is gone through once."""
+    blocks: list[str] = []
+    label, body = "", list[str]()
+    for line in map(str.strip, pem.splitlines()):
+        if line.startswith("-----BEGIN ") and line.endswith("-----"):
+            label, body = line[11:-5], []
+        elif label and line == f"-----END {label}-----":
+            text = "".join(body)
+            if label.endswith(kind):
+                lines = (text[n : n + 64] for n in range(0, len(text), 64))
+                blocks.append("\n".join((f"-----BEGIN {label}-----", *lines, line, "")))
+            label = ""
+        elif label:
+            body.append(line)
+    return blocks
+
+
+def vouching(files: Mapping[str, str]) -> str:
+    """File ``manifest.json``, from the SHA-256 of each other file."""
+    return canonical({"version": 1, "files": dict(sorted(files.items()))})
+
+
+def vouching_instead(manifest: str, instead: Mapping[str, str | None]) -> str:
+    """The same manifest with another file's SHA-256 for some, and without those for which there is none."""
+    files = json.loads(manifest)["files"] | instead
+    return vouching({name: sha for name, sha in files.items() if sha})
+
+
+def digest_of(blob: bytes) -> str | None:
+    """SHA-256 of a packed file; None where it is damaged."""
+    try:
+        return hashlib.sha256(zlib.decompress(blob)).hexdigest()
+    except zlib.error:
+        return None
 
 
 def packed(files: Mapping[str, str]) -> dict[str, bytes]:

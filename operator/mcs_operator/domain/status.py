@@ -41,7 +41,8 @@ class Wanted:
     ``revisions`` are the slot revisions wanted, by number; ``restart`` what becomes of the pod; ``problems`` what kept
     a link's objects from being written, ``failures`` other objects that could not be; ``certificates`` whose
     certificate cannot be served, and why; ``authority`` why the instance's CA cannot sign. ``fingerprints``: the
-    certificates of each link's TVox, by link; a link without any could not be given keys.
+    certificates of each link's TVox, by link; a link without any could not be given keys. ``unwritten``: why some of a
+    Community's users could not be written, by Community.
     """
 
     revisions: Mapping[int, str]
@@ -56,6 +57,7 @@ class Wanted:
     """What is written, by kind and name: damage of it is mended in this very pass."""
     authority: Verdict | None = None
     fingerprints: Mapping[str, tuple[Fingerprint, ...]] = field(default_factory=dict)
+    unwritten: Mapping[str, str] = field(default_factory=dict)
 
     def runs(self, link_plan: LinkPlan) -> bool:
         """Whether this link's process should run."""
@@ -211,7 +213,7 @@ def _restart_pending(restart: Restart) -> Condition:
     return Condition(Type.RESTART_PENDING, F, Reason.UP_TO_DATE)
 
 
-def community_status(world: World, plan: Plan, community: Community) -> dict[str, Any]:
+def community_status(world: World, plan: Plan, community: Community, wanted: Wanted) -> dict[str, Any]:
     """Status of one Community."""
     verdict = plan.communities[community.name]
     if verdict:
@@ -220,10 +222,13 @@ def community_status(world: World, plan: Plan, community: Community) -> dict[str
             "conditions": _waiting(world, Kind.COMMUNITY, community, verdict),
         }
     users = plan.users.by_community.get(community.name, CommunityUsers())
+    problem = users.verdict
+    if problem is None and (unwritten := wanted.unwritten.get(community.name)):
+        problem = Verdict(Reason.PENDING, f"not written: {unwritten}; what was served before still is")
     return {
         "observedGeneration": community.generation,
         "conditions": _conditions(
-            world, Kind.COMMUNITY, community.name, community.generation, _community_conditions(community, users.verdict)
+            world, Kind.COMMUNITY, community.name, community.generation, _community_conditions(community, problem)
         ),
         "users": {"served": users.served, "notServed": users.beyond}
         | {function.value[0].lower() + function.value[1:]: n for function, n in sorted(users.functions.items())},
@@ -235,7 +240,7 @@ def _community_conditions(community: Community, problem: Verdict | None) -> list
     if problem is None:
         served = Reason.SERVED if community.spec.enabled else Reason.DISABLED
         return [accepted, Condition(Type.READY, T, served), _reconciling(False, ""), _not_stalled()]
-    waits = problem.reason is Reason.USERS_NOT_FOUND
+    waits = problem.reason in (Reason.USERS_NOT_FOUND, Reason.PENDING)
     return [
         accepted,
         Condition(Type.READY, F, problem.reason, problem.message),
@@ -499,7 +504,7 @@ def all_statuses(world: World, plan: Plan, wanted: Wanted) -> dict[tuple[Kind, s
     instances = (*([plan.instance] if plan.instance else []), *plan.occupants)
     return (
         {(Kind.INSTANCE, i.name): instance_status(world, plan, i, wanted) for i in instances}
-        | {(Kind.COMMUNITY, c.name): community_status(world, plan, c) for c in world.communities}
+        | {(Kind.COMMUNITY, c.name): community_status(world, plan, c, wanted) for c in world.communities}
         | {(Kind.LINK, p.link.name): link_status(world, plan, p, wanted) for p in plan.links}
         | {(u.kind, u.name): _unreadable_status(world, u) for u in world.unreadable}
     )

@@ -16,6 +16,7 @@ from mcs_operator.domain.conditions import Kind
 from mcs_operator.domain.keys import Authority, KeyPair
 from mcs_operator.domain.linkstate import LinkReport
 from mcs_operator.domain.lookup import Lookup
+from mcs_operator.domain.usersfile import UsersFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,17 +107,6 @@ class Pod:
 
 
 @dataclass(frozen=True, slots=True)
-class UsersFile:
-    """A ConfigMap or Secret with the users label that a Community names. ``text`` is None where its key users.yaml is
-    missing, or is no text; in the second case ``problem`` says so."""
-
-    kind: str
-    name: str
-    text: str | None = field(repr=False)
-    problem: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class TlsSecret:
     """A Secret of type kubernetes.io/tls that one of our objects names; unchecked."""
 
@@ -202,3 +192,9 @@ class World:
     """What the DNS says about public names, by name."""
     conditions: Mapping[tuple[Kind, str], list[Mapping[str, Any]]] = field(default_factory=dict)
     """Live conditions: for their transition times, and to leave standing what is not asked again yet."""
+
+    @property
+    def users_listed(self) -> int:
+        """How many users there are to decide about, inline and in files."""
+        inline = sum(len(community.spec.users) for community in self.communities)
+        return inline + sum(file.count for file in self.users_files.values())

@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any
 
 from mcs_operator.domain import rules
 from mcs_operator.domain.manifest import Manifest, Wave, canonical, digest
 from mcs_operator.domain.quantity import parse_quantity
+from mcs_operator.domain.shardfiles import digest_of, vouching_instead
 from mcs_operator.kube import quota
 from mcs_operator.kube.client import (
     BY_KIND,
@@ -58,7 +59,8 @@ class Outcome:
     ``taken``: by link, the Secret that it needs, that exists and is not ours. ``foreign``: by object, why one that we
     need is not taken for ours. ``waiting``: what has to go or settle
     first (an object of a dead owner that the garbage collector removes). ``errors`` by link, ``failures`` by object
-    that is no link's in particular. ``writes`` counts requests that changed something.
+    that is no link's in particular. ``writes`` counts requests that changed something. ``unwritten`` are shards that
+    could not be written; ``voucher`` is the manifest.json that vouches for what there is of them, where it had to.
     """
 
     taken: dict[str, str] = field(default_factory=dict)
@@ -67,6 +69,8 @@ class Outcome:
     errors: dict[str, str] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
     writes: int = 0
+    unwritten: list[Manifest] = field(default_factory=list)
+    voucher: str = ""
 
     @property
     def settled(self) -> bool:
@@ -91,17 +95,41 @@ async def apply_all(api: Api, store: Store, manifests: Sequence[Manifest]) -> Ou
         if _ENDING in outcome.waiting:
             break
         due = [m for m in wave if not (m.link in undone or (authority and m.wave <= Wave.SLOT))]
+        if outcome.unwritten and due[0].wave is Wave.VOUCHER:
+            due = _vouching_for_what_is_there(store, due[0], outcome)
         done = await asyncio.gather(*(_guarded(api, store, manifest, outcome) for manifest in due))
         for manifest, is_done in zip(due, done, strict=True):
             if is_done:
                 continue
             if manifest.link:
                 undone.add(manifest.link)
+            elif manifest.wave is Wave.SHARD:
+                outcome.unwritten.append(manifest)
             elif manifest.claim:
                 authority = f"waits for {manifest.kind} {manifest.name}"
     if authority and _ENDING not in outcome.waiting:
         outcome.errors |= {m.link: authority for m in manifests if m.link}
     return outcome
+
+
+def _vouching_for_what_is_there(store: Store, manifest: Manifest, outcome: Outcome) -> list[Manifest]:
+    """The voucher with the files in place of those that could not be written: the appliance takes a set only when it is
+    complete, and one shard that is refused (too large, a quota) must not keep everybody else's changes from it.
+
+    None where that is the ConfigMap of all links: nothing can be vouched for without.
+    """
+    children = store.shelf(manifest.body["metadata"]["namespace"]).children
+    instead: dict[str, str | None] = {}
+    for shard in outcome.unwritten:
+        if shard.kind != SECRETS.kind:
+            outcome.waiting.append(f"{manifest.kind} {manifest.name}: waits for {shard.kind} {shard.name}")
+            return []
+        child = children.get((SECRETS, shard.name))
+        known = child.shard if child else {}
+        instead |= {file: digest_of(known[file]) if file in known else None for file in shard.body["data"]}
+    text = vouching_instead(manifest.body["data"]["manifest.json"], instead)
+    outcome.voucher = digest(text)
+    return [replace(manifest, body=manifest.body | {"data": {"manifest.json": text}})]
 
 
 async def _guarded(api: Api, store: Store, manifest: Manifest, outcome: Outcome) -> bool:

@@ -47,8 +47,8 @@ from mcs_operator.kube.parse.names import place_of_name
 from mcs_operator.kube.parse.ours import read
 from mcs_operator.kube.parse.secret import STRANGER
 from mcs_operator.kube.parse.shard import read_shard
-from mcs_operator.kube.parse.users import read_users_file
 from mcs_operator.kube.store import Child, Shelf, Store, digests
+from mcs_operator.kube.usersfiles import read_users_files
 from mcs_operator.settings import LABEL_INSTANCE, LABEL_LINK, LABEL_MANAGED_BY, OPERATOR
 
 Detail = TypeVar("Detail", Authority, AgentCredentials)
@@ -67,6 +67,7 @@ async def observe(api: Api, store: Store, namespace: str, now: datetime, report:
     await asyncio.gather(
         *(_refresh(api, store, child) for child in list(shelf.children.values()) if _due(shelf, child))
     )
+    await read_users_files(api, store, shelf)
     shelf.observed = {key: child.parsed for key, child in shelf.children.items()}
     world = _world(shelf, namespace, now, report)
     unlabelled = await _unlabelled(api, shelf, world)
@@ -78,11 +79,9 @@ def _due(shelf: Shelf, child: Child) -> bool:
     if child.resource not in _PARSED_BODIES:
         return False
     if not shelf.reads(child):
-        child.detail = child.users = None
+        child.detail = None
         return False
-    users = shelf.names_users(child)
-    child.users = child.users if users else None
-    return child.stale or (users and child.users is None) or (child.tls and child.detail is None)
+    return child.stale or (child.tls and child.detail is None)
 
 
 async def _refresh(api: Api, store: Store, child: Child) -> None:
@@ -108,7 +107,6 @@ def take_body(store: Store, resource: Resource, body: Object) -> Object | None:
     if resource in (SECRETS, CONFIG_MAPS):
         child.data = digests(mapping(fit.get("data"))) if child.is_ours else {}
         child.shard = read_shard(resource, child.name, child.labels, fit) if reads else {}
-        child.users = read_users_file(resource, child.name, fit) if shelf.names_users(child) else None
     child.detail = parse_body(resource, fit) if reads else None
     return fit
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any
 
-from mcs_operator.domain.world import UsersFile
+from mcs_operator.domain.usersfile import UsersFile
 from mcs_operator.kube.client import CHILDREN, CONFIG_MAPS, OURS, SECRETS, Object, Resource
 from mcs_operator.kube.domains import Domains
 from mcs_operator.kube.parse.bounds import mapping, text
@@ -54,9 +54,9 @@ class Child:
 
     ``detail`` is what was parsed of version ``parsed``; where that is not ``version``, the body has to be read again.
     ``data`` has a digest for each entry of a Secret's or ConfigMap's data. ``in_sync`` is the hash of the manifest
-    that this very version was found to fulfil. ``shard`` has the appliance's files in it, packed. ``users`` is the
-    users file in it, held only while a Community names it. ``tls``: it is of the type that is watched as well.
-    ``left``: the watches by label that it left after this version.
+    that this very version was found to fulfil. ``shard`` has the appliance's files in it, packed. ``users`` is what it
+    says where a Community names it as a users file. ``tls``: it is of the type that is watched as well. ``left``: the
+    watches by label that it left after this version.
     """
 
     resource: Resource
@@ -142,9 +142,10 @@ class Shelf:
         return child.is_ours or self.names_users(child) or self._names_certificate(child)
 
     def reads(self, child: Child) -> bool:
-        """Whether its body is read: also not where it bears our label and has the name of nothing of ours."""
+        """Whether its body is read as one of ours, or as a certificate: not where it bears our label and has the name
+        of nothing of ours. A users file is read by `usersfiles`."""
         ours = child.resource not in (SECRETS, CONFIG_MAPS) or place_of_name(child.resource, child.name) is not None
-        return (child.is_ours and ours) or self.names_users(child) or self._names_certificate(child)
+        return (child.is_ours and ours) or self._names_certificate(child)
 
     def _names_certificate(self, child: Child) -> bool:
         return child.resource is SECRETS and child.name in self.named().tls_secrets

@@ -7,7 +7,6 @@ Exception`` sees. One customer's strange certificate must not end the reconcilia
 from __future__ import annotations
 
 import hashlib
-import re
 import warnings
 from collections.abc import Callable
 from threading import Lock
@@ -25,7 +24,6 @@ MAX_BYTES = 30_000
 MAX_CERTIFICATES = 10
 _SHOWN = 80
 """Characters of somebody's text in a message of ours."""
-_BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]{1,40})-----\s.*?-----END \1-----", re.DOTALL)
 
 
 class ForeignError(ValueError):
@@ -66,12 +64,6 @@ def subject_of(certificate: x509.Certificate) -> str:
     """Whose certificate it is, for a message: quoted, and no longer than a message can bear."""
     text = attempt(certificate.subject.rfc4514_string, "a certificate's subject cannot be read")
     return repr(text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…")
-
-
-def blocks(pem: str, kind: str) -> str:
-    """The PEM blocks whose type ends with ``kind``, without the text around them: a bundle out of a PKCS #12 file
-    describes each one at length."""
-    return "".join(f"{block[0]}\n" for block in _BLOCK.finditer(pem) if block[1].endswith(kind))
 
 
 class Remembered(Generic[T]):

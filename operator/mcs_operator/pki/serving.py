@@ -21,13 +21,12 @@ from mcs_operator.domain.conditions import Kind, Reason
 from mcs_operator.domain.keyring import Serving
 from mcs_operator.domain.keys import KeyPair
 from mcs_operator.domain.plan import Plan
-from mcs_operator.domain.shardfiles import ServedCertificate, certificates_in
+from mcs_operator.domain.shardfiles import ServedCertificate, certificates_in, served_certificate, too_large
 from mcs_operator.domain.verdict import Verdict
-from mcs_operator.domain.world import TlsSecret, World
+from mcs_operator.domain.world import World
 from mcs_operator.pki.foreign import (
     ForeignError,
     attempt,
-    blocks,
     certificates,
     remembered,
     subject_of,
@@ -71,12 +70,12 @@ def serving(world: World, plan: Plan) -> Serving:
     problems: dict[tuple[Kind, str], Verdict] = {}
     last: dict[str, ServedCertificate] | None = None
     for site in _sites(plan):
-        pair = world.tls_secrets.get(site.secret)
+        secret = world.tls_secrets.get(site.secret)
+        pair = served_certificate(site.domain, secret.chain, secret.key) if secret else None
         verdict = _problem(pair, site, world.now)
         if pair is not None and verdict is None:
             if _is_for(pair, site.domain):
-                key = blocks(pair.key, "PRIVATE KEY")
-                found.append(ServedCertificate(site.domain, blocks(pair.chain, "CERTIFICATE"), key))
+                found.append(pair)
             continue
         if verdict is not None and site.own:  # what is wrong with the instance's is told there, not at 250 links
             problems[site.kind, site.name] = verdict
@@ -106,12 +105,12 @@ def _sites(plan: Plan) -> Iterator[_Site]:
             yield _Site(Kind.LINK, link_plan.link.name, spec.domain, own.name if own else common, own is not None)
 
 
-def _problem(pair: TlsSecret | None, site: _Site, now: datetime) -> Verdict | None:
+def _problem(pair: ServedCertificate | None, site: _Site, now: datetime) -> Verdict | None:
     if pair is None:
         return Verdict(Reason.CERTIFICATE_NOT_FOUND, rules.no_tls_secret("spec.tls.secretRef", site.secret))
     # The instance's certificate need not be for a link: that one then has none, as if there were no reference.
     domain = site.domain if site.own else None
-    if wrong := check_certificate(pair.chain, pair.key, domain, now):
+    if wrong := too_large(pair.chain, pair.key) or check_certificate(pair.chain, pair.key, domain, now):
         message = f"spec.tls.secretRef: Secret {site.secret!r}: {wrong}; replace its content"
         return Verdict(Reason.CERTIFICATE_INVALID, message)
     return None
@@ -210,7 +209,7 @@ def _names(leaf: x509.Certificate) -> tuple[str, ...]:
     return tuple(name.lower() for name in alternative.get_values_for_type(x509.DNSName))
 
 
-def _is_for(pair: TlsSecret, domain: str) -> bool:
+def _is_for(pair: ServedCertificate, domain: str) -> bool:
     return any(_covers(name, domain) for name in _read(pair.chain, pair.key).names)
 
 

@@ -18,6 +18,7 @@ from mcs_operator.domain.shardfiles import (
     communities_file,
     links_file,
     users_files,
+    vouching,
 )
 from mcs_operator.domain.world import World
 from mcs_operator.render.objects import build_object, encoded
@@ -27,11 +28,11 @@ def build_shards(world: World, plan: Plan, keys: Keys, instance: MCSInstance) ->
     """Secrets `<instance>-users-NN` and `-certs-N`, ConfigMaps `<instance>-links` and, last, `<instance>-manifest`."""
     secret = users_files(plan.users.users) | certificates_files(keys.serving.certificates)
     config = _config_files(world, plan, instance)
-    voucher = {"version": 1, "files": {name: digest(text) for name, text in sorted((secret | config).items())}}
+    voucher = vouching({name: digest(text) for name, text in (secret | config).items()})
     return [
         *(_secret(instance, file, text) for file, text in sorted(secret.items())),
         _config_map(instance, "links", config, Wave.SHARD),
-        _config_map(instance, "manifest", {"manifest.json": canonical(voucher)}, Wave.VOUCHER),
+        _config_map(instance, "manifest", {"manifest.json": voucher}, Wave.VOUCHER),
     ]
 
 

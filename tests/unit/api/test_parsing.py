@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from mcs_operator.api import (
     Community,
@@ -18,8 +18,6 @@ from mcs_operator.api import (
     RetentionPolicy,
     Tier,
     TVoxLink,
-    User,
-    UserOfFile,
 )
 from mcs_operator.api.fields import canonical_bytes, canonical_cpu, megabits, seconds
 
@@ -115,12 +113,6 @@ class TestTolerance:
     def test_fields_of_a_newer_schema_are_ignored(self) -> None:
         body = instance(somethingNew={"a": 1}, vpn={"slots": 3, "cipher": "new"}) | {"status": {"slot": "broken"}}
         assert MCSInstance.from_object(body).spec.vpn.slots == 3
-
-    def test_a_users_file_is_strict_because_no_api_server_checks_it(self) -> None:
-        typo = {"name": "anna", "function": ["Audio"]}
-        assert User.model_validate(typo).functions is None
-        with pytest.raises(ValidationError, match=r"function\n.*Extra inputs"):
-            UserOfFile.model_validate(typo)
 
     def test_parsed_objects_are_frozen(self) -> None:
         parsed = MCSInstance.from_object(instance())
@@ -312,10 +304,3 @@ class TestQuantities:
     def test_durations_and_bands_are_read(self) -> None:
         assert [seconds(text) for text in ("720h", "1h30m", "0s", "90s")] == [2_592_000, 5400, 0, 90]
         assert [megabits(text) for text in ("100M", "1G")] == [100, 1000]
-
-
-def test_users_of_a_file_parse_as_a_list() -> None:
-    users = TypeAdapter(list[UserOfFile]).validate_python(
-        [{"name": "anna", "displayName": "Anna", "enabled": False, "functions": ["Chat"]}]
-    )
-    assert (users[0].display_name, users[0].enabled, users[0].functions) == ("Anna", False, (Function.CHAT,))

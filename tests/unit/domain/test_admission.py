@@ -161,6 +161,50 @@ def test_users_of_an_instance_that_is_full_may_become_fewer() -> None:
     assert changed(over, crowd(999), cluster(MCS, over)).refusals == ()
 
 
+def limited(**limits: int) -> Any:
+    return an_instance(communityLimits=limits)
+
+
+def test_a_community_has_so_many_links_as_its_limit_allows() -> None:
+    one, other = a_link("one"), a_link("other", community="beta")
+    assert created(a_link("new"), cluster(limited(links=2), ACME, one, other)).refusals == ()
+    (refusal,) = created(a_link("new"), cluster(limited(links=1), ACME, one, other)).refusals
+    assert refusal == (
+        "spec.communityRef.name: acme: the Community has the 1 TVoxLinks that spec.communityLimits.links of the "
+        "instance allows; delete one, or have the limit raised"
+    )
+    assert created(a_link("new"), cluster(limited(users=1), ACME, one, other)).refusals == ()
+
+
+def test_a_link_does_not_move_into_a_community_that_is_full_and_may_be_changed_within_one() -> None:
+    one, two = a_link("one"), a_link("two", community="beta")
+    known = cluster(limited(links=1), ACME, a_community("beta"), one, two)
+    assert changed(two, a_link("two"), known).refusals
+    assert changed(one, a_link("one", protocol="TCP"), known).refusals == ()
+
+
+def test_a_community_has_so_many_users_as_its_limit_allows() -> None:
+    before = crowd(2)
+    known = cluster(limited(users=3), before, crowd(9, "beta"))
+    assert changed(before, crowd(3), known).refusals == ()
+    (refusal,) = changed(before, crowd(4), known).refusals
+    assert refusal.startswith("spec.users: 4: 4 enabled users would be more than the 3 that spec.communityLimits.users")
+    assert created(crowd(4, "new"), known).refusals
+    assert created(crowd(3, "new"), known).refusals == ()
+
+
+def test_users_of_files_count_towards_the_limit_as_they_were_counted_last() -> None:
+    before = crowd(1) | {"status": {"users": {"served": 3, "notServed": 1}}}
+    known = cluster(limited(users=4), before)
+    assert changed(before, crowd(2), known).refusals
+    assert changed(before, crowd(1), known).refusals == ()
+
+
+def test_a_community_beyond_a_lowered_limit_may_become_smaller() -> None:
+    before = crowd(5)
+    assert changed(before, crowd(4), cluster(limited(users=1), before)).refusals == ()
+
+
 def test_one_instance_per_namespace() -> None:
     (refusal,) = created(an_instance("second", domain="b.test"), cluster(MCS)).refusals[:1]
     assert refusal.startswith("metadata.namespace: demo is used by MCSInstance 'mcs'")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mcs_operator.api import Function
+from mcs_operator.api import Function, TVoxLink
 from mcs_operator.domain.conditions import Kind, Reason
 from mcs_operator.domain.decide import decide
 from mcs_operator.domain.shardfiles import (
@@ -495,6 +495,54 @@ def test_users_of_a_community_that_this_version_cannot_read_are_served_as_before
     assert plan.users.users[0] == ann
     assert len(plan.users.users) == 1000, "and count"
     assert plan.kept.communities == (line,)
+
+
+# --- the platform team's limits for each Community ---
+
+
+def of_community(count: int, name: str = "acme", **spec: Any) -> list[TVoxLink]:
+    return [link(f"{name}-{n}", community=name, age=count - n, **spec) for n in range(count)]
+
+
+@pytest.mark.parametrize(("limit", "accepted"), [(None, 3), (3, 3), (2, 2), (1, 1)])
+def test_a_community_has_so_many_links_as_its_limit_allows(limit: int | None, accepted: int) -> None:
+    limits = {"communityLimits": {"links": limit}} if limit else {}
+    world = given(instance(**limits), community(), community("beta"), of_community(3), of_community(1, "beta"))
+    found = plans(world)
+    assert [found[f"acme-{n}"].accepted for n in range(3)] == [n < accepted for n in range(3)]
+    assert found["beta-0"].accepted, "another Community's"
+    if accepted < 3:
+        verdict = refusal(world, "acme-2")
+        assert verdict.reason is Reason.COMMUNITY_LIMIT_EXCEEDED
+        assert f"the {limit} TVoxLinks that spec.communityLimits.links" in verdict.message
+        assert found["acme-2"].number is None
+
+
+def test_a_limit_that_is_lowered_cuts_nobody_off_and_lets_nobody_in() -> None:
+    held = [(one, identity(one.name, 2 + n)) for n, one in enumerate(of_community(2))]
+    world = given(instance(communityLimits={"links": 1}), community(), held, link("older", age=99))
+    found = plans(world)
+    assert [found[f"acme-{n}"].accepted for n in range(2)] == [True, True]
+    assert refusal(world, "older").reason is Reason.COMMUNITY_LIMIT_EXCEEDED
+
+
+def test_a_link_that_is_refused_takes_no_place_in_its_community() -> None:
+    first, second = link("first", age=9, domain="mcs.test"), link("second")
+    found = plans(given(instance(communityLimits={"links": 1}), community(), first, second))
+    assert (found["first"].accepted, found["second"].accepted) == (False, True)
+
+
+def test_users_beyond_the_limit_of_their_community_are_not_served() -> None:
+    two = community("beta", users=("c",))
+    plan = decide(given(instance(communityLimits={"users": 1}), community(users=("a", "b")), two))
+    assert [user.name for user in plan.users.users] == ["a", "c"]
+
+
+def test_who_is_in_force_keeps_the_place_when_another_community_grows() -> None:
+    crowd, few = [f"u{n}" for n in range(1000)], ("x", "y")
+    in_force = packed(users_files([ServedUser("few", name, name, ()) for name in few]))
+    plan = decide(given(instance(), community("big", age=9, users=crowd), community("few", users=few), shards=in_force))
+    assert (plan.users.by_community["big"].served, plan.users.by_community["few"].served) == (998, 2)
 
 
 # --- Secrets that are in the way ---

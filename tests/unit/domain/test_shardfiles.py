@@ -5,22 +5,33 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import time
 from collections import Counter
 
 import pytest
 
 from mcs_operator.api import Community, Function
+from mcs_operator.domain.manifest import canonical
 from mcs_operator.domain.shardfiles import (
     ServedCertificate,
+    ServedCommunity,
+    ServedLink,
     ServedUser,
     certificates_files,
     certificates_in,
+    communities_file,
+    digest_of,
+    links_file,
     packed,
+    served_certificate,
+    too_large,
     users_files,
     users_in,
+    vouching,
+    vouching_instead,
 )
 from mcs_operator.domain.users import UsersPlan, serve
-from mcs_operator.domain.world import UsersFile
+from mcs_operator.domain.usersfile import UsersFile
 from support.worlds import community, users_file
 
 TWO = (Function.AUDIO, Function.CHAT)
@@ -89,6 +100,139 @@ def test_a_renewed_certificate_changes_one_file() -> None:
     renewed = ServedCertificate("c7.mcs.test", "new chain", "new key")
     after = certificates_files(renewed if domain == renewed.domain else certificate(domain) for domain in domains)
     assert len([name for name in after if after[name] != before[name]]) == 1
+
+
+def long_user(number: int, name: str = "") -> ServedUser:
+    """As many bytes as the schema allows."""
+    return ServedUser("c" * 40, name or f"{number:0>64}", "\U0001f600" * 128, tuple(Function))
+
+
+def sizes(files: dict[str, str]) -> list[int]:
+    return [len(text.encode()) for text in files.values()]
+
+
+def test_ten_thousand_users_with_the_longest_names_fit_also_where_all_of_them_meet_one_file() -> None:
+    """A tenant chooses the names; a Secret that is too large is refused, and everybody's changes with it."""
+    meet = (
+        n for n in range(10**9) if int(hashlib.sha256(f"{'c' * 40}/{n:0>64}".encode()).hexdigest()[:8], 16) % 16 == 7
+    )
+    everybody = [long_user(next(meet)) for _ in range(10_000)]
+    files = users_files(everybody)
+    assert max(sizes(files)) <= 1024 * 1024
+    assert sorted(users_in(packed(files))) == sorted(everybody)
+
+
+def test_the_largest_certificates_of_an_instance_and_250_links_fit() -> None:
+    line = "A" * 64 + "\n"
+    largest = (line * 461)[:29_000]
+    domains = [f"{n:0>240}.mcs.test" for n in range(251)]
+    files = certificates_files(ServedCertificate(domain, largest, "k" * 1000) for domain in domains)
+    assert max(sizes(files)) <= 1024 * 1024
+    assert set(certificates_in(packed(files))) == set(domains)
+
+
+def test_a_certificate_that_the_appliance_would_not_take_is_left_out_and_the_others_are_there() -> None:
+    edge = [
+        ServedCertificate("a.test", "c" * 29_000, "k" * 1000),
+        ServedCertificate("b.test", "c" * 29_001, "k" * 1000),
+    ]
+    assert set(certificates_in(packed(certificates_files(edge)))) == {"a.test"}
+
+
+def test_a_user_whose_file_is_full_stays_where_he_is_when_another_one_changes() -> None:
+    everybody = [long_user(n) for n in range(2000)]
+    before, after = users_files(everybody), users_files([*everybody[:-1], everybody[-1]._replace(display_name="x")])
+    assert len([name for name in after if after[name] != before[name]]) == 1
+
+
+def test_every_file_is_of_version_1_and_as_canonical_as_ever() -> None:
+    """The appliance takes no other version, and other bytes for the same users would be 16 writes at an update."""
+    odd = ServedUser("acme", "zoë", 'Zo\u00eb "the \\ one" </script>\t', TWO)
+    link = ServedLink("acme", 17, "acme.test", "198.18.254.17", "acme", True)
+    files = (
+        users_files([odd, user("alice")])
+        | certificates_files([certificate("a.test")])
+        | links_file([link])
+        | communities_file([ServedCommunity("acme", "Acme", True)])
+    )
+    assert len(files) >= 4
+    for text in files.values():
+        assert json.loads(text)["version"] == 1
+        assert text == canonical(json.loads(text))
+
+
+# --- the manifest ---
+
+
+def test_the_manifest_vouches_for_another_content_or_for_none_of_what_could_not_be_written() -> None:
+    wanted = vouching({"users-03.json": "new", "users-04.json": "new", "links.json": "new"})
+    assert json.loads(wanted) == {
+        "version": 1,
+        "files": {"users-03.json": "new", "users-04.json": "new", "links.json": "new"},
+    }
+    instead = vouching_instead(wanted, {"users-03.json": "old", "users-04.json": None})
+    assert instead == vouching({"users-03.json": "old", "links.json": "new"})
+
+
+def test_the_digest_of_a_packed_file_is_the_files() -> None:
+    blob = packed({"x": "zoë"})["x"]
+    assert digest_of(blob) == hashlib.sha256("zoë".encode()).hexdigest()
+    assert digest_of(b"not packed") is None
+
+
+# --- PEM ---
+
+CHAIN = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+KEY = "-----BEGIN EC PRIVATE KEY-----\nBBBB\n-----END EC PRIVATE KEY-----\n"
+
+
+@pytest.mark.parametrize(
+    ("chain", "key"),
+    [
+        pytest.param(CHAIN, KEY, id="as it should be"),
+        pytest.param(f"Bag Attributes\n  friendlyName: x\n{CHAIN}garbage", f"# mine\n{KEY}", id="with text around"),
+        pytest.param(CHAIN.replace("AAAA", "A\nA\n\nAA"), KEY.replace("\n", "\r\n"), id="in other lines"),
+        pytest.param(
+            CHAIN + KEY,
+            f"-----BEGIN EC PARAMETERS-----\nCC\n-----END EC PARAMETERS-----\n{KEY}{KEY}",
+            id="with more in it",
+        ),
+    ],
+)
+def test_a_certificate_is_reduced_to_its_blocks(chain: str, key: str) -> None:
+    assert served_certificate("a.test", chain, key) == ServedCertificate("a.test", CHAIN, KEY)
+
+
+def test_a_chain_that_is_as_tools_write_it_stays_byte_for_byte() -> None:
+    text = "".join(
+        f"-----BEGIN CERTIFICATE-----\n{'A' * 64}\n{'B' * 64}\nCC==\n-----END CERTIFICATE-----\n" for _ in range(3)
+    )
+    assert served_certificate("a.test", text, KEY).chain == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "-----BEGIN CERTIFICATE-----\n" * 37_000,
+        f"{CHAIN}x" * 16_000,
+        "-----BEGIN A-----\n-----END B-----\n" * 29_000,
+    ],
+    ids=["nothing", "begins", "no line ends", "ends that fit no begin"],
+)
+def test_a_megabyte_of_anything_is_gone_through_once(text: str) -> None:
+    begun = time.process_time()
+    served_certificate("a.test", text, text)
+    assert time.process_time() - begun < 2
+
+
+@pytest.mark.parametrize(("size", "wrong"), [(29_940, False), (40_000, True)])
+def test_what_is_too_large_is_told_and_what_stands_around_does_not_count(size: int, wrong: bool) -> None:
+    block = f"-----BEGIN CERTIFICATE-----\n{'A' * 64}\n-----END CERTIFICATE-----\n"
+    chain = block * (size // len(block))
+    assert bool(too_large(chain + "#" * 50_000, "")) is wrong
+    if wrong:
+        assert "and may have 30000" in too_large(chain, "")
 
 
 # --- and back ---

@@ -8,16 +8,25 @@ import pytest
 
 from mcs_operator.api import Community, Function
 from mcs_operator.domain.conditions import Reason
-from mcs_operator.domain.users import UsersFileError, UsersPlan, parse_users, serve
+from mcs_operator.domain.shardfiles import packed, users_files
+from mcs_operator.domain.users import UsersPlan, serve
+from mcs_operator.domain.usersfile import UsersFile
 from mcs_operator.domain.verdict import Verdict
-from mcs_operator.domain.world import UsersFile
 from support.worlds import community, users_file
 
 FROM_FILE = {"usersFrom": [{"configMapRef": {"name": "staff"}}]}
 
 
-def serving(*communities: Community, files: tuple[UsersFile, ...] = (), capacity: int = 1000) -> UsersPlan:
-    return serve(communities, {(f.kind, f.name): f for f in files}, capacity, {})
+def serving(
+    *communities: Community,
+    files: tuple[UsersFile, ...] = (),
+    capacity: int = 1000,
+    before: UsersPlan | None = None,
+    limit: int | None = None,
+) -> UsersPlan:
+    """The plan; ``before`` is what the appliance was given last."""
+    in_force = packed(users_files(before.users)) if before else {}
+    return serve(communities, {(f.kind, f.name): f for f in files}, capacity, in_force, limit=limit)
 
 
 def verdict(plan: UsersPlan, name: str = "acme") -> Verdict:
@@ -65,15 +74,23 @@ def test_users_up_to_the_tier_are_served_and_the_others_counted(count: int, serv
     assert (outcome.verdict.reason if outcome.verdict else None) is (Reason.TIER_EXCEEDED if beyond else None)
 
 
-def test_the_first_user_too_many_is_named() -> None:
+def test_users_too_many_are_counted_and_the_place_of_the_first_is_told_but_no_name() -> None:
+    """Statuses and Events are read by more people than the users' lists are."""
     plan = serving(community("first", age=9, users=many(999)), community("second", users=("in", "out", "too")))
     outcome = plan.by_community["second"]
     assert (outcome.served, outcome.beyond) == (1, 2)
     told = verdict(plan, "second").message
-    assert "2 of 3 users" in told
-    assert "'out'" in told
+    assert "2 of 3 users are not served, the first at spec.users[1]" in told
     assert "1000" in told
+    assert "out" not in told.replace("without", "")
     assert plan.by_community["first"].verdict is None
+
+
+def test_the_place_of_a_user_of_a_file_is_the_file_and_the_index() -> None:
+    plan = serving(
+        community(users=("a",), **FROM_FILE), files=(users_file("staff", "[{name: b}, {name: c}]"),), capacity=2
+    )
+    assert "the first at ConfigMap 'staff', key users.yaml: [1]:" in verdict(plan).message
 
 
 def test_users_who_are_not_enabled_take_no_place() -> None:
@@ -85,6 +102,94 @@ def test_a_community_that_is_not_enabled_takes_no_place() -> None:
     plan = serving(community("off", age=9, users=("a", "b"), enabled=False), community("on", users=("c",)), capacity=1)
     assert names(plan) == ["c"]
     assert plan.by_community["off"].verdict is None
+
+
+# --- who is served keeps the place ---
+
+
+def test_a_community_that_grows_takes_nobodys_place_in_the_one_beside_it() -> None:
+    elder, younger = community("elder", age=9, users=many(400)), community("younger", users=many(600))
+    before = serving(elder, younger)
+    after = serving(community("elder", age=9, users=many(800)), younger, before=before)
+    assert set(before.users) == set(after.users)
+    assert (after.by_community["elder"].served, after.by_community["elder"].beyond) == (400, 400)
+    assert after.by_community["younger"].verdict is None
+
+
+def test_a_place_that_frees_up_goes_to_the_next_in_order() -> None:
+    elder, younger = community("elder", age=9, users=("a", "b", "c")), community("younger", users=("x", "y"))
+    before = serving(community("elder", age=9, users=("a",)), younger, capacity=3)
+    after = serving(elder, community("younger", users=("y",)), capacity=3, before=before)
+    assert names(after) == ["a", "b", "y"]
+
+
+def test_a_new_user_above_in_the_list_does_not_displace_one_below() -> None:
+    before = serving(community(users=("b", "c")), capacity=2)
+    after = serving(community(users=("a", "b", "c")), capacity=2, before=before)
+    assert names(after) == ["b", "c"]
+    assert "the first at spec.users[0]" in verdict(after).message
+
+
+def test_who_is_switched_off_gives_the_place_up() -> None:
+    before = serving(community(users=("a", "b")), capacity=2)
+    off = community(users=[{"name": "a", "enabled": False}, {"name": "b"}, {"name": "c"}])
+    assert names(serving(off, capacity=2, before=before)) == ["b", "c"]
+
+
+def test_a_namesake_in_another_community_has_not_the_place() -> None:
+    before = serving(community("younger", users=("ann",)), capacity=1)
+    both = community("elder", age=9, users=("ann",)), community("younger", users=("ann",))
+    assert [user.community for user in serving(*both, capacity=1, before=before).users] == ["younger"]
+
+
+def test_a_lowered_tier_keeps_those_in_force_before_all_others() -> None:
+    before = serving(community(users=("b", "c", "d")), capacity=3)
+    assert names(serving(community(users=("a", "b", "c", "d")), capacity=2, before=before)) == ["b", "c"]
+
+
+def test_users_of_communities_that_cannot_be_read_have_their_places_first_and_no_more_than_there_are() -> None:
+    before = serving(community("strange", users=("s1", "s2", "s3")), capacity=3)
+    in_force = packed(users_files(before.users))
+    plan = serve([community("acme", age=9, users=("a",))], {}, 2, in_force, unreadable={"strange"})
+    assert names(plan) == ["s1", "s2"]
+    assert plan.by_community["acme"].beyond == 1
+    roomy = serve([community("acme", age=9, users=("a",))], {}, 4, in_force, unreadable={"strange"})
+    assert sorted(names(roomy)) == ["a", "s1", "s2", "s3"]
+
+
+# --- the platform team's limit for each community ---
+
+
+@pytest.mark.parametrize(("limit", "served"), [(None, 3), (4, 3), (3, 3), (2, 2), (1, 1)])
+def test_a_community_has_so_many_users_as_its_limit_allows(limit: int | None, served: int) -> None:
+    plan = serving(community("acme", users=("a", "b", "c")), community("beta", users=("d",)), limit=limit)
+    outcome = plan.by_community["acme"]
+    assert (outcome.served, outcome.beyond) == (served, 3 - served)
+    assert plan.by_community["beta"].served == 1
+    if served < 3:
+        assert verdict(plan).reason is Reason.COMMUNITY_LIMIT_EXCEEDED
+        assert f"the first at spec.users[{served}]" in verdict(plan).message
+        assert f"spec.communityLimits.users of the instance allows a Community {limit}" in verdict(plan).message
+
+
+def test_a_limit_that_is_lowered_takes_nobody_away_and_lets_nobody_in() -> None:
+    before = serving(community(users=("b", "c")))
+    after = serving(community(users=("a", "b", "c")), before=before, limit=1)
+    assert names(after) == ["b", "c"]
+    assert verdict(after).reason is Reason.COMMUNITY_LIMIT_EXCEEDED
+
+
+def test_where_both_are_too_small_the_tier_is_told() -> None:
+    plan = serving(community("first", age=9, users=("x",)), community(users=("a", "b", "c")), capacity=2, limit=2)
+    assert verdict(plan).reason is Reason.TIER_EXCEEDED
+    assert plan.by_community["acme"].beyond == 2
+
+
+def test_what_nobody_may_have_by_the_limit_is_left_for_others() -> None:
+    plan = serving(
+        community("first", age=9, users=("a", "b", "c")), community("second", users=("d",)), capacity=2, limit=1
+    )
+    assert names(plan) == ["a", "d"]
 
 
 # --- functions ---
@@ -117,6 +222,14 @@ def test_the_name_stands_in_for_a_display_name() -> None:
     assert [user.display_name for user in serving(community(**spec)).users] == ["a", "Bea B."]
 
 
+def test_a_function_that_is_there_twice_counts_once() -> None:
+    """The API server keeps it from being stored; an older one may have let it in."""
+    twice = community(users=[{"name": "a", "functions": ["Chat", "Audio", "Chat"]}])
+    plan = serving(twice)
+    assert plan.users[0].functions == (Function.AUDIO, Function.CHAT)
+    assert plan.by_community["acme"].functions == {Function.AUDIO: 1, Function.CHAT: 1}
+
+
 # --- files that are wrong ---
 
 
@@ -124,7 +237,9 @@ def test_the_same_name_inline_and_in_a_file_is_served_once_and_told() -> None:
     plan = serving(community(users=("a",), **FROM_FILE), files=(users_file("staff", "[{name: a}, {name: b}]"),))
     assert names(plan) == ["a", "b"]
     assert verdict(plan).reason is Reason.USERS_INVALID
-    assert "'a'" in verdict(plan).message
+    assert verdict(plan).message.startswith(
+        "ConfigMap 'staff', key users.yaml: [0] has the same name as spec.users[0]; the first one is served"
+    )
 
 
 def test_the_same_name_in_two_communities_is_two_people() -> None:
@@ -137,7 +252,7 @@ def test_a_missing_file_is_named_and_the_others_are_served(file: UsersFile | Non
     assert names(plan) == ["a"]
     assert verdict(plan).reason is Reason.USERS_NOT_FOUND
     assert "ConfigMap 'staff'" in verdict(plan).message
-    assert "users.yaml" in verdict(plan).message
+    assert ("no key users.yaml" if file else "label mcs.tvox.io/users=true") in verdict(plan).message
 
 
 def test_a_wrong_file_of_one_community_is_that_communitys_problem_alone() -> None:
@@ -148,46 +263,24 @@ def test_a_wrong_file_of_one_community_is_that_communitys_problem_alone() -> Non
     assert plan.by_community["right"].verdict is None
 
 
-@pytest.mark.parametrize(
-    ("text", "told"),
-    [
-        pytest.param("- name: a\n- name: [", "not YAML at line", id="YAML that does not end, with its line"),
-        pytest.param("- name: a\n- {name: b\n- name: c\n", "line 3", id="the line itself"),
-        pytest.param("name: a", "must be a list of users, is dict", id="a map"),
-        pytest.param("", "must be a list of users, is NoneType", id="nothing"),
-        pytest.param("- name: a\n- name: A!", "[1].name", id="a bad name, with its index"),
-        pytest.param("- name: a\n- name: b\n- name: a", "[2].name: 'a' is there at [0] already", id="a name twice"),
-        pytest.param("- name: a\n  functions: [Audio, Telepathy]", "[0].functions.1", id="an unknown function"),
-        pytest.param("- name: a\n  function: [Audio]", "[0].function", id="a typo in a field's name"),
-        pytest.param("- displayName: Anna", "[0].name: Field required", id="no name"),
-        pytest.param("- anna", "[0]", id="a text instead of a user"),
-        pytest.param("- name: 12", "[0].name", id="a number as name"),
-        pytest.param("- name: 2024-13-45", "not YAML", id="a date that no calendar has"),
-        pytest.param("- name: " + "9" * 5000, "not YAML", id="a number that no machine reads"),
-        pytest.param("- name: !!python/object/apply:os.system [id]", "not YAML", id="a tag that would run something"),
-        pytest.param("- name: a\x00b", "not YAML", id="a byte that no text has"),
-        pytest.param("[" * 5000, "not YAML", id="a list in a list in a list…"),
-        pytest.param("- &a {name: *a}", "[0].name", id="a user that contains himself"),
-        pytest.param("- ? [a]\n  : b", "", id="a list as a field's name"),
-    ],
-)
-def test_a_file_that_cannot_be_taken_says_where_it_is_wrong(text: str, told: str) -> None:
-    with pytest.raises(UsersFileError) as caught:
-        parse_users(text, "ConfigMap 'staff', key users.yaml")
-    assert str(caught.value).startswith("ConfigMap 'staff', key users.yaml: ")
-    assert told in str(caught.value)
-    assert len(str(caught.value)) < 500
+def test_a_file_that_is_named_twice_is_one_file() -> None:
+    twice = {"usersFrom": [{"configMapRef": {"name": "staff"}}, {"configMapRef": {"name": "staff"}}]}
+    plan = serving(community(**twice), files=(users_file("staff", "[{name: a}]"),))
+    assert names(plan) == ["a"]
+    assert plan.by_community["acme"].verdict is None
 
 
-def test_the_message_about_a_file_quotes_nothing_of_it_but_a_users_name() -> None:
-    with pytest.raises(UsersFileError) as caught:
-        parse_users("- name: a\n  password: hunter2", "Secret 'staff', key users.yaml")
-    assert "hunter2" not in str(caught.value)
+def test_what_is_wrong_with_a_file_names_the_file_and_says_what_goes_on() -> None:
+    plan = serving(community(**FROM_FILE), files=(users_file("staff", "- name: a\n- name: B"),))
+    assert verdict(plan).message == (
+        "ConfigMap 'staff', key users.yaml: line 2: [1].name: may have lower case letters, digits and . _ @ + -, and "
+        "begins and ends with a letter or digit; write it in lower case; what was served from it before still is"
+    )
 
 
-def test_an_empty_list_is_a_file_without_users() -> None:
-    assert parse_users("[]", "x") == []
-
-
-def test_ten_thousand_users_are_read() -> None:
-    assert len(parse_users("\n".join(f"- name: {name}" for name in many(10_000)), "x")) == 10_000
+def test_ten_thousand_names_that_are_there_twice_are_told_at_once() -> None:
+    two = {"usersFrom": [{"configMapRef": {"name": "staff"}}, {"configMapRef": {"name": "again"}}]}
+    text = "\n".join(f"- name: {name}" for name in many(10_000))
+    plan = serving(community(**two), files=(users_file("staff", text), users_file("again", text)), capacity=10_000)
+    assert len(plan.users) == 10_000
+    assert "again', key users.yaml: [9999] has the same name as ConfigMap 'staff'" in verdict(plan).message

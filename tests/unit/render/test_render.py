@@ -342,6 +342,18 @@ def test_a_link_that_cannot_be_read_keeps_its_line_its_certificate_and_its_slot(
     assert not found.behind(report(*running)), "nobody has to be woken for it"
 
 
+def test_a_community_that_is_deleted_does_not_take_the_customers_site_along() -> None:
+    """A mistake in the customer's objects, or a GitOps order that is unlucky, ends no tunnel and closes no site."""
+    manifests = by_name(instance(), link("a"), identity("a", 17), link("b", community="gone"), identity("b", 18))
+    content = shard_files(manifests)
+    assert [entry["name"] for entry in json.loads(content["links.json"])["links"]] == ["a", "b"]
+
+
+def test_the_manifest_is_of_version_1() -> None:
+    text = by_name(instance())["ConfigMap/mcs-manifest"].body["data"]["manifest.json"]
+    assert json.loads(text)["version"] == 1
+
+
 # --- services ---
 
 

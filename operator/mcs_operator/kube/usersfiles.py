@@ -1,0 +1,87 @@
+"""The users files that Communities name: fetched one after the other, and read beside the event loop.
+
+Whoever may write a ConfigMap may write many, and change them all day. So a file is fetched when a Community names it
+and its version is new, read when its content is new, and only its users are kept: of one namespace not more than a
+stated number.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from mcs_operator.domain.usersfile import UsersFile, UsersFileError, content_of, take_users_file
+from mcs_operator.kube.beside import beside
+from mcs_operator.kube.client import COMMUNITIES, CONFIG_MAPS, SECRETS, Api, Object, Resource
+from mcs_operator.kube.store import Child, Shelf, Store
+
+MOST_LISTED = 20_000
+"""Users in all files of a namespace, those who are switched off included: twice the largest tier."""
+_TOO_MANY = (
+    f"it is set aside: the users files of this namespace would list more than {MOST_LISTED} users together; remove some"
+)
+_SHORT = 16 * 1024
+"""Bytes that are read within milliseconds, at once. Anything longer is read beside the event loop."""
+
+
+async def read_users_files(api: Api, store: Store, shelf: Shelf) -> None:
+    """Bring up to date what is known of the files that are named, and forget what was in others."""
+    named = dict.fromkeys(_named(shelf))
+    for key, other in shelf.children.items():
+        if key not in named:
+            other.users = None
+    left = MOST_LISTED
+    for key in named:
+        child = shelf.children.get(key)
+        if child is None or not child.lists_users:
+            continue
+        held = child.users
+        if held is None or held.version != child.version or (held.problem == _TOO_MANY and held.count <= left):
+            await _read(api, store, child)
+        if child.users and child.users.count > left:
+            child.users = replace(child.users, users=None, problem=_TOO_MANY)
+        left -= len((child.users and child.users.users) or ())
+
+
+async def _read(api: Api, store: Store, child: Child) -> None:
+    resource, held = child.resource, child.users
+    body = await api.get(resource, str(child.metadata["namespace"]), child.name)
+    if body is None:
+        store.drop(resource, str(child.metadata["namespace"]), child.name, child.uid)
+        return
+    fit = store.put(resource, body)
+    if fit is None:
+        return
+    version = str(fit["metadata"]["resourceVersion"])
+    try:
+        content = content_of(resource.kind, body)
+    except UsersFileError as error:
+        child.users = UsersFile(resource.kind, child.name, problem=str(error), version=version)
+        return
+    digest = hashlib.sha256(content or b"").digest()
+    if held and held.digest == digest and held.problem != _TOO_MANY:
+        child.users = replace(held, version=version)
+        return
+    is_long = content is not None and len(content) > _SHORT
+    found = await beside(is_long, take_users_file, resource.kind, child.name, content)
+    child.users = replace(found, version=version, digest=digest)
+
+
+def _named(shelf: Shelf) -> Iterator[tuple[Resource, str]]:
+    """In the order in which users are served, so that whoever came first is not set aside for a newcomer."""
+    communities = (body for (resource, _), body in shelf.ours.items() if resource == COMMUNITIES)
+    for body in sorted(communities, key=_age):
+        spec = body.get("spec")
+        sources = spec.get("usersFrom") if isinstance(spec, Mapping) else None
+        for source in sources if isinstance(sources, list) else ():
+            for field, resource in (("configMapRef", CONFIG_MAPS), ("secretRef", SECRETS)):
+                reference = source.get(field) if isinstance(source, Mapping) else None
+                name = reference.get("name") if isinstance(reference, Mapping) else None
+                if isinstance(name, str):
+                    yield resource, name
+
+
+def _age(body: Object) -> tuple[str, str]:
+    metadata = body["metadata"]
+    return str(metadata.get("creationTimestamp", "")), str(metadata["name"])

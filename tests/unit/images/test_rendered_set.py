@@ -1,0 +1,94 @@
+"""What the operator renders is what the appliance reads: both sides of the contract, without a cluster between them."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mcs_operator.api import Function
+from mcs_operator.domain.decide import decide
+from mcs_operator.domain.keyring import Serving
+from mcs_operator.domain.manifest import Wave, digest
+from mcs_operator.domain.shardfiles import LARGEST_PEM, ServedCertificate, served_certificate
+from mcs_operator.render.render import render
+from mcs_operator.settings import Settings
+from support.worlds import community, given, identity, instance, keys_for, link, links
+from unit.images.appliance_set import certificate, config
+
+
+def mounted(directory: Path, *things: Any, certificates: tuple[ServedCertificate, ...] = ()) -> bytes:
+    """Mount what is rendered of a world; the manifest."""
+    world = given(*things)
+    plan = decide(world)
+    keys = replace(keys_for(plan), serving=Serving(certificates))
+    for manifest in render(world, plan, keys, Settings()).manifests:
+        if manifest.wave not in (Wave.SHARD, Wave.VOUCHER):
+            continue
+        for name, text in manifest.body["data"].items():
+            content = base64.b64decode(text) if manifest.kind == "Secret" else text.encode()
+            assert len(content) <= 1024 * 1024, f"no Secret holds {name}"
+            (directory / name).write_bytes(content)
+    found = config.read_manifest(directory)
+    assert found is not None
+    return found
+
+
+def test_an_instance_without_anybody_is_a_complete_set(tmp_path: Path) -> None:
+    manifest = mounted(tmp_path, instance())
+    found = config.read_set(tmp_path, manifest, None)
+    assert found.config == digest(manifest.decode())
+    assert (found.instance.name, found.instance.domain) == ("mcs", "mcs.test")
+    assert (found.links, found.users, found.certificates, found.problems) == ((), 0, (), ())
+
+
+def test_links_users_and_communities_arrive(tmp_path: Path) -> None:
+    off = community("off", enabled=False, users=("x",))
+    things = [instance(), community(users=("ann", "bob")), off, link("a", age=9), link("b", enabled=False, age=8)]
+    manifest = mounted(tmp_path, things, link("c", community="off"), identity("a", 17))
+    found = config.read_set(tmp_path, manifest, None)
+    assert {entry.name: (entry.number, entry.domain, entry.address, entry.open) for entry in found.links} == {
+        "a": (17, "a.mcs.test", "198.18.254.17", True),
+        "b": (2, "b.mcs.test", "198.18.254.2", False),
+        "c": (3, "c.mcs.test", "198.18.254.3", False),
+    }
+    assert (found.users, found.problems) == (2, ())
+
+
+def test_the_largest_instance_arrives(tmp_path: Path) -> None:
+    people = [
+        {"name": f"u{n:0>60}", "displayName": '"\\é😀' * 32, "functions": [f.value for f in Function]}
+        for n in range(1000)
+    ]
+    crowds = [community(f"c{n}{'x' * 38}", users=people) for n in range(10)]
+    found = config.read_set(
+        tmp_path, mounted(tmp_path, instance(tier="UpTo10000"), crowds, community(), links(250)), None
+    )
+    assert (len(found.links), found.users, found.problems) == (250, 10_000, ())
+
+
+def test_certificates_arrive_as_they_are(tmp_path: Path) -> None:
+    entries = [certificate(f"{name}.mcs.test") for name in ("a", "b")]
+    pairs = tuple(served_certificate(e["domain"], f"# comment\n{e['certificate']}", e["key"]) for e in entries)
+    manifest = mounted(tmp_path, instance(), community(), link("a"), link("b"), certificates=pairs)
+    found = config.read_set(tmp_path, manifest, None)
+    assert {c.domain: c.pem for c in found.certificates} == {
+        e["domain"]: f"{e['certificate']}{e['key']}".strip() for e in entries
+    }
+    assert (found.spoiled, found.problems) == (frozenset(), ())
+
+
+@pytest.mark.parametrize(("more", "taken"), [(0, True), (1, False)])
+def test_both_sides_have_the_same_limit(tmp_path: Path, more: int, taken: bool) -> None:
+    assert LARGEST_PEM == config.LARGEST_PEM
+    pem = "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n"
+    key = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"
+    chain = pem.format("A" * (LARGEST_PEM - len(pem) - len(key) + 2 + more))
+    pair = ServedCertificate("a.mcs.test", chain, key)
+    manifest = mounted(tmp_path, instance(), community(), link("a"), certificates=(pair,))
+    found = config.read_set(tmp_path, manifest, None)
+    assert [c.domain for c in found.certificates] == (["a.mcs.test"] if taken else [])
+    assert (found.spoiled, found.problems) == (frozenset(), ()), "what is too large is not even given to it"
