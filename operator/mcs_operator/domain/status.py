@@ -14,6 +14,7 @@ from mcs_operator.api import Community, MCSInstance
 from mcs_operator.domain import preflight, rules
 from mcs_operator.domain.addressing import address_of
 from mcs_operator.domain.conditions import OWNED, REFUSALS, Condition, Kind, Reason, Status, Type, as_objects, is_known
+from mcs_operator.domain.faults import GOES_ON
 from mcs_operator.domain.ledger import Ledger, ledger, pressure
 from mcs_operator.domain.linkstate import LinkState, SlotState, TunnelReason, TunnelStatus
 from mcs_operator.domain.lookup import Lookup
@@ -39,9 +40,9 @@ class Wanted:
     """What rendering, sizing and applying add to the plan, as far as statuses tell of it.
 
     ``revisions`` are the slot revisions wanted, by number; ``restart`` what becomes of the pod; ``problems`` what kept
-    a link's objects from being written, ``failures`` other objects that could not be; ``certificates`` whose
-    certificate cannot be served, and why; ``authority`` why the instance's CA cannot sign. ``fingerprints``: the
-    certificates of each link's TVox, by link; a link without any could not be given keys.
+    a link's objects from being written, ``failures`` other objects that could not be, ``defects`` what could not even
+    be made; ``certificates`` whose certificate cannot be served, and why; ``authority`` why the instance's CA cannot
+    sign. ``fingerprints``: the certificates of each link's TVox, by link; a link without any could not be given keys.
     """
 
     revisions: Mapping[int, str]
@@ -50,6 +51,7 @@ class Wanted:
     problems: Mapping[str, Verdict] = field(default_factory=dict)
     certificates: Mapping[tuple[Kind, str], Verdict] = field(default_factory=dict)
     failures: tuple[str, ...] = ()
+    defects: tuple[str, ...] = ()
     authority: Verdict | None = None
     fingerprints: Mapping[str, tuple[Fingerprint, ...]] = field(default_factory=dict)
 
@@ -123,12 +125,21 @@ def _instance_conditions(world: World, plan: Plan, wanted: Wanted, known: Ledger
         Condition(Type.STALLED, T, Reason.IDENTITY_LOST, lost)
         if plan.identity_lost
         else _stalled_by(
-            wanted.authority or _domain_elsewhere(world, plan) or wanted.certificates.get((Kind.INSTANCE, name))
+            _defect(wanted.defects)
+            or wanted.authority
+            or _domain_elsewhere(world, plan)
+            or wanted.certificates.get((Kind.INSTANCE, name))
         ),
         Condition(Type.SIZED, F, Reason.BELOW_TIER, below) if below else Condition(Type.SIZED, T, Reason.AS_TIER),
         _restart_pending(wanted.restart),
         _capacity_pressure(known),
     ]
+
+
+def _defect(defects: tuple[str, ...]) -> Verdict | None:
+    if not defects:
+        return None
+    return Verdict(Reason.RECONCILE_FAILED, f"{'; '.join(defects)}. {GOES_ON}")
 
 
 def _instance_domain(world: World, instance: MCSInstance) -> Condition:
@@ -387,7 +398,7 @@ def _rotation_pending(link_plan: LinkPlan, wanted: Wanted) -> Condition:
 
 
 def _link_stalled(link_plan: LinkPlan, programmed: Condition, wanted: Wanted) -> Condition:
-    if programmed.reason in (Reason.QUARANTINED, Reason.NO_FREE_SLOT):
+    if programmed.reason in (Reason.QUARANTINED, Reason.NO_FREE_SLOT, Reason.RECONCILE_FAILED):
         return Condition(Type.STALLED, T, programmed.reason, programmed.message)
     if link_plan.profile_lost:
         return Condition(

@@ -6,7 +6,6 @@ its content, and is still known to exist, so that nothing is written over it.
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 from collections.abc import Iterable
@@ -49,6 +48,7 @@ from mcs_operator.kube.client import (
 )
 from mcs_operator.kube.known import domains_elsewhere
 from mcs_operator.kube.store import Child, Shelf, Store, digests
+from mcs_operator.kube.together import together
 from mcs_operator.settings import (
     FIRST_NUMBER,
     LABEL_INSTANCE,
@@ -78,7 +78,7 @@ async def observe(api: Api, store: Store, namespace: str, now: datetime, report:
     """The World of one namespace, after reading again what changed since the last time."""
     shelf = store.shelf(namespace)
     stale = [c for c in shelf.children.values() if c.stale and c.resource in _PARSED_BODIES and shelf.concerns(c)]
-    await asyncio.gather(*(_refresh(api, store, child) for child in stale))
+    await together(*(_refresh(api, store, child) for child in stale))
     shelf.observed = {key: child.parsed for key, child in shelf.children.items()}
     world = _world(shelf, namespace, now, report)
     return replace(world, elsewhere=domains_elsewhere(store, namespace))
@@ -324,6 +324,7 @@ def _pod(body: Object) -> Pod:
         terminating=bool(metadata.get("deletionTimestamp")),
         created=_time(metadata["creationTimestamp"]),
         annotations=metadata.get("annotations") or {},
+        media_runs="running" in (media.get("state") or {}),
     )
 
 

@@ -15,11 +15,20 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
-import aiohttp
-
-from mcs_operator.kube.client import CHILDREN, CONFIG_MAPS, INSTANCES, OURS, SECRETS, Api, ApiError, Resource
+from mcs_operator.kube.client import (
+    CHILDREN,
+    CONFIG_MAPS,
+    INSTANCES,
+    OURS,
+    SECRETS,
+    Api,
+    ApiError,
+    Resource,
+)
+from mcs_operator.kube.errors import NoAnswerError
 from mcs_operator.kube.observe import take_body
 from mcs_operator.kube.store import Place, Store, place_of
+from mcs_operator.kube.together import together
 from mcs_operator.settings import LABEL_MANAGED_BY, LABEL_USERS, OPERATOR
 
 log = logging.getLogger(__name__)
@@ -117,7 +126,7 @@ class Watcher:
         What fails is listed again by itself: to begin anew with everything would be hardest on a server in trouble.
         """
         scopes = self._scopes()
-        versions = await asyncio.gather(*(_persistently(partial(self._list, scope)) for scope in scopes))
+        versions = await together(*(_persistently(partial(self._list, scope)) for scope in scopes))
         return dict(zip(scopes, versions, strict=True))
 
     def _scopes(self) -> list[Scope]:
@@ -157,14 +166,14 @@ class Watcher:
             begun, asked = time.monotonic(), None
             try:
                 since = await self._watch(scope, since)
+            except (NoAnswerError, ValueError) as error:
+                log.info("watch of %s ended: %s", scope.resource.plural, error)
             except ApiError as error:
                 if error.status == 410 or error.reason == "Expired":
                     since = await _persistently(partial(self._list, scope))
                 else:
                     log.warning("watch of %s in %s: %s", scope.resource.plural, scope.place, error)
                 asked = error.retry_after
-            except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-                log.info("watch of %s ended: %s", scope.resource.plural, error or type(error).__name__)
             failures = 0 if time.monotonic() - begun > LONG_ENOUGH_SECONDS else failures + 1
             await asyncio.sleep(_delay(failures, asked) if failures else 0)
 
@@ -199,10 +208,10 @@ async def _persistently(attempt: Callable[[], Awaitable[T]]) -> T:
     while True:
         try:
             return await attempt()
-        except (ApiError, aiohttp.ClientError, TimeoutError, OSError) as error:
+        except ApiError as error:
             failures += 1
             log.warning("listing failed, trying again: %s", error)
-            await asyncio.sleep(_delay(failures, getattr(error, "retry_after", None)))
+            await asyncio.sleep(_delay(failures, error.retry_after))
 
 
 def _delay(failures: int, asked: float | None = None) -> float:
