@@ -61,6 +61,7 @@ class _Poll:
     failing: float | None
     task: asyncio.Task[None] | None = None
     report: LinkReport | None = None
+    misses: int = 0
     given_up: bool = False
 
 
@@ -155,13 +156,14 @@ class Agents:
             except _TROUBLE as error:
                 self._miss(namespace, poll, _told(error))
             except Exception as error:
-                log.exception("asking the link agent of namespace %s failed", namespace)
+                if poll.misses == 0:  # one traceback for each time that it begins, not one a second
+                    log.exception("asking the link agent of namespace %s failed", namespace)
                 self._miss(namespace, poll, type(error).__name__)
             await asyncio.sleep(AGAIN_AFTER)
 
     def _take(self, namespace: str, poll: _Poll, report: LinkReport) -> None:
         returns = poll.failing is not None
-        poll.failing, poll.given_up = None, False
+        poll.failing, poll.misses, poll.given_up = None, 0, False
         if report != poll.report or returns:  # after a gap also for the same: what waited for a fresh word has it now
             poll.report = report
             self._wake(namespace)
@@ -169,7 +171,7 @@ class Agents:
     def _miss(self, namespace: str, poll: _Poll, why: str) -> None:
         """It did not answer: counted from the first failure, as a quiet poll itself lasts longer than any patience."""
         now = _now()
-        poll.failing = now if poll.failing is None else poll.failing
+        poll.failing, poll.misses = now if poll.failing is None else poll.failing, poll.misses + 1
         patience = GRACE if poll.report else UNREACHABLE_AFTER
         if not poll.given_up and now - poll.failing >= patience:
             log.warning("link agent of namespace %s does not answer: %s", namespace, why)
