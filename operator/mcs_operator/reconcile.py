@@ -9,14 +9,16 @@ import asyncio
 import base64
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import TypeVar
 
-from mcs_operator.domain import sizing
+from mcs_operator.domain import faults, sizing
 from mcs_operator.domain.conditions import Kind, Reason
 from mcs_operator.domain.decide import decide, without_leftovers
 from mcs_operator.domain.events import Note
+from mcs_operator.domain.faults import told
 from mcs_operator.domain.keyring import Keys
 from mcs_operator.domain.plan import Plan
 from mcs_operator.domain.poking import Poker
@@ -32,14 +34,14 @@ from mcs_operator.kube import apply, pod, quota
 from mcs_operator.kube.agents import Agents, Endpoint
 from mcs_operator.kube.apply import Outcome
 from mcs_operator.kube.beside import beside
-from mcs_operator.kube.client import Api
+from mcs_operator.kube.client import Api, ApiError
 from mcs_operator.kube.lookups import Lookups
 from mcs_operator.kube.observe import observe
 from mcs_operator.kube.report import Reporter, Told
 from mcs_operator.kube.store import Store
 from mcs_operator.pki import Ends, agent_name, believed, complete, ends
 from mcs_operator.render.objects import identity_owners
-from mcs_operator.render.render import Desired, render
+from mcs_operator.render.render import Desired, render, revocations
 from mcs_operator.render.secrets import identity_json
 from mcs_operator.settings import (
     AGENT_PORT_OFFSET,
@@ -53,6 +55,9 @@ from mcs_operator.settings import (
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+_TWICE, _LASTING = 2, 5
+"""So many failures in a row are told: of any kind, and of the API server's."""
 _MANY_USERS = 1000
 """More of them are decided about, and rendered, beside the event loop: ten thousand take a tenth of a second."""
 
@@ -70,6 +75,8 @@ class Reconciler:
     clock: Callable[[], datetime]
     pokers: dict[str, Poker] = field(default_factory=dict)
     unsettled: dict[str, int] = field(default_factory=dict)
+    failures: Counter[str] = field(default_factory=Counter)
+    """Reconciliations that failed in a row, by namespace."""
     ends: dict[str, Ends] = field(default_factory=dict)
     writes: Counter[str] = field(default_factory=Counter)
     """Objects and statuses written, by namespace."""
@@ -79,35 +86,100 @@ class Reconciler:
         self.counter = quota.Counter(self.api, self.store)
 
     async def __call__(self, namespace: str) -> float | None:
-        """Reconcile one namespace; seconds after which it wants to be called again, or None."""
+        """Reconcile one namespace; seconds after which it wants to be called again, or None.
+
+        What fails is raised, after all that does not depend on it is done, and told in the namespace's own conditions.
+        """
+        errors: list[Exception] = []
+        try:
+            world = await self._look(namespace)
+            again = await self._bring_to(world, errors)
+        except Exception as error:
+            errors.insert(0, error)
+        if not errors:
+            return again
+        for other in errors[1:]:
+            errors[0].add_note(f"and beside it: {told(other)}")
+        await self._despite(namespace, errors[0])
+        raise errors[0]
+
+    async def _look(self, namespace: str) -> World:
         observed = await observe(self.api, self.store, namespace, self.clock(), self.agents.report(namespace))
-        observed = replace(observed, lookups=self.lookups.known(namespace))
-        world, leftovers = without_leftovers(with_newest_identities(believed(observed)))
-        await apply.drop_slots(self.api, self.store, namespace, map(_secret_of, leftovers))
-        plan = await beside(world.users_listed > _MANY_USERS, decide, world)
-        keys = await asyncio.to_thread(complete, world, plan)  # 250 new certificates, or trials, take seconds
-        desired = await beside(len(plan.users.users) > _MANY_USERS, render, world, plan, keys, self.settings)
+        return replace(observed, lookups=self.lookups.known(namespace))
+
+    async def _bring_to(self, observed: World, errors: list[Exception]) -> float | None:
+        """The story; steps that fail are in ``errors``, and those after them are taken all the same."""
+        namespace, outcome = observed.namespace, Outcome()
+        try:
+            world, leftovers = without_leftovers(with_newest_identities(believed(observed)))
+            await apply.drop_slots(self.api, self.store, namespace, map(_secret_of, leftovers), outcome)
+            plan = await beside(world.users_listed > _MANY_USERS, decide, world)
+            keys = await asyncio.to_thread(complete, world, plan)  # 250 new certificates, or trials, take seconds
+            desired = await beside(len(plan.users.users) > _MANY_USERS, render, world, plan, keys, self.settings)
+        except Exception:
+            await self._revoke(observed)
+            raise
+        written = await _tried(self._bring_about(world, plan, desired, outcome), errors)
+        desired = replace(desired, voucher=outcome.voucher or desired.voucher)
         self._note_ends(namespace, plan, keys)
         self._follow_agent(world, plan, keys)
         self.lookups.follow(namespace, world.pod.uid if world.pod and world.report else "", names_to_ask(plan))
-        outcome = await self._bring_about(world, plan, desired)
-        desired = replace(desired, voucher=outcome.voucher or desired.voucher)
-        restart = _restart_of(world, plan, desired, outcome)
-        told = await self._report(world, plan, keys, desired, outcome, restart)
-        self.writes[namespace] += outcome.writes + told.writes
-        pauses = [await self._poke(world, plan, desired, outcome), await self._restart(world, restart)]
-        pauses.append(await self._keep_count(world, plan))
-        pauses += [max(0.0, (due - world.now).total_seconds()) for due in (keys.due, plan.due) if due]
-        if told.unwritten or not outcome.settled:
-            log.info(
-                "%s: not settled: %s",
-                namespace,
-                [*outcome.waiting, *outcome.errors.values(), *outcome.failures.values(), *told.unwritten],
-            )
-            pauses.append(self._patience(namespace))
-        else:
-            self.unsettled.pop(namespace, None)
+        restart = _restart_of(self._confirmed(world), plan, desired, outcome) if written else Restart(Step.NOTHING)
+        reported = await _tried(self._report(world, plan, keys, desired, outcome, restart), errors)
+        told_now = reported or Told(unwritten=["statuses"])
+        self.writes[namespace] += outcome.writes + told_now.writes
+        pauses = [
+            await _tried(self._poke(world, plan, desired, outcome), errors),
+            await _tried(self._restart(world, restart), errors),
+            await _tried(self._keep_count(world, plan), errors),
+            *(max(0.0, (due - world.now).total_seconds()) for due in (keys.due, plan.due) if due),
+            self._retry(namespace, desired, outcome, told_now, errors),
+        ]
         return min((pause for pause in pauses if pause is not None), default=None)
+
+    def _retry(
+        self, namespace: str, desired: Desired, outcome: Outcome, told_now: Told, errors: list[Exception]
+    ) -> float | None:
+        """Seconds until what is not settled is tried again."""
+        defects = [*desired.defects, *desired.link_defects.values()]
+        if defects:
+            self.failures[namespace] += 1
+        elif not errors:
+            self.failures.pop(namespace, None)
+        if not defects and not told_now.unwritten and outcome.settled:
+            self.unsettled.pop(namespace, None)
+            return None
+        open_ends = [*outcome.waiting, *outcome.errors.values(), *outcome.failures.values(), *told_now.unwritten]
+        log.info("%s: not settled: %s", namespace, [*defects, *open_ends])
+        return self._patience(namespace)
+
+    async def _revoke(self, world: World) -> None:
+        """Stop who is revoked or disabled, whatever it is that cannot be decided, signed or rendered."""
+        try:
+            outcome = await apply.apply_all(self.api, self.store, revocations(world))
+            self.writes[world.namespace] += outcome.writes
+            if outcome.writes and world.pod:
+                value = f"revoked-{world.now.timestamp():.0f}"
+                await pod.annotate(self.api, self.store, world.namespace, world.pod.name, {ANNOTATION_POKE: value})
+        except Exception:
+            log.exception("%s: what is revoked could not be stopped", world.namespace)
+
+    async def _despite(self, namespace: str, error: Exception) -> None:
+        """Have the namespace say itself that its reconciliation fails; written only where it says something else.
+
+        Not for the first time that something fails, which a moment's chance may be; and of the API server's errors
+        when they last, for they are everybody's.
+        """
+        self.failures[namespace] += 1
+        if self.failures[namespace] < (_LASTING if isinstance(error, ApiError) else _TWICE):
+            return
+        what = f"API server: {error.status} {error.reason}" if isinstance(error, ApiError) else faults.told(error)
+        text = f"the operator fails at this namespace, and tries again ({what}). {faults.GOES_ON}"
+        try:
+            told_now = await self.reporter.write_failure(namespace, text, self.clock())
+            self.writes[namespace] += told_now.writes
+        except Exception:
+            log.exception("%s: its failure could not be told", namespace)
 
     def _patience(self, namespace: str) -> float:
         """Seconds until the next try of what failed: longer each time, for most of it waits for a person."""
@@ -115,11 +187,21 @@ class Reconciler:
         return min(LONGEST_RETRY_SECONDS, RETRY_SECONDS * 2.0 ** min(tries - 1, 10))
 
     def _note_ends(self, namespace: str, plan: Plan, keys: Keys) -> None:
-        """For the metrics, by namespace."""
-        if found := ends(plan, keys):
+        """For the metrics, by namespace. A certificate of which no date can be read is no reason to leave a link
+        without its revocation."""
+        try:
+            found = ends(plan, keys)
+        except Exception as error:
+            log.warning("%s: the ends of its certificates are not known: %s", namespace, told(error))
+            found = None
+        if found:
             self.ends[namespace] = found
         else:
             self.ends.pop(namespace, None)
+
+    def _confirmed(self, world: World) -> World:
+        """With what the agent says now, or nothing: by what it said before it fell silent nobody's call is ended."""
+        return replace(world, report=self.agents.confirmed(world.namespace))
 
     def _follow_agent(self, world: World, plan: Plan, keys: Keys) -> None:
         running, instance = world.pod, plan.instance
@@ -131,14 +213,13 @@ class Reconciler:
         endpoint = Endpoint(running.uid, running.ip, port, name, keys.ca, keys.agent.token)
         self.agents.follow(world.namespace, endpoint)
 
-    async def _bring_about(self, world: World, plan: Plan, desired: Desired) -> Outcome:
+    async def _bring_about(self, world: World, plan: Plan, desired: Desired, outcome: Outcome) -> bool:
         """Write what differs, then take away what is left over; in this order, so that nobody is without."""
         instance, namespace = plan.instance, world.namespace
         if instance is None:
-            return Outcome()
-        if not await self._keep_identities(world, plan):
-            return Outcome(waiting=["an identity was changed while it was given up"])
-        outcome = await apply.apply_all(self.api, self.store, desired.manifests)
+            return True
+        held = await self._keep_identities(world, plan, outcome)
+        await apply.apply_all(self.api, self.store, desired.manifests, held, outcome)
         placed = {p.link.name: p.number for p in plan.served}
         displaced = [
             _secret_of(slot)
@@ -147,7 +228,7 @@ class Reconciler:
             and slot.link not in plan.untouched
             and placed.get(slot.link) != slot.number
         ]
-        outcome.writes += await apply.drop_slots(self.api, self.store, namespace, displaced)
+        outcome.writes += await apply.drop_slots(self.api, self.store, namespace, displaced, outcome)
         # Those that no manifest is about: their link is gone, or their CA is not to be used.
         owners, rendered = identity_owners(instance), {manifest.name for manifest in desired.manifests}
         damaged = [identity for identity in world.damaged if identity.instance]  # the others are copies
@@ -155,27 +236,35 @@ class Reconciler:
         kept = [f"{instance.name}-ca", *(f"{identity.link}-profile" for identity in identities)]
         for name in kept:
             if name not in rendered:
-                await apply.set_owners(self.api, self.store, namespace, instance.name, name, owners)
-        outcome.writes += await apply.prune(
-            self.api, self.store, namespace, instance.name, instance.uid, desired.manifests
-        )
-        return outcome
+                with outcome.guarding(f"Secret {name}"):
+                    await apply.set_owners(self.api, self.store, namespace, instance.name, name, owners)
+        if not desired.defects:  # else it is not known what nobody wants any more
+            outcome.writes += await apply.prune(
+                self.api, self.store, namespace, instance.name, instance.uid, desired.manifests, outcome
+            )
+        return True
 
-    async def _keep_identities(self, world: World, plan: Plan) -> bool:
-        """The retention clock of identities whose link is gone: start it, and end it; whether all of that was done.
+    async def _keep_identities(self, world: World, plan: Plan, outcome: Outcome) -> list[str]:
+        """The retention clock of identities whose link is gone: start it, and end it; the links that have to wait.
 
-        One whose number is given to somebody else has to go before that one's comes, or both would have it for good.
+        An identity whose number is given to somebody else has to go before that one's comes, or both would have it for
+        good.
         """
-        names = [f"{profile.link}-profile" for profile in plan.forgotten]
-        dropped = await apply.drop_slots(self.api, self.store, world.namespace, names)
-        for profile in plan.given_up if dropped == len(names) else ():
-            await self._tell_given_up(world, profile)
+        names = {f"{profile.link}-profile": profile for profile in plan.forgotten}
+        await apply.drop_slots(self.api, self.store, world.namespace, names, outcome)
+        left = {name for _, name in self.store.shelf(world.namespace).children if name in names}
+        for profile in plan.given_up:
+            if f"{profile.link}-profile" not in left:
+                await self._tell_given_up(world, profile)
         for profile in plan.released:
             if profile not in plan.forgotten:
                 text = identity_json(profile.released_at(world.now))
                 name = f"{profile.link}-profile"
-                await apply.set_secret_entry(self.api, self.store, world.namespace, name, "identity.json", text)
-        return dropped == len(names)
+                with outcome.guarding(f"Secret {name}"):
+                    await apply.set_secret_entry(self.api, self.store, world.namespace, name, "identity.json", text)
+        outcome.waiting += [f"Secret {name}: has to go, and is still there" for name in sorted(left)]
+        taken = {names[name].number for name in left}
+        return [p.link.name for p in plan.served if p.number in taken]
 
     async def _tell_given_up(self, world: World, profile: Profile) -> None:
         """Whoever creates that link again will wonder why its TVox needs a new profile."""
@@ -252,6 +341,7 @@ class Reconciler:
             failures=tuple(outcome.failures.values()),
             foreign=_foreign(desired, outcome),
             rendered=frozenset(f"{manifest.kind} {manifest.name}" for manifest in desired.manifests),
+            defects=desired.defects,
             certificates=keys.serving.problems,
             authority=keys.problem,
             fingerprints={name: link_keys.fingerprints for name, link_keys in keys.links.items()},
@@ -260,13 +350,22 @@ class Reconciler:
         return await self.reporter.write(world.namespace, all_statuses(world, plan, wanted), world.now)
 
 
+async def _tried(step: Awaitable[T], errors: list[Exception]) -> T | None:
+    """What came of a step; one that fails keeps those after it from nothing."""
+    try:
+        return await step
+    except Exception as error:
+        errors.append(error)
+        return None
+
+
 def _secret_of(slot: SlotSecret) -> str:
     return f"{slot.instance}-{link_name(slot.number)}"
 
 
 def _restart_of(world: World, plan: Plan, desired: Desired, outcome: Outcome) -> Restart:
     """Nothing is done before the new template is written: the next pod would be made from the old one."""
-    if plan.instance is None or world.pod is None:
+    if plan.instance is None or world.pod is None or not desired.template:
         return Restart(Step.NOTHING)
     restart = decide_restart(plan.instance, world.pod, desired.template, world.report, world.now)
     written = outcome.is_written(f"StatefulSet {plan.instance.name}")
@@ -291,6 +390,7 @@ def _problems(keys: Keys, desired: Desired, outcome: Outcome) -> dict[str, Verdi
         name: Verdict(Reason.PENDING, text) for name, text in (*keys.damaged.items(), *desired.failures.items())
     }
     problems |= {name: Verdict(Reason.PENDING, text) for name, text in outcome.errors.items()}
+    problems |= {name: Verdict(Reason.RECONCILE_FAILED, text) for name, text in desired.link_defects.items()}
     for name, secret in outcome.taken.items():
         what = f"Secret {secret}"
         message = outcome.foreign.get(what, f"{what} exists and is not the operator's; delete or rename it")

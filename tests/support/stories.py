@@ -13,6 +13,7 @@ import yaml
 
 from mcs_operator.domain.conditions import Kind, Reason
 from mcs_operator.domain.decide import decide
+from mcs_operator.domain.faults import failed_status
 from mcs_operator.domain.linkstate import SlotState, Tunnel, TunnelReason, TunnelStatus
 from mcs_operator.domain.lookup import Answer, Failure, Lookup
 from mcs_operator.domain.restart import Restart, Step
@@ -153,6 +154,14 @@ def public_names() -> Iterator[Told]:
         yield from said(SERVED, report(state(17, "r17")), lookups={"mcs.test": known, "a.mcs.test": known})
 
 
+def what_the_operator_fails_at() -> Iterator[Told]:
+    defect = Wanted(revisions={17: "r17"}, defects=("the appliance's files: KeyError",))
+    yield from said(SERVED, report(state(17, "r17")), wanted=defect)
+    problem = {"a": Verdict(Reason.RECONCILE_FAILED, "the link's keys: KeyError")}
+    yield from said(SERVED, report(state(17, "r17")), wanted=Wanted(revisions={17: "r17"}, problems=problem))
+    yield Kind.COMMUNITY, failed_status(Kind.COMMUNITY, {}, 1, "KeyError", NOW)
+
+
 def unreadable_objects() -> Iterator[Told]:
     for kind in Kind:
         yield from said(Unreadable(kind, "strange", 1, "spec.tier: 'Huge'"))
@@ -168,5 +177,6 @@ STORIES: tuple[Callable[[], Iterator[Told]], ...] = (
     rotated_links,
     tunnels,
     public_names,
+    what_the_operator_fails_at,
     unreadable_objects,
 )

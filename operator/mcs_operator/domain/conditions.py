@@ -59,6 +59,7 @@ class Reason(StrEnum):
     ACCEPTED = "Accepted"
     INVALID_SPEC = "InvalidSpec"
     INSTANCE_NOT_FOUND = "InstanceNotFound"
+    RECONCILE_FAILED = "ReconcileFailed"
     # MCSInstance
     SERVING = "Serving"
     MEDIA_NOT_READY = "MediaNotReady"
@@ -154,7 +155,16 @@ _EVERY_KIND = [
             (T, R.ACCEPTED, "The object is valid and is served."),
             (F, R.INVALID_SPEC, "The stored object does not fit the schema of this operator's version."),
         ),
-        *_rows(kind, Type.STALLED, (T, R.INVALID_SPEC, "As Accepted=False, InvalidSpec.")),
+        *_rows(
+            kind,
+            Type.STALLED,
+            (T, R.INVALID_SPEC, "As Accepted=False, InvalidSpec."),
+            (
+                T,
+                R.RECONCILE_FAILED,
+                "The operator fails at this object, or at its namespace; the message says where. What runs goes on.",
+            ),
+        ),
         *_rows(kind, Type.READY, (F, R.INVALID_SPEC, "As Accepted=False, InvalidSpec.")),
     )
 ]
@@ -278,6 +288,7 @@ _LINK = [
         (T, R.REVOKED, "The TVox's certificate is revoked, and the agent reports that the slot has stopped."),
         (F, R.PENDING, "The slot has not taken this revision yet."),
         (F, R.QUARANTINED, "The slot refuses its Secret and keeps the last good state."),
+        (F, R.RECONCILE_FAILED, "The operator fails at the link's keys or files; the message says where."),
         (F, R.NO_FREE_SLOT, "spec.vpn.slots of the instance has no place for this number."),
         (F, R.NOT_ACCEPTED, "Accepted is False."),
         (F, R.IDENTITY_LOST, "The instance has lost its CA: no identity can be made."),
@@ -310,6 +321,7 @@ _LINK = [
         (T, R.REVOKED, "Accepted, and stopped as the revocation asks."),
         (F, R.PENDING, "As Programmed."),
         (F, R.QUARANTINED, "As Programmed."),
+        (F, R.RECONCILE_FAILED, "As Programmed."),
         (F, R.NO_FREE_SLOT, "As Programmed."),
         (F, R.IDENTITY_LOST, "As Programmed."),
         (F, R.CA_NOT_FOUND, "As Programmed."),

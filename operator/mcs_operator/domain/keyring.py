@@ -57,7 +57,7 @@ class Keys:
     ``authority`` is the instance's own CA, to be kept in a Secret; None where it is lost, or is the user's. ``ca`` is
     the certificate alone, which also a slot's Secret tells. ``problem``: why nothing can be signed. ``damaged``: why a
     link has no keys although something can be signed, by its name. ``due``: when there will be something to do about
-    keys although nothing happens.
+    keys although nothing happens. ``defects``: links at whose keys the operator fails, and where.
     """
 
     authority: Authority | None = None
@@ -68,3 +68,4 @@ class Keys:
     serving: Serving = field(default_factory=Serving)
     problem: Verdict | None = None
     due: datetime | None = None
+    defects: Mapping[str, str] = field(default_factory=dict)

@@ -29,13 +29,15 @@ class Manifest:
 
     ``claim``: it is created, and a conflict means that somebody else holds the name; it is never taken over by a
     forced apply, because with the name goes a slot or an identity. ``link`` is the TVoxLink that suffers, and
-    nobody else, when the object cannot be written.
+    nobody else, when the object cannot be written. ``takes_away``: of a slot that is to accept a certificate less, or
+    to stop: that goes before all else, and waits for nothing.
     """
 
     body: Object
     wave: Wave
     claim: bool = False
     link: str | None = None
+    takes_away: bool = False
 
     @property
     def kind(self) -> str:

@@ -31,7 +31,7 @@ class Poker:
             self.target, self.attempts, self.due = target, 0, now
         if self.due is not None and now < self.due:
             return "", (self.due - now).total_seconds()
-        pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2**self.attempts)
+        pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(self.attempts, 10))  # 2.0**1024 is no number any more
         self.attempts += 1
         self.due = now + timedelta(seconds=pause)
         value = target if annotated != target and self.attempts == 1 else f"{target}-{now.timestamp():.0f}"

@@ -56,7 +56,12 @@ class Restart:
 def decide_restart(
     instance: MCSInstance, pod: Pod, template: Mapping[str, str], report: LinkReport | None, now: datetime
 ) -> Restart:
-    """Compare the running pod with the annotations of the wanted template."""
+    """Compare the running pod with the annotations of the wanted template.
+
+    ``report`` is what the agent says at present. That nobody talks is believed of an appliance that drains, and of a
+    container that does not run, and of nobody else: an appliance that is unready, or does not answer for a moment, may
+    carry two hundred calls, and a number of connections from before the drain may be hours old.
+    """
     if pod.terminating:
         return Restart(Step.NOTHING)
     parts = differing_parts(pod.annotations.get(ANNOTATION_PARTS, ""), template[ANNOTATION_PARTS])
@@ -70,7 +75,7 @@ def decide_restart(
             return Restart(Step.STOP_DRAINING, parts, due=due)
         return Restart(Step.WAIT_TO_BE_ASKED if parts else Step.NOTHING, parts, due=due)
     if since is None:
-        if not pod.media_ready and (media is None or media.connections == 0):  # nobody talks who could be spared
+        if media is None and _media_is_dead(pod):  # nobody talks who could be spared
             return Restart(Step.REPLACE, parts, cause)
         return Restart(Step.START_DRAINING, parts, cause, now)
     over = (now - since).total_seconds() >= instance.spec.drain_seconds
@@ -81,12 +86,17 @@ def decide_restart(
 
 
 def _nobody_talks(pod: Pod, report: LinkReport | None) -> bool:
-    """Whether a pod that drains may go. Its media is not ready then by its contract, which says nothing here."""
+    """Whether a pod that drains may go. Its media is not ready then by its contract, which says nothing here, and an
+    appliance that does not answer the agent is dead only if the kubelet says so too."""
     if report is None:
         return False
-    if report.media is None:  # the agent answers and the appliance does not: it is dead, not silent
-        return not pod.media_ready
+    if report.media is None:
+        return _media_is_dead(pod)
     return report.media.draining and report.media.connections == 0
+
+
+def _media_is_dead(pod: Pod) -> bool:
+    return not (pod.media_ready or pod.media_runs)
 
 
 def differing_parts(running: str, wanted: str) -> tuple[str, ...]:

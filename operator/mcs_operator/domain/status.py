@@ -14,6 +14,7 @@ from mcs_operator.api import Community, MCSInstance
 from mcs_operator.domain import preflight, rules
 from mcs_operator.domain.addressing import address_of
 from mcs_operator.domain.conditions import OWNED, REFUSALS, Condition, Kind, Reason, Status, Type, as_objects, is_known
+from mcs_operator.domain.faults import GOES_ON
 from mcs_operator.domain.ledger import Ledger, ledger, pressure
 from mcs_operator.domain.linkstate import LinkState, SlotState, TunnelReason, TunnelStatus
 from mcs_operator.domain.lookup import Lookup
@@ -39,10 +40,10 @@ class Wanted:
     """What rendering, sizing and applying add to the plan, as far as statuses tell of it.
 
     ``revisions`` are the slot revisions wanted, by number; ``restart`` what becomes of the pod; ``problems`` what kept
-    a link's objects from being written, ``failures`` other objects that could not be; ``certificates`` whose
-    certificate cannot be served, and why; ``authority`` why the instance's CA cannot sign. ``fingerprints``: the
-    certificates of each link's TVox, by link; a link without any could not be given keys. ``unwritten``: why some of a
-    Community's users could not be written, by Community.
+    a link's objects from being written, ``failures`` other objects that could not be, ``defects`` what could not even
+    be made; ``certificates`` whose certificate cannot be served, and why; ``authority`` why the instance's CA cannot
+    sign. ``fingerprints``: the certificates of each link's TVox, by link; a link without any could not be given keys.
+    ``unwritten``: why some of a Community's users could not be written, by Community.
     """
 
     revisions: Mapping[int, str]
@@ -55,6 +56,7 @@ class Wanted:
     """Why objects that the instance needs, and that are there, are not taken for the operator's."""
     rendered: frozenset[str] = frozenset()
     """What is written, by kind and name: damage of it is mended in this very pass."""
+    defects: tuple[str, ...] = ()
     authority: Verdict | None = None
     fingerprints: Mapping[str, tuple[Fingerprint, ...]] = field(default_factory=dict)
     unwritten: Mapping[str, str] = field(default_factory=dict)
@@ -135,8 +137,8 @@ def _instance_stalled(world: World, plan: Plan, name: str, wanted: Wanted) -> Co
         return Condition(Type.STALLED, T, Reason.IDENTITY_LOST, _ca_lost(world, f"{name}-ca"))
     if wanted.foreign:
         return Condition(Type.STALLED, T, Reason.NAME_TAKEN, _first_of(wanted.foreign))
-    told = wanted.authority or _domain_elsewhere(world, plan) or wanted.certificates.get((Kind.INSTANCE, name))
-    if told:
+    told = _defect(wanted.defects) or wanted.authority or _domain_elsewhere(world, plan)
+    if told := told or wanted.certificates.get((Kind.INSTANCE, name)):
         return _stalled_by(told)
     if damaged := [str(d) for d in world.damaged_objects if f"{d.kind} {d.name}" not in wanted.rendered]:
         text = f"{_first_of(damaged)}; restore it from the backup, or delete it"
@@ -145,6 +147,12 @@ def _instance_stalled(world: World, plan: Plan, name: str, wanted: Wanted) -> Co
         text = f"not taken for the operator's, and without effect: {_first_of([str(i) for i in world.ignored])}"
         return Condition(Type.STALLED, F, Reason.OBJECTS_IGNORED, text)
     return _not_stalled()
+
+
+def _defect(defects: tuple[str, ...]) -> Verdict | None:
+    if not defects:
+        return None
+    return Verdict(Reason.RECONCILE_FAILED, f"{'; '.join(defects)}. {GOES_ON}")
 
 
 def _ca_lost(world: World, secret: str) -> str:
@@ -424,7 +432,7 @@ def _rotation_pending(link_plan: LinkPlan, wanted: Wanted) -> Condition:
 
 
 def _link_stalled(world: World, link_plan: LinkPlan, programmed: Condition, wanted: Wanted) -> Condition:
-    if programmed.reason in (Reason.QUARANTINED, Reason.NO_FREE_SLOT):
+    if programmed.reason in (Reason.QUARANTINED, Reason.NO_FREE_SLOT, Reason.RECONCILE_FAILED):
         return Condition(Type.STALLED, T, programmed.reason, programmed.message)
     if link_plan.profile_lost:
         return Condition(Type.STALLED, T, Reason.PROFILE_LOST, _profile_lost(world, link_plan.link.name))

@@ -88,7 +88,8 @@ class AgentCredentials:
 
 @dataclass(frozen=True, slots=True)
 class Pod:
-    """What the kubelet says about the media pod. ``media_problem`` is empty where the media container is ready."""
+    """What the kubelet says about the media pod. ``media_problem`` is empty where the media container is ready;
+    ``media_runs``: whether that container has a process, ready or not."""
 
     name: str
     uid: str
@@ -100,6 +101,7 @@ class Pod:
     terminating: bool
     created: datetime
     annotations: Mapping[str, str]
+    media_runs: bool = False
 
     def annotated(self, annotations: Mapping[str, str]) -> Pod:
         """The same pod with other annotations."""

@@ -19,7 +19,8 @@ def registry_for(service: Service) -> kopf.OperatorRegistry:
     """All handlers, bound to this service."""
     registry = kopf.OperatorRegistry()
 
-    @kopf.on.startup(registry=registry)
+    # Not tried again in this process: it ends with the cause of its failure, and a new one starts clean.
+    @kopf.on.startup(registry=registry, errors=kopf.ErrorsMode.PERMANENT)
     async def start(settings: kopf.OperatorSettings, **_: Any) -> None:
         configure(settings)
         await service.start()

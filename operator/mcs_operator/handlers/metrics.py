@@ -24,6 +24,11 @@ DEPTH = Metric("mcs_operator_queue_depth", "gauge", "Namespaces that wait to be 
 UNSETTLED = Metric(
     "mcs_operator_namespaces_unsettled", "gauge", "Namespaces in which something could not be written, and is retried."
 )
+FAILED = Metric(
+    "mcs_operator_namespaces_failed",
+    "gauge",
+    "Namespaces whose last reconciliation failed; Stalled of their MCSInstance says where.",
+)
 
 _INSTANCE = ("namespace", "mcs_instance")
 _LINK = (*_INSTANCE, "link")
@@ -99,7 +104,7 @@ _LINK_SITE = Metric(
     _LINK,
 )
 
-OF_THE_OPERATOR = (LEADER, DEPTH, UNSETTLED, RECONCILES, RECONCILE_SECONDS, REQUESTS, REQUEST_SECONDS)
+OF_THE_OPERATOR = (LEADER, DEPTH, UNSETTLED, FAILED, RECONCILES, RECONCILE_SECONDS, REQUESTS, REQUEST_SECONDS)
 OF_INSTANCES = (
     _INFO,
     _CONDITION,

@@ -30,6 +30,9 @@ VAIN_SHARE = 0.1
 """The share of the time that a namespace's runs in vain may take."""
 LONGEST_PATIENCE = 2.0
 """Seconds that a patient mark waits at most."""
+LEAST_PAUSE = 1.0
+"""Seconds between runs that nobody asked for but the one before, from the third in vain on: a moment that is due and
+never passes must not keep the operator busy."""
 
 RECONCILES = Metric(
     "mcs_operator_reconciles_total",
@@ -48,6 +51,7 @@ class _Key:
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     hurry: asyncio.Event = field(default_factory=asyncio.Event)
     patience: float = 0.0
+    in_vain: int = 0
     task: asyncio.Task[None] | None = None
     failures: int = 0
 
@@ -140,6 +144,6 @@ class Queue:
             self.seconds.observe(clock() - begun)
         self.outcomes.add("done")
         state.failures = 0
-        in_vain, took = self._writes(key) == before, clock() - begun
-        state.patience = min(LONGEST_PATIENCE, took * (1 / VAIN_SHARE - 1)) if in_vain else 0.0
-        return again
+        state.in_vain = state.in_vain + 1 if self._writes(key) == before else 0
+        state.patience = min(LONGEST_PATIENCE, (clock() - begun) * (1 / VAIN_SHARE - 1)) if state.in_vain else 0.0
+        return again if again is None or state.in_vain < 3 else max(again, LEAST_PAUSE)

@@ -34,12 +34,15 @@ class Registration:
     clock: Callable[[], datetime]
 
     async def run(self) -> None:
-        """For ever; what fails is logged once a look, and tried again at the next."""
+        """For ever; what fails is logged once a look, and tried again at the next: whatever somebody wrote into the
+        configuration or the Secret, it is no reason to stop leading."""
         while True:
             try:
                 await self.keep()
-            except (ApiError, OSError, TimeoutError) as error:
+            except ApiError as error:
                 log.warning("the webhook's registration was not looked after: %s", error)
+            except Exception:
+                log.exception("the webhook's registration was not looked after")
             await asyncio.sleep(LOOK_EVERY)
 
     async def keep(self) -> None:
@@ -60,8 +63,10 @@ class Registration:
 
     async def _trust(self, configuration: Object, bundle: str) -> None:
         encoded = base64.b64encode(bundle.encode()).decode()
-        webhooks = configuration["webhooks"]
-        if all(webhook["clientConfig"].get("caBundle") == encoded for webhook in webhooks):
+        webhooks = configuration.get("webhooks") or []
+        if not webhooks:
+            log.warning("ValidatingWebhookConfiguration %s names no webhook: admission checks by schema only", WEBHOOK)
+        if all((webhook.get("clientConfig") or {}).get("caBundle") == encoded for webhook in webhooks):
             return
         patch = [
             {"op": "test", "path": "/metadata/uid", "value": configuration["metadata"]["uid"]},

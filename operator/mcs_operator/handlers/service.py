@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 from collections.abc import Awaitable, Iterator
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -61,8 +62,8 @@ class Service:
         self._leads = False
         self._queue: Queue | None = None
         self._watcher: Watcher | None = None
-        self._leader: Leader | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        self._open = AsyncExitStack()
         self._admission = admission
         known = Known(self.store)
         self._webhook = Webhook(
@@ -73,39 +74,54 @@ class Service:
 
     async def start(self) -> None:
         """Connect and begin. Nothing is decided before everything was listed and the Lease is ours."""
+        try:
+            await self._start()
+        except BaseException:
+            log.error("the operator could not start")
+            await self.stop()
+            raise
+
+    async def _start(self) -> None:
         gc.set_threshold(*GARBAGE)
         await self._probes.start()
+        self._open.push_async_callback(self._probes.stop)
         self._api = await Api.connect()
-        self._agents = Agents(wake=self._wake)
-        self._lookups = Lookups(self._agents.resolve, Resolver().resolve, wake=self._wake)
+        self._open.push_async_callback(self._api.close)
+        leader = await self._candidate() if self._settings.namespace else None
+        agents = Agents(wake=self._wake)
+        self._open.push_async_callback(agents.close)
+        lookups = Lookups(agents.resolve, Resolver().resolve, wake=self._wake)
+        self._open.push_async_callback(lookups.close)
         reporter = Reporter(self._api, self.store, Recorder(self._api, self._settings.identity))
-        self._reconciler = Reconciler(
-            self._api, self.store, self._agents, self._lookups, reporter, self._settings, clock=_now
-        )
+        self._reconciler = Reconciler(self._api, self.store, agents, lookups, reporter, self._settings, clock=_now)
         self._queue = Queue(self._reconciler, self._reconciler.writes.__getitem__)
+        self._open.push_async_callback(self._queue.close)
         self._watcher = Watcher(self._api, self.store, self._settings.namespaces, on_list=self._wake_all)
         self._begin(self._watcher.run(), "watches")
         self._begin(self._webhook.run(), "webhook")
-        if self._settings.namespace:
-            self._leader = Leader(self._api, self._settings.namespace, LEASE, self._settings.identity)
-            self._begin(self._leader.run(self._lead), "leader")
-        else:
+        if leader is None:
             log.info("not in a pod: leading without a Lease")
-            self._begin(self._lead(), "leader")
+        self._begin(leader.run(self._lead) if leader else self._lead(), "leader")
+
+    async def _candidate(self) -> Leader:
+        """Who asks for the Lease, on connections of his own, and without whose say nothing is written."""
+        api = await self._api.beside()
+        self._open.push_async_callback(api.close)
+        leader = Leader(api, self._settings.namespace, LEASE, self._settings.identity)
+        self._open.push_async_callback(leader.release)
+        self._api.may_write = leader.may_act
+        return leader
 
     async def stop(self) -> None:
-        """End all tasks and connections, and let another replica lead."""
+        """End all tasks and connections, the last begun first, and let another replica lead. However far the start
+        has come: what failed there must not be hidden by what fails here."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._queue:
-            await self._queue.close()
-        await self._lookups.close()
-        await self._agents.close()
-        if self._leader:
-            await self._leader.release()
-        await self._api.close()
-        await self._probes.stop()
+        try:
+            await self._open.aclose()
+        except Exception:
+            log.exception("not everything could be ended in good order")
 
     async def _lead(self) -> None:
         self._leads = True
@@ -125,6 +141,7 @@ class Service:
                 await self._queue.close()
             if self._reconciler:
                 self._reconciler.ends.clear()
+                self._reconciler.failures.clear()
 
     def _begin(self, work: Awaitable[None], name: str) -> None:
         self._tasks.append(asyncio.create_task(self._guard(work), name=name))
@@ -152,6 +169,7 @@ class Service:
         if queue and reconciler:
             text += exposed(metrics.DEPTH, [((), queue.depth)])
             text += exposed(metrics.UNSETTLED, [((), len(reconciler.unsettled))])
+            text += exposed(metrics.FAILED, [((), len(reconciler.failures))])
             text += queue.outcomes.text() + queue.seconds.text()
             text += reconciler.api.requests.text() + reconciler.api.seconds.text()
         yield text

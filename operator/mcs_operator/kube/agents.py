@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import ssl
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
@@ -24,8 +25,20 @@ log = logging.getLogger(__name__)
 
 POLL_SECONDS = 25
 UNREACHABLE_AFTER = 10.0
-"""Seconds of failing polls after which the last report is no longer believed."""
-_MAX_ANSWER = 4 * 2**20
+"""Seconds after which an agent that has never answered is called unreachable."""
+GRACE = 30.0
+"""Seconds of failing polls after which the last report is no longer believed. An agent that crashes is there again
+after a few: nobody's status is turned over and back for it."""
+AGAIN_AFTER = 1.0
+"""Seconds between a poll that failed and the next."""
+CALM = 0.1
+"""Seconds between an answer and the next poll: half of what an agent gathers its news for. One that has always news,
+as none of ours has, would otherwise be asked a thousand times a second."""
+_MAX_ANSWER = 2 * 2**20
+_CERTIFICATE = re.compile("-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
+_TROUBLE = (aiohttp.ClientError, OSError, ValueError, TypeError)
+"""What an agent, or the way to it, may do to a request; a TimeoutError is an OSError, a report that does not fit the
+model a ValueError. ssl raises a TypeError for a CA's certificate with an accent in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +55,13 @@ class Endpoint:
 
 @dataclass(slots=True)
 class _Poll:
+    """``failing``: since when it does not answer; None while it does. It has not answered yet where it begins."""
+
     endpoint: Endpoint
-    task: asyncio.Task[None]
+    failing: float | None
+    task: asyncio.Task[None] | None = None
     report: LinkReport | None = None
+    misses: int = 0
     given_up: bool = False
 
 
@@ -60,6 +77,11 @@ class Agents:
         poll = self._polls.get(namespace)
         return poll.report if poll else None
 
+    def confirmed(self, namespace: str) -> LinkReport | None:
+        """The report of an agent that answers at present: for what must not be decided by an old one."""
+        poll = self._polls.get(namespace)
+        return poll.report if poll and poll.failing is None else None
+
     def may_answer(self, namespace: str) -> bool:
         """Whether an agent without a report was only just asked: too early to call it unreachable.
 
@@ -74,11 +96,11 @@ class Agents:
         if known and known.endpoint == endpoint:
             return
         if known:
-            known.task.cancel()
+            self._end(known)
             del self._polls[namespace]
         if endpoint is not None:
-            task = asyncio.create_task(self._poll(namespace, endpoint), name=f"agent of {namespace}")
-            self._polls[namespace] = _Poll(endpoint, task)
+            poll = self._polls[namespace] = _Poll(endpoint, failing=_now())
+            poll.task = asyncio.create_task(self._run(namespace, poll), name=f"agent of {namespace}")
 
     async def drain(self, namespace: str, begin: bool) -> None:
         """Have the appliance begin, or stop, to drain. An agent that does not answer is not waited for: the pod is
@@ -89,8 +111,8 @@ class Agents:
         try:
             async with _request(poll.endpoint, "POST" if begin else "DELETE", "/v1/drain", seconds=5) as response:
                 response.raise_for_status()
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            log.warning("drain of namespace %s: %s", namespace, error or type(error).__name__)
+        except _TROUBLE as error:
+            log.warning("drain of namespace %s: %s", namespace, _told(error))
 
     async def resolve(self, namespace: str, names: Collection[str]) -> dict[str, Answer]:
         """What the resolver in the media pod says about these names; an agent that does not answer says nothing."""
@@ -105,40 +127,56 @@ class Agents:
                     return dict.fromkeys(names, Answer(failure=Failure.NOT_SUPPORTED))
                 response.raise_for_status()
                 return silence | dict(Resolution.model_validate_json(await _whole(response)).answers)
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            log.info("names of namespace %s were not looked up: %s", namespace, error or type(error).__name__)
+        except _TROUBLE as error:
+            log.info("names of namespace %s were not looked up: %s", namespace, _told(error))
             return silence
 
     async def close(self) -> None:
         """End all polls."""
-        tasks = [poll.task for poll in self._polls.values()]
+        polls = list(self._polls.values())
         self._polls.clear()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        for poll in polls:
+            self._end(poll)
+        await asyncio.gather(*(poll.task for poll in polls if poll.task), return_exceptions=True)
 
-    async def _poll(self, namespace: str, endpoint: Endpoint) -> None:
-        loop = asyncio.get_running_loop()
-        answered = loop.time()
-        connector = aiohttp.TCPConnector(ssl=_context(endpoint), limit=1)
-        timeout = aiohttp.ClientTimeout(total=POLL_SECONDS + 15, sock_connect=5)
-        async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
-            while True:
-                poll = self._polls[namespace]
-                try:
-                    report = await _ask(session, endpoint, poll.report)
-                    answered = loop.time()
-                except (aiohttp.ClientError, TimeoutError, OSError, ValidationError, ValueError) as error:
-                    if not poll.given_up and loop.time() - answered > UNREACHABLE_AFTER:
-                        log.warning("link agent of namespace %s does not answer: %s", namespace, error or type(error))
-                        poll.report, poll.given_up = None, True
-                        self._wake(namespace)
-                    await asyncio.sleep(1)
-                    continue
-                poll.given_up = False
-                if report != poll.report:
-                    poll.report = report
-                    self._wake(namespace)
+    @staticmethod
+    def _end(poll: _Poll) -> None:
+        if poll.task:
+            poll.task.cancel()
+
+    async def _run(self, namespace: str, poll: _Poll) -> None:
+        """Poll until cancelled. Nothing that an agent, its CA or a defect of ours does ends this: nobody would notice,
+        and the last report would be believed for ever."""
+        while True:
+            try:
+                async with _session(poll.endpoint, POLL_SECONDS + 15) as session:
+                    while True:
+                        self._take(namespace, poll, await _ask(session, poll.endpoint, poll.report))
+                        await asyncio.sleep(CALM)
+            except _TROUBLE as error:
+                self._miss(namespace, poll, _told(error))
+            except Exception as error:
+                if poll.misses == 0:  # one traceback for each time that it begins, not one a second
+                    log.exception("asking the link agent of namespace %s failed", namespace)
+                self._miss(namespace, poll, type(error).__name__)
+            await asyncio.sleep(AGAIN_AFTER)
+
+    def _take(self, namespace: str, poll: _Poll, report: LinkReport) -> None:
+        returns = poll.failing is not None
+        poll.failing, poll.misses, poll.given_up = None, 0, False
+        if report != poll.report or returns:  # after a gap also for the same: what waited for a fresh word has it now
+            poll.report = report
+            self._wake(namespace)
+
+    def _miss(self, namespace: str, poll: _Poll, why: str) -> None:
+        """It did not answer: counted from the first failure, as a quiet poll itself lasts longer than any patience."""
+        now = _now()
+        poll.failing, poll.misses = now if poll.failing is None else poll.failing, poll.misses + 1
+        patience = GRACE if poll.report else UNREACHABLE_AFTER
+        if not poll.given_up and now - poll.failing >= patience:
+            log.warning("link agent of namespace %s does not answer: %s", namespace, why)
+            poll.report, poll.given_up = None, True
+            self._wake(namespace)
 
 
 async def _ask(session: aiohttp.ClientSession, endpoint: Endpoint, known: LinkReport | None) -> LinkReport:
@@ -154,13 +192,21 @@ async def _ask(session: aiohttp.ClientSession, endpoint: Endpoint, known: LinkRe
 
 
 @asynccontextmanager
+async def _session(endpoint: Endpoint, seconds: float) -> AsyncIterator[aiohttp.ClientSession]:
+    """Connections to one agent; each request may take so many seconds."""
+    connector = aiohttp.TCPConnector(ssl=_context(endpoint), limit=1)
+    timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=5)
+    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
+        yield session
+
+
+@asynccontextmanager
 async def _request(
     endpoint: Endpoint, method: str, path: str, seconds: float, body: str | None = None
 ) -> AsyncIterator[aiohttp.ClientResponse]:
     """One request beside the poll, on a connection of its own."""
-    connector, timeout = aiohttp.TCPConnector(ssl=_context(endpoint)), aiohttp.ClientTimeout(total=seconds)
     async with (
-        aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
+        _session(endpoint, seconds) as session,
         session.request(
             method,
             f"https://{endpoint.host}:{endpoint.port}{path}",
@@ -182,7 +228,19 @@ async def _whole(response: aiohttp.ClientResponse) -> bytes:
     return bytes(body)
 
 
+def _told(error: Exception) -> str:
+    """What went wrong, for the log; of an answer that is no report nothing that is in it."""
+    if isinstance(error, ValidationError):
+        return f"its answer is not in the form of a {error.title}"
+    return str(error)[:200] or type(error).__name__
+
+
 def _context(endpoint: Endpoint) -> ssl.SSLContext:
-    context = ssl.create_default_context(cadata=endpoint.ca)
+    """With the certificates of the CA alone: what else is in such a file, a comment with an accent, ssl refuses."""
+    context = ssl.create_default_context(cadata="\n".join(_CERTIFICATE.findall(endpoint.ca)) or endpoint.ca)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -7,10 +7,9 @@ link's problem alone.
 
 from __future__ import annotations
 
-import asyncio
 import base64
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
@@ -22,10 +21,8 @@ from mcs_operator.kube import quota
 from mcs_operator.kube.client import (
     BY_KIND,
     CONFIG_MAPS,
-    PODS,
     RESOURCE_QUOTAS,
     SECRETS,
-    STATEFUL_SETS,
     VOLUME_CLAIMS,
     Api,
     ApiError,
@@ -34,8 +31,11 @@ from mcs_operator.kube.client import (
 )
 from mcs_operator.kube.diff import differences
 from mcs_operator.kube.observe import missing_labels, take_body
+from mcs_operator.kube.outcome import Outcome
 from mcs_operator.kube.parse.metadata import tidy
+from mcs_operator.kube.removal import NEVER_PRUNED, delete_all, drop_slots, prune
 from mcs_operator.kube.store import Child, Store, digests
+from mcs_operator.kube.together import together
 from mcs_operator.settings import (
     ANNOTATION_APPLIED,
     API_VERSION,
@@ -45,67 +45,39 @@ from mcs_operator.settings import (
     OPERATOR,
 )
 
-NEVER_PRUNED = (PODS, VOLUME_CLAIMS, STATEFUL_SETS, RESOURCE_QUOTAS)
-"""Calls, data and the law hang on these: they go with their owner or by a step of their own, never because nobody
-wants them."""
+__all__ = ["NEVER_PRUNED", "Outcome", "apply_all", "drop_slots", "prune", "set_owners", "set_secret_entry"]
 
+_NOT_COMPARED = ("apiVersion", "kind", "metadata", "status")
 _ENDING = "the namespace is being deleted"
 
 
-@dataclass(slots=True)
-class Outcome:
-    """What came of it.
+async def apply_all(
+    api: Api, store: Store, manifests: Sequence[Manifest], held: Collection[str] = (), outcome: Outcome | None = None
+) -> Outcome:
+    """Apply the manifests: first those that take something away, then the others, wave by wave.
 
-    ``taken``: by link, the Secret that it needs, that exists and is not ours. ``foreign``: by object, why one that we
-    need is not taken for ours. ``waiting``: what has to go or settle
-    first (an object of a dead owner that the garbage collector removes). ``errors`` by link, ``failures`` by object
-    that is no link's in particular. ``writes`` counts requests that changed something. ``unwritten`` are shards that
-    could not be written; ``voucher`` is the manifest.json that vouches for what there is of them, where it had to.
+    A link whose identity is not in place, or that is ``held``, gets no slot in a later wave, and without the CA in
+    place nothing that it has signed is written: nobody would have its key any more. What fails is noted in the
+    ``outcome``, and what does not depend on it is done.
     """
-
-    taken: dict[str, str] = field(default_factory=dict)
-    foreign: dict[str, str] = field(default_factory=dict)
-    waiting: list[str] = field(default_factory=list)
-    errors: dict[str, str] = field(default_factory=dict)
-    failures: dict[str, str] = field(default_factory=dict)
-    writes: int = 0
-    unwritten: list[Manifest] = field(default_factory=list)
-    voucher: str = ""
-
-    @property
-    def settled(self) -> bool:
-        """Whether nothing has to be tried again."""
-        return not (self.waiting or self.errors or self.failures)
-
-    def is_written(self, what: str) -> bool:
-        """Whether an object that is no link's (``Secret mcs-ca``) is there as it should be."""
-        return what not in self.failures and not any(text.startswith(f"{what}: ") for text in self.waiting)
-
-
-async def apply_all(api: Api, store: Store, manifests: Sequence[Manifest]) -> Outcome:
-    """Apply the manifests wave by wave.
-
-    A link whose identity is not in place gets no slot in a later wave, and without the CA in place nothing that it
-    has signed is written: nobody would have its key any more.
-    """
-    outcome = Outcome()
-    undone: set[str] = set()
-    authority = ""
-    for _, wave in groupby(manifests, key=lambda manifest: manifest.wave):
+    outcome = Outcome() if outcome is None else outcome
+    first = [m for m in manifests if m.takes_away and _child(store, m)]
+    later = (m for m in manifests if not (m.takes_away and _child(store, m)))
+    await together(*(_guarded(api, store, manifest, outcome) for manifest in first))
+    undone, authority = set(held), ""
+    for wave, found in groupby(later, key=lambda manifest: manifest.wave):
         if _ENDING in outcome.waiting:
             break
-        due = [m for m in wave if not (m.link in undone or (authority and m.wave <= Wave.SLOT))]
-        if outcome.unwritten and due[0].wave is Wave.VOUCHER:
+        due = [m for m in found if not (m.link in undone or (authority and m.wave <= Wave.SLOT))]
+        if outcome.unwritten and wave is Wave.VOUCHER:
             due = _vouching_for_what_is_there(store, due[0], outcome)
-        done = await asyncio.gather(*(_guarded(api, store, manifest, outcome) for manifest in due))
-        for manifest, is_done in zip(due, done, strict=True):
-            if is_done:
-                continue
+        done = await together(*(_guarded(api, store, manifest, outcome) for manifest in due))
+        for manifest in (m for m, is_done in zip(due, done, strict=True) if not is_done):
             if manifest.link:
                 undone.add(manifest.link)
-            elif manifest.wave is Wave.SHARD:
+            elif wave is Wave.SHARD:
                 outcome.unwritten.append(manifest)
-            elif manifest.claim:
+            elif manifest.claim and not _is_kept(store, manifest):
                 authority = f"waits for {manifest.kind} {manifest.name}"
     if authority and _ENDING not in outcome.waiting:
         outcome.errors |= {m.link: authority for m in manifests if m.link}
@@ -132,28 +104,51 @@ def _vouching_for_what_is_there(store: Store, manifest: Manifest, outcome: Outco
     return [replace(manifest, body=manifest.body | {"data": {"manifest.json": text}})]
 
 
+def _child(store: Store, manifest: Manifest) -> Child | None:
+    children = store.shelf(manifest.body["metadata"]["namespace"]).children
+    return children.get((BY_KIND[manifest.kind], manifest.name))
+
+
+def _is_kept(store: Store, manifest: Manifest) -> bool:
+    """Whether the CA is there as it was decided about, though it could not be brought up to date: its key is safe."""
+    child, key = _child(store, manifest), (BY_KIND[manifest.kind], manifest.name)
+    observed = store.shelf(manifest.body["metadata"]["namespace"]).observed.get(key)
+    return child is not None and child.version == observed and not child.metadata.get("deletionTimestamp")
+
+
 async def _guarded(api: Api, store: Store, manifest: Manifest, outcome: Outcome) -> bool:
     """Apply one manifest; whether its object is in place. What went wrong is in the outcome."""
+    what = f"{manifest.kind} {manifest.name}"
     try:
         return await _apply(api, store, manifest, outcome)
     except ApiError as error:
-        what = f"{manifest.kind} {manifest.name}"
-        if error.namespace_ends:
-            if _ENDING not in outcome.waiting:
-                outcome.waiting.append(_ENDING)
-            return False
-        if error.status == 409:
-            lacks = await _lacking(api, store, manifest)
-            if not lacks:
-                outcome.waiting.append(f"{what}: is there already, and is looked at again")
-                return False
-            _note_foreign(manifest, lacks, outcome)
-        text = f"{what}: {error.reason or error.status}: {error.message}"
-        if manifest.link:
-            outcome.errors[manifest.link] = text
-        else:
-            outcome.failures[what] = text
+        try:
+            return await _refused(api, store, manifest, outcome, error)
+        except Exception as another:
+            outcome.note(what, another, manifest.link)
+    except Exception as error:
+        outcome.note(what, error, manifest.link)
+    return False
+
+
+async def _refused(api: Api, store: Store, manifest: Manifest, outcome: Outcome, error: ApiError) -> bool:
+    """What the API server's no means; whether the object is in place all the same."""
+    what = f"{manifest.kind} {manifest.name}"
+    if error.namespace_ends:
+        if _ENDING not in outcome.waiting:
+            outcome.waiting.append(_ENDING)
         return False
+    if error.status == 409:
+        lacks = await _lacking(api, store, manifest)
+        if not lacks:
+            outcome.waiting.append(f"{what}: is there already, and is looked at again")
+            return False
+        _note_foreign(manifest, lacks, outcome)
+    if error.status == 422 and manifest.takes_away and (child := _child(store, manifest)):
+        # Somebody made it immutable. Nobody who is revoked is let in for that: without its Secret the slot stops.
+        outcome.writes += await delete_all(api, store, str(child.metadata["namespace"]), [child])
+    outcome.note(what, error, manifest.link)
+    return False
 
 
 async def _lacking(api: Api, store: Store, manifest: Manifest) -> str:
@@ -277,7 +272,7 @@ def _as_volumes_can(body: Object, live: Object) -> Object:
 
 def _doomed(child: Child, manifest: Manifest) -> str:
     """Why the live object has to go before ours can be there; empty where it may be brought up to date."""
-    if child.metadata.get("deletionTimestamp"):
+    if child.metadata.get("deletionTimestamp") and not manifest.takes_away:  # a finalizer may keep it for ever
         return "is being deleted"
     labels = child.metadata.get("labels", {})
     if manifest.link is not None and labels.get(LABEL_LINK) != manifest.link:
@@ -307,53 +302,14 @@ def _comparable(resource: Resource, body: Object) -> Object:
     """The manifest in the form of `_live`. A Secret's type is immutable and set at its creation: not compared."""
     metadata = {key: value for key, value in body["metadata"].items() if key != "annotations"}
     if resource in (SECRETS, CONFIG_MAPS):
-        return {"metadata": metadata, "data": digests(body["data"])}
-    return {"metadata": metadata, "spec": body["spec"]}
+        return {"metadata": metadata, "data": digests(body.get("data") or {})}
+    return {"metadata": metadata} | {key: body[key] for key in body if key not in _NOT_COMPARED}
 
 
 def _stamped(body: Object, wanted: str) -> Object:
     metadata = body["metadata"]
     annotations = metadata.get("annotations", {}) | {ANNOTATION_APPLIED: wanted}
     return body | {"metadata": metadata | {"annotations": annotations}}
-
-
-async def prune(
-    api: Api, store: Store, namespace: str, instance: str, owner_uid: str, manifests: Iterable[Manifest]
-) -> int:
-    """Delete what this instance owns and nobody wants any more; the number of objects deleted.
-
-    Only what its own UID controls: what is retained has no owner, what belongs to a link goes with the link.
-    """
-    wanted = {(BY_KIND[manifest.kind], manifest.name) for manifest in manifests}
-    doomed = [
-        child
-        for key, child in store.shelf(namespace).children.items()
-        if key not in wanted
-        and child.resource not in NEVER_PRUNED
-        and child.metadata.get("labels", {}).get(LABEL_INSTANCE) == instance
-        and any(o["uid"] == owner_uid and o.get("controller") for o in child.metadata.get("ownerReferences", []))
-    ]
-    return await _delete_all(api, store, namespace, doomed)
-
-
-async def drop_slots(api: Api, store: Store, namespace: str, names: Iterable[str]) -> int:
-    """Delete Secrets of links that have no place any more, as they were observed; how many are gone now."""
-    children = store.shelf(namespace).children
-    doomed = [child for name in names if (child := children.get((SECRETS, name)))]
-    return await _delete_all(api, store, namespace, doomed, as_observed=True)
-
-
-async def _delete_all(api: Api, store: Store, namespace: str, doomed: list[Child], *, as_observed: bool = False) -> int:
-    """``as_observed``: only in the version that was decided about; of another one its event brings us back."""
-    deleted, observed = 0, store.shelf(namespace).observed
-    for child in doomed:
-        key = child.resource, child.name
-        version = observed.get(key, "") if as_observed else ""
-        if await api.delete(child.resource, namespace, child.name, uid=child.uid, version=version):
-            store.drop(child.resource, namespace, child.name, child.uid)
-            observed.pop(key, None)
-            deleted += 1
-    return deleted
 
 
 async def set_owners(api: Api, store: Store, namespace: str, instance: str, name: str, owners: list[Object]) -> None:

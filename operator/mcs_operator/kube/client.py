@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -18,6 +18,8 @@ from urllib.parse import quote, urlencode
 from kubernetes.aio import client
 
 from mcs_operator.domain.exposition import Counter, Histogram, Metric
+from mcs_operator.kube.errors import ApiError as ApiError  # noqa: PLC0414 - whoever has the client handles its error
+from mcs_operator.kube.errors import NotLeadingError, answered
 from mcs_operator.kube.kubeconfig import DEFAULT, Kubeconfig
 from mcs_operator.settings import API_VERSION, OPERATOR
 
@@ -86,25 +88,6 @@ CHILDREN = (SECRETS, CONFIG_MAPS, SERVICES, VOLUME_CLAIMS, STATEFUL_SETS, PODS, 
 BY_KIND = {resource.kind: resource for resource in (*OURS, *CHILDREN)}
 
 
-class ApiError(Exception):
-    """An answer of the API server other than success.
-
-    ``status`` is the HTTP code, ``reason`` the API's word (``AlreadyExists``, ``Expired``…), ``retry_after`` seconds.
-    """
-
-    def __init__(self, status: int, reason: str, message: str, retry_after: float | None = None) -> None:
-        super().__init__(f"{status} {reason}: {message[:500]}")
-        self.status = status
-        self.reason = reason
-        self.message = message[:500]
-        self.retry_after = retry_after
-
-    @property
-    def namespace_ends(self) -> bool:
-        """Whether nothing can be created any more because the whole namespace is on its way out."""
-        return self.status == 403 and "it is being terminated" in self.message
-
-
 @dataclass(frozen=True, slots=True)
 class WatchEvent:
     """``type`` is ADDED, MODIFIED, DELETED, BOOKMARK or ERROR."""
@@ -114,10 +97,15 @@ class WatchEvent:
 
 
 class Api:
-    """Requests to one API server. ``in_flight`` bounds concurrency; watches do not count."""
+    """Requests to one API server. ``in_flight`` bounds concurrency; watches do not count.
+
+    ``may_write`` is asked in the very moment before a request that is no GET leaves: whoever has lost the Lease, or
+    slept through its end, sends nothing any more, whatever is still under way.
+    """
 
     def __init__(self, api_client: client.ApiClient, in_flight: int = 16, manager: str = OPERATOR) -> None:
         self.requests, self.seconds = Counter(REQUESTS), Histogram(REQUEST_SECONDS, _BOUNDS)
+        self.may_write: Callable[[], bool] = lambda: True
         self._client = api_client
         self._slots = asyncio.Semaphore(in_flight)
         self._manager = manager
@@ -133,6 +121,17 @@ class Api:
         api_client = client.ApiClient(configuration)
         api_client.user_agent = manager
         return cls(api_client, in_flight, manager)
+
+    async def beside(self, in_flight: int = 2) -> Api:
+        """Another client of the same server with connections of its own, whose requests are counted with this one's.
+
+        A thousand writes that wait for a slow server keep none of its requests from being sent.
+        """
+        configuration = self._client.configuration
+        other = Api(client.ApiClient(configuration), in_flight, self._manager)
+        other._client.user_agent = self._manager
+        other.requests, other.seconds = self.requests, self.seconds
+        return other
 
     async def close(self) -> None:
         """Close all connections."""
@@ -269,19 +268,21 @@ class Api:
         """Events of a kind after ``since``, in all namespaces or in one, until the server ends the stream (about 5
         minutes).
 
-        A stream that is silent for longer than its own time-out raises TimeoutError: some load balancers
+        A stream that is silent for longer than its own time-out raises NoAnswerError: some load balancers
         drop connections without a word.
         """
         query = {"watch": "true", "resourceVersion": since, "allowWatchBookmarks": "true", "timeoutSeconds": "290"}
         query |= _selectors(labels, fields)
         accept = _METADATA_ONLY if metadata_only else _JSON
-        response = await self._send("GET", resource.path(namespace), query=query, accept=accept, timeout=300)
+        with answered():
+            response = await self._send("GET", resource.path(namespace), query=query, accept=accept, timeout=300)
         try:
             if response.status != 200:
-                raise _error(response.status, response.headers, await response.read())
-            while line := await response.content.readline():
-                event = json.loads(line)
-                yield WatchEvent(event["type"], event["object"])
+                with answered():
+                    raw = await response.read()
+                raise _error(response.status, response.headers, raw)
+            while event := await _next_event(response):
+                yield event
         finally:
             response.close()
 
@@ -296,7 +297,10 @@ class Api:
         accept: str = _JSON,
     ) -> Object:
         raw = await self._read(method, path, query=query, body=body, content_type=content_type, accept=accept)
-        answer: Object = json.loads(raw)
+        with answered():
+            answer = json.loads(raw)
+            if not isinstance(answer, dict):
+                raise ValueError("the answer is no object")
         return answer
 
     async def _read(
@@ -310,10 +314,11 @@ class Api:
         accept: str = _JSON,
     ) -> bytes:
         async with self._slots:
-            response = await self._send(
-                method, path, query=query, body=body, content_type=content_type, accept=accept, timeout=30
-            )
-            raw: bytes = await response.read()
+            with answered():
+                response = await self._send(
+                    method, path, query=query, body=body, content_type=content_type, accept=accept, timeout=30
+                )
+                raw: bytes = await response.read()
         if not 200 <= response.status < 300:
             raise _error(response.status, response.headers, raw)
         return raw
@@ -332,6 +337,8 @@ class Api:
         headers = {"Accept": accept, "Content-Type": content_type, "User-Agent": self._manager}
         await self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
         url = self._client.configuration.host + path + (f"?{urlencode(query)}" if query else "")
+        if method != "GET" and not self.may_write():
+            raise NotLeadingError
         begun, watch, code = time.monotonic(), "watch" in (query or {}), "error"
         try:
             answer = await self._client.call_api(
@@ -343,6 +350,18 @@ class Api:
             if not watch:
                 self.seconds.observe(time.monotonic() - begun)
         return answer.response  # aiohttp's: the wrapper cannot stream
+
+
+async def _next_event(response: Any) -> WatchEvent | None:
+    """The next line of a watch; None at its end."""
+    with answered():
+        line = await response.content.readline()
+        event = json.loads(line) if line else None
+        if not event:
+            return None
+        if not (isinstance(event, dict) and isinstance(event.get("object"), dict)):
+            raise ValueError("a line of the watch is no event")
+    return WatchEvent(str(event.get("type")), event["object"])
 
 
 def _plural(path: str) -> str:

@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum, auto
 
-import aiohttp
-
 from mcs_operator.kube.client import LEASES, Api, ApiError, Object
 
 log = logging.getLogger(__name__)
@@ -30,7 +28,7 @@ LOOK = 1.0
 """Seconds between looks of those who wait: with DURATION it bounds how long nobody leads after a leader's death."""
 ANSWER_WITHIN = 3.0
 
-_TROUBLE = (ApiError, aiohttp.ClientError, TimeoutError, OSError)
+_TROUBLE = (ApiError, OSError)  # the time-out of our own is an OSError
 
 
 class _Answer(Enum):
@@ -46,7 +44,8 @@ class _Seen:
 
 
 class Leader:
-    """One candidate. ``identity`` must be unique among the replicas: the pod's name.
+    """One candidate. ``identity`` must be unique among the replicas: the pod's name. ``api`` is its own, so that no
+    other request is in the way of a renewal.
 
     `run` calls ``lead`` once this candidate holds the Lease, and cancels it when it no longer does.
     """
@@ -78,6 +77,11 @@ class Leader:
             self.leading = False
             work.cancel()
             await asyncio.gather(work, return_exceptions=True)
+
+    def may_act(self) -> bool:
+        """Whether the Lease is held at this very moment. By the clock, and not by what was noticed: a process that
+        was stopped for a while, or whose loop stood still, has lost it before any of its tasks can tell."""
+        return self.leading and self._left() > 0
 
     def _left(self) -> float:
         """Seconds for which the last renewal lets us act."""

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from mcs_operator.domain.lookup import UNAVAILABLE, Answer, Failure, Lookup
+from mcs_operator.kube.together import together
 
 log = logging.getLogger(__name__)
 
@@ -147,7 +148,7 @@ class Lookups:
                     await self._ask(namespace, here, due)
 
     async def _ask(self, namespace: str, here: _Namespace, due: Collection[str]) -> None:
-        in_pod, own = await asyncio.gather(self._ask_pod(namespace, due), self._ask_here(due))
+        in_pod, own = await together(_answers(self._ask_pod(namespace, due)), _answers(self._ask_here(due)))
         jitter, news = _jitter(), False
         for name in due:
             if (entry := here.names.get(name)) is None:
@@ -160,6 +161,16 @@ class Lookups:
             entry.due = _now() + pause * jitter
         if news:
             self._wake(namespace)
+
+
+async def _answers(question: Awaitable[Mapping[str, Answer]]) -> Mapping[str, Answer]:
+    """The answers. A resolver that fails as nobody expected has said nothing: it is asked again in its time, like one
+    that is silent, where an error would end the questions of this namespace for good."""
+    try:
+        return await question
+    except Exception:
+        log.exception("looking up names failed")
+        return {}
 
 
 def _now() -> float:

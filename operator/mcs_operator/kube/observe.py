@@ -6,7 +6,6 @@ treated as absent by those who need its content, and is still known to exist, so
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -48,6 +47,7 @@ from mcs_operator.kube.parse.ours import read
 from mcs_operator.kube.parse.secret import STRANGER
 from mcs_operator.kube.parse.shard import read_shard
 from mcs_operator.kube.store import Child, Shelf, Store, digests
+from mcs_operator.kube.together import together
 from mcs_operator.kube.usersfiles import read_users_files
 from mcs_operator.settings import LABEL_INSTANCE, LABEL_LINK, LABEL_MANAGED_BY, OPERATOR
 
@@ -64,9 +64,7 @@ _MOST_IGNORED = 32
 async def observe(api: Api, store: Store, namespace: str, now: datetime, report: LinkReport | None) -> World:
     """The World of one namespace, after reading again what changed since the last time."""
     shelf = store.shelf(namespace)
-    await asyncio.gather(
-        *(_refresh(api, store, child) for child in list(shelf.children.values()) if _due(shelf, child))
-    )
+    await together(*(_refresh(api, store, child) for child in list(shelf.children.values()) if _due(shelf, child)))
     await read_users_files(api, store, shelf)
     shelf.observed = {key: child.parsed for key, child in shelf.children.items()}
     world = _world(shelf, namespace, now, report)
@@ -186,9 +184,7 @@ async def _unlabelled(api: Api, shelf: Shelf, world: World) -> dict[str, str]:
     wanted = dict(_missed(shelf, world))
     shelf.missed = {name: known for name, known in shelf.missed.items() if name in wanted}
     due = [n for n in wanted if n not in shelf.missed or time.monotonic() - shelf.missed[n][0] > _MISSED_SECONDS]
-    for name, labels in zip(
-        due, await asyncio.gather(*(_labels_of(api, world.namespace, n) for n in due)), strict=True
-    ):
+    for name, labels in zip(due, await together(*(_labels_of(api, world.namespace, n) for n in due)), strict=True):
         shelf.missed[name] = time.monotonic(), labels
     found = {name: labels for name, (_, labels) in shelf.missed.items() if labels is not None}
     return {name: why for name, labels in found.items() if (why := missing_labels(labels, wanted[name]))}

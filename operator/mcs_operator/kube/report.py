@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,9 +10,11 @@ from typing import Any
 
 from mcs_operator.domain.conditions import OWNED, Kind
 from mcs_operator.domain.events import Note, notes_for
-from mcs_operator.kube.client import BY_KIND, Api, ApiError, Object
+from mcs_operator.domain.faults import failed_status
+from mcs_operator.kube.client import BY_KIND, INSTANCES, Api, ApiError, Object
 from mcs_operator.kube.events import Recorder
 from mcs_operator.kube.store import Store
+from mcs_operator.kube.together import together
 
 log = logging.getLogger(__name__)
 
@@ -39,10 +40,20 @@ class Reporter:
     async def write(self, namespace: str, statuses: Mapping[tuple[Kind, str], Status], now: datetime) -> Told:
         """Write what differs."""
         told = Told()
-        await asyncio.gather(
+        await together(
             *(self._write(namespace, kind, name, status, now, told) for (kind, name), status in statuses.items())
         )
         return told
+
+    async def write_failure(self, namespace: str, text: str, now: datetime) -> Told:
+        """That the namespace's reconciliation fails, on its MCSInstances; on whatever of ours there is without one."""
+        ours = self.store.shelf(namespace).ours
+        chosen = {key: body for key, body in ours.items() if key[0] is INSTANCES} or ours
+        statuses = {}
+        for (resource, name), body in chosen.items():
+            kind, generation = Kind(resource.kind), int(body["metadata"].get("generation") or 0)
+            statuses[kind, name] = failed_status(kind, body.get("status") or {}, generation, text, now)
+        return await self.write(namespace, statuses, now)
 
     async def tell(self, namespace: str, kind: Kind, name: str, note: Note, now: datetime) -> None:
         """Post an Event about one of our objects."""

@@ -15,8 +15,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
-import aiohttp
-
 from mcs_operator.kube.client import (
     CHILDREN,
     CONFIG_MAPS,
@@ -29,10 +27,12 @@ from mcs_operator.kube.client import (
     Resource,
     WatchEvent,
 )
+from mcs_operator.kube.errors import NoAnswerError
 from mcs_operator.kube.observe import take_body
 from mcs_operator.kube.parse.bounds import count, mapping, text
 from mcs_operator.kube.parse.metadata import is_version, tidy
 from mcs_operator.kube.store import BY_LABEL, OF_OURS, OF_USERS, TLS, Place, Store, place_of
+from mcs_operator.kube.together import together
 
 log = logging.getLogger(__name__)
 
@@ -88,8 +88,8 @@ SCOPES: tuple[Scope, ...] = (
 names one)."""
 
 RELIST_SECONDS = 600.0
-BROKEN = (aiohttp.ClientError, TimeoutError, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
-"""How an answer fails that never arrives, or is not what an API server says: a proxy before it may answer anything."""
+BROKEN = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+"""How an answer fails that is not what an API server says: a proxy before it may answer anything."""
 AT_ONCE = 50
 """Objects taken in before others have their turn: what a page brings must not hold up the webhook or an agent."""
 LONG_ENOUGH_SECONDS = 10.0
@@ -131,7 +131,7 @@ class Watcher:
         What fails is listed again by itself: to begin anew with everything would be hardest on a server in trouble.
         """
         scopes = self._scopes()
-        versions = await asyncio.gather(*(_persistently(partial(self._list, scope)) for scope in scopes))
+        versions = await together(*(_persistently(partial(self._list, scope)) for scope in scopes))
         return dict(zip(scopes, versions, strict=True))
 
     def _scopes(self) -> list[Scope]:
@@ -178,14 +178,14 @@ class Watcher:
             begun, asked = time.monotonic(), None
             try:
                 since = await self._watch(scope, since)
+            except (NoAnswerError, *BROKEN) as error:
+                log.info("watch of %s ended: %s", scope.resource.plural, str(error)[:200] or type(error).__name__)
             except ApiError as error:
                 if error.status == 410 or error.reason == "Expired":
                     since = await _persistently(partial(self._list, scope))
                 else:
                     log.warning("watch of %s in %s: %s", scope.resource.plural, scope.place, error)
                 asked = error.retry_after
-            except BROKEN as error:
-                log.info("watch of %s ended: %s", scope.resource.plural, str(error)[:200] or type(error).__name__)
             failures = 0 if time.monotonic() - begun > LONG_ENOUGH_SECONDS else failures + 1
             await asyncio.sleep(_delay(failures, asked) if failures else 0)
 

@@ -17,6 +17,7 @@ from mcs_operator.api import MCSInstance
 from mcs_operator.domain import rules
 from mcs_operator.domain.addressing import common_name
 from mcs_operator.domain.conditions import Reason
+from mcs_operator.domain.faults import told
 from mcs_operator.domain.keyring import Keys, LinkKeys
 from mcs_operator.domain.keys import Authority, KeyPair
 from mcs_operator.domain.pins import OVERLAP, rotated
@@ -24,6 +25,7 @@ from mcs_operator.domain.plan import LinkPlan, Plan
 from mcs_operator.domain.verdict import Verdict
 from mcs_operator.domain.world import AgentCredentials, Fingerprint, Profile, SlotSecret, World
 from mcs_operator.pki.authority import InvalidAuthorityError, load_authority
+from mcs_operator.pki.foreign import ForeignError
 from mcs_operator.pki.inspect import fingerprint, is_certificate, is_pair, issued_by, not_after
 from mcs_operator.pki.mint import mint_agent, mint_ca, mint_client, mint_server, mint_tls_crypt
 from mcs_operator.pki.renewal import choose, is_due
@@ -53,14 +55,17 @@ def complete(world: World, plan: Plan) -> Keys:
     issuer = _Issuer(authority, ca, world.now)
     servers = {p.link.name: _server(issuer, p, slots.get(p.link.name)) for p in plan.served}
     renewed, due = _renewals(issuer, servers)
-    links, problems = {}, {}
+    links, problems, defects = {}, {}, {}
     for link_plan in plan.served:
         name = link_plan.link.name
         kept = None if name in renewed else servers[name]
         try:
             keys = _link_keys(issuer, link_plan, profiles.get(name), slots.get(name), kept)
-        except ValueError as error:  # one link's keys that cannot be made must not keep 249 others from theirs
+        except ForeignError as error:  # one link's keys that cannot be made must not keep 249 others from theirs
             problems[name] = f"its keys cannot be made: {error}"
+            continue
+        except Exception as error:  # nor must what nobody thought of
+            defects[name] = f"the link's keys: {told(error)}"
             continue
         if keys:
             links[name] = keys
@@ -76,6 +81,7 @@ def complete(world: World, plan: Plan) -> Keys:
         serving=serving(world, plan),
         problem=problem,
         due=min(moments, default=None),
+        defects=defects,
     )
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from mcs_operator.api import MCSInstance
-from mcs_operator.domain.keyring import Keys
+from mcs_operator.api import MCSInstance, TVoxLink
+from mcs_operator.domain.faults import told
+from mcs_operator.domain.keyring import Keys, LinkKeys
 from mcs_operator.domain.linkstate import LinkReport
 from mcs_operator.domain.manifest import Manifest, canonical, digest
-from mcs_operator.domain.plan import Plan
+from mcs_operator.domain.pins import accepted, decide_pins
+from mcs_operator.domain.plan import LinkPlan, Plan
 from mcs_operator.domain.world import SlotSecret, World
 from mcs_operator.render.network import build_network_policy, build_services
 from mcs_operator.render.pod import build_stateful_set
@@ -26,7 +28,8 @@ class Desired:
 
     ``revisions``: the slot revision wanted, by number, of those slots that the pod has. ``voucher``: SHA-256 of the
     manifest.json that the appliance should have taken. ``failures``: links whose files could not be rendered, and why.
-    ``template``: annotations of the wanted pod template.
+    ``template``: annotations of the wanted pod template. ``defects``: parts that could not be made, ``link_defects``:
+    links at whose keys or files the operator fails; what is there of them stays as it is.
     """
 
     manifests: tuple[Manifest, ...] = ()
@@ -34,6 +37,8 @@ class Desired:
     voucher: str = ""
     failures: Mapping[str, str] = field(default_factory=dict)
     template: Mapping[str, str] = field(default_factory=dict)
+    defects: tuple[str, ...] = ()
+    link_defects: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def poke(self) -> str:
@@ -44,50 +49,130 @@ class Desired:
         """Whether the pod has yet to take something that is mounted in it, by its own word."""
         running = {state.slot: state.revision for state in report.links if state.revision}
         config = report.media.config if report.media else None
-        return running != dict(self.revisions) or config not in (None, self.voucher)
-
-
-def _goes_on(slot: SlotSecret, plan: Plan, instance: MCSInstance) -> bool:
-    """Whether this slot is to run what it has, as its link cannot be read."""
-    return slot.instance == instance.name and slot.link in plan.untouched
+        return running != dict(self.revisions) or (self.voucher != "" and config not in (None, self.voucher))
 
 
 def render(world: World, plan: Plan, keys: Keys, settings: Settings) -> Desired:
-    """The desired state of one namespace; empty where no instance is served there."""
+    """The desired state of one namespace; empty where no instance is served there.
+
+    Each part is made by itself: what cannot be made is left as it is, and told, and the rest goes on.
+    """
     instance = plan.instance
     if instance is None:
         return Desired()
-    manifests = [build_quota(instance), *build_authority(instance, keys), *build_agent(instance, keys)]
-    revisions: dict[int, str] = {}
-    failures: dict[str, str] = {}
-    slots = range(FIRST_NUMBER, FIRST_NUMBER + instance.spec.vpn.slots)
-    for link_plan in plan.served:
-        link_keys = keys.links.get(link_plan.link.name)
-        if link_keys is None or keys.ca is None:
+    made = _Made()
+    made.part("the quota", lambda: [build_quota(instance)])
+    made.part("the CA's Secret", lambda: build_authority(instance, keys))
+    made.part("the agent's Secrets", lambda: build_agent(instance, keys))
+    made.slots(world, plan, keys, instance)
+    shards = made.part("the appliance's files", lambda: build_shards(world, plan, keys, instance))
+    made.part("the Services", lambda: build_services(instance))
+    made.part("the NetworkPolicy", lambda: build_network_policy(instance, settings))
+    made.part("the volume", lambda: [build_volume_claim(instance)])
+    workload = made.part("the StatefulSet", lambda: [build_stateful_set(instance, settings)])
+    return Desired(
+        manifests=tuple(sorted(made.manifests, key=lambda manifest: manifest.wave)),
+        revisions=made.revisions,
+        voucher=digest(shards[-1].body["data"]["manifest.json"]) if shards else "",
+        failures=made.failures,
+        template=workload[0].body["spec"]["template"]["metadata"]["annotations"] if workload else {},
+        defects=tuple(made.defects),
+        link_defects=dict(keys.defects) | made.link_defects,
+    )
+
+
+@dataclass(slots=True)
+class _Made:
+    """What has been made so far."""
+
+    manifests: list[Manifest] = field(default_factory=list)
+    revisions: dict[int, str] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+    defects: list[str] = field(default_factory=list)
+    link_defects: dict[str, str] = field(default_factory=dict)
+
+    def part(self, what: str, build: Callable[[], Sequence[Manifest]]) -> Sequence[Manifest]:
+        """One part, or nothing where it cannot be made."""
+        try:
+            manifests = build()
+        except Exception as error:
+            self.defects.append(f"{what}: {told(error)}")
+            return ()
+        self.manifests += manifests
+        return manifests
+
+    def slots(self, world: World, plan: Plan, keys: Keys, instance: MCSInstance) -> None:
+        """Identities and slots of all links. Whose link cannot be read, or rendered, is to run what it has."""
+        numbers = range(FIRST_NUMBER, FIRST_NUMBER + instance.spec.vpn.slots)
+        for link_plan in plan.served:
+            name, number = link_plan.link.name, link_plan.number
+            link_keys = keys.links.get(name)
+            if link_keys is None or keys.ca is None:
+                continue
+            try:
+                manifests, revision = _link(world, instance, link_plan, link_keys, keys.ca)
+            except ValueError as error:  # one link's damaged key must not keep the 249 others from being rendered
+                self.failures[name] = str(error)
+                continue
+            except Exception as error:
+                self.link_defects[name] = f"the link's files: {told(error)}"
+                continue
+            self.manifests += manifests
+            if number is not None and number in numbers:
+                self.revisions[number] = revision
+        ailing = {*plan.untouched, *self.failures, *self.link_defects, *keys.defects}
+        self.revisions |= {
+            s.number: s.revision
+            for s in world.slots.values()
+            if s.instance == instance.name and s.link in ailing and s.number in numbers
+        }
+
+
+def _link(
+    world: World, instance: MCSInstance, link_plan: LinkPlan, keys: LinkKeys, ca: str
+) -> tuple[list[Manifest], str]:
+    """The two Secrets of one link, and the revision of its slot."""
+    identity = [] if keys.profile is None else [build_identity(instance, link_plan, keys.profile, ca)]
+    slot, revision = build_slot(instance, link_plan, keys)
+    known = world.slots.get((instance.name, link_plan.number or 0))
+    if known and known.link == link_plan.link.name:
+        slot = replace(slot, takes_away=_takes_away(known, keys, link_plan.link.spec.enabled))
+    return [*identity, slot], revision
+
+
+def _takes_away(slot: SlotSecret, keys: LinkKeys, enabled: bool) -> bool:
+    """Whether the slot is to accept less than it does, and nothing that is not on record yet."""
+    before, after = ({pin.sha256 for pin in accepted(pins)} for pins in (slot.fingerprints, keys.fingerprints))
+    return after <= before and (after != before or not enabled)
+
+
+def revocations(world: World) -> list[Manifest]:
+    """The slots that must stop, or accept a certificate less, made from nothing but their link and their own Secret.
+
+    For when the operator fails at their namespace: whatever it fails at, who is revoked is let in no more.
+    """
+    instances = {instance.name: instance for instance in world.instances}
+    links = {(link.spec.instance_ref.name, link.name): link for link in world.links}
+    found = []
+    for slot in world.slots.values():
+        instance, link = instances.get(slot.instance), links.get((slot.instance, slot.link))
+        if instance is None or link is None:
             continue
         try:
-            if link_keys.profile is not None:
-                manifests.append(build_identity(instance, link_plan, link_keys.profile, keys.ca))
-            slot, revision = build_slot(instance, link_plan, link_keys)
-        except ValueError as error:  # one link's damaged key must not keep the 249 others from being rendered
-            failures[link_plan.link.name] = str(error)
+            found += _revocation(world, instance, link, slot)
+        except Exception:  # noqa: S112 - this one is damaged: the next one's turn
             continue
-        manifests.append(slot)
-        if link_plan.number is not None and link_plan.number in slots:
-            revisions[link_plan.number] = revision
-    revisions |= {
-        s.number: s.revision for s in world.slots.values() if _goes_on(s, plan, instance) and s.number in slots
-    }
-    shards = build_shards(world, plan, keys, instance)
-    voucher = digest(shards[-1].body["data"]["manifest.json"])
-    manifests += shards
-    workload = build_stateful_set(instance, settings)
-    manifests += [*build_services(instance), *build_network_policy(instance, settings)]
-    manifests += [build_volume_claim(instance), workload]
-    return Desired(
-        manifests=tuple(sorted(manifests, key=lambda manifest: manifest.wave)),
-        revisions=revisions,
-        voucher=voucher,
-        failures=failures,
-        template=workload.body["spec"]["template"]["metadata"]["annotations"],
-    )
+    return found
+
+
+def _revocation(world: World, instance: MCSInstance, link: TVoxLink, slot: SlotSecret) -> list[Manifest]:
+    profile = world.profiles.get(link.name)
+    known = profile.fingerprints if profile and profile.instance == slot.instance else slot.fingerprints
+    pins = decide_pins(known, link.annotations, None, world.now)
+    if slot.server is None or slot.tls_crypt is None or slot.ca is None:
+        return []
+    keys = LinkKeys(slot.server, slot.tls_crypt, pins.known, None, slot.ca)
+    if not _takes_away(slot, keys, link.spec.enabled):
+        return []
+    manifest, revision = build_slot(instance, LinkPlan(link, None, slot.number, pins=pins), keys)
+    return [] if revision == slot.revision == slot.content else [replace(manifest, takes_away=True)]

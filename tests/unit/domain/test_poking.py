@@ -95,3 +95,12 @@ def test_an_operator_that_has_just_started_pokes_for_what_the_pod_was_poked_for_
     pod = Pod(annotation="x")
     pod.look(True, "x")
     assert len(pod.pokes) == 1
+
+
+def test_a_kubelet_that_hears_nothing_for_days_is_poked_once_a_minute_for_as_long() -> None:
+    """2 to the power of 1,024 is no number any more, and ended the namespace's reconciliation for good."""
+    pod = Pod()
+    for _ in range(3000):
+        pod.after(pod.look(True, "x") or 0)
+    assert pod.look(True, "x") == 60
+    assert pod.now - NOW > timedelta(days=2)

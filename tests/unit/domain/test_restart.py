@@ -158,6 +158,26 @@ def test_a_media_that_is_not_ready_and_still_has_calls_drains() -> None:
     assert decided(unready, talking(2, draining=False), **OTHER_IMAGE).step is Step.START_DRAINING
 
 
+UNREADY = {"media_ready": False, "media_runs": True, "media_problem": "its readiness probe has not succeeded"}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [talking(0, draining=False), report(media=None), None],
+    ids=["an old 0", "the appliance does not answer for a moment", "the agent does not answer"],
+)
+def test_a_media_that_is_unready_for_a_moment_drains_like_any_other(said: LinkReport | None) -> None:
+    """Nobody is known to talk, and two hundred may: the number is from before the drain, or from nobody."""
+    assert decided(running(**UNREADY), said, **OTHER_IMAGE).step is Step.START_DRAINING
+
+
+@pytest.mark.parametrize("runs", [True, False])
+def test_an_appliance_that_does_not_answer_while_it_drains_is_dead_if_the_kubelet_says_so(runs: bool) -> None:
+    """Its answer may only be one that the agent cannot read: an error text of 600 characters."""
+    drains = running(draining_for=10, **UNREADY | {"media_runs": runs})
+    assert decided(drains, report(media=None), **OTHER_IMAGE).step is (Step.KEEP_DRAINING if runs else Step.REPLACE)
+
+
 def test_a_media_that_dies_while_it_drains_is_not_waited_for() -> None:
     dead = running(draining_for=10, media_ready=False, media_problem="Error")
     assert decided(dead, report(media=None), **OTHER_IMAGE).step is Step.REPLACE

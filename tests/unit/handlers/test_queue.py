@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from mcs_operator.handlers.queue import LONGEST_BACKOFF, LONGEST_PATIENCE, SETTLE_SECONDS, Queue
+from mcs_operator.kube.together import together
 from support.virtual_time import VirtualTime
 
 
@@ -364,3 +365,36 @@ def test_a_run_that_is_due_is_not_put_off_by_patience() -> None:
 async def marked(queue: Queue) -> None:
     queue.open()
     queue.mark("a")
+
+
+def test_a_moment_that_is_due_and_never_passes_keeps_nobody_busy() -> None:
+    """A date that was computed wrongly: each run says that another is due at once."""
+    work = during(Work(takes=0.01, answers=(0.0,) * 10_000), marked, seconds=60)
+    assert 55 <= work.count() <= 65
+
+
+def test_a_few_runs_that_are_due_at_once_are_not_put_off() -> None:
+    assert during(Work(takes=0.01, answers=(0.0, 0.0)), marked).pauses() == pytest.approx([0.0, 0.0], abs=0.01)
+
+
+def test_to_close_waits_for_every_part_of_a_run() -> None:
+    """A run writes in parallel: none of its parts may write after the Lease is somebody else's."""
+    wrote: list[float] = []
+
+    async def writes_in_parallel(_: str) -> float | None:
+        async def write(seconds: float) -> None:
+            await asyncio.sleep(seconds)
+            wrote.append(asyncio.get_running_loop().time())
+
+        await together(*(write(0.5 * number) for number in range(20)))
+        return None
+
+    async def story(queue: Queue) -> None:
+        queue.open()
+        queue.mark("a")
+        await asyncio.sleep(3)
+        await queue.close()
+
+    during(writes_in_parallel, story)  # type: ignore[arg-type]
+    assert 0 < len(wrote) < 8
+    assert max(wrote) <= 3

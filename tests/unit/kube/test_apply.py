@@ -9,16 +9,19 @@ import json
 from typing import Any
 
 import pytest
+from aiohttp import ServerDisconnectedError
 
 from mcs_operator.domain.decide import decide
 from mcs_operator.domain.manifest import Manifest, Wave, digest
 from mcs_operator.domain.shardfiles import ServedUser, users_files
 from mcs_operator.kube import apply
-from mcs_operator.kube.client import SECRETS, ApiError, Resource
+from mcs_operator.kube.client import SECRETS, SERVICES, ApiError, Resource
+from mcs_operator.kube.errors import NoAnswerError
 from mcs_operator.kube.observe import observe, take_body
 from mcs_operator.kube.store import Store
 from mcs_operator.render.render import render
 from mcs_operator.settings import LABEL_INSTANCE, LABEL_LINK, LABEL_MANAGED_BY, OPERATOR, Settings
+from support.memory import MemoryApi
 from support.worlds import NOW, community, given, instance, keys_for, link
 
 LABELS = {LABEL_MANAGED_BY: OPERATOR, LABEL_INSTANCE: "mcs", LABEL_LINK: "acme"}
@@ -200,3 +203,108 @@ def test_a_refused_shard_costs_no_write_of_the_manifest_again_and_again() -> Non
     mounts.api.refused = {f"mcs-{shard_of('ann')}"}
     assert mounts.bring(community(users=("ann",))).writes == 2
     assert mounts.bring(community(users=("ann",))).writes == 0
+
+
+# --- what goes wrong with one object ---
+
+
+def a_manifest(name: str, wave: Wave, *, kind: str = "Secret", **options: Any) -> Manifest:
+    labels = {LABEL_MANAGED_BY: OPERATOR, LABEL_INSTANCE: "mcs"} | (
+        {LABEL_LINK: options["link"]} if "link" in options else {}
+    )
+    metadata = {"name": name, "namespace": "demo", "labels": labels}
+    return Manifest({"apiVersion": "v1", "kind": kind, "metadata": metadata, "data": {}}, wave, **options)
+
+
+FAILURES = {
+    "refused": ApiError(403, "Forbidden", "exceeded quota"),
+    "no answer": NoAnswerError(ServerDisconnectedError()),
+    "what nobody thought of": ServerDisconnectedError(),
+    "a defect": KeyError("spec"),
+}
+
+
+def applied(api: MemoryApi, *manifests: Manifest, store: Store | None = None) -> apply.Outcome:
+    server: Any = api
+    return asyncio.run(apply.apply_all(server, store or Store(wake=lambda _: None), manifests))
+
+
+def names(api: MemoryApi) -> set[str]:
+    return {name for _, _, name in api.objects}
+
+
+@pytest.mark.parametrize("error", FAILURES.values(), ids=FAILURES)
+def test_one_object_that_fails_keeps_no_other_from_being_written(error: Exception) -> None:
+    api = MemoryApi()
+    api.trouble = lambda verb, kind, name: error if name == "s-07" else None
+    outcome = applied(api, *(a_manifest(f"s-{number:02d}", Wave.SHARD) for number in range(20)))
+    assert len(names(api)) == 19
+    assert not outcome.settled
+    told = [*outcome.failures.values(), *outcome.waiting]
+    assert len(told) == 1
+    assert told[0].startswith("Secret s-07: ")
+
+
+@pytest.mark.parametrize("error", FAILURES.values(), ids=FAILURES)
+def test_what_fails_for_one_link_is_told_of_it_alone_and_it_gets_no_slot(error: Exception) -> None:
+    api = MemoryApi()
+    api.trouble = lambda verb, kind, name: error if name == "a-profile" else None
+    manifests = [a_manifest(f"{link}-profile", Wave.IDENTITY, link=link, claim=True) for link in "ab"]
+    manifests += [a_manifest(f"mcs-link-{link}", Wave.SLOT, link=link, claim=True) for link in "ab"]
+    outcome = applied(api, *manifests)
+    assert names(api) == {"b-profile", "mcs-link-b"}
+    assert set(outcome.errors) <= {"a"} and not outcome.failures
+    assert not outcome.settled
+
+
+def test_where_no_answer_came_nobodys_status_is_turned_over() -> None:
+    api = MemoryApi()
+    api.trouble = lambda verb, kind, name: FAILURES["no answer"]
+    outcome = applied(api, a_manifest("mcs-link-a", Wave.SLOT, link="a", claim=True))
+    assert (outcome.errors, outcome.failures, len(outcome.waiting)) == ({}, {}, 1)
+
+
+def test_what_takes_something_away_goes_before_all_else_and_waits_for_nothing() -> None:
+    """A revoked slot, while the CA's Secret was changed by somebody, and neither it nor the profile can be written."""
+    api, store = MemoryApi(), Store(wake=lambda _: None)
+    server: Any = api
+    ca, identity = a_manifest("mcs-ca", Wave.AUTHORITY, claim=True), a_manifest("a-profile", Wave.IDENTITY, link="a")
+    slot = a_manifest("mcs-link-a", Wave.SLOT, link="a", claim=True)
+    assert applied(api, ca, identity, slot, store=store).settled
+    asyncio.run(observe(server, store, "demo", NOW, None))
+    found = api.find(SECRETS, "mcs-ca")
+    assert found
+    api.add(store, SECRETS, found | {"data": {"ca.crt": "AAAA"}})
+    api.trouble = lambda verb, kind, name: FAILURES["refused"] if "link" not in name and verb != "get" else None
+    api.writes.clear()
+
+    stops = Manifest(slot.body | {"data": {"enabled": "ZmFsc2U="}}, Wave.SLOT, True, "a", takes_away=True)
+    changed = [Manifest(m.body | {"data": {"x": "eA=="}}, m.wave, m.claim, m.link) for m in (ca, identity)]
+    applied(api, *changed, stops, store=store)
+    assert api.writes == ["apply Secret/mcs-link-a"]
+
+
+def test_a_held_link_gets_nothing_and_the_others_do() -> None:
+    api = MemoryApi()
+    server: Any = api
+    manifests = [a_manifest(f"mcs-link-{link}", Wave.SLOT, link=link, claim=True) for link in "ab"]
+    asyncio.run(apply.apply_all(server, Store(wake=lambda _: None), manifests, held=["a"]))
+    assert names(api) == {"mcs-link-b"}
+
+
+@pytest.mark.parametrize("error", FAILURES.values(), ids=FAILURES)
+def test_one_that_cannot_be_deleted_keeps_the_others_from_nothing(error: Exception) -> None:
+    api, store, outcome = MemoryApi(), Store(wake=lambda _: None), apply.Outcome()
+    server: Any = api
+    for name in "abc":
+        api.add(store, SECRETS, {"metadata": {"name": name, "namespace": "demo", "labels": LABELS}})
+    api.trouble = lambda verb, kind, name: error if name == "a" else None
+    assert asyncio.run(apply.drop_slots(server, store, "demo", "abc", outcome)) == 2
+    assert names(api) == {"a"}
+    assert not outcome.settled
+
+
+@pytest.mark.parametrize("body", [{"roleRef": {"name": "x"}, "subjects": []}, {}], ids=["other fields", "none"])
+def test_a_kind_without_a_spec_is_compared_by_what_it_has(body: dict[str, Any]) -> None:
+    whole = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "x", "annotations": {"a": "b"}}, "status": {}}
+    assert apply._comparable(SERVICES, whole | body) == {"metadata": {"name": "x"}} | body

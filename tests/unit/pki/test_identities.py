@@ -563,7 +563,7 @@ def test_one_links_material_that_is_gone_is_told_at_that_link_and_the_other_goes
 def test_one_links_keys_that_cannot_be_made_are_no_reason_to_make_none(monkeypatch: pytest.MonkeyPatch) -> None:
     def mint(ca: Any, name: str, now: datetime) -> Any:
         if name == "link-002.mcs":
-            raise ValueError("out of order")
+            raise ForeignError("out of order")
         return mint_server(ca, name, now)
 
     monkeypatch.setattr(identities, "mint_server", mint)

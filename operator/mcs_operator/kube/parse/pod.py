@@ -32,6 +32,7 @@ def read_pod(body: Object) -> Pod | Damaged:
         media_problem=_media_problem(terminating, status, media)[:_LONGEST_SAYING],
         terminating=terminating,
         created=created,
+        media_runs="running" in mapping(media.get("state")),
         annotations={key: value for key, value in annotations.items() if key.startswith(f"{GROUP}/")},
     )
 

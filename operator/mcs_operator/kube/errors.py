@@ -1,0 +1,57 @@
+"""What a request to the API server can end in: one type of exception, whatever the server or the way to it does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import aiohttp
+from kubernetes.aio import config
+
+
+class ApiError(Exception):
+    """A request that did not succeed: the API server's refusal, or that no answer came. Nothing else is ever raised
+    for what a server or the way to it does.
+
+    ``status`` is the HTTP code, ``reason`` the API's word (``AlreadyExists``, ``Expired``…), ``retry_after`` seconds.
+    """
+
+    def __init__(self, status: int, reason: str, message: str, retry_after: float | None = None) -> None:
+        super().__init__(f"{status} {reason}: {message[:500]}")
+        self.status = status
+        self.reason = reason
+        self.message = message[:500]
+        self.retry_after = retry_after
+
+    @property
+    def namespace_ends(self) -> bool:
+        """Whether nothing can be created any more because the whole namespace is on its way out."""
+        return self.status == 403 and "it is being terminated" in self.message
+
+
+class NoAnswerError(ApiError):
+    """No answer came, or none that can be read (``status`` 0): whether a write was done is not known."""
+
+    def __init__(self, error: Exception) -> None:
+        told = "time-out" if isinstance(error, TimeoutError) else str(error) or type(error).__name__
+        what = "no credentials" if isinstance(error, config.ConfigException) else "the API server does not answer"
+        super().__init__(0, "NoAnswer", f"{what}: {told}")
+
+
+class NotLeadingError(ApiError):
+    """A write that was not sent, because another replica may lead by now (``status`` 0)."""
+
+    def __init__(self) -> None:
+        super().__init__(0, "NotLeading", "not sent: this replica does not hold the Lease")
+
+
+@contextmanager
+def answered() -> Iterator[None]:
+    """Every failure of the transport, and every answer that is none, becomes the one exception that callers know.
+
+    `aiohttp.ServerDisconnectedError` and the like are no OSError: whoever lists what can happen forgets one.
+    """
+    try:
+        yield
+    except (aiohttp.ClientError, OSError, ValueError, config.ConfigException) as error:
+        raise NoAnswerError(error) from error  # TimeoutError is an OSError; ValueError: what came is no JSON

@@ -1,0 +1,74 @@
+"""Removal: what nobody wants any more is deleted, each object by its UID, and what cannot be deleted is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import nullcontext
+
+from mcs_operator.domain.manifest import Manifest
+from mcs_operator.kube.client import BY_KIND, PODS, RESOURCE_QUOTAS, SECRETS, STATEFUL_SETS, VOLUME_CLAIMS, Api
+from mcs_operator.kube.outcome import Outcome
+from mcs_operator.kube.store import Child, Store
+from mcs_operator.settings import LABEL_INSTANCE
+
+NEVER_PRUNED = (PODS, VOLUME_CLAIMS, STATEFUL_SETS, RESOURCE_QUOTAS)
+"""Calls, data and the law hang on these: they go with their owner or by a step of their own, never because nobody
+wants them."""
+
+
+async def prune(
+    api: Api,
+    store: Store,
+    namespace: str,
+    instance: str,
+    owner_uid: str,
+    manifests: Iterable[Manifest],
+    outcome: Outcome | None = None,
+) -> int:
+    """Delete what this instance owns and nobody wants any more; the number of objects deleted.
+
+    Only what its own UID controls: what is retained has no owner, what belongs to a link goes with the link.
+    """
+    wanted = {(BY_KIND[manifest.kind], manifest.name) for manifest in manifests}
+    doomed = [
+        child
+        for key, child in store.shelf(namespace).children.items()
+        if key not in wanted
+        and child.resource not in NEVER_PRUNED
+        and child.metadata.get("labels", {}).get(LABEL_INSTANCE) == instance
+        and any(o["uid"] == owner_uid and o.get("controller") for o in child.metadata.get("ownerReferences", []))
+    ]
+    return await delete_all(api, store, namespace, doomed, outcome)
+
+
+async def drop_slots(
+    api: Api, store: Store, namespace: str, names: Iterable[str], outcome: Outcome | None = None
+) -> int:
+    """Delete Secrets of links that have no place any more, as they were observed; how many are gone now. What fails
+    is noted in the ``outcome``, or raised where there is none."""
+    children = store.shelf(namespace).children
+    doomed = [child for name in names if (child := children.get((SECRETS, name)))]
+    return await delete_all(api, store, namespace, doomed, outcome, as_observed=True)
+
+
+async def delete_all(
+    api: Api,
+    store: Store,
+    namespace: str,
+    doomed: list[Child],
+    outcome: Outcome | None = None,
+    *,
+    as_observed: bool = False,
+) -> int:
+    """Delete these; how many are gone now. ``as_observed``: only in the version that was decided about; of another one
+    its event brings us back."""
+    deleted, observed = 0, store.shelf(namespace).observed
+    for child in doomed:
+        key = child.resource, child.name
+        version = observed.get(key, "") if as_observed else ""
+        with outcome.guarding(f"{child.resource.kind} {child.name}") if outcome else nullcontext():
+            if await api.delete(child.resource, namespace, child.name, uid=child.uid, version=version):
+                store.drop(child.resource, namespace, child.name, child.uid)
+                observed.pop(key, None)
+                deleted += 1
+    return deleted

@@ -1,0 +1,121 @@
+"""An API server in memory, for the story of one namespace without any network: versions, UIDs, merges, and failures.
+
+It is handed to the product in place of `mcs_operator.kube.client.Api`; what it cannot do, the product does not ask for.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+from mcs_operator.kube.client import CHILDREN, OURS, ApiError, Resource
+from mcs_operator.kube.observe import take_body
+from mcs_operator.kube.store import Store
+
+Object = dict[str, Any]
+Key = tuple[Resource, str, str]
+
+
+class MemoryApi:
+    """``trouble`` is asked before each request, with its verb, kind and name: what it returns is raised. ``writes`` are
+    those that were done, as ``patch Secret/mcs-ca``."""
+
+    def __init__(self) -> None:
+        self.objects: dict[Key, Object] = {}
+        self.writes: list[str] = []
+        self.trouble: Callable[[str, str, str], Exception | None] = lambda verb, kind, name: None
+        self._version = 100
+
+    def add(self, store: Store, resource: Resource, body: Object) -> Object:
+        """Somebody creates this, or changes it to this, and the store hears of it."""
+        body = copy.deepcopy(body) | {"apiVersion": resource.api_version, "kind": resource.kind}
+        key = (resource, body["metadata"]["namespace"], body["metadata"]["name"])
+        known = self.objects.get(key, {"metadata": {"uid": f"uid-{resource.kind}-{key[2]}"}})
+        body["metadata"] = {"generation": 1, "creationTimestamp": "2026-03-01T11:00:00Z"} | body["metadata"]
+        body["metadata"]["uid"] = known["metadata"]["uid"]
+        if "status" in known and "status" not in body:
+            body["status"] = known["status"]
+        stored = self._keep(key, body)
+        take_body(store, resource, stored) if resource in CHILDREN else store.put(resource, stored)
+        return stored
+
+    def find(self, resource: Resource, name: str, namespace: str = "demo") -> Object | None:
+        """As stored; None where there is none."""
+        return self.objects.get((resource, namespace, name))
+
+    # --- what the product asks for ---
+
+    async def get(self, resource: Resource, namespace: str, name: str) -> Object | None:
+        self._ask("get", resource, name)
+        return copy.deepcopy(self.objects.get((resource, namespace, name)))
+
+    async def list(self, resource: Resource, *, namespace: str, **_: Any) -> tuple[list[Object], str]:
+        self._ask("list", resource, "")
+        return [body for (kind, where, _), body in self.objects.items() if (kind, where) == (resource, namespace)], "1"
+
+    async def create(self, resource: Resource, body: Object) -> Object:
+        key = (resource, body["metadata"]["namespace"], body["metadata"]["name"])
+        self._ask("create", resource, key[2])
+        if key in self.objects:
+            raise ApiError(409, "AlreadyExists", "it exists")
+        return self._done("create", key, copy.deepcopy(body))
+
+    async def apply(self, resource: Resource, body: Object, *, status: bool = False, **_: Any) -> Object:
+        key = (resource, body["metadata"]["namespace"], body["metadata"]["name"])
+        self._ask("status" if status else "apply", resource, key[2])
+        known = self.objects.get(key)
+        if known is None and status:
+            raise ApiError(404, "NotFound", "there is none")
+        given = copy.deepcopy(body)
+        new = copy.deepcopy(known or {})
+        if status:
+            new["status"] = given["status"]
+        else:
+            new |= {field: value for field, value in given.items() if field != "metadata"}
+            new["metadata"] = new.get("metadata", {}) | given["metadata"]
+        return self._done("status" if status else "apply", key, new)
+
+    async def merge(self, resource: Resource, namespace: str, name: str, patch: Object, **_: Any) -> Object:
+        self._ask("merge", resource, name)
+        key = (resource, namespace, name)
+        if key not in self.objects:
+            raise ApiError(404, "NotFound", "there is none")
+        return self._done("merge", key, _merged(copy.deepcopy(self.objects[key]), patch))
+
+    async def delete(self, resource: Resource, namespace: str, name: str, **_: Any) -> bool:
+        self._ask("delete", resource, name)
+        if self.objects.pop((resource, namespace, name), None) is None:
+            return False
+        self.writes.append(f"delete {resource.kind}/{name}")
+        return True
+
+    def _ask(self, verb: str, resource: Resource, name: str) -> None:
+        if error := self.trouble(verb, resource.kind, name):
+            raise error
+
+    def _done(self, verb: str, key: Key, body: Object) -> Object:
+        self.writes.append(f"{verb} {key[0].kind}/{key[2]}")
+        return self._keep(key, body)
+
+    def _keep(self, key: Key, body: Object) -> Object:
+        self._version += 1
+        metadata = body["metadata"]
+        metadata.setdefault("uid", f"uid-{key[0].kind}-{key[2]}-{self._version}")
+        metadata["resourceVersion"] = str(self._version)
+        if key[0] not in OURS:
+            metadata.setdefault("generation", 1)
+        self.objects[key] = body
+        return copy.deepcopy(body)
+
+
+def _merged(body: Object, patch: Object) -> Object:
+    """JSON merge patch."""
+    for field, value in patch.items():
+        if value is None:
+            body.pop(field, None)
+        elif isinstance(value, dict):
+            body[field] = _merged(body.get(field) or {}, value)
+        else:
+            body[field] = value
+    return body

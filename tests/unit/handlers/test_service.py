@@ -1,0 +1,63 @@
+"""The process's start and stop: what failed is what is told, and nothing is left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import Any
+
+import pytest
+
+from mcs_operator.handlers import service as module
+from mcs_operator.handlers.service import Service
+from mcs_operator.settings import Settings
+
+
+async def test_to_stop_what_never_started_is_nothing() -> None:
+    await Service(Settings()).stop()
+
+
+async def test_a_start_that_fails_tells_its_cause_and_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int
+) -> None:
+    async def refuses(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("no usable kubeconfig")
+
+    monkeypatch.setattr(module.Api, "connect", refuses)
+    before = asyncio.all_tasks()
+    with pytest.raises(RuntimeError, match="no usable kubeconfig"):
+        await Service(Settings(), health_port=unused_tcp_port).start()
+    assert asyncio.all_tasks() == before
+    with socket.socket() as another:
+        another.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        another.bind(("127.0.0.1", unused_tcp_port))
+
+
+@pytest.mark.parametrize("broken", ["Agents", "Lookups", "Reporter", "Reconciler", "Queue", "Watcher", "Leader"])
+async def test_however_far_the_start_came_its_cause_is_told(monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
+    def fails(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("the cause")
+
+    closed: list[str] = []
+
+    class Client:
+        may_write: Any = None
+
+        async def beside(self) -> Client:
+            return self
+
+        async def close(self) -> None:
+            closed.append("client")
+            raise OSError("it cannot even be closed")
+
+        async def get(self, *_: Any) -> None:
+            return None
+
+    async def connect() -> Client:
+        return Client()
+
+    monkeypatch.setattr(module.Api, "connect", connect)
+    monkeypatch.setattr(module, broken, fails)
+    with pytest.raises(RuntimeError, match="the cause"):
+        await Service(Settings(namespace="operators", identity="me")).start()
+    assert closed, "what was open is closed"
