@@ -16,6 +16,8 @@ from mcs_operator.handlers import metrics
 from mcs_operator.handlers.probes import Probes
 from mcs_operator.handlers.queue import Queue
 from mcs_operator.handlers.registration import Registration
+from mcs_operator.handlers.route import Route
+from mcs_operator.handlers.scraping import Scraping
 from mcs_operator.handlers.webhook import Webhook
 from mcs_operator.kube.agents import Agents
 from mcs_operator.kube.client import Api
@@ -36,11 +38,13 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True, slots=True)
 class Admission:
     """How the webhook is served: on ``port`` (0: not), with the certificate in ``folder``; ``issue``: which the leader
-    issues and registers, where nobody else (cert-manager) does."""
+    issues and registers, where nobody else (cert-manager) does. ``client_ca``: a file with the CA of whoever may ask.
+    """
 
     port: int
     folder: Path
     issue: bool
+    client_ca: Path | None = None
 
 
 GARBAGE = (100_000, 20, 20)
@@ -54,7 +58,13 @@ NO_ADMISSION = Admission(0, Path(), issue=False)
 class Service:
     """One operator process. ``failed`` is set when it cannot go on; the process then ends and is started anew."""
 
-    def __init__(self, settings: Settings, health_port: int = 0, admission: Admission = NO_ADMISSION) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        health_port: int = 0,
+        admission: Admission = NO_ADMISSION,
+        metrics_port: int = 0,
+    ) -> None:
         self.store = Store(wake=self._wake, nudge=self._nudge)
         self.failed = asyncio.Event()
         self._settings = settings
@@ -65,11 +75,18 @@ class Service:
         self._tasks: list[asyncio.Task[None]] = []
         self._admission = admission
         known = Known(self.store)
+        self._route: Route | None = None
         self._webhook = Webhook(
-            admission.port, admission.folder, lambda request: review(request, known), lambda: not self._unready()
+            admission.port,
+            admission.folder,
+            lambda request: review(request, known),
+            lambda: not self._unready(),
+            lambda: self._route.path if self._route else "",
+            admission.client_ca,
         )
         self._reconciler: Reconciler | None = None
-        self._probes = Probes(health_port, healthy=self._sick, ready=self._unready, metrics=self._expose)
+        self._probes = Probes(health_port, healthy=self._sick, ready=self._unready)
+        self._scraping = Scraping(metrics_port, admission.folder, self._expose)
 
     async def start(self) -> None:
         """Connect and begin. Nothing is decided before everything was listed and the Lease is ours."""
@@ -86,6 +103,10 @@ class Service:
         self._watcher = Watcher(self._api, self.store, self._settings.namespaces, on_list=self._wake_all)
         self._begin(self._watcher.run(), "watches")
         self._begin(self._webhook.run(), "webhook")
+        self._begin(self._scraping.run(), "metrics")
+        if self._admission.port:
+            self._route = Route(self._api, lambda: self._leads)
+            self._begin(self._route.run(), "webhook's path")
         if self._settings.namespace:
             self._leader = Leader(self._api, self._settings.namespace, LEASE, self._settings.identity)
             self._begin(self._leader.run(self._lead), "leader")
