@@ -25,6 +25,7 @@ from typing import Any
 import pytest
 import yaml
 
+from mcs_operator.settings import WEBHOOK
 from support.api import ROOT, Api, Object, remove_namespaces
 from support.chart import CHART, rendered
 from support.cluster import MissingError, Node
@@ -199,6 +200,7 @@ def test_prometheus_is_told_all_that_the_dashboard_and_the_alerts_ask_for(
     service = monitors["Service", f"{DEPLOYMENT}-metrics"]["spec"]["selector"] | {
         "app.kubernetes.io/instance": DEPLOYMENT
     }
+    of_service["tlsConfig"]["serverName"] = f"{WEBHOOK}.{release.home.namespace}.svc"  # rendered for mcs-system
     reader = Reader(release.home, release.home.namespace)
     assert asked(8443, None, host) == (401, "")
     jobs = [

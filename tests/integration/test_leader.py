@@ -89,6 +89,8 @@ def replicas(home: Api, tmp_path: Path) -> Iterator[tuple[Replica, Replica]]:
         if replica.operator.runs:
             replica.signal(signal.SIGCONT)
         replica.operator.stop()
+        if replica.reader:
+            replica.reader.remove()
 
 
 def accepted(api: Api, name: str, within: float) -> float:

@@ -46,6 +46,18 @@ def test_what_a_page_shows_to_be_denied_has_to_be_denied(answers: str, well: boo
     assert (done.returncode == 0) is well
 
 
+def test_a_command_that_writes_keys_leaves_them_readable_by_their_owner_alone() -> None:
+    written = [
+        (block.place, command)
+        for page in PAGES
+        for block in blocks(page)
+        for command in block.commands()
+        if re.search(r"\bsecrets?\b.*[^|]> *[a-z]", command) and "sha256sum" not in command
+    ]
+    assert len(written) >= 5
+    assert [place for place, command in written if not command.startswith("(umask 077; ")] == []
+
+
 def test_what_is_run_elsewhere_is_run_there() -> None:
     for command, (file, text) in ELSEWHERE.items():
         assert text in (ROOT / file).read_text(), f"{command}: {file} does not run it"
