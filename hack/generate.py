@@ -260,7 +260,11 @@ def metrics() -> str:
         "```",
     ]
     parts = (
-        ("The operator, each replica", "At `/metrics` of port 8080.", OF_THE_OPERATOR),
+        (
+            "The operator, each replica",
+            "At `/metrics` of port 8443, over TLS, for accounts that may get it ([monitoring](monitoring.md)).",
+            OF_THE_OPERATOR,
+        ),
         ("Instances, as the operator's leader sees them", "At the same place.", OF_INSTANCES),
         ("Links, as the link agent sees them", "At `/metrics` of the agent in each media pod.", OF_SLOTS),
         ("The media appliance, as the link agent sees it", "At the same place.", OF_MEDIA),

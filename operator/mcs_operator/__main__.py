@@ -30,6 +30,13 @@ def main(arguments: list[str] | None = None) -> int:
         "--health-port", type=int, default=0, metavar="PORT", help="serve /healthz and /readyz (default: not)"
     )
     run.add_argument(
+        "--metrics-port",
+        type=int,
+        default=0,
+        metavar="PORT",
+        help="serve /metrics over TLS to accounts that may get that path (default: not)",
+    )
+    run.add_argument(
         "--webhook-port", type=int, default=0, metavar="PORT", help="serve the validating webhook (default: not)"
     )
     run.add_argument(
@@ -37,7 +44,13 @@ def main(arguments: list[str] | None = None) -> int:
         type=Path,
         default=Path("/etc/webhook"),
         metavar="FOLDER",
-        help="with the webhook's tls.crt and tls.key, followed when they change (default: %(default)s)",
+        help="with tls.crt and tls.key of webhook and metrics, followed when they change (default: %(default)s)",
+    )
+    run.add_argument(
+        "--webhook-client-ca",
+        type=Path,
+        metavar="FILE",
+        help="answer only API servers with a certificate of this CA, followed when it changes (default: any)",
     )
     run.add_argument(
         "--issue-webhook-certificate",
@@ -48,8 +61,10 @@ def main(arguments: list[str] | None = None) -> int:
     settings = Settings.from_environment()
     if chosen.issue_webhook_certificate and not settings.namespace:
         parser.error("--issue-webhook-certificate needs POD_NAMESPACE")
-    admission = Admission(chosen.webhook_port, chosen.webhook_certificate, chosen.issue_webhook_certificate)
-    service = Service(settings, chosen.health_port, admission)
+    admission = Admission(
+        chosen.webhook_port, chosen.webhook_certificate, chosen.issue_webhook_certificate, chosen.webhook_client_ca
+    )
+    service = Service(settings, chosen.health_port, admission, chosen.metrics_port)
     return asyncio.run(_run(chosen.log_format, chosen.verbose, service, settings.namespaces))
 
 

@@ -80,13 +80,15 @@ class Settings:
     """The pod's name, unique among the replicas."""
     metrics_namespace: str = ""
     """Where Prometheus runs: from there, too, the link agents may be reached. Empty: from nowhere else."""
+    dns: tuple[str, ...] = ()
+    """Whom media pods may ask for names: addresses, networks, or namespaces. Empty: the cluster's usual resolvers."""
     namespaces: tuple[str, ...] = ()
     """Served are the instances of these namespaces; empty: of all."""
 
     @classmethod
     def from_environment(cls) -> Settings:
-        """Read MCS_LINK_IMAGE, MCS_AGENT_IMAGE, MCS_IMAGE_PULL_POLICY, MCS_METRICS_NAMESPACE, MCS_NAMESPACES,
-        POD_NAMESPACE, POD_NAME."""
+        """Read MCS_LINK_IMAGE, MCS_AGENT_IMAGE, MCS_IMAGE_PULL_POLICY, MCS_METRICS_NAMESPACE, MCS_DNS,
+        MCS_NAMESPACES, POD_NAMESPACE, POD_NAME."""
         default = cls()
         return cls(
             link_image=os.environ.get("MCS_LINK_IMAGE", default.link_image),
@@ -95,6 +97,7 @@ class Settings:
             namespace=os.environ.get("POD_NAMESPACE", default.namespace),
             identity=os.environ.get("POD_NAME", default.identity),
             metrics_namespace=os.environ.get("MCS_METRICS_NAMESPACE", default.metrics_namespace),
+            dns=tuple(filter(None, os.environ.get("MCS_DNS", "").split(","))),
             namespaces=tuple(filter(None, os.environ.get("MCS_NAMESPACES", "").split(","))),
         )
 

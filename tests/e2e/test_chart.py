@@ -25,6 +25,7 @@ from typing import Any
 import pytest
 import yaml
 
+from mcs_operator.settings import WEBHOOK
 from support.api import ROOT, Api, Object, remove_namespaces
 from support.chart import CHART, rendered
 from support.cluster import MissingError, Node
@@ -33,6 +34,7 @@ from support.mcs import COMMUNITY, SLOTS, Mcs, serving
 from support.objects import INSTANCE, a_community, an_instance
 from support.plugin import write_plugin
 from support.prometheus import job_of_pods, prometheus, prometheus_folder
+from support.scraping import Reader, asked
 from support.waiting import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
@@ -185,7 +187,8 @@ def test_prometheus_is_told_all_that_the_dashboard_and_the_alerts_ask_for(
 ) -> None:
     """A real one, set up as the chart's monitors say, where it is built (`make alerts`) and pods are within reach."""
     prometheus_folder()
-    if not any(is_reached(pod) for pod in release.pods().values()):
+    host = next((pod["status"]["podIP"] for pod in release.pods().values() if is_reached(pod)), "")
+    if not host:
         pytest.skip("this cluster's pods cannot be reached from here")
     instance = f"metrics.podMonitors[0].instance={INSTANCE},metrics.podMonitors[0].basePort=21000"
     monitors = rendered(
@@ -193,28 +196,32 @@ def test_prometheus_is_told_all_that_the_dashboard_and_the_alerts_ask_for(
     )
     (of_pods,) = monitors["PodMonitor", INSTANCE]["spec"]["podMetricsEndpoints"]
     (of_service,) = monitors["ServiceMonitor", DEPLOYMENT]["spec"]["endpoints"]
-    port = {"sourceLabels": ["__meta_kubernetes_pod_container_port_name"], "regex": "health", "action": "keep"}
+    port = {"sourceLabels": ["__meta_kubernetes_pod_container_port_name"], "regex": "metrics", "action": "keep"}
     service = monitors["Service", f"{DEPLOYMENT}-metrics"]["spec"]["selector"] | {
         "app.kubernetes.io/instance": DEPLOYMENT
     }
+    of_service["tlsConfig"]["serverName"] = f"{WEBHOOK}.{release.home.namespace}.svc"  # rendered for mcs-system
+    reader = Reader(release.home, release.home.namespace)
+    assert asked(8443, None, host) == (401, "")
     jobs = [
-        job_of_pods("operator", of_service | {"relabelings": [port]}, service, release.home, tmp_path),
+        job_of_pods("operator", of_service | {"relabelings": [port]}, service, release.home, tmp_path, reader.token),
         job_of_pods(
             "agents", of_pods, monitors["PodMonitor", INSTANCE]["spec"]["selector"]["matchLabels"], mcs.api, tmp_path
         ),
     ]
-    with prometheus(tmp_path, jobs) as asked:
-        until("all is scraped", lambda: len(asked.query("count_over_time(up[1m]) >= 2 and up == 1")) == 3, 60, pause=1)
+    with prometheus(tmp_path, jobs) as there:
+        until("all is scraped", lambda: len(there.query("count_over_time(up[1m]) >= 2 and up == 1")) == 3, 60, pause=1)
         for panel, query in dashboard():
             known = {panel, *re.findall(r"\bmcs_[a-z_]+\b", query)}
             asking = query.replace("$namespace", mcs.api.namespace)
             if not known & EMPTY_IS_WELL:  # a tunnel's round trip is known some seconds after the tunnel
-                until(f"{panel}: {query}", lambda asking=asking: asked.query(asking), 40, pause=1)
+                until(f"{panel}: {query}", lambda asking=asking: there.query(asking), 40, pause=1)
             else:
-                asked.query(asking)  # one that is no expression is an error
+                there.query(asking)  # one that is no expression is an error
         for group in yaml.safe_load((CHART / "files" / "alerts.yaml").read_text())["groups"]:
             for rule in group["rules"]:
-                asked.query(rule["expr"])  # one that is no expression is an error
+                there.query(rule["expr"])  # one that is no expression is an error
+    reader.remove()
 
 
 def is_reached(pod: Object) -> bool:

@@ -20,6 +20,7 @@ from support.operator import Operator
 from support.ports import free_port
 from support.proxy import Proxy, Seen, failure, pass_on
 from support.quota import until_counted
+from support.scraping import Reader
 from support.snapshots import Audit, audited, settled
 from support.waiting import until
 
@@ -33,19 +34,21 @@ class Replica:
         self.name = name
         self.api = api
         self.operator = Operator(api.kubeconfig, folder / f"{name}.log", POD_NAMESPACE=api.namespace, POD_NAME=name)
-        self.port = free_port()
+        self.port, self.metrics_port = free_port(), free_port()
+        self.reader: Reader | None = None
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Replica:
         """Start, and wait until it has listed the world, whether it leads or not."""
-        self.process = self.operator.begin("--health-port", str(self.port))
+        self.process = self.operator.begin(f"--health-port={self.port}", f"--metrics-port={self.metrics_port}")
         until(f"{self.name} is ready", lambda: self.asked("/readyz") == 200, 60)
         return self
 
     def metrics(self) -> list[str]:
         """Its metrics, without the comments."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=20) as answer:
-            return [line for line in answer.read().decode().splitlines() if not line.startswith("#")]
+        if self.reader is None:
+            self.reader = Reader(self.api, self.api.namespace)
+        return [line for line in self.reader.read(self.metrics_port).splitlines() if not line.startswith("#")]
 
     def asked(self, path: str) -> int:
         """Status of one of its probes; 0 where it does not answer."""
@@ -86,6 +89,8 @@ def replicas(home: Api, tmp_path: Path) -> Iterator[tuple[Replica, Replica]]:
         if replica.operator.runs:
             replica.signal(signal.SIGCONT)
         replica.operator.stop()
+        if replica.reader:
+            replica.reader.remove()
 
 
 def accepted(api: Api, name: str, within: float) -> float:

@@ -11,11 +11,13 @@ import yaml
 
 from conftest import fresh_namespace
 from mcs_operator.settings import WEBHOOK
-from support.api import ROOT, Api, Object
+from support.api import ROOT, Api, Object, Refused
 from support.objects import INSTANCE, a_community, a_link, an_instance
 from support.operator import Operator
 from support.pods import place_pod
+from support.ports import free_port
 from support.rights import ACCOUNT, Account, confined, granted
+from support.scraping import Reader, asked
 from support.waiting import best_of_three, until
 
 pytestmark = pytest.mark.integration
@@ -47,16 +49,46 @@ def registered(server: Api) -> Iterator[None]:
 
 
 @pytest.fixture
-def operator(account: Account, registered: None, tmp_path: Path) -> Iterator[Operator]:
+def held(server: Api, home: str, account: Account) -> Iterator[None]:
+    """The chart's policy for what the operator's account writes, in force."""
+    rendered = list(yaml.safe_load_all((ROOT / "manifests" / "install.yaml").read_text()))
+    policies = [body for body in rendered if body and body["kind"].startswith("ValidatingAdmissionPolicy")]
+    assert len(policies) == 2
+    text = yaml.safe_dump_all(policies).replace("mcs-system", home)
+    server.kubectl("apply", "-f", "-", stdin=text)
+    foreign = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "foreign"}}
+    as_operator = ("--as", f"system:serviceaccount:{home}:{ACCOUNT}")
+    wanted = ("create", "--dry-run=server", "-f", "-", *as_operator)
+    place = server.within(home)
+    until(
+        "the policy is in force",
+        lambda: "its own labels only" in place.kubectl(*wanted, stdin=yaml.safe_dump(foreign), check=False, merge=True),
+        30,
+    )
+    yield
+    server.kubectl("delete", "-f", "-", stdin=text)
+
+
+@pytest.fixture
+def metrics_port() -> int:
+    return free_port()
+
+
+@pytest.fixture
+def operator(account: Account, registered: None, held: None, metrics_port: int, tmp_path: Path) -> Iterator[Operator]:
     """An operator that has this account, and knows itself to be in a pod."""
     place = {"POD_NAMESPACE": account.namespace, "POD_NAME": "mcs-operator-0"}
-    process = Operator(account.kubeconfig, tmp_path / "operator.log", ["--issue-webhook-certificate"], **place)
+    options = ["--issue-webhook-certificate", f"--metrics-port={metrics_port}"]
+    process = Operator(account.kubeconfig, tmp_path / "operator.log", options, **place)
     process.start()
     yield process
     process.stop()
 
 
-def test_it_can_do_all_its_work_and_nothing_else(api: Api, account: Account, operator: Operator) -> None:
+def test_it_can_do_all_its_work_and_nothing_else(
+    api: Api, server: Api, account: Account, operator: Operator, metrics_port: int
+) -> None:
+    metrics_are_read(server, account.namespace, metrics_port)
     a_customer_comes(api)
     users_change(api)
     somebody_meddles(api)
@@ -117,6 +149,138 @@ def test_it_ends_at_once_and_gives_the_lease_up(server: Api, account: Account, o
 
 def holder(home: Api) -> str:
     return home.kubectl("get", "lease", ACCOUNT, "--output=jsonpath={.spec.holderIdentity}", check=False)
+
+
+def metrics_are_read(server: Api, home: str, port: int) -> None:
+    """By whoever may, and by nobody else."""
+    reader, other = Reader(server, home), server.within(home)
+    other.kubectl("create", "serviceaccount", "other")
+    token = other.kubectl("create", "token", "other").strip()
+    try:
+        until("who may is told", lambda: "mcs_operator_leader" in reader.read(port), 20, pause=1)
+        assert asked(port, token) == (403, "this account may not get /metrics\n")
+        for stranger in (None, "", "forged", reader.token[:-2], "x" * 8000):
+            assert asked(port, stranger) == (401, ""), stranger
+    finally:
+        reader.remove()
+
+
+# ------------------------------------------------------------------------------- what a stolen token of it cannot write
+
+
+LABELS = {"app.kubernetes.io/managed-by": ACCOUNT, "mcs.tvox.io/instance": INSTANCE}
+
+
+def an_object(kind: str, name: str = f"{INSTANCE}-x", labels: Object = LABELS, **content: object) -> Object:
+    group = {"StatefulSet": "apps/v1", "NetworkPolicy": "networking.k8s.io/v1"}.get(kind, "v1")
+    metadata = {"name": name, "labels": labels, "annotations": {"kubernetes.io/service-account.name": "default"}}
+    return {"apiVersion": group, "kind": kind, "metadata": metadata, **content}
+
+
+def a_stateful_set(container: Object | None = None, volumes: Sequence[Object] = (), **spec: object) -> Object:
+    """As the operator makes it, in what the policy looks at."""
+    safe = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"], "add": ["NET_ADMIN"]}}
+    containers = [{"name": "x", "image": "x", "securityContext": safe | (container or {})}]
+    pod = {"automountServiceAccountToken": False, "containers": containers, "volumes": list(volumes), **spec}
+    template = {"metadata": {"labels": {"a": "b"}}, "spec": pod}
+    whole = {"replicas": 1, "serviceName": "x", "selector": {"matchLabels": {"a": "b"}}, "template": template}
+    return an_object("StatefulSet", INSTANCE, spec=whole)
+
+
+def a_volume(**source: object) -> Object:
+    return {"name": "v", **source}
+
+
+STOLEN: dict[str, tuple[Object, str]] = {
+    "an object without its labels": (an_object("Secret", labels={}), "its own labels"),
+    "an object of another tool": (
+        an_object("ConfigMap", labels=LABELS | {"app.kubernetes.io/managed-by": "Helm"}),
+        "its own labels",
+    ),
+    "a name that is none of its own": (an_object("Secret", "database"), "names of an instance"),
+    "another link's profile": (
+        an_object("Secret", "globex-profile", labels=LABELS | {"mcs.tvox.io/link": "acme"}),
+        "names of an instance",
+    ),
+    "a token of another account": (
+        an_object("Secret", type="kubernetes.io/service-account-token", stringData={"x": "y"}),
+        "type Opaque",
+    ),
+    "a Service at an address of somebody else": (
+        an_object("Service", spec={"ports": [{"port": 443}], "externalIPs": ["203.0.113.7"]}),
+        "external addresses",
+    ),
+    "a Service that leads elsewhere": (
+        an_object("Service", spec={"type": "ExternalName", "externalName": "x.example.com"}),
+        "external addresses",
+    ),
+    "two replicas": (
+        a_stateful_set() | {"spec": a_stateful_set()["spec"] | {"replicas": 2}},
+        "one replica",
+    ),
+    "a pod with an account": (a_stateful_set(serviceAccountName="admin"), "service account's token"),
+    "a pod with a token": (a_stateful_set(automountServiceAccountToken=True), "service account's token"),
+    "a pod that sees the node's processes": (a_stateful_set(hostPID=True), "process of its node"),
+    "a privileged pod": (a_stateful_set({"privileged": True, "allowPrivilegeEscalation": True}), "privileged"),
+    "a pod with all capabilities": (a_stateful_set({"capabilities": {"add": ["SYS_ADMIN"]}}), "capability"),
+    "a pod with a privileged beginning": (
+        a_stateful_set(
+            initContainers=[{"name": "i", "image": "x", "securityContext": {"privileged": True}}],
+        ),
+        "privileged",
+    ),
+    "a pod with the node's files": (
+        a_stateful_set(volumes=[a_volume(hostPath={"path": "/"})]),
+        "character device",
+    ),
+    "a pod with another instance's keys": (
+        a_stateful_set(volumes=[a_volume(secret={"secretName": "globex-ca"})]),
+        "its own instance",
+    ),
+    "a pod with keys by another door": (
+        a_stateful_set(volumes=[a_volume(projected={"sources": [{"secret": {"name": "database"}}]})]),
+        "its own instance",
+    ),
+    "a pod with a token by another door": (
+        a_stateful_set(volumes=[a_volume(projected={"sources": [{"serviceAccountToken": {"path": "t"}}]})]),
+        "its own instance",
+    ),
+}
+
+
+def test_a_stolen_token_of_it_writes_nothing_but_what_it_writes_itself(
+    server: Api, api: Api, account: Account, held: None
+) -> None:
+    thief = Api(account.kubeconfig, api.namespace)
+    allowed = a_stateful_set(volumes=[a_volume(hostPath={"path": "/dev/net/tun", "type": "CharDevice"})])
+    for body in (
+        allowed,
+        an_object("Secret"),
+        an_object("Secret", "acme-profile", LABELS | {"mcs.tvox.io/link": "acme"}),
+    ):
+        thief.create(body, dry_run=True)
+    for what, (body, why) in STOLEN.items():
+        with pytest.raises(Refused) as refused:
+            thief.create(body, dry_run=True)
+        assert why in refused.value.message, f"{what}: {refused.value.message}"
+
+
+def test_a_stolen_token_of_it_changes_and_deletes_nothing_of_others(
+    server: Api, api: Api, account: Account, held: None
+) -> None:
+    api.create(an_object("Secret", "database", labels={}), an_object("ConfigMap", f"{INSTANCE}-theirs", labels={}))
+    thief = Api(account.kubeconfig, api.namespace)
+    for kind, name in (("Secret", "database"), ("ConfigMap", f"{INSTANCE}-theirs")):
+        with pytest.raises(Refused) as refused:
+            thief.merge(kind, name, {"metadata": {"labels": LABELS}})
+        assert "takes over no object" in refused.value.message
+        with pytest.raises(Refused) as refused:
+            thief.delete(kind, name)
+        assert "its own labels" in refused.value.message
+        assert api.get(kind, name)
+
+
+# ------------------------------------------------------------------------------------------------------- its whole work
 
 
 def a_customer_comes(api: Api) -> None:

@@ -8,9 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
+import re
+import socket
+import ssl
 import subprocess
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -78,6 +84,15 @@ class Door:
         """What the API server trusts."""
         webhook = self.home.get("ValidatingWebhookConfiguration", WEBHOOK)["webhooks"][0]
         return str(webhook["clientConfig"].get("caBundle", ""))
+
+    def path(self) -> str:
+        """Where the API server asks."""
+        webhook = self.home.get("ValidatingWebhookConfiguration", WEBHOOK)["webhooks"][0]
+        return str(webhook["clientConfig"]["service"].get("path", ""))
+
+    def port(self) -> int:
+        """Of the first replica."""
+        return next(iter(self._replicas))
 
     def _register(self, port: int) -> None:
         rendered = yaml.safe_load_all((ROOT / "manifests" / "install.yaml").read_text())
@@ -283,6 +298,62 @@ def test_two_replicas_serve_with_one_certificate(
     judged(api, outcomes)
     assert len({path.read_bytes() for path in door._folder.glob("*/tls.crt")}) == 1
     until("the second one judges", lambda: kubectl(api, a_link("more")).returncode, 10)
+
+
+def forged(door: Door, path: str, body: bytes = b"{}") -> int:
+    """What a pod of the cluster is answered that found the Service."""
+    trust = ssl.create_default_context(cadata=base64.b64decode(door.trusted()).decode())
+    trust.check_hostname = False
+    asked = urllib.request.Request(f"https://localhost:{door.port()}{path}", data=body)
+    try:
+        with urllib.request.urlopen(asked, timeout=10, context=trust) as answer:  # noqa: S310 - https, above
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def test_whoever_does_not_know_the_path_is_told_nothing(api: Api, door: Door) -> None:
+    review = {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {"uid": "u"}}
+    body = json.dumps(review).encode()
+    assert re.fullmatch(r"/validate/[A-Za-z0-9_-]{43}", door.path())
+    for path in ("/", "/validate", "/validate/", door.path()[:-1], door.path() + "/x"):
+        assert forged(door, path, body) == 404, path
+    assert forged(door, door.path(), body) == 400, "it is asked at this path, and this is no review"
+
+
+def test_a_path_that_somebody_takes_away_comes_back_and_all_replicas_keep_to_it(api: Api, door: Door) -> None:
+    path = door.path()
+    patch = [{"op": "replace", "path": "/webhooks/0/clientConfig/service/path", "value": "/validate"}]
+    door.home.kubectl("patch", "validatingwebhookconfiguration", WEBHOOK, "--type=json", "-p", json.dumps(patch))
+    second = door.replica(1)
+    second.begin()
+    until("the second replica serves", lambda: door.serves(second), 30)
+    until("the leader registers it again", lambda: door.path() == path, 90)
+    early = api, a_link("early")
+    until("the API server asks there", lambda: "Warning: " in kubectl(*early, "--dry-run=server").stderr, 30)
+
+
+def test_silent_and_large_strangers_do_not_keep_the_api_server_out(api: Api, door: Door) -> None:
+    silent = [socket.create_connection(("localhost", door.port()), timeout=5) for _ in range(300)]
+    try:
+        until("it judges all the same", lambda: "Warning: " in kubectl(api, a_link("e"), "--dry-run=server").stderr, 20)
+        with ThreadPoolExecutor(20) as pool:
+            assert set(pool.map(lambda _: refused_large(door), range(40))) <= {404, 0}
+        until("it judges all the same", lambda: "Warning: " in kubectl(api, a_link("e"), "--dry-run=server").stderr, 20)
+    finally:
+        for connection in silent:
+            connection.close()
+    first = next(iter(door._replicas.values()))
+    assert first.runs
+    assert "Traceback" not in first.since(0)
+
+
+def refused_large(door: Door) -> int:
+    """7 MB of a stranger; 0 where the connection was closed while he was still sending."""
+    try:
+        return forged(door, "/validate", b"x" * 7_000_000)
+    except OSError:
+        return 0
 
 
 def test_whoever_meddles_with_what_is_trusted_is_set_right(api: Api, door: Door) -> None:

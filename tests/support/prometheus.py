@@ -76,10 +76,11 @@ def prometheus(folder: Path, jobs: list[Object]) -> Iterator[Prometheus]:
             process.terminate()
 
 
-def job_of_pods(name: str, endpoint: Object, labels: dict[str, str], api: Api, folder: Path) -> Object:
+def job_of_pods(name: str, endpoint: Object, labels: dict[str, str], api: Api, folder: Path, token: str = "") -> Object:
     """A job as prometheus-operator makes it of a monitor's endpoint: found by Kubernetes, with the endpoint's secrets.
 
-    ``labels``: of the pods, which are in the namespace of ``api``; there is its Secret, too.
+    ``labels``: of the pods, which are in the namespace of ``api``; there is its Secret, too. ``token``: of Prometheus'
+    own account, for an endpoint that wants this one.
     """
     kept = [
         {"source_labels": [f"__meta_kubernetes_pod_label_{re.sub('[^a-zA-Z0-9]', '_', key)}"], "regex": value}
@@ -97,13 +98,18 @@ def job_of_pods(name: str, endpoint: Object, labels: dict[str, str], api: Api, f
     }
     if "tlsConfig" not in endpoint:
         return job
-    credentials, ca = endpoint["authorization"]["credentials"], endpoint["tlsConfig"]["ca"]["secret"]
-    for known in (credentials, ca):
-        (folder / known["key"]).write_text(files(api.get("Secret", known["name"]))[known["key"]])
+    mine = folder / name
+    mine.mkdir()
+    ca = endpoint["tlsConfig"]["ca"]["secret"]
+    (mine / "ca.crt").write_text(files(api.get("Secret", ca["name"]))[ca["key"]])
+    if "authorization" in endpoint:
+        known = endpoint["authorization"]["credentials"]
+        token = files(api.get("Secret", known["name"]))[known["key"]]
+    (mine / "token").write_text(token)
     return job | {
         "scheme": endpoint["scheme"],
-        "authorization": {"credentials_file": str(folder / credentials["key"])},
-        "tls_config": {"ca_file": str(folder / ca["key"]), "server_name": endpoint["tlsConfig"]["serverName"]},
+        "authorization": {"credentials_file": str(mine / "token")},
+        "tls_config": {"ca_file": str(mine / "ca.crt"), "server_name": endpoint["tlsConfig"]["serverName"]},
     }
 
 

@@ -21,6 +21,7 @@ from support.waiting import until
 
 OURS = ("MCSInstance", "Community", "TVoxLink")
 CHILDREN = ("Secret", "ConfigMap", "Service", "NetworkPolicy", "PersistentVolumeClaim", "StatefulSet", "Pod")
+REVIEWS = ("tokenreviews", "subjectaccessreviews")
 PLACED_BY_CONTROLLERS = ("Pod", "ReplicaSet")
 _OF_THE_SERVER = ("uid", "resourceVersion", "creationTimestamp", "generation", "managedFields", "selfLink")
 
@@ -121,8 +122,8 @@ class Asked:
 
     @property
     def writes(self) -> bool:
-        """Whether it changes something, or tries to."""
-        return self.verb not in ("get", "list", "watch")
+        """Whether it changes something, or tries to. A review is a create of which nothing is stored."""
+        return self.verb not in ("get", "list", "watch") and self.resource not in REVIEWS
 
     @classmethod
     def of(cls, event: dict[str, Any]) -> Asked:

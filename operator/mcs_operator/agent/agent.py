@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from aiohttp import web
-
 from mcs_operator.agent import management, media, memory, rtt, server
 from mcs_operator.agent.board import Board
 from mcs_operator.agent.management import Heard, Listing
 from mcs_operator.agent.slots import Slots
 from mcs_operator.agent.tunnel import Established, Gone
 from mcs_operator.domain.linkstate import SlotState
+from mcs_operator.listening import Listener
 from mcs_operator.resolver import Resolver
 from mcs_operator.settings import AGENT_PORT_OFFSET, CONTRACT_PORT_OFFSET, link_name
 
@@ -140,12 +139,9 @@ async def run(config: Config, stop: asyncio.Event) -> None:
     board.memory = remembered.read()
     credentials = server.Credentials(config.credentials)
     async with media.Media(config.contract_url) as appliance:
-        runner = web.AppRunner(
-            server.build_app(board, appliance, Resolver(), credentials, (config.namespace, config.instance)),
-            access_log=None,
-            shutdown_timeout=0.3,
-        )
-        await runner.setup()
+        place = (config.namespace, config.instance)
+        app = server.build_app(board, appliance, Resolver(), credentials, place)
+        listener = Listener(app, config.port, server.LIMITS, credentials.context, config.host, shutdown=0.3)
         tasks = [
             asyncio.create_task(Watch(board, config.run).run(), name="slots"),
             asyncio.create_task(media.watch(appliance, board), name="media"),
@@ -156,8 +152,7 @@ async def run(config: Config, stop: asyncio.Event) -> None:
         ]
         stopped = asyncio.create_task(stop.wait(), name="stop")
         try:
-            site = web.TCPSite(runner, config.host, config.port, ssl_context=credentials.context)
-            await site.start()
+            await listener.start()
             log.info("serving", extra={"details": {"port": config.port}})
             done, _ = await asyncio.wait({*tasks, stopped}, return_when=asyncio.FIRST_COMPLETED)
             for task in done - {stopped}:
@@ -168,7 +163,7 @@ async def run(config: Config, stop: asyncio.Event) -> None:
             board.close()
             remembered.write_if_possible(board.remembered())  # before the ends of the readers look like ends of tunnels
             await asyncio.gather(*tasks, stopped, return_exceptions=True)
-            await runner.cleanup()
+            await listener.stop()
 
 
 async def _complete_at_last(board: Board) -> None:

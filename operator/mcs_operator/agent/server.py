@@ -27,6 +27,7 @@ from mcs_operator.agent.media import Media
 from mcs_operator.agent.metrics import exposition
 from mcs_operator.domain.linkstate import METRICS_PATH, metrics_token
 from mcs_operator.domain.lookup import Question, Resolution
+from mcs_operator.listening import RELOAD_EVERY, Followed, FollowingContext, Limits, server_context, vouch
 from mcs_operator.resolver import Resolver
 
 log = logging.getLogger(__name__)
@@ -34,7 +35,8 @@ log = logging.getLogger(__name__)
 LONGEST_WAIT = 60.0
 LONGEST_BODY = 128 * 1024
 """Bytes; 251 names of 253 characters are half of it."""
-RELOAD_EVERY = 5.0
+LIMITS = Limits(connections=64, per_peer=16, answer=LONGEST_WAIT + 15)
+"""The operator's replicas and Prometheus have two connections each; the kubelet's probe one now and then."""
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -43,50 +45,32 @@ class Credentials:
 
     def __init__(self, folder: Path) -> None:
         self._certificate, self._key, self._token = folder / "tls.crt", folder / "tls.key", folder / "token"
-        self._seen = self._marks()  # first, because its errors name the file that is missing
-        self._expected = self._read_token()
-        self.context = self._fresh()
+        self.context = FollowingContext(ssl.PROTOCOL_TLS_SERVER)
+        self._expected = self._for_metrics = b""
+        self._followed = Followed([self._certificate, self._key, self._token], self._take, "credentials")
+        self._followed.first()  # its errors name the file that is missing
 
-    def _fresh(self) -> ssl.SSLContext:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.load_cert_chain(self._certificate, self._key)
-        return context
-
-    def _read_token(self) -> bytes:
-        token = self._token.read_bytes().strip()
+    def _take(self) -> None:
+        token = self._token.read_text(encoding="utf-8").strip()
         if not token:
             raise ValueError("the token is empty")  # else an empty one would open the door
-        return token
-
-    def _marks(self) -> list[tuple[int, int]]:
-        found = [file.stat() for file in (self._certificate, self._key, self._token)]
-        return [(one.st_mtime_ns, one.st_ino) for one in found]
+        self.context.newest = server_context(self._certificate, self._key)
+        self._expected, self._for_metrics = token.encode(), metrics_token(token).encode()
 
     def allows(self, header: str, path: str) -> bool:
         """Whether this Authorization header carries the token, or one that opens this path."""
         kind, _, token = header.partition(" ")
-        given = token.strip().encode()
+        given = token.strip().encode(errors="surrogateescape")  # bytes that are no UTF-8 come as surrogates
         full = compare_digest(given, self._expected)
-        metrics = compare_digest(given, metrics_token(self._expected.decode()).encode())
+        metrics = compare_digest(given, self._for_metrics)
         return kind.lower() == "bearer" and (full or (metrics and path == METRICS_PATH))
 
     def reload(self) -> bool:
         """Take up changed files; keep the present ones (and say why, once per change) where the new ones are bad."""
-        try:
-            marks = self._marks()
-            if marks == self._seen:
-                return False
-            self._seen = marks
-            self._fresh()  # a pair that does not fit must not half replace the one in use
-            token = self._read_token()
-            self.context.load_cert_chain(self._certificate, self._key)
-        except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
-            log.warning("the changed credentials are not usable, the former stay: %s", type(error).__name__)
-            return False
-        self._expected = token
-        log.info("credentials reloaded")
-        return True
+        reloaded = self._followed.reload()
+        if reloaded:
+            log.info("credentials reloaded")
+        return reloaded
 
 
 async def follow(credentials: Credentials, every: float = RELOAD_EVERY) -> None:
@@ -111,7 +95,7 @@ def build_app(
     async def links(request: web.Request) -> web.Response:
         try:
             version = int(request.query["version"]) if "version" in request.query else None
-            seconds = min(max(float(request.query.get("wait", "0")), 0.0), LONGEST_WAIT)
+            seconds = min(max(0.0, float(request.query.get("wait", "0"))), LONGEST_WAIT)  # 0 for "nan", too
         except ValueError:
             return web.json_response({"error": "version and wait are numbers"}, status=400)
         report = await board.wait(request.query.get("epoch"), version, seconds)
@@ -147,9 +131,9 @@ def _authenticated(credentials: Credentials) -> Middleware:
     @web.middleware
     async def middleware(request: web.Request, handler: _Handler) -> web.StreamResponse:
         # By the path, not by the handler found for it: a stranger shall not even learn which paths there are.
-        if request.path != "/healthz" and not credentials.allows(
-            request.headers.get("Authorization", ""), request.path
-        ):
+        if credentials.allows(request.headers.get("Authorization", ""), request.path):
+            vouch(request)
+        elif request.path != "/healthz":
             return web.Response(status=401, headers={"WWW-Authenticate": "Bearer"})
         return await handler(request)
 

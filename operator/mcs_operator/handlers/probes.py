@@ -1,48 +1,37 @@
-"""The operator's own health, for the kubelet: `/healthz` and `/readyz`; and `/metrics`, for Prometheus."""
+"""The operator's own health, for the kubelet: `/healthz` and `/readyz`, in the clear, and nothing else."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-EXPOSITION_FORMAT = "text/plain; version=0.0.4; charset=utf-8"
+from mcs_operator.listening import Limits, Listener
 
 Check = Callable[[], str]
 """What is wrong, in words; empty where nothing is."""
+
+LIMITS = Limits(connections=64, per_peer=16)
 
 
 class Probes:
     """An HTTP server on ``port``, on all addresses; none where the port is 0."""
 
-    def __init__(self, port: int, healthy: Check, ready: Check, metrics: Callable[[], Iterable[str]]) -> None:
-        self._port, self._healthy, self._ready, self._metrics = port, healthy, ready, metrics
-        self._runner: web.AppRunner | None = None
+    def __init__(self, port: int, healthy: Check, ready: Check) -> None:
+        app = web.Application()
+        app.router.add_get("/healthz", _answer(healthy))
+        app.router.add_get("/readyz", _answer(ready))
+        self._listener = Listener(app, port, LIMITS) if port else None
 
     async def start(self) -> None:
         """Begin to answer."""
-        if not self._port:
-            return
-        app = web.Application()
-        app.router.add_get("/healthz", _answer(self._healthy))
-        app.router.add_get("/readyz", _answer(self._ready))
-        app.router.add_get("/metrics", self._expose)
-        self._runner = web.AppRunner(app, handle_signals=False, access_log=None)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, None, self._port).start()
-
-    async def _expose(self, _: web.Request) -> web.StreamResponse:
-        parts = []
-        for part in self._metrics():
-            parts.append(part)
-            await asyncio.sleep(0)  # whatever waits goes before the rest
-        return web.Response(body="".join(parts).encode(), headers={"Content-Type": EXPOSITION_FORMAT})
+        if self._listener:
+            await self._listener.start()
 
     async def stop(self) -> None:
         """End."""
-        if self._runner:
-            await self._runner.cleanup()
+        if self._listener:
+            await self._listener.stop()
 
 
 def _answer(check: Check) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:

@@ -17,6 +17,8 @@ from mcs_operator.handlers import metrics
 from mcs_operator.handlers.probes import Probes
 from mcs_operator.handlers.queue import Queue
 from mcs_operator.handlers.registration import Registration
+from mcs_operator.handlers.route import Route
+from mcs_operator.handlers.scraping import Scraping
 from mcs_operator.handlers.webhook import Webhook
 from mcs_operator.kube.agents import Agents
 from mcs_operator.kube.client import Api
@@ -37,11 +39,13 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True, slots=True)
 class Admission:
     """How the webhook is served: on ``port`` (0: not), with the certificate in ``folder``; ``issue``: which the leader
-    issues and registers, where nobody else (cert-manager) does."""
+    issues and registers, where nobody else (cert-manager) does. ``client_ca``: a file with the CA of whoever may ask.
+    """
 
     port: int
     folder: Path
     issue: bool
+    client_ca: Path | None = None
 
 
 GARBAGE = (100_000, 20, 20)
@@ -55,7 +59,13 @@ NO_ADMISSION = Admission(0, Path(), issue=False)
 class Service:
     """One operator process. ``failed`` is set when it cannot go on; the process then ends and is started anew."""
 
-    def __init__(self, settings: Settings, health_port: int = 0, admission: Admission = NO_ADMISSION) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        health_port: int = 0,
+        admission: Admission = NO_ADMISSION,
+        metrics_port: int = 0,
+    ) -> None:
         self.store = Store(wake=self._wake, nudge=self._nudge)
         self.failed = asyncio.Event()
         self._settings = settings
@@ -66,11 +76,18 @@ class Service:
         self._open = AsyncExitStack()
         self._admission = admission
         known = Known(self.store)
+        self._route: Route | None = None
         self._webhook = Webhook(
-            admission.port, admission.folder, lambda request: review(request, known), lambda: not self._unready()
+            admission.port,
+            admission.folder,
+            lambda request: review(request, known),
+            lambda: not self._unready(),
+            lambda: self._route.path if self._route else "",
+            admission.client_ca,
         )
         self._reconciler: Reconciler | None = None
-        self._probes = Probes(health_port, healthy=self._sick, ready=self._unready, metrics=self._expose)
+        self._probes = Probes(health_port, healthy=self._sick, ready=self._unready)
+        self._scraping = Scraping(metrics_port, admission.folder, self._expose)
 
     async def start(self) -> None:
         """Connect and begin. Nothing is decided before everything was listed and the Lease is ours."""
@@ -99,6 +116,10 @@ class Service:
         self._watcher = Watcher(self._api, self.store, self._settings.namespaces, on_list=self._wake_all)
         self._begin(self._watcher.run(), "watches")
         self._begin(self._webhook.run(), "webhook")
+        self._begin(self._scraping.run(), "metrics")
+        if self._admission.port:
+            self._route = Route(self._api, lambda: self._leads)
+            self._begin(self._route.run(), "webhook's path")
         if leader is None:
             log.info("not in a pod: leading without a Lease")
         self._begin(leader.run(self._lead) if leader else self._lead(), "leader")

@@ -82,6 +82,8 @@ WEBHOOK_CONFIGURATIONS = Resource(
     "admissionregistration.k8s.io/v1", "validatingwebhookconfigurations", "ValidatingWebhookConfiguration"
 )
 EVENTS = Resource("events.k8s.io/v1", "events", "Event")
+TOKEN_REVIEWS = Resource("authentication.k8s.io/v1", "tokenreviews", "TokenReview")
+SUBJECT_ACCESS_REVIEWS = Resource("authorization.k8s.io/v1", "subjectaccessreviews", "SubjectAccessReview")
 
 OURS = (INSTANCES, COMMUNITIES, LINKS)
 CHILDREN = (SECRETS, CONFIG_MAPS, SERVICES, VOLUME_CLAIMS, STATEFUL_SETS, PODS, NETWORK_POLICIES, RESOURCE_QUOTAS)
@@ -190,6 +192,11 @@ class Api:
         """Create; 409 AlreadyExists is the caller's to judge (a claim that somebody else holds)."""
         path = resource.path(body["metadata"]["namespace"])
         return await self._call("POST", path, query={"fieldManager": self._manager}, body=body)
+
+    async def review(self, resource: Resource, spec: Object) -> Object:
+        """Ask the API server for its judgement: a create of a kind of which nothing is stored."""
+        body = {"apiVersion": resource.api_version, "kind": resource.kind, "spec": spec}
+        return await self._call("POST", resource.path(), body=body)
 
     async def apply(self, resource: Resource, body: Object, *, status: bool = False, dry_run: bool = False) -> Object:
         """Server-side apply as our field manager, taking fields over where another manager holds them.

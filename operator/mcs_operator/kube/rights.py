@@ -22,6 +22,8 @@ from mcs_operator.kube.client import (
     SECRETS,
     SERVICES,
     STATEFUL_SETS,
+    SUBJECT_ACCESS_REVIEWS,
+    TOKEN_REVIEWS,
     VOLUME_CLAIMS,
     WEBHOOK_CONFIGURATIONS,
     Object,
@@ -108,6 +110,8 @@ IN_NO_NAMESPACE = (
         names=(WEBHOOK,),
     ),
     Right(DEFINITIONS, ("list", "watch"), "Kopf sees by them when our kinds come, also after the operator."),
+    Right(TOKEN_REVIEWS, ("create",), "Who asks for the metrics. Nothing is stored."),
+    Right(SUBJECT_ACCESS_REVIEWS, ("create",), "Whether he may read them. Nothing is stored."),
 )
 """What is in no namespace and so needs a ClusterRole always."""
 

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
+
 from mcs_operator.api import MCSInstance, NetworkMode
 from mcs_operator.domain.manifest import Manifest, Object, Wave
 from mcs_operator.render.objects import build_object, labels
 from mcs_operator.settings import AGENT_PORT_OFFSET, FIRST_NUMBER, Settings
 
-PRIVATE_NETWORKS = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16")
+PRIVATE_NETWORKS = ("10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16")
 """MCS stands in a DMZ without view of any LAN; the cluster's own networks are among these too."""
+
+CLUSTER_DNS: tuple[Object, ...] = (
+    {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}},
+        "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}},
+    },
+    {"ipBlock": {"cidr": "169.254.20.10/32"}},
+)
+"""The pods of CoreDNS, whoever installed them, and the address of a NodeLocal DNSCache."""
+DNS_PORTS = (53, 5353)
+"""5353: where OpenShift's resolvers listen behind their Service; policies are about pods."""
 
 
 def build_services(instance: MCSInstance) -> list[Manifest]:
@@ -75,12 +88,26 @@ def build_network_policy(instance: MCSInstance, settings: Settings) -> list[Mani
         "policyTypes": ["Ingress", "Egress"],
         "ingress": [{"ports": _public_ports(instance)}, _to_agent(instance, settings)],
         "egress": [
-            {"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]},
+            _to_resolvers(settings),
             {"to": [{"ipBlock": {"cidr": "0.0.0.0/0", "except": list(PRIVATE_NETWORKS)}}]},
         ],
     }
     body = build_object("networking.k8s.io/v1", "NetworkPolicy", instance.name, instance, owner=instance, spec=spec)
     return [Manifest(body, Wave.WORKLOAD)]
+
+
+def _to_resolvers(settings: Settings) -> Object:
+    """Names, and to nobody who could be anything else behind port 53."""
+    ports = [{"port": port, "protocol": protocol} for port in DNS_PORTS for protocol in ("UDP", "TCP")]
+    return {"to": [_resolver(known) for known in settings.dns] or list(CLUSTER_DNS), "ports": ports}
+
+
+def _resolver(known: str) -> Object:
+    """An address, a network, or all pods of a namespace."""
+    try:
+        return {"ipBlock": {"cidr": str(ip_network(known, strict=False))}}
+    except ValueError:
+        return {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": known}}}
 
 
 def _public_ports(instance: MCSInstance) -> list[Object]:

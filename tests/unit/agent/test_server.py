@@ -143,6 +143,27 @@ async def test_without_the_token_nothing_is_told(config: Config, ca: Authority, 
     assert (status, body) == (401, b"")
 
 
+@pytest.mark.parametrize("path", [b"/v1/links", b"/metrics", b"/%ff", b"/\xff"])
+async def test_a_token_of_bytes_that_are_no_text_is_nobodys_and_no_traceback(
+    config: Config, ca: Authority, path: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    trust = ssl.create_default_context(cadata=ca.cert_pem)
+    async with running(config):
+        reader, writer = await asyncio.open_connection("localhost", config.port, ssl=trust)
+        writer.write(b"GET " + path + b" HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer \xff\xfe\r\n\r\n")
+        assert (await reader.read())[:12] in (b"HTTP/1.1 401", b"HTTP/1.0 400", b"HTTP/1.1 400")
+        writer.close()
+    assert "Traceback" not in caplog.text
+
+
+async def test_strangers_in_any_number_do_not_keep_the_operator_out(config: Config, ca: Authority) -> None:
+    async with running(config):
+        silent = [await asyncio.open_connection("127.0.0.1", config.port) for _ in range(150)]
+        assert (await Client(config, ca).links()).epoch
+        for _, writer in silent:
+            writer.close()
+
+
 async def test_the_token_for_metrics_opens_the_metrics_and_nothing_else(config: Config, ca: Authority) -> None:
     client = Client(config, ca, metrics_token(TOKEN))
     async with running(config):
@@ -183,6 +204,57 @@ async def test_changed_credentials_are_taken_up_and_bad_ones_are_not(tmp_path: P
     put_credentials(folder, ca, "")
     assert not credentials.reload(), "an empty token would open the door"
     assert credentials.allows("Bearer another-token", LINKS) and not credentials.allows("Bearer ", LINKS)
+
+
+def other_half(folder: Path, ca: Authority, half: str) -> None:
+    """Only this file of another pair."""
+    pair = mint_agent(ca, ["localhost"], datetime.now(UTC))
+    (folder / half).write_text({"tls.crt": pair.cert_pem, "tls.key": pair.key_pem}[half])
+
+
+@pytest.mark.parametrize("half", ["tls.crt", "tls.key"])
+async def test_half_a_pair_replaces_nothing_and_the_whole_one_that_follows_is_taken_up(
+    config: Config, ca: Authority, half: str
+) -> None:
+    """The kubelet changes all files at once, but a Secret may be wrong."""
+    credentials = server.Credentials(config.credentials)
+    before = await shown(credentials, ca)
+    other_half(config.credentials, ca, half)
+    assert not credentials.reload()
+    assert await shown(credentials, ca) == before
+    put_credentials(config.credentials, ca, "another-token")
+    assert credentials.reload()
+    assert await shown(credentials, ca) != before
+
+
+async def shown(credentials: server.Credentials, ca: Authority) -> bytes | None:
+    """The certificate that a client sees now."""
+    trust = ssl.create_default_context(cadata=ca.cert_pem)
+    served = await asyncio.start_server(lambda _r, _w: None, "127.0.0.1", 0, ssl=credentials.context)
+    async with served:
+        port = served.sockets[0].getsockname()[1]
+        _, writer = await asyncio.open_connection("localhost", port, ssl=trust)
+        found: bytes | None = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+        writer.close()
+    return found
+
+
+async def test_a_rotated_token_and_certificate_hold_for_new_connections_and_the_agent_runs_on(
+    config: Config, ca: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server.follow, "__defaults__", (0.05,))
+    async with running(config) as task:
+        assert (await Client(config, ca).ask(LINKS))[0] == 200
+        put_credentials(config.credentials, ca, "another-token")
+        for _ in range(100):
+            if (await Client(config, ca, "another-token").ask(LINKS))[0] == 200:
+                break
+            await asyncio.sleep(0.05)
+        rotated = Client(config, ca, metrics_token("another-token"))
+        assert (await rotated.ask("/metrics"))[0] == 200
+        assert (await Client(config, ca, TOKEN).ask(LINKS))[0] == 401, "the former token opens nothing any more"
+        assert (await Client(config, ca, metrics_token(TOKEN)).ask("/metrics"))[0] == 401
+        assert not task.done()
 
 
 # --- what is told ---

@@ -118,12 +118,12 @@ def test_on_openshift_the_pods_have_the_users_that_their_namespace_has() -> None
         assert spec["securityContext"] == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
 
 
-def test_the_pods_take_connections_on_their_two_ports_and_no_other() -> None:
+def test_the_pods_take_connections_on_their_three_ports_and_no_other() -> None:
     policy = rendered()["NetworkPolicy", "mcs-operator"]["spec"]
     assert policy["podSelector"] == deployment()["spec"]["selector"]
     assert policy["policyTypes"] == ["Ingress"]
     open_ports = {port["port"] for rule in policy["ingress"] for port in rule["ports"]}
-    assert open_ports == {port["name"] for port in operator()["ports"]} == {"health", "webhook"}
+    assert open_ports == {port["name"] for port in operator()["ports"]} == {"health", "metrics", "webhook"}
     assert not any("from" in rule for rule in policy["ingress"])
 
 
@@ -131,8 +131,9 @@ def test_who_reads_the_metrics_and_where_the_operator_may_connect_to_can_be_narr
     prometheus = "networkPolicy.metricsFrom[0].namespaceSelector.matchLabels.name=monitoring"
     egress = ("networkPolicy.egress[0].ports[0].port=6443", "networkPolicy.egress[0].ports[0].protocol=TCP")
     policy = rendered(prometheus, *egress)["NetworkPolicy", "mcs-operator"]["spec"]
-    health, webhook = policy["ingress"]
-    assert health["from"] == [{"namespaceSelector": {"matchLabels": {"name": "monitoring"}}}]
+    health, metrics, webhook = policy["ingress"]
+    assert "from" not in health, "the kubelet is nobody that a selector names"
+    assert metrics["from"] == [{"namespaceSelector": {"matchLabels": {"name": "monitoring"}}}]
     assert "from" not in webhook, "the API server is nobody that a selector names"
     assert policy["policyTypes"] == ["Ingress", "Egress"]
     assert policy["egress"] == [{"ports": [{"port": 6443, "protocol": "TCP"}]}]
@@ -212,7 +213,11 @@ def test_the_agent_runs_from_the_operators_image_unless_it_has_one_of_its_own(mo
 def test_the_probes_ask_the_port_on_which_they_are_served() -> None:
     container = operator()
     assert "--health-port=8080" in container["args"]
-    assert {port["name"]: port["containerPort"] for port in container["ports"]} == {"health": 8080, "webhook": 9443}
+    assert {port["name"]: port["containerPort"] for port in container["ports"]} == {
+        "health": 8080,
+        "metrics": 8443,
+        "webhook": 9443,
+    }
     assert container["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "health"}
     assert container["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "health"}
 
@@ -298,6 +303,8 @@ def test_the_crds_can_be_left_to_somebody_else() -> None:
         pytest.param("namespaces={Big}", "/namespaces/0", id="a namespace that cannot be"),
         pytest.param("namespaces=all", "/namespaces", id="a word for a list of namespaces"),
         pytest.param("networkPolicy.metricsFrom[0].podSelektor.a=b", "/networkPolicy/metricsFrom/0", id="no such peer"),
+        pytest.param("metrics.readers[0].name=prometheus", "/metrics/readers/0", id="an account of no namespace"),
+        pytest.param("mediaPod.dns={Not_a_name}", "/mediaPod/dns/0", id="a resolver that cannot be"),
         pytest.param("extraEnv[0].value=x", "/extraEnv/0", id="a variable without a name"),
         pytest.param("podSecurityContext.runAsNonRoot=false", "/podSecurityContext/runAsNonRoot", id="root"),
         pytest.param("podSecurityContext.runAsUser=0", "/podSecurityContext/runAsUser", id="root by number"),
@@ -320,6 +327,41 @@ def test_chart_and_program_have_one_version() -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     chart = _yaml(CHART / "Chart.yaml")
     assert (chart["version"], chart["appVersion"]) == (version, version)
+
+
+# ------------------------------------------------------------------------------------------------ the operator's writes
+
+
+def test_what_the_operator_writes_is_held_to_its_own_by_default_and_can_be_let_go() -> None:
+    policy = rendered()["ValidatingAdmissionPolicy", "mcs-operator-writes"]["spec"]
+    assert policy["failurePolicy"] == "Fail"
+    assert "'system:serviceaccount:mcs-system:mcs-operator'" in policy["matchConditions"][0]["expression"]
+    binding = rendered()["ValidatingAdmissionPolicyBinding", "mcs-operator-writes"]["spec"]
+    assert binding == {"policyName": "mcs-operator-writes", "validationActions": ["Deny"]}
+    assert not any("AdmissionPolicy" in kind for kind, _ in rendered("rbac.holdWrites=false"))
+
+
+def test_every_kind_that_the_operator_may_change_is_held_but_for_what_no_other_object_can_be() -> None:
+    """Events and statuses say something and do nothing; Lease and webhook are held to their names by the role."""
+    policy = rendered()["ValidatingAdmissionPolicy", "mcs-operator-writes"]["spec"]
+    held = {kind for rule in policy["matchConstraints"]["resourceRules"] for kind in rule["resources"]}
+    changing = {"create", "update", "patch", "delete"}
+    changed = {right.resource.plural for right in IN_ALL_NAMESPACES if not right.sub and changing & set(right.verbs)}
+    assert held == changed - {"events"}
+
+
+def test_the_webhook_asks_for_a_clients_certificate_where_its_ca_is_named() -> None:
+    value = "webhook.clientCaConfigMap=api-server-ca"
+    assert "--webhook-client-ca=/etc/webhook-client-ca/ca.crt" in operator(value)["args"]
+    (volume,) = (volume for volume in pod(value)["volumes"] if volume["name"] == "webhook-client-ca")
+    assert volume["configMap"]["name"] == "api-server-ca"
+    assert not any("client-ca" in argument for argument in operator()["args"])
+
+
+def test_the_registered_path_is_the_operators_to_choose() -> None:
+    """One in the manifest would be known to everybody, and written over the operator's at each upgrade."""
+    (webhook,) = rendered()["ValidatingWebhookConfiguration", WEBHOOK]["webhooks"]
+    assert "path" not in webhook["clientConfig"]["service"]
 
 
 # ------------------------------------------------------------------------------------------------------- install.yaml

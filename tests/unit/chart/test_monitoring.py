@@ -119,10 +119,35 @@ def test_the_service_monitor_finds_the_service_and_the_service_the_pods() -> Non
     assert endpoint["port"] == port["name"]
     assert port["targetPort"] in {known["name"] for known in ports}
     assert endpoint["honorLabels"] is True
+    assert endpoint["scheme"] == "https"
     others = [body for (kind, _), body in objects.items() if kind == "Service" and body is not service]
     assert not any(
         monitor["spec"]["selector"]["matchLabels"].items() <= other["metadata"]["labels"].items() for other in others
     )
+
+
+def test_prometheus_shows_its_token_to_the_operator_alone_where_there_is_a_certificate_to_check() -> None:
+    def endpoint(*values: str) -> Object:
+        (found,) = rendered("metrics.serviceMonitor.enabled=true", *values)["ServiceMonitor", "mcs-operator"]["spec"][
+            "endpoints"
+        ]
+        return dict(found)
+
+    assert endpoint()["tlsConfig"] == {
+        "ca": {"secret": {"name": "mcs-operator-webhook", "key": "ca.crt"}},
+        "serverName": "mcs-operator-webhook.mcs-system.svc",
+    }
+    assert endpoint("webhook.enabled=false")["tlsConfig"] == {"insecureSkipVerify": True}
+    assert endpoint()["bearerTokenFile"] == "/var/run/secrets/kubernetes.io/serviceaccount/token"
+
+
+def test_accounts_that_are_named_may_read_the_metrics_and_nothing_else() -> None:
+    objects = rendered("metrics.readers[0].namespace=monitoring", "metrics.readers[0].name=prometheus")
+    role = objects["ClusterRole", "mcs-operator-metrics"]
+    assert role["rules"] == [{"nonResourceURLs": ["/metrics"], "verbs": ["get"]}]
+    binding = objects["ClusterRoleBinding", "mcs-operator-metrics"]
+    assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "prometheus", "namespace": "monitoring"}]
+    assert ("ClusterRole", "mcs-operator-metrics") not in rendered()
 
 
 def test_a_pod_monitor_asks_the_agent_with_the_secret_for_metrics_and_trusts_the_instances_ca() -> None:

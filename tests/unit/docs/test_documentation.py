@@ -46,6 +46,43 @@ def test_what_a_page_shows_to_be_denied_has_to_be_denied(answers: str, well: boo
     assert (done.returncode == 0) is well
 
 
+def test_a_command_that_writes_keys_leaves_them_readable_by_their_owner_alone() -> None:
+    written = [
+        (block.place, command)
+        for page in PAGES
+        for block in blocks(page)
+        for command in block.commands()
+        if re.search(r"\bsecrets?\b.*[^|]> *[a-z]", command) and "sha256sum" not in command
+    ]
+    assert len(written) >= 5
+    assert [place for place, command in written if not command.startswith("(umask 077; ")] == []
+
+
+ATTACKERS = {"tenant", "TVox", "stranger", "agent", "slot", "media", "neighbour namespace"}
+
+
+def tried() -> list[tuple[str, ...]]:
+    """The rows of the table of what was tried: attacker, attempt, what held, test."""
+    _, _, text = (ROOT / "docs" / "security.md").read_text().partition("\n## What was tried\n")
+    rows = [line for line in text.partition("\n## ")[0].splitlines() if line.startswith("| ")]
+    return [tuple(cell.strip() for cell in row.strip("|").split(" | ")) for row in rows[2:]]
+
+
+@pytest.mark.parametrize("row", tried(), ids=lambda row: row[-1].rpartition("::")[2].strip("`"))
+def test_whatever_is_said_to_have_been_tried_is_a_test(row: tuple[str, ...]) -> None:
+    attacker, attempt, held, test = row
+    assert attacker in ATTACKERS
+    assert attempt and held
+    for name in test.split(", "):
+        found = re.fullmatch(r"`(tests/[a-z0-9_/]+\.py)::(test_\w+)`", name)
+        assert found, name
+        assert re.search(rf"^(async )?def {found[2]}\(", (ROOT / found[1]).read_text(), re.MULTILINE), name
+
+
+def test_attackers_of_every_kind_tried_something() -> None:
+    assert len(tried()) >= 20
+
+
 def test_what_is_run_elsewhere_is_run_there() -> None:
     for command, (file, text) in ELSEWHERE.items():
         assert text in (ROOT / file).read_text(), f"{command}: {file} does not run it"

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import socket
+import time
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,10 +19,11 @@ from hypothesis import strategies as st
 
 from mcs_operator.domain.admission import Answer, Operation, Request
 from mcs_operator.domain.conditions import Kind
-from mcs_operator.handlers.webhook import build_app
+from mcs_operator.handlers.webhook import MOST_VALUES, _parsed, build_app
 from support.objects import a_link
 
 Post = Callable[..., Any]
+PATH = "/validate/" + "x" * 43
 
 
 def review_of(body: Any, operation: str = "CREATE", **more: Any) -> dict[str, Any]:
@@ -34,6 +40,7 @@ class Served:
         self.answer = Answer()
         self.broken = False
         self.ready = True
+        self.path = PATH
 
     def review(self, request: Request) -> Answer:
         self.asked.append(request)
@@ -42,7 +49,7 @@ class Served:
         return self.answer
 
     def app(self) -> web.Application:
-        return build_app(self.review, lambda: self.ready)
+        return build_app(self.review, lambda: self.ready, lambda: self.path)
 
 
 @pytest.fixture
@@ -54,7 +61,7 @@ def served() -> Served:
 async def post(served: Served) -> AsyncIterator[Post]:
     async with TestServer(served.app()) as server, ClientSession() as session:
 
-        async def post(body: Any, path: str = "/validate") -> tuple[int, Any]:
+        async def post(body: Any, path: str = PATH) -> tuple[int, Any]:
             data = body if isinstance(body, bytes) else json.dumps(body).encode()
             async with session.post(server.make_url(path), data=data) as response:
                 text = await response.text()
@@ -128,6 +135,81 @@ async def test_an_object_of_five_mebibytes_is_taken_and_one_of_nine_is_not(post:
     assert (await post(review_of(large)))[0] == 200
     large["metadata"]["annotations"] = {"x": "y" * 9 * 1024**2}
     assert (await post(review_of(large)))[0] == 413
+
+
+async def test_without_the_registered_path_nobody_is_answered_and_nothing_is_read(served: Served, post: Post) -> None:
+    for path in ("/validate", "/validate/", PATH[:-1], PATH + "x", PATH + "/", "/validate/%ff", "/validate/\u00fc"):
+        assert (await post(review_of(a_link("a")), path))[0] == 404, path
+    served.path = ""
+    assert (await post(review_of(a_link("a"))))[0] == 404, "none is registered yet"
+    assert (await post(review_of(a_link("a")), "/"))[0] == 404
+    assert not served.asked
+
+
+async def test_a_large_body_of_a_stranger_is_refused_before_it_is_sent(served: Served) -> None:
+    async with TestServer(served.app()) as server:
+        reader, writer = await asyncio.open_connection(server.host, server.port)
+        writer.write(b"POST /validate HTTP/1.1\r\nHost: x\r\nContent-Length: 7000000\r\n\r\n" + b"x" * 1000)
+        async with asyncio.timeout(3):
+            assert b" 404 " in await reader.readline()
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    ("body", "what"),
+    [
+        pytest.param(b"[" * 60_000, "nested too deeply", id="60,000 brackets"),
+        pytest.param(b'{"a":' * 60_000, "nested too deeply", id="60,000 objects"),
+        pytest.param(b"[" + b"0," * 1_000_000 + b"0]", "more than 100000 values", id="a million numbers"),
+        pytest.param(b"[" + b"[]," * 500_000 + b"0]", "more than 100000 values", id="half a million lists"),
+        pytest.param(b"1" * 100_000, "no JSON", id="a number of 100,000 digits"),
+    ],
+)
+async def test_what_would_take_long_to_parse_is_refused_at_once(post: Post, body: bytes, what: str) -> None:
+    begun = time.process_time()
+    status, text = await post(body)
+    assert (status, what in text) == (400, True), text
+    assert time.process_time() - begun < 0.5
+
+
+def test_the_most_that_is_parsed_takes_a_moment() -> None:
+    """The event loop stands meanwhile: 50 ms on an idle machine; thrice that where others compute as well."""
+    body = b"{" + b",".join(b'"k%d":1' % number for number in range(MOST_VALUES - 1)) + b"}"
+
+    def seconds() -> float:
+        begun = time.process_time()
+        _parsed(body)
+        return time.process_time() - begun
+
+    assert min(seconds() for _ in range(5)) < 0.15
+
+
+async def test_forty_bodies_of_seven_megabytes_are_taken_two_at_a_time() -> None:
+    large = a_link("a")
+    large["metadata"]["annotations"] = {"x": "y" * 7 * 1024**2}
+    data = json.dumps(review_of(large)).encode()
+    before = resident()
+    app = build_app(lambda _: Answer(), lambda: True, lambda: PATH)
+    async with TestServer(app) as server:
+        head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(data)}\r\nConnection: close\r\n\r\n"
+
+        def post() -> bytes:
+            with socket.create_connection((server.host, server.port), timeout=60) as connection:
+                connection.sendall(head.encode())
+                connection.sendall(data)
+                return connection.recv(15)
+
+        with ThreadPoolExecutor(40) as pool:
+            loop = asyncio.get_running_loop()
+            told = await asyncio.gather(*(loop.run_in_executor(pool, post) for _ in range(40)))
+    assert set(told) == {b"HTTP/1.1 200 OK"}
+    assert resident() - before < 100, "forty of them are 280 MiB"
+
+
+def resident() -> float:
+    """The most MiB that this process, which is the client as well, had so far."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1024
 
 
 _json = st.recursive(

@@ -20,6 +20,7 @@ from mcs_operator.domain.decide import without_leftovers
 from mcs_operator.domain.pins import OVERLAP
 from mcs_operator.domain.world import AgentCredentials, TlsSecret
 from mcs_operator.pki import common_name, fingerprint, identities, issued_by, mint_ca, mint_server, not_after
+from mcs_operator.pki.foreign import ForeignError
 from mcs_operator.pki.renewal import renew_at
 from mcs_operator.settings import ANNOTATION_REVOKE, ANNOTATION_ROTATE
 from support.certificates import case_pair
