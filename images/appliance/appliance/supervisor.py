@@ -209,11 +209,17 @@ class Supervisor:
             "users": current.users if current else 0,
             "links": len(current.links) if current else 0,
             "error": self.error(),
-            "refused": [{"domain": name, "problem": why} for name, why in sorted(self.left_out.items())][:_MOST_TOLD],
+            "refused": self._refused_certificates(),
             "clients": {
                 "open": clients.open, "places": self.settings.limits.places, "refused": clients.refused,
             },
         }  # fmt: skip
+
+    def _refused_certificates(self) -> list[dict[str, str]]:
+        """The instance's own first: where it stands in for all links, its fault is told there, and not at each."""
+        own = self.who()[1]
+        told = sorted(self.left_out.items(), key=lambda item: (item[0] != own, item))
+        return [{"domain": domain, "problem": why} for domain, why in told[:_MOST_TOLD]]
 
     def _look_around(self, by_link: Mapping[int, int], clients: int) -> None:
         """Without numbers that change each second: each new text is news for the operator."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mcs_operator.api import Community, MCSInstance
-from mcs_operator.domain import preflight, rules
+from mcs_operator.domain import preflight, refused, rules
 from mcs_operator.domain.addressing import address_of
 from mcs_operator.domain.conditions import OWNED, REFUSALS, Condition, Kind, Reason, Status, Type, as_objects, is_known
 from mcs_operator.domain.ledger import Ledger, ledger, pressure
@@ -123,7 +123,10 @@ def _instance_conditions(world: World, plan: Plan, wanted: Wanted, known: Ledger
         Condition(Type.STALLED, T, Reason.IDENTITY_LOST, lost)
         if plan.identity_lost
         else _stalled_by(
-            wanted.authority or _domain_elsewhere(world, plan) or wanted.certificates.get((Kind.INSTANCE, name))
+            wanted.authority
+            or _domain_elsewhere(world, plan)
+            or wanted.certificates.get((Kind.INSTANCE, name))
+            or refused.by_appliance(world, plan.instance)
         ),
         Condition(Type.SIZED, F, Reason.BELOW_TIER, below) if below else Condition(Type.SIZED, T, Reason.AS_TIER),
         _restart_pending(wanted.restart),
@@ -229,7 +232,7 @@ def link_status(world: World, plan: Plan, link_plan: LinkPlan, wanted: Wanted) -
             link.name,
             link.generation,
             [
-                *_link_conditions(link_plan, programmed, connected, wanted),
+                *_link_conditions(link_plan, programmed, connected, wanted, refused.at_link(world, plan, link)),
                 _link_domain(world, plan.instance, link_plan),
             ],
         ),
@@ -331,7 +334,7 @@ def _connected(world: World, link_plan: LinkPlan, state: LinkState | None, progr
 
 
 def _link_conditions(
-    link_plan: LinkPlan, programmed: Condition, connected: Condition, wanted: Wanted
+    link_plan: LinkPlan, programmed: Condition, connected: Condition, wanted: Wanted, untaken: Verdict | None
 ) -> list[Condition]:
     refusal = link_plan.refusal
     if refusal:
@@ -352,7 +355,7 @@ def _link_conditions(
         connected,
         Condition(Type.READY, programmed.status, programmed.reason, programmed.message),
         _reconciling(waiting, programmed.message),
-        _link_stalled(link_plan, programmed, wanted),
+        _link_stalled(link_plan, programmed, wanted, untaken),
         _rotation_pending(link_plan, wanted),
     ]
 
@@ -386,7 +389,7 @@ def _rotation_pending(link_plan: LinkPlan, wanted: Wanted) -> Condition:
     return Condition(Type.ROTATION_PENDING, T, Reason.NEW_NOT_SEEN, message)
 
 
-def _link_stalled(link_plan: LinkPlan, programmed: Condition, wanted: Wanted) -> Condition:
+def _link_stalled(link_plan: LinkPlan, programmed: Condition, wanted: Wanted, untaken: Verdict | None) -> Condition:
     if programmed.reason in (Reason.QUARANTINED, Reason.NO_FREE_SLOT):
         return Condition(Type.STALLED, T, programmed.reason, programmed.message)
     if link_plan.profile_lost:
@@ -398,7 +401,7 @@ def _link_stalled(link_plan: LinkPlan, programmed: Condition, wanted: Wanted) ->
             "tunnel stays up with the certificate that the TVox has. Restore the Secret from the newest backup, or ask "
             f"for a new profile by annotation {ANNOTATION_ROTATE} with the present time",
         )
-    return _stalled_by(wanted.certificates.get((Kind.LINK, link_plan.link.name)))
+    return _stalled_by(wanted.certificates.get((Kind.LINK, link_plan.link.name)) or untaken)
 
 
 def _stalled_by(verdict: Verdict | None) -> Condition:
