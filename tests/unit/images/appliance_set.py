@@ -44,7 +44,11 @@ PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 
 def certificate(
-    domain: str, *names: str, key_of: dict[str, str] | None = None, key: PrivateKey | None = None
+    domain: str,
+    *names: str,
+    key_of: dict[str, str] | None = None,
+    key: PrivateKey | None = None,
+    password: bytes | None = None,
 ) -> dict[str, str]:
     """An entry of a certs shard: self-signed for `names` (default: the domain); `key_of` takes another entry's key."""
     key = key or ec.generate_private_key(ec.SECP256R1())
@@ -61,9 +65,8 @@ def certificate(
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names or (domain,)]), False)
         .sign(key, hashes.SHA256())
     )
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+    encryption = serialization.BestAvailableEncryption(password) if password else serialization.NoEncryption()
+    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
     pem = signed.public_bytes(serialization.Encoding.PEM).decode()
     return {"domain": domain, "certificate": pem, "key": key_of["key"] if key_of else private.decode()}
 
