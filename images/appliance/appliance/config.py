@@ -2,10 +2,13 @@
 
 Two kinds of fault, kept apart because they end differently:
 
-- the *set* is at fault (a file is missing, does not match the manifest, is no JSON): SetError is raised and the set
-  in force stays. The kubelet shows the volume's sources at different moments, so a normal change may pass through it.
-- an *entry* is at fault (a link without an address, a certificate that is no PEM): it is left out and named in
-  ConfigSet.problems; nobody else notices.
+- the *set* is at fault (a file is missing, does not match the manifest, what says who is served is no JSON): SetError
+  is raised and the set in force stays. The kubelet shows the volume's sources at different moments, so a normal change
+  may pass through it.
+- an *entry* is at fault (a link without an address, a certificate that is no PEM), or one file of certificates or users
+  as a whole: it is left out and named in ConfigSet.problems; nobody else notices.
+
+Whatever the bytes are, reading them ends in a ConfigSet or a SetError, in bounded time and memory.
 """
 
 from __future__ import annotations
@@ -13,19 +16,24 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
+from appliance import pem
+
 MANIFEST = "manifest.json"
 FIRST_SLOT, LAST_SLOT = 2, 251
 LARGEST_PEM = 30_000
 """Bytes of chain and key together: HAProxy takes them as one command, which must fit its buffer of 32 KiB."""
+LARGEST_FILE = 4 * 1024 * 1024
+"""Bytes of one mounted file; Kubernetes takes 1 MiB for a whole Secret."""
+MOST_FILES = 100
 
 _DNS_NAME = re.compile(r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
-_PEM_BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----\s.*?-----END \1-----", re.DOTALL)
+_FILE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 
 
 class SetError(Exception):
@@ -79,21 +87,21 @@ class ConfigSet:
     links: tuple[Link, ...]
     users: int
     certificates: tuple[Certificate, ...] = field(repr=False)
-    spoiled: frozenset[str] = frozenset()
-    """Domains whose certificate is in the set but faulty: what was served for them before stays."""
+    spoiled: Mapping[str, str] = field(default_factory=dict)
+    """Domains whose certificate is in the set but faulty, and why: what was served for them before stays."""
     problems: tuple[str, ...] = ()
 
 
 def read_manifest(directory: Path) -> bytes | None:
-    """The manifest's bytes, None when there is none (yet)."""
+    """The manifest's bytes, None when there is none (yet). Raises SetError when it cannot be read."""
     try:
-        return (directory / MANIFEST).read_bytes()
+        return _content(directory / MANIFEST)
     except FileNotFoundError:
         return None
 
 
 def read_set(directory: Path, manifest: bytes, previous: ConfigSet | None) -> ConfigSet:
-    """Reads the set that `manifest` names. A faulty entry keeps the state it has in `previous`, if any.
+    """Reads the set that `manifest` names. What is faulty keeps the state it has in `previous`, if any.
 
     Raises SetError when a file is missing, differs from the manifest or cannot be understood.
     """
@@ -104,23 +112,29 @@ def read_set(directory: Path, manifest: bytes, previous: ConfigSet | None) -> Co
     instance = _instance(_document("instance.json", files["instance.json"]))
     closed = {c["name"] for c in _entries(files, "communities", "communities", problems) if c.get("enabled") is False}
     links = _links(_entries(files, "links", "links", problems), instance, closed, previous, problems)
-    certificates, spoiled = _certificates(_entries(files, "certs-", "certificates", problems), problems)
-    users = {(str(u.get("community")), u["name"]) for u in _entries(files, "users-", "users", problems)}
+    damaged: list[str] = []
+    certificates, spoiled = _certificates(_entries(files, "certs-", "certificates", problems, damaged), problems)
+    if damaged and previous:
+        # Whose certificate was in there nobody can say: who had one before keeps it.
+        before = {certificate.domain for certificate in previous.certificates} | previous.spoiled.keys()
+        missing = before - {certificate.domain for certificate in certificates}
+        spoiled = dict.fromkeys(sorted(missing), damaged[0]) | spoiled
+    everybody = _entries(files, "users-", "users", problems, damaged)
+    users = {(_text(user.get("community")), user["name"]) for user in everybody}
     config = hashlib.sha256(manifest).hexdigest()
-    return ConfigSet(config, instance, links, len(users), certificates, spoiled, tuple(problems))
+    return ConfigSet(config, instance, links, len(users), certificates, spoiled, (*damaged, *problems))
 
 
 def read_certificates(directory: Path) -> tuple[Certificate, ...]:
     """Every readable certificate of the mounted shards, manifest or not: one that fits its key proves itself."""
     files: dict[str, bytes] = {}
-    for path in sorted(directory.glob("certs-*.json")):
+    for path in sorted(directory.glob("certs-*.json"))[:MOST_FILES]:
         try:
-            _document(path.name, path.read_bytes())
-            files[path.name] = path.read_bytes()
+            files[path.name] = _content(path)
         except (OSError, SetError):
             continue
     ignored: list[str] = []
-    return _certificates(_entries(files, "certs-", "certificates", ignored), ignored)[0]
+    return _certificates(_entries(files, "certs-", "certificates", ignored, ignored), ignored)[0]
 
 
 def remember(current: ConfigSet, path: Path) -> None:
@@ -136,24 +150,43 @@ def remember(current: ConfigSet, path: Path) -> None:
 def recall(path: Path, instance: str) -> ConfigSet | None:
     """What remember() wrote for this instance, without certificates; None when there is nothing usable."""
     try:
-        kept = json.loads(path.read_bytes())
-        links = tuple(Link(**link) for link in kept["links"])
-        recalled = ConfigSet(kept["config"], Instance(**kept["instance"]), links, kept["users"], ())
-    except (OSError, ValueError, KeyError, TypeError):
+        kept = _document(path.name, _content(path))
+        config, users, entries = kept["config"], kept["users"], kept["links"]
+        named = [entry for entry in entries if isinstance(entry.get("name"), str)]
+        links = [_link({**entry, "enabled": entry.get("open")}, set()) for entry in named]
+        found = ConfigSet(config, _instance(kept["instance"]), tuple(links), users, ())
+    except (OSError, SetError, _EntryError, KeyError, TypeError, AttributeError):
         return None
-    return recalled if recalled.instance.name == instance else None
+    sound = isinstance(config, str) and type(users) is int and found.instance.name == instance
+    return found if sound and len({link.number for link in links}) == len(entries) else None
+
+
+def _content(path: Path) -> bytes:
+    """The file's bytes. Raises FileNotFoundError, and SetError for what cannot be read or is too large."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(LARGEST_FILE + 1)
+    except FileNotFoundError:
+        raise
+    except OSError as why:
+        raise SetError(f"{path.name} cannot be read: {why.strerror}") from None
+    if len(content) > LARGEST_FILE:
+        raise SetError(f"{path.name} is larger than {LARGEST_FILE} bytes")
+    return content
 
 
 def _verified_files(directory: Path, manifest: bytes) -> dict[str, bytes]:
     names = _document(MANIFEST, manifest).get("files")
     if not isinstance(names, dict):
         raise SetError(f"{MANIFEST} names no files")
+    if len(names) > MOST_FILES:
+        raise SetError(f"{MANIFEST} names more than {MOST_FILES} files")
     files: dict[str, bytes] = {}
     for name, expected in names.items():
-        if "/" in name or name.startswith("."):
+        if not _FILE_NAME.fullmatch(name):
             raise SetError(f"{MANIFEST} names a file outside of the volume")
         try:
-            content = (directory / name).read_bytes()
+            content = _content(directory / name)
         except FileNotFoundError:
             raise SetError(f"{name} is named in the manifest and missing") from None
         if hashlib.sha256(content).hexdigest() != expected:
@@ -165,21 +198,30 @@ def _verified_files(directory: Path, manifest: bytes) -> dict[str, bytes]:
 def _document(name: str, content: bytes) -> dict[str, Any]:
     try:
         document = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise SetError(f"{name} is not JSON") from None
     if not isinstance(document, dict) or document.get("version") != 1:
         raise SetError(f"{name} is not of version 1")
     return document
 
 
-def _entries(files: dict[str, bytes], prefix: str, key: str, problems: list[str]) -> Iterator[dict[str, Any]]:
-    """The named entries of all files with this prefix; what is no named object is counted and left out."""
-    for name in sorted(files):
-        if not name.startswith(prefix):
+def _entries(
+    files: dict[str, bytes], prefix: str, key: str, problems: list[str], damaged: list[str] | None = None
+) -> Iterator[dict[str, Any]]:
+    """The named entries of all files with this prefix; what is no named object is counted and left out.
+
+    A file that is no list of entries is named in ``damaged`` and left out; where nothing is to be left out, SetError.
+    """
+    for name in sorted(name for name in files if name.startswith(prefix)):
+        try:
+            entries = _document(name, files[name]).get(key)
+            if not isinstance(entries, list):
+                raise SetError(f"{name} holds no list of {key}")
+        except SetError as why:
+            if damaged is None:
+                raise
+            damaged.append(str(why))
             continue
-        entries = _document(name, files[name]).get(key)
-        if not isinstance(entries, list):
-            raise SetError(f"{name} holds no list of {key}")
         identity = "domain" if key == "certificates" else "name"
         named = [e for e in entries if isinstance(e, dict) and isinstance(e.get(identity), str) and e[identity]]
         if len(named) < len(entries):
@@ -189,7 +231,7 @@ def _entries(files: dict[str, bytes], prefix: str, key: str, problems: list[str]
 
 def _instance(document: dict[str, Any]) -> Instance:
     try:
-        return Instance(str(document["name"]), _dns_name(document.get("domain")))
+        return Instance(_name(document["name"]), _dns_name(document.get("domain")))
     except (KeyError, _EntryError):
         raise SetError("instance.json needs a name and a domain") from None
 
@@ -230,12 +272,12 @@ def _link(entry: dict[str, Any], closed: set[str]) -> Link:
     if type(number) is not int or not FIRST_SLOT <= number <= LAST_SLOT:
         raise _EntryError(f"its number is not within {FIRST_SLOT}..{LAST_SLOT}")
     try:
-        address = IPv4Address(str(entry.get("address")))
+        address = IPv4Address(_text(entry.get("address")))
     except ValueError:
         raise _EntryError("its address is not an IPv4 address") from None
     if address.is_unspecified or address.is_multicast:
         raise _EntryError("its address is not that of a host")
-    is_open = entry.get("enabled") is not False and str(entry.get("community")) not in closed
+    is_open = entry.get("enabled") is not False and _text(entry.get("community")) not in closed
     return Link(entry["name"], number, _dns_name(entry.get("domain")), str(address), is_open)
 
 
@@ -249,21 +291,22 @@ def _claim(link: Link, taken: dict[str | int, str]) -> None:
 
 def _certificates(
     entries: Iterator[dict[str, Any]], problems: list[str]
-) -> tuple[tuple[Certificate, ...], frozenset[str]]:
-    """The sound certificates, one per domain, and the domains that have a faulty one only."""
+) -> tuple[tuple[Certificate, ...], dict[str, str]]:
+    """The sound certificates, one per domain, and the domains that have a faulty one only, with the fault."""
     sound: dict[str, Certificate] = {}
-    spoiled: set[str] = set()
+    spoiled: dict[str, str] = {}
     for entry in entries:
+        domain = entry["domain"][:253]
         try:
             certificate = _certificate(entry)
             if certificate.domain in sound:
                 raise _EntryError("there are two for this domain, the first counts")
         except _EntryError as why:
-            spoiled.add(entry["domain"].lower())
-            problems.append(f"certificate of {entry['domain'][:253]!r}: {why}")
+            spoiled[domain.lower().rstrip(".")] = str(why)
+            problems.append(f"certificate of {domain!r}: {why}")
         else:
             sound[certificate.domain] = certificate
-    return tuple(sound.values()), frozenset(spoiled - sound.keys())
+    return tuple(sound.values()), {domain: why for domain, why in spoiled.items() if domain not in sound}
 
 
 def _certificate(entry: dict[str, Any]) -> Certificate:
@@ -273,18 +316,27 @@ def _certificate(entry: dict[str, Any]) -> Certificate:
         raise _EntryError("it holds no certificate in PEM")
     if len(key) != 1:
         raise _EntryError("it needs exactly one private key in PEM")
-    pem = "\n".join([*chain, *key])
-    if len(pem) > LARGEST_PEM:
+    text = "\n".join([*chain, *key])
+    if len(text) > LARGEST_PEM:
         raise _EntryError(f"chain and key are larger than {LARGEST_PEM} bytes")
-    return Certificate(_dns_name(entry.get("domain")), pem)
+    if not text.isascii():
+        raise _EntryError("it holds what is no character of PEM")
+    return Certificate(_dns_name(entry.get("domain")), text)
 
 
 def _pem_blocks(text: object, wanted: Callable[[str], bool]) -> list[str]:
-    """The wanted blocks of a PEM text, each without blank lines: a blank line would end the command that carries it."""
-    if not isinstance(text, str):
-        return []
-    found = (match for match in _PEM_BLOCK.finditer(text) if wanted(match[1]))
-    return ["\n".join(line.strip() for line in match[0].splitlines() if line.strip()) for match in found]
+    """The wanted blocks of a PEM text."""
+    return [block for label, block in pem.blocks(text) if wanted(label)] if isinstance(text, str) else []
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _name(value: object) -> str:
+    if not isinstance(value, str) or not value or len(value) > 253 or not value.isprintable():
+        raise _EntryError("it has no name")
+    return value
 
 
 def _dns_name(value: object) -> str:

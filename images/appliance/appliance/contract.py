@@ -1,6 +1,7 @@
 """WHAT WE ANSWER: the HTTP contract with the operator, and the instance's own page.
 
-Small on purpose: no bodies in requests, one request per connection.
+Small on purpose: no bodies in requests, one request per connection. Neighbours in the cluster can reach the contract
+port: they learn nothing of a customer there, and cannot keep the kubelet from its answer.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import html
 import json
 import string
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from ipaddress import ip_address
@@ -19,6 +19,11 @@ from typing import Any, Protocol
 
 REQUEST_TIMEOUT = 5.0
 """Seconds a client has for its request line and headers; a client that says nothing must not keep a task for ever."""
+EXCHANGE_TIMEOUT = 20.0
+"""Seconds for all of it: a client that does not read must not, either."""
+LONGEST_HEAD = 8 * 1024
+MOST_WAITING = 100
+"""Connections that have not asked yet. One more, and the oldest goes: who means it asks within milliseconds."""
 
 
 @dataclass(frozen=True)
@@ -66,14 +71,15 @@ def contract(appliance: Appliance) -> Handler:
             case "GET", "/readyz":
                 reason = appliance.unready()
                 status = HTTPStatus.SERVICE_UNAVAILABLE if reason else HTTPStatus.OK
-                return answer(status, {"reason": reason, "error": appliance.error()})
+                error = {"error": appliance.error()} if is_loopback(request.client) else {}
+                return answer(status, {"reason": reason} | error)
+            case ("GET", "/connections") | ("POST" | "DELETE", "/drain") if not is_loopback(request.client):
+                return answer(HTTPStatus.FORBIDDEN, {"error": "only from within the pod"})
             case "GET", "/connections":
                 return answer(HTTPStatus.OK, await appliance.report())
-            case "POST" | "DELETE", "/drain" if is_loopback(request.client):
+            case "POST" | "DELETE", "/drain":
                 await appliance.drain(request.method == "POST")
                 return answer(HTTPStatus.OK, await appliance.report())
-            case "POST" | "DELETE", "/drain":
-                return answer(HTTPStatus.FORBIDDEN, {"error": "only from within the pod"})
         known = request.path in {"/healthz", "/readyz", "/connections", "/drain"}
         status = HTTPStatus.METHOD_NOT_ALLOWED if known else HTTPStatus.NOT_FOUND
         return answer(status, {"error": status.phrase})
@@ -110,36 +116,52 @@ def is_loopback(client: str) -> bool:
 
 
 def connection(handler: Handler) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
-    """One HTTP/1.1 exchange per connection, for asyncio.start_server and start_unix_server."""
+    """One HTTP/1.1 exchange per connection, for asyncio.start_server and start_unix_server (limit=LONGEST_HEAD)."""
+    waiting: dict[asyncio.StreamWriter, None] = {}
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError, asyncio.IncompleteReadError):
-            try:
-                response, head_only = await _exchange(reader, writer, handler)
-                writer.write(_encode(response, head_only))
+        if len(waiting) >= MOST_WAITING:
+            oldest = next(iter(waiting))
+            del waiting[oldest]
+            oldest.transport.abort()
+        waiting[writer] = None
+        try:
+            async with asyncio.timeout(EXCHANGE_TIMEOUT):
+                request = await _request(reader, writer)
+                waiting.pop(writer, None)
+                response = await _respond(request, handler)
+                writer.write(_encode(response, request is not None and request.method == "HEAD"))
                 await writer.drain()
-            finally:
                 writer.close()
                 await writer.wait_closed()
+        except (OSError, TimeoutError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            waiting.pop(writer, None)
+            writer.transport.abort()
 
     return serve
 
 
-async def _exchange(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, handler: Handler
-) -> tuple[Response, bool]:
+async def _request(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Request | None:
+    """What is asked, None for what is no request. Raises IncompleteReadError for who goes without asking."""
     try:
         async with asyncio.timeout(REQUEST_TIMEOUT):
             head = await reader.readuntil(b"\r\n\r\n")
         method, target, _ = head.split(b"\r\n", 1)[0].decode("ascii").split(" ")
     except (TimeoutError, asyncio.LimitOverrunError, ValueError):
-        return answer(HTTPStatus.BAD_REQUEST, {"error": "bad request"}), False
+        return None
     peer = writer.get_extra_info("peername")
-    request = Request(method, target.partition("?")[0], peer[0] if isinstance(peer, tuple) else "")
+    return Request(method, target.partition("?")[0], peer[0] if isinstance(peer, tuple) else "")
+
+
+async def _respond(request: Request | None, handler: Handler) -> Response:
+    if request is None:
+        return answer(HTTPStatus.BAD_REQUEST, {"error": "bad request"})
     try:
-        return await handler(request), method == "HEAD"
+        return await handler(request)
     except Exception as error:  # the caller gets an answer in any case; the supervisor decides what is fatal
-        return answer(HTTPStatus.SERVICE_UNAVAILABLE, {"error": str(error)[:300]}), False
+        return answer(HTTPStatus.SERVICE_UNAVAILABLE, {"error": str(error)[:300]})
 
 
 def _encode(response: Response, head_only: bool) -> bytes:

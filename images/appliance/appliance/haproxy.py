@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_network
 from pathlib import Path
 
+from appliance import trial
 from appliance.config import Certificate, ConfigSet, Link
 
 log = logging.getLogger("haproxy")
@@ -26,6 +27,8 @@ HOSTS, TVOXES, STATE, CERTIFICATES = "hosts.map", "tvoxes.map", "state.map", "cr
 WAITING, OPEN, DRAINING = "waiting", "open", "draining"
 ANSWER_TIMEOUT = 5.0
 """Seconds HAProxy may take for one runtime command; it answers in well under a millisecond when healthy."""
+LONGEST_ANSWER = 4 * 1024 * 1024
+"""Bytes; the statistics of all links are 100 KiB."""
 STOP_TIMEOUT = 2.0
 _LINES_PER_COMMAND = 100
 """Map entries per command: 100 of the longest (253 + 25 bytes) stay under HAProxy's command buffer of 32 KiB."""
@@ -46,12 +49,21 @@ async def ask(socket: Path, command: str, payload: Sequence[str] = ()) -> str:
             reader, writer = await asyncio.open_unix_connection(socket)
             try:
                 writer.write(text.encode())
-                answer = await reader.read(-1)
+                answer = await _read(reader)
             finally:
                 writer.close()
     except (OSError, TimeoutError) as error:
         raise RuntimeApiError(f"HAProxy does not answer: {error or 'timed out'}") from error
     return answer.decode(errors="replace")
+
+
+async def _read(reader: asyncio.StreamReader) -> bytes:
+    answer = bytearray()
+    while part := await reader.read(65536):
+        answer += part
+        if len(answer) > LONGEST_ANSWER:
+            raise RuntimeApiError("HAProxy's answer does not end")
+    return bytes(answer)
 
 
 def hosts_entries(current: ConfigSet, certified: Collection[str]) -> list[str]:
@@ -92,6 +104,14 @@ def names_of(shown: str) -> list[str]:
 def covers(names: Sequence[str], domain: str) -> bool:
     """Whether one of a certificate's names (a wildcard stands for one label) is good for this domain."""
     return domain in names or "*." + domain.partition(".")[2] in names
+
+
+@dataclass(frozen=True)
+class Clients:
+    """Connections at the public ports: open ones, and those refused since the start."""
+
+    open: int
+    refused: int
 
 
 @dataclass
@@ -146,17 +166,19 @@ class HAProxy:
         """WAITING, OPEN or DRAINING: what new requests meet. Open connections stay as they are."""
         await self._do(f"set map {STATE} mode {mode}")
 
-    async def apply(self, current: ConfigSet) -> list[str]:
-        """Makes HAProxy serve this set; returns what had to be left out. May be repeated after a failure.
+    async def apply(self, current: ConfigSet) -> dict[str, str]:
+        """Makes HAProxy serve this set; returns the domains whose certificate had to be left out, and why.
 
-        Raises RuntimeApiError when HAProxy does not answer or refuses the map; what was done until then stays done.
+        Raises RuntimeApiError when HAProxy does not answer or refuses a map; what was done until then stays done, and
+        it may be repeated.
         """
-        problems = []
+        left_out = {}
         for certificate in current.certificates:
             problem = await self._apply_certificate(certificate)
             if problem:
-                problems.append(f"certificate of {certificate.domain}: {problem}")
-        keep = current.spoiled.union(certificate.domain for certificate in current.certificates)
+                # A name in a certificate may hold anything, and these words end up in logs and in a status.
+                left_out[certificate.domain] = "".join(c if c.isprintable() else "?" for c in problem)[:300]
+        keep = {*current.spoiled, *(certificate.domain for certificate in current.certificates)}
         gone = self.certified.keys() - keep
         await self._replace_map(TVOXES, tvoxes_entries(current.links))
         await self._replace_map(HOSTS, hosts_entries(current, self.certified.keys() & keep))
@@ -165,20 +187,35 @@ class HAProxy:
         for number in cut_off(self._links, current.links):
             await self._do(f"shutdown sessions server tvox/link-{number}")
         self._links = current.links
-        return problems
+        return left_out
 
     async def connections(self) -> dict[int, int]:
         """Link number -> exchanges with its TVox that are open now (a WebSocket is one), from HAProxy's statistics.
 
         Only links with at least one are listed. A browser's idle keep-alive connection is none.
         """
-        answer = await ask(self._socket, "show stat tvox 4 -1")
-        rows = csv.DictReader(answer.strip().splitlines())
+        rows = await self._statistics("tvox 4 -1")
         try:
             counts = {int(row["svname"].removeprefix("link-")): int(row["scur"]) for row in rows}
-        except (KeyError, ValueError) as error:
-            raise RuntimeApiError(f"HAProxy's statistics cannot be read: {answer[:100]}") from error
+        except (KeyError, ValueError, AttributeError, TypeError) as error:
+            raise RuntimeApiError("HAProxy's statistics of the links cannot be read") from error
         return {number: count for number, count in counts.items() if count}
+
+    async def clients(self) -> Clients:
+        """Who is at the public ports now, whatever he wants there, and who was not let in since the start."""
+        rows = await self._statistics("web 1 -1")
+        try:
+            web = rows[0]
+            return Clients(int(web["scur"]), int(web["dcon"]) + int(web["dses"]))
+        except (IndexError, KeyError, ValueError, TypeError) as error:
+            raise RuntimeApiError("HAProxy's statistics of the public ports cannot be read") from error
+
+    async def _statistics(self, of: str) -> list[dict[str, str]]:
+        answer = await ask(self._socket, f"show stat {of}")
+        try:
+            return list(csv.DictReader(answer.strip().splitlines()))
+        except csv.Error as error:
+            raise RuntimeApiError("HAProxy's statistics cannot be read") from error
 
     @property
     def _socket(self) -> Path:
@@ -204,6 +241,9 @@ class HAProxy:
         domain, name = certificate.domain, _store_name(certificate.domain)
         if self.certified.get(domain) == certificate.digest:
             return None
+        # In a thread: a trial takes some milliseconds, and 250 of them would keep the kubelet's questions waiting.
+        if problem := await asyncio.to_thread(trial.refusal, certificate.pem):
+            return problem
         is_new = domain not in self.certified
         if is_new:
             await ask(self._socket, f"new ssl cert {name}")
@@ -244,10 +284,12 @@ def _store_name(domain: str) -> str:
 
 
 def _reason(answer: str) -> str:
-    """HAProxy's complaint, first line, for people."""
-    first = next((line for line in answer.splitlines() if line.strip()), "HAProxy refused it")
-    if "inconsistencies between private key" in first:
+    """HAProxy's complaint, for people: the first line that is none of its progress."""
+    lines = (line.strip() for line in answer.splitlines())
+    progress = ("Committing ", "Inserting ", "Failed!")
+    said = next((line for line in lines if line and not line.startswith(progress)), "HAProxy refused it")
+    if "inconsistencies between private key" in said:
         return "the key does not belong to the certificate"
-    if "unable to load" in first:
+    if "unable to load" in said:
         return "it cannot be read as certificate and key"
-    return first.strip()[:200]
+    return said[:200]

@@ -20,6 +20,10 @@ from appliance.limits import Limits, of_this_container
 
 log = logging.getLogger("appliance")
 
+_MOST_LOGGED = 20
+_MOST_TOLD = 100
+"""Refused certificates in one report, which must stay below the 64 KiB that the link agent reads."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -91,8 +95,13 @@ class Supervisor:
     """The set in force."""
     problems: tuple[str, ...] = ()
     """What was left out of it."""
+    left_out: dict[str, str] = field(default_factory=dict)
+    """Domains whose certificate was, and why; the one of before stays where there was one."""
     draining: bool = False
+    crowd: tuple[str, ...] = ()
+    """Who is short of places at the public ports, at the last look."""
     _taken: bytes | None = None
+    _is_crowded: bool = False
     _refused: str | None = None
     _refused_since: float = 0.0
 
@@ -104,11 +113,12 @@ class Supervisor:
 
     async def look(self) -> None:
         """One look at the manifest: nothing new, a set to take, or a reason why not."""
-        manifest = await asyncio.to_thread(config.read_manifest, self.settings.config_dir)
-        if manifest is not None and manifest == self._taken:
-            self._refused = None
-            return
+        manifest = None
         try:
+            manifest = await asyncio.to_thread(config.read_manifest, self.settings.config_dir)
+            if manifest is not None and manifest == self._taken:
+                self._refused = None
+                return
             if manifest is None:
                 raise SetError(f"there is no {config.MANIFEST}")
             found = await asyncio.to_thread(config.read_set, self.settings.config_dir, manifest, self.current)
@@ -125,12 +135,14 @@ class Supervisor:
                 await self._recall()
 
     async def _take(self, found: ConfigSet) -> None:
-        left_out = await self.proxy.apply(found)
-        self.current, self.problems = found, (*found.problems, *left_out)
+        refused = await self.proxy.apply(found)
+        told = [f"certificate of {domain}: {why}" for domain, why in refused.items()]
+        self.current, self.problems = found, (*found.problems, *told)
+        self.left_out = {**found.spoiled, **refused}
         await self.proxy.set_mode(self._mode())
         log.info("set %s taken: %d links, %d users, %d certificates", found.config[:12], len(found.links), found.users,
                  len(found.certificates))  # fmt: skip
-        for problem in self.problems:
+        for problem in self.problems[:_MOST_LOGGED]:
             log.warning("left out: %s", problem)
 
     async def _recall(self) -> None:
@@ -178,7 +190,7 @@ class Supervisor:
 
     def error(self) -> str | None:
         """Contract: why the newest set is not in force, and what is left out of the one that is."""
-        words = list(self.problems)
+        words = [*self.crowd, *self.problems]
         if self._refused is not None and time.monotonic() - self._refused_since >= self.settings.patience:
             words.insert(0, self._refused)
         shown = words[:10] + ([f"and {len(words) - 10} more"] if len(words) > 10 else [])
@@ -186,7 +198,8 @@ class Supervisor:
 
     async def report(self) -> dict[str, Any]:
         """Contract: the body of GET /connections."""
-        by_link = await self.proxy.connections()
+        by_link, clients = await self.proxy.connections(), await self.proxy.clients()
+        self._look_around(by_link, clients.open)
         current = self.current
         return {
             "connections": sum(by_link.values()),
@@ -196,7 +209,27 @@ class Supervisor:
             "users": current.users if current else 0,
             "links": len(current.links) if current else 0,
             "error": self.error(),
-        }
+            "refused": self._refused_certificates(),
+            "clients": {
+                "open": clients.open, "places": self.settings.limits.places, "refused": clients.refused,
+            },
+        }  # fmt: skip
+
+    def _refused_certificates(self) -> list[dict[str, str]]:
+        """The instance's own first: where it stands in for all links, its fault is told there, and not at each."""
+        own = self.who()[1]
+        told = sorted(self.left_out.items(), key=lambda item: (item[0] != own, item))
+        return [{"domain": domain, "problem": why} for domain, why in told[:_MOST_TOLD]]
+
+    def _look_around(self, by_link: Mapping[int, int], clients: int) -> None:
+        """Without numbers that change each second: each new text is news for the operator."""
+        limits, words = self.settings.limits, []
+        if clients >= (limits.half if self._is_crowded else limits.crowded):
+            words.append("most places at the ports 80 and 443 are taken: of who is new, few are let in")
+        self._is_crowded = bool(words)
+        full = [str(number) for number, count in sorted(by_link.items()) if count >= limits.link]
+        words += [f"link {number} has as many requests open as one link may have" for number in full]
+        self.crowd = tuple(words)
 
     async def drain(self, wanted: bool) -> None:
         """Contract: from now on new requests get 503 and open ones stay, or all is as before."""
@@ -222,11 +255,13 @@ async def run(settings: Settings) -> int:
         page = contract.connection(contract.own_page(settings.home / "pages" / "own.html", supervisor.who))
         own_socket = settings.run_dir / "own.sock"
         own_socket.unlink(missing_ok=True)
-        await stack.enter_async_context(await asyncio.start_unix_server(page, own_socket))
+        await stack.enter_async_context(await asyncio.start_unix_server(page, own_socket, limit=contract.LONGEST_HEAD))
         await proxy.start()
         stack.push_async_callback(proxy.stop)
         answers = contract.connection(contract.contract(supervisor))
-        await stack.enter_async_context(await asyncio.start_server(answers, port=settings.contract_port))
+        await stack.enter_async_context(
+            await asyncio.start_server(answers, port=settings.contract_port, limit=contract.LONGEST_HEAD)
+        )
         return await _until_the_end(supervisor, stop)
 
 

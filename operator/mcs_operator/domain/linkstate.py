@@ -15,7 +15,16 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, PlainSerializer, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    FailFast,
+    Field,
+    PlainSerializer,
+    StringConstraints,
+)
 
 from mcs_operator.settings import FIRST_NUMBER, LAST_NUMBER
 
@@ -125,6 +134,30 @@ class LinkState(_Wire):
     tunnel: Tunnel = Tunnel()
 
 
+MAX_REFUSED = 100
+"""Refused certificates that are passed on; more of them have one cause, and its first victim tells it."""
+MAX_DOMAIN = 253
+
+
+class Refused(_Wire):
+    """A certificate that the appliance does not take, in its own words; what it served for the domain before stays."""
+
+    domain: str
+    problem: str
+
+
+def _refused(value: object) -> list[Refused]:
+    """Of whatever an appliance says, what is a domain and a text; never an error. The appliance may be compromised."""
+    entries = value[:MAX_REFUSED] if isinstance(value, list | tuple) else ()
+    found = []
+    for entry in (entry.model_dump() if isinstance(entry, Refused) else entry for entry in entries):
+        domain, problem = (entry.get("domain"), entry.get("problem")) if isinstance(entry, dict) else (None, None)
+        if isinstance(domain, str) and isinstance(problem, str) and 0 < len(domain) <= MAX_DOMAIN:
+            told = "".join(c if c.isprintable() else "?" for c in problem[:MAX_MESSAGE])
+            found.append(Refused(domain=domain.lower(), problem=told))
+    return found
+
+
 class MediaState(_Wire):
     """The appliance's own ``GET /connections``, passed on."""
 
@@ -135,6 +168,8 @@ class MediaState(_Wire):
     users: int = Field(default=0, ge=0)
     links: int = Field(default=0, ge=0)
     error: Message | None = None
+    refused: Annotated[list[Refused], BeforeValidator(_refused)] = Field(default_factory=list)
+    """Certificates that it does not take; an image of before this field tells of them in ``error`` alone."""
 
 
 class LinkReport(_Wire):

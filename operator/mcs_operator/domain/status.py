@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mcs_operator.api import Community, MCSInstance
-from mcs_operator.domain import preflight, rules
+from mcs_operator.domain import preflight, refused, rules
 from mcs_operator.domain.addressing import address_of
 from mcs_operator.domain.conditions import OWNED, REFUSALS, Condition, Kind, Reason, Status, Type, as_objects, is_known
 from mcs_operator.domain.faults import GOES_ON
@@ -138,7 +138,8 @@ def _instance_stalled(world: World, plan: Plan, name: str, wanted: Wanted) -> Co
     if wanted.foreign:
         return Condition(Type.STALLED, T, Reason.NAME_TAKEN, _first_of(wanted.foreign))
     told = _defect(wanted.defects) or wanted.authority or _domain_elsewhere(world, plan)
-    if told := told or wanted.certificates.get((Kind.INSTANCE, name)):
+    told = told or wanted.certificates.get((Kind.INSTANCE, name)) or refused.by_appliance(world, plan.instance)
+    if told:
         return _stalled_by(told)
     if damaged := [str(d) for d in world.damaged_objects if f"{d.kind} {d.name}" not in wanted.rendered]:
         text = f"{_first_of(damaged)}; restore it from the backup, or delete it"
@@ -274,7 +275,9 @@ def link_status(world: World, plan: Plan, link_plan: LinkPlan, wanted: Wanted) -
             link.name,
             link.generation,
             [
-                *_link_conditions(world, link_plan, programmed, connected, wanted),
+                *_link_conditions(
+                    world, link_plan, programmed, connected, wanted, refused.at_link(world, plan, link)
+                ),
                 _link_domain(world, plan.instance, link_plan),
             ],
         ),
@@ -376,7 +379,12 @@ def _connected(world: World, link_plan: LinkPlan, state: LinkState | None, progr
 
 
 def _link_conditions(
-    world: World, link_plan: LinkPlan, programmed: Condition, connected: Condition, wanted: Wanted
+    world: World,
+    link_plan: LinkPlan,
+    programmed: Condition,
+    connected: Condition,
+    wanted: Wanted,
+    untaken: Verdict | None,
 ) -> list[Condition]:
     refusal = link_plan.refusal
     if refusal:
@@ -397,7 +405,7 @@ def _link_conditions(
         connected,
         Condition(Type.READY, programmed.status, programmed.reason, programmed.message),
         _reconciling(waiting, programmed.message),
-        _link_stalled(world, link_plan, programmed, wanted),
+        _link_stalled(world, link_plan, programmed, wanted, untaken),
         _rotation_pending(link_plan, wanted),
     ]
 
@@ -431,12 +439,14 @@ def _rotation_pending(link_plan: LinkPlan, wanted: Wanted) -> Condition:
     return Condition(Type.ROTATION_PENDING, T, Reason.NEW_NOT_SEEN, message)
 
 
-def _link_stalled(world: World, link_plan: LinkPlan, programmed: Condition, wanted: Wanted) -> Condition:
+def _link_stalled(
+    world: World, link_plan: LinkPlan, programmed: Condition, wanted: Wanted, untaken: Verdict | None
+) -> Condition:
     if programmed.reason in (Reason.QUARANTINED, Reason.NO_FREE_SLOT, Reason.RECONCILE_FAILED):
         return Condition(Type.STALLED, T, programmed.reason, programmed.message)
     if link_plan.profile_lost:
         return Condition(Type.STALLED, T, Reason.PROFILE_LOST, _profile_lost(world, link_plan.link.name))
-    return _stalled_by(wanted.certificates.get((Kind.LINK, link_plan.link.name)))
+    return _stalled_by(wanted.certificates.get((Kind.LINK, link_plan.link.name)) or untaken)
 
 
 def _profile_lost(world: World, link: str) -> str:

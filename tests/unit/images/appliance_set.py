@@ -12,23 +12,46 @@ from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
 APPLIANCE = Path(__file__).resolve().parents[3] / "images" / "appliance"
 if str(APPLIANCE) not in sys.path:  # the image's program is no part of the operator's package
     sys.path.insert(0, str(APPLIANCE))
 
-from appliance import config, contract, haproxy, limits  # noqa: E402
+from appliance import config, contract, haproxy, limits, pem, supervisor, trial  # noqa: E402
 
-__all__ = ["APPLIANCE", "DOMAIN", "MountedSet", "certificate", "config", "contract", "haproxy", "limits", "link"]
+__all__ = [
+    "APPLIANCE",
+    "DOMAIN",
+    "MountedSet",
+    "certificate",
+    "config",
+    "contract",
+    "haproxy",
+    "limits",
+    "link",
+    "pem",
+    "supervisor",
+    "trial",
+    "weak",
+]
 
 DOMAIN = "mcs.example.com"
 
 
-def certificate(domain: str, *names: str, key_of: dict[str, str] | None = None) -> dict[str, str]:
+PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+
+
+def certificate(
+    domain: str,
+    *names: str,
+    key_of: dict[str, str] | None = None,
+    key: PrivateKey | None = None,
+    password: bytes | None = None,
+) -> dict[str, str]:
     """An entry of a certs shard: self-signed for `names` (default: the domain); `key_of` takes another entry's key."""
-    key = ec.generate_private_key(ec.SECP256R1())
+    key = key or ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, (names or (domain,))[0])])
     now = dt.datetime.now(dt.UTC)
     signed = (
@@ -42,11 +65,24 @@ def certificate(domain: str, *names: str, key_of: dict[str, str] | None = None) 
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names or (domain,)]), False)
         .sign(key, hashes.SHA256())
     )
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+    encryption = serialization.BestAvailableEncryption(password) if password else serialization.NoEncryption()
+    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
     pem = signed.public_bytes(serialization.Encoding.PEM).decode()
     return {"domain": domain, "certificate": pem, "key": key_of["key"] if key_of else private.decode()}
+
+
+def weak(kind: str, domain: str = "acme.mcs.test") -> dict[str, str]:
+    """A certificate that no browser takes: `k1`, `rsa1024`, or `sha1` (of acme.mcs.test alone)."""
+    if kind == "sha1":  # made with an older library: the one of today signs nothing with SHA-1
+        folder = Path(__file__).parent / "certificates"
+        return {
+            "domain": domain,
+            "certificate": (folder / "sha1.crt").read_text(),
+            "key": (folder / "sha1.key").read_text(),
+        }
+    if kind == "k1":
+        return certificate(domain, key=ec.generate_private_key(ec.SECP256K1()))
+    return certificate(domain, key=rsa.generate_private_key(65537, 1024))  # noqa: S505 - that is the point
 
 
 def link(number: int, /, **changes: Any) -> dict[str, Any]:
@@ -65,6 +101,8 @@ class MountedSet:
     users: list[Any] = field(default_factory=list)
     communities: list[Any] = field(default_factory=lambda: [{"name": "acme", "displayName": "Acme", "enabled": True}])
     instance: dict[str, Any] = field(default_factory=lambda: {"name": "demo", "domain": DOMAIN})
+    raw: dict[str, bytes] = field(default_factory=dict)
+    """Files that hold this instead of what the fields say."""
 
     def files(self) -> dict[str, bytes]:
         documents: dict[str, dict[str, Any]] = {
@@ -75,7 +113,9 @@ class MountedSet:
         }
         for shard in range(2):
             documents[f"certs-{shard}.json"] = {"certificates": self.certificates[shard::2]}
-        return {name: json.dumps({"version": 1, **document}).encode() for name, document in documents.items()}
+        return {
+            name: json.dumps({"version": 1, **document}).encode() for name, document in documents.items()
+        } | self.raw
 
     def write(self) -> str:
         """Writes everything, the manifest last; returns its SHA-256, by which the appliance names the set."""

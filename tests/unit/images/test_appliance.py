@@ -26,7 +26,7 @@ import pytest
 import pytest_asyncio
 
 from support.ports import free_port
-from unit.images.appliance_set import APPLIANCE, DOMAIN, MountedSet, certificate, haproxy, link
+from unit.images.appliance_set import APPLIANCE, DOMAIN, MountedSet, certificate, haproxy, link, weak
 
 HAPROXY = shutil.which("haproxy", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 pytestmark = pytest.mark.skipif(HAPROXY is None, reason="haproxy is not installed (Debian: apt-get install haproxy)")
@@ -232,6 +232,16 @@ async def serving(idle: Running) -> Running:
 
 
 A, B = "tvox-17.example.com", "tvox-18.example.com"
+
+
+def own_address() -> str:
+    """An address of this machine that is not loopback, as the kubelet uses one of the pod's."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # sends nothing
+        except OSError:
+            pytest.skip("this machine has no address but loopback")
+        return str(probe.getsockname()[0])
 
 
 def pem(entry: dict[str, str]) -> str:
@@ -603,6 +613,50 @@ async def test_one_bad_certificate_is_named_and_stops_nobody(idle: Running) -> N
 
 
 @pytest.mark.parametrize(
+    ("kind", "why"),
+    [
+        ("k1", "no browser can use its kind of key"),
+        ("rsa1024", "its key is too short"),
+        ("sha1", "is signed with SHA-1"),
+    ],
+)
+async def test_a_certificate_that_no_browser_takes_does_not_replace_the_good_one_and_says_why(
+    idle: Running, kind: str, why: str
+) -> None:
+    domain = "acme.mcs.test"
+    good, other = certificate(domain), certificate(B)
+    idle.mounted.links = [link(17, domain=domain), link(18)]
+    idle.mounted.certificates = [weak(kind), other]
+    await idle.take()
+    assert await idle.shown(domain) is None
+    assert await idle.shown(B) == pem(other)
+    [refused] = (await idle.report())["refused"]
+    assert refused["domain"] == domain
+    assert why in refused["problem"]
+
+    idle.mounted.certificates = [good, other]
+    await idle.take()
+    assert (await idle.report())["refused"] == []
+    idle.mounted.certificates = [weak(kind), other]
+    await idle.take()
+    assert await idle.shown(domain) == pem(good)
+    assert [entry["domain"] for entry in (await idle.report())["refused"]] == [domain]
+
+
+async def test_a_damaged_file_of_certificates_takes_nobodys_certificate_away(serving: Running) -> None:
+    newcomer = certificate("tvox-19.example.com")
+    serving.mounted.links.append(link(19))
+    serving.mounted.certificates = [serving.mounted.certificates[0], newcomer]  # one file each
+    serving.mounted.raw = {"certs-0.json": b"[" * 16_000}
+    await serving.take()
+    assert await serving.shown(A) is not None
+    assert await serving.shown("tvox-19.example.com") == pem(newcomer)
+    report = await serving.report()
+    assert "certs-0.json is not JSON" in report["error"]
+    assert {"domain": A, "problem": "certs-0.json is not JSON"} in report["refused"]
+
+
+@pytest.mark.parametrize(
     "spoil",
     [
         pytest.param(lambda entry: {**certificate(A), "key": entry["key"]}, id="that HAProxy refuses"),
@@ -713,11 +767,57 @@ async def test_the_contract_port_answers_what_it_should_not_be_asked(
     assert (await idle.ask(path, method)).status == status
 
 
-async def test_the_contract_port_survives_what_is_no_request(idle: Running) -> None:
-    for garbage in (b"\r\n\r\n", b"\x00\xff\r\n\r\n", b"GET\r\n\r\n", b""):
-        reader, writer = await asyncio.open_connection("127.0.0.1", idle.contract)
+async def test_a_neighbour_learns_nothing_of_a_customer_and_gives_no_orders(serving: Running) -> None:
+    serving.mounted.certificates[0] = {**serving.mounted.certificates[0], "key": ""}
+    await serving.take()
+    address = own_address()
+
+    async def seen(path: str, method: str = "GET") -> Reply:
+        return await exchange(*await asyncio.open_connection(address, serving.contract), "mcs", path, method)
+
+    for method, path in [("GET", "/connections"), ("POST", "/drain"), ("DELETE", "/drain")]:
+        assert (await seen(path, method)).status == 403
+    ready = await seen("/readyz")
+    assert (ready.status, json.loads(ready.body)) == (200, {"reason": None})
+    assert (await seen("/healthz")).status == 200
+    assert A in json.loads((await serving.ask("/readyz")).body)["error"]
+
+
+async def test_the_kubelet_gets_its_answer_while_others_keep_the_contract_port_waiting(idle: Running) -> None:
+    silent = [await asyncio.open_connection("127.0.0.1", idle.contract) for _ in range(150)]
+    for _, writer in silent[::2]:
+        writer.write(b"GET /healthz HTT")
+    began = time.monotonic()
+    assert (await idle.ask("/healthz")).status == 200
+    assert time.monotonic() - began < 3
+    await eventually(lambda: sum(reader.at_eof() or reader.exception() is not None for reader, _ in silent) >= 50)
+    for _, writer in silent:
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    ("garbage", "answered"),
+    [
+        pytest.param(b"\r\n\r\n", True, id="no request line"),
+        pytest.param(b"\x00\xff\r\n\r\n", True, id="bytes"),
+        pytest.param(b"GET\r\n\r\n", True, id="one word"),
+        pytest.param(b"GET / HTTP/1.1 x\r\n\r\n", True, id="four words"),
+        pytest.param(b"[" * 16_000, False, id="a head that does not end"),
+        pytest.param(b"GET /" + b"x" * 60_000 + b" HTTP/1.1\r\n\r\n", False, id="a path of 60 KB"),
+        pytest.param(b"", False, id="nothing"),
+        pytest.param(b"GET /healthz", False, id="half a request"),
+    ],
+)
+async def test_the_contract_port_survives_what_is_no_request(
+    idle: Running, capfd: pytest.CaptureFixture[str], garbage: bytes, answered: bool
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", idle.contract)
+    said = b""
+    with contextlib.suppress(ConnectionError):  # closed before all of it was read
         writer.write(garbage)
         writer.write_eof()
-        assert (await reader.read()).startswith((b"HTTP/1.1 400", b""))
-        writer.close()
+        said = await reader.read()
+    writer.close()
+    assert said.startswith(b"HTTP/1.1 400") or not (answered or said)
     assert await idle.healthy()
+    assert "Traceback" not in "".join(capfd.readouterr())

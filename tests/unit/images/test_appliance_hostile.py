@@ -1,0 +1,291 @@
+"""Whatever is mounted, remembered or answered: the appliance ends up with a value or a named fault, and soon."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from unit.images.appliance_set import (
+    DOMAIN,
+    MountedSet,
+    certificate,
+    config,
+    haproxy,
+    link,
+    pem,
+    supervisor,
+    trial,
+    weak,
+)
+
+SOON = 1.0
+"""Seconds, on a busy machine; each of these took a minute or more, or was an exception."""
+DEEP = "[" * 16_000
+BEGINNINGS = "-----BEGIN CERTIFICATE-----\n" * 35_000
+
+
+def read(mounted: MountedSet, previous: config.ConfigSet | None = None) -> config.ConfigSet:
+    mounted.write()
+    manifest = config.read_manifest(mounted.directory)
+    assert manifest is not None
+    return config.read_set(mounted.directory, manifest, previous)
+
+
+@pytest.fixture
+def mounted(tmp_path: Path) -> MountedSet:
+    return MountedSet(tmp_path, links=[link(17), link(18)], certificates=[certificate("tvox-17.example.com")])
+
+
+DAMAGED = [
+    pytest.param(DEEP.encode(), id="deep"),
+    pytest.param(b'{"version":1,"a":' + DEEP.encode(), id="deep in an object"),
+    pytest.param(b"", id="empty"),
+    pytest.param(b"\xff\xfe\x00", id="bytes"),
+    pytest.param('{"version": 1}'.encode("utf-16"), id="UTF-16 without a list"),
+    pytest.param(b"9" * 100_000, id="a number of 100,000 digits"),
+    pytest.param(b'{"version":1,"certificates":7,"users":{},"links":null,"communities":""}', id="no lists"),
+    pytest.param(b" " * (config.LARGEST_FILE + 1), id="huge"),
+]
+
+
+@pytest.mark.parametrize("content", DAMAGED)
+@pytest.mark.parametrize("name", ["instance.json", "links.json", "communities.json"])
+def test_a_damaged_file_that_says_who_is_served_refuses_the_set_with_its_name(
+    mounted: MountedSet, name: str, content: bytes
+) -> None:
+    mounted.raw = {name: content}
+    with pytest.raises(config.SetError, match=name.replace("instance.json", "instance")):
+        read(mounted)
+
+
+@pytest.mark.parametrize("content", DAMAGED[:-1])
+def test_a_damaged_file_of_certificates_is_left_out_alone_and_keeps_what_was_in_it(
+    mounted: MountedSet, content: bytes
+) -> None:
+    before = read(mounted)
+    mounted.certificates = [certificate("tvox-17.example.com"), certificate("tvox-18.example.com")]
+    mounted.raw = {"certs-0.json": content}
+    found = read(mounted, before)
+    assert [known.domain for known in found.certificates] == ["tvox-18.example.com"]
+    assert list(found.spoiled) == ["tvox-17.example.com"]
+    assert "certs-0.json" in found.problems[0]
+    assert [known.number for known in found.links] == [17, 18]
+    again = read(mounted, found)
+    assert list(again.spoiled) == ["tvox-17.example.com"], "as long as the file is damaged"
+
+
+@pytest.mark.parametrize("content", DAMAGED[:-1])
+def test_a_damaged_file_of_users_is_left_out_alone(mounted: MountedSet, content: bytes) -> None:
+    mounted.raw = {"users-00.json": content}
+    found = read(mounted)
+    assert (found.users, len(found.certificates), len(found.problems)) == (0, 1, 1)
+    assert "users-00.json" in found.problems[0]
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        DEEP.encode(),
+        b'{"version":1,"files":[]}',
+        b'{"version":1,"files":{"instance.json":7}}',
+        b'{"version":1,"files":{"..":""}}',
+        b'{"version":1,"files":{"":""}}',
+        b'{"version":1,"files":{"a\\u0000b":""}}',
+        b'{"version":1,"files":{"' + b"x" * 5000 + b'":""}}',
+        json.dumps({"version": 1, "files": {f"f{number}": "" for number in range(101)}}).encode(),
+    ],
+)
+def test_a_manifest_of_any_content_is_a_set_or_a_fault_of_the_set(mounted: MountedSet, manifest: bytes) -> None:
+    mounted.write()
+    with pytest.raises(config.SetError) as refused:
+        config.read_set(mounted.directory, manifest, None)
+    assert len(str(refused.value)) < 300
+
+
+async def test_a_manifest_that_cannot_be_read_ends_nothing_and_is_told(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").mkdir()
+    settings = supervisor.Settings.from_environment(
+        {"MCS_CONFIG_DIR": str(tmp_path), "MCS_RUN_DIR": str(tmp_path / "run"), "MCS_PATIENCE_SECONDS": "0"}
+    )
+    proxy = haproxy.HAProxy("true", tmp_path, tmp_path, {})
+    running = supervisor.Supervisor(settings, proxy)
+    await running.look()
+    assert running.error() == "manifest.json cannot be read: Is a directory"
+
+
+@pytest.mark.parametrize(
+    "certificate_text",
+    [
+        pytest.param(BEGINNINGS, id="beginnings without an end"),
+        pytest.param("-----BEGIN A-----\n" * 60_000, id="beginnings of another kind"),
+        pytest.param("".join(f"-----BEGIN X{n}-----\n" for n in range(45_000)), id="beginnings, each of its own kind"),
+        pytest.param("-----BEGIN " * 90_000, id="beginnings of beginnings"),
+        pytest.param("-----BEGIN CERTIFICATE-----\n\ud800\n-----END CERTIFICATE-----", id="half a character"),
+        pytest.param("-----BEGIN CERTIFICATE-----\né\n-----END CERTIFICATE-----", id="no character of PEM"),
+    ],
+)
+def test_a_strange_certificate_is_left_out_soon_and_alone(mounted: MountedSet, certificate_text: str) -> None:
+    good = certificate("tvox-18.example.com")
+    mounted.certificates = [{**good, "domain": "tvox-17.example.com", "certificate": certificate_text}, good]
+    began = time.monotonic()
+    found = read(mounted)
+    assert time.monotonic() - began < SOON
+    assert [known.domain for known in found.certificates] == ["tvox-18.example.com"]
+    assert list(found.spoiled) == ["tvox-17.example.com"]
+
+
+def test_the_blocks_of_a_pem_text_are_found_in_order_and_the_rest_is_not() -> None:
+    whole = "x\n-----BEGIN A-----\r\n\r\n 1 \n-----END A-----\n-----BEGIN B B-----\n2\n-----END B B-----"
+    text = f"{whole} -----BEGIN C-----\n"
+    assert list(pem.blocks(text)) == [
+        ("A", "-----BEGIN A-----\n1\n-----END A-----"),
+        ("B B", "-----BEGIN B B-----\n2\n-----END B B-----"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("entry", "why"),
+    [
+        pytest.param(certificate(DOMAIN), None, id="a good one"),
+        pytest.param(weak("k1"), "no browser can use its kind of key", id="a curve that no browser knows"),
+        pytest.param(weak("rsa1024"), "its key is too short", id="a short key"),
+        pytest.param(weak("sha1"), "is signed with SHA-1", id="a weak signature"),
+        pytest.param(
+            {**certificate(DOMAIN), "key": certificate(DOMAIN)["key"]}, "the key does not belong", id="another's key"
+        ),
+        pytest.param({"certificate": "", "key": ""}, "it cannot be read", id="nothing"),
+        pytest.param({"certificate": certificate(DOMAIN)["key"], "key": ""}, "it cannot be read", id="a key alone"),
+        pytest.param(
+            {
+                "certificate": certificate(DOMAIN)["certificate"],
+                "key": "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMAAA\n-----END ENCRYPTED PRIVATE KEY-----",
+            },
+            "it cannot be read",
+            id="half an encrypted key",
+        ),
+    ],
+)
+def test_a_trial_says_whether_a_browser_would_take_it(entry: dict[str, str], why: str | None) -> None:
+    said = trial.refusal(entry["certificate"].strip() + "\n" + entry["key"].strip() + "\n")
+    assert (said is None) if why is None else (said is not None and why in said)
+
+
+def test_an_encrypted_key_is_refused_and_nobody_is_asked_for_its_password() -> None:
+    entry = certificate(DOMAIN, password=b"secret")
+    said = trial.refusal(entry["certificate"] + entry["key"])
+    assert said == "the key is encrypted; it must be there in plain"
+
+
+def hostile(chance: random.Random, depth: int = 0) -> Any:
+    """Some JSON value, with a taste for what is nearly right."""
+    words = [
+        "",
+        "acme",
+        "tvox-17",
+        "a b",
+        "198.18.254.17",
+        "é\ud83d",
+        "x" * 300,
+        "-----BEGIN CERTIFICATE-----",
+        "\x00\n",
+    ]
+    plain = [None, True, False, 0, -1, 17, 252, 1e400, 10**30, *words]
+    if depth > 4 or chance.random() < 0.6:
+        return chance.choice(plain)
+    if chance.random() < 0.5:
+        return [hostile(chance, depth + 1) for _ in range(chance.randrange(4))]
+    keys = ["name", "number", "domain", "address", "community", "enabled", "certificate", "key", "links", "users", "x"]
+    return {chance.choice(keys): hostile(chance, depth + 1) for _ in range(chance.randrange(6))}
+
+
+def test_any_content_is_a_set_or_a_named_fault(tmp_path: Path) -> None:
+    chance, previous, taken = random.Random(13), None, 0  # noqa: S311 - the same each time
+    for _ in range(300):
+        mounted = MountedSet(tmp_path, links=[link(17)], certificates=[certificate_of_one()])
+        for _ in range(chance.randrange(1, 4)):
+            where = chance.choice(["links", "certificates", "users", "communities", "instance"])
+            value = hostile(chance)
+            entry = {**link(18), **value} if isinstance(value, dict) else value
+            if where != "instance":
+                setattr(mounted, where, [entry, link(19)])
+            elif isinstance(value, dict):
+                mounted.instance = mounted.instance | value
+        try:
+            previous = read(mounted, previous)
+            taken += 1
+        except config.SetError as why:
+            assert str(why).isprintable()
+        else:
+            assert all(2 <= known.number <= 251 for known in previous.links)
+            config.remember(previous, tmp_path / "last-good.json")
+            recalled = config.recall(tmp_path / "last-good.json", previous.instance.name)
+            assert recalled is not None
+            assert recalled.links == previous.links
+    assert 50 < taken < 300, "both ends are reached"
+
+
+_ONE: list[dict[str, str]] = []
+
+
+def certificate_of_one() -> dict[str, str]:
+    """The same one each time: a key takes longer than all the rest."""
+    _ONE[:] = _ONE or [certificate("tvox-17.example.com")]
+    return _ONE[0]
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda kept: {**kept, "links": [{**kept["links"][0], "number": "17"}]},
+        lambda kept: {**kept, "links": [{**kept["links"][0], "domain": "a b"}]},
+        lambda kept: {**kept, "links": [{**kept["links"][0], "address": 7}]},
+        lambda kept: {**kept, "links": [None]},
+        lambda kept: {**kept, "links": kept["links"] * 2},
+        lambda kept: {**kept, "users": "many"},
+        lambda kept: {**kept, "config": 7},
+        lambda kept: {**kept, "instance": []},
+        lambda kept: {**kept, "version": 2},
+    ],
+)
+def test_what_was_remembered_and_then_damaged_is_not_recalled(mounted: MountedSet, tmp_path: Path, spoil: Any) -> None:
+    mounted.links = [link(17)]
+    path = tmp_path / "last-good.json"
+    config.remember(read(mounted), path)
+    assert config.recall(path, "demo") is not None
+    path.write_text(json.dumps(spoil(json.loads(path.read_text()))))
+    assert config.recall(path, "demo") is None
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"# pxname,svname,scur\ntvox\n", id="a short line"),
+        pytest.param(b"# pxname,svname,scur\ntvox,link-x,1\n", id="no number"),
+        pytest.param(b"# pxname,svname,scur\ntvox,link-17," + b"9" * 5000 + b"\n", id="a number without end"),
+        pytest.param(b"\x00\xff\n" * 100, id="bytes"),
+        pytest.param(b'"' + b"x" * 200_000, id="a field without end"),
+        pytest.param(b"x" * (haproxy.LONGEST_ANSWER + 1), id="an answer without end"),
+    ],
+)
+async def test_what_haproxy_answers_is_numbers_or_a_named_fault(tmp_path: Path, answer: bytes) -> None:
+    async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        writer.write(answer)
+        writer.close()
+
+    proxy = haproxy.HAProxy("true", tmp_path, tmp_path, {})
+    async with await asyncio.start_unix_server(say, tmp_path / "runtime.sock"):
+        for ask in (proxy.connections, proxy.clients):
+            try:
+                said = await ask()
+            except haproxy.RuntimeApiError as why:
+                assert len(str(why)) < 200
+            else:
+                assert said == {}, "no line, no link"
