@@ -53,25 +53,20 @@ async def apply_all(
     """Apply the manifests: first those that take something away, then the others, wave by wave.
 
     A link whose identity is not in place, or that is ``held``, gets no slot in a later wave, and without the CA in
-    place nothing that it has signed is written: nobody would have its key any more. The manifest vouches for all
-    shards, so it waits for each of them. What fails is noted in the ``outcome``, and what does not depend on it is
-    done.
+    place nothing that it has signed is written: nobody would have its key any more. What fails is noted in the
+    ``outcome``, and what does not depend on it is done.
     """
     outcome = Outcome() if outcome is None else outcome
     first = [m for m in manifests if m.takes_away and _child(store, m)]
     later = (m for m in manifests if not (m.takes_away and _child(store, m)))
     await together(*(_guarded(api, store, manifest, outcome) for manifest in first))
-    undone, authority, incomplete = set(held), "", False
-    for wave, found in groupby(later, key=lambda manifest: manifest.wave):
+    undone, authority = set(held), ""
+    for _, found in groupby(later, key=lambda manifest: manifest.wave):
         if _ENDING in outcome.waiting:
             break
-        if incomplete and wave is Wave.VOUCHER:
-            outcome.waiting.append("the appliance's manifest: waits for the files that it vouches for")
-            continue
         due = [m for m in found if not (m.link in undone or (authority and m.wave <= Wave.SLOT))]
         done = await together(*(_guarded(api, store, manifest, outcome) for manifest in due))
         for manifest in (m for m, is_done in zip(due, done, strict=True) if not is_done):
-            incomplete |= wave is Wave.SHARD
             if manifest.link:
                 undone.add(manifest.link)
             elif manifest.claim and not _is_kept(store, manifest):

@@ -100,11 +100,6 @@ def a_manifest(name: str, wave: Wave, *, kind: str = "Secret", **options: Any) -
     return Manifest({"apiVersion": "v1", "kind": kind, "metadata": metadata, "data": {}}, wave, **options)
 
 
-SHARDS = [
-    a_manifest("mcs-users-00", Wave.SHARD),
-    a_manifest("mcs-users-01", Wave.SHARD),
-    a_manifest("mcs-manifest", Wave.VOUCHER, kind="ConfigMap"),
-]
 FAILURES = {
     "refused": ApiError(403, "Forbidden", "exceeded quota"),
     "no answer": NoAnswerError(ServerDisconnectedError()),
@@ -151,17 +146,6 @@ def test_where_no_answer_came_nobodys_status_is_turned_over() -> None:
     api.trouble = lambda verb, kind, name: FAILURES["no answer"]
     outcome = applied(api, a_manifest("mcs-link-a", Wave.SLOT, link="a", claim=True))
     assert (outcome.errors, outcome.failures, len(outcome.waiting)) == ({}, {}, 1)
-
-
-@pytest.mark.parametrize("error", FAILURES.values(), ids=FAILURES)
-def test_the_manifest_vouches_for_nothing_that_is_not_there(error: Exception) -> None:
-    """The appliance would refuse the set of everybody for one file of one customer."""
-    api = MemoryApi()
-    api.trouble = lambda verb, kind, name: error if name == "mcs-users-01" else None
-    assert not applied(api, *SHARDS).settled
-    assert names(api) == {"mcs-users-00"}
-    api.trouble = lambda verb, kind, name: None
-    assert applied(MemoryApi(), *SHARDS).settled
 
 
 def test_what_takes_something_away_goes_before_all_else_and_waits_for_nothing() -> None:
