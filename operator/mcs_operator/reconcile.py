@@ -115,6 +115,7 @@ class Reconciler:
         restart = _restart_of(self._confirmed(world), plan, desired, outcome) if written else Restart(Step.NOTHING)
         reported = await _tried(self._report(world, plan, keys, desired, outcome, restart), errors)
         told_now = reported or Told(unwritten=["statuses"])
+        errors += told_now.errors
         self.writes[namespace] += outcome.writes + told_now.writes
         pauses = [
             await _tried(self._poke(world, plan, desired, outcome), errors),
