@@ -16,6 +16,7 @@ from support import cluster
 from support.api import Api, install_crds
 from support.levels import left_out_if_missing
 from support.names import knowing_only
+from support.objects import a_community, a_link, an_instance
 from support.operator import Operator
 from support.waiting import until
 
@@ -87,6 +88,15 @@ def operator(operator_process: Operator) -> Operator:
     """The operator, running. A test may stop it: the next one starts it again."""
     operator_process.ensure()
     return operator_process
+
+
+def until_served(api: Api) -> None:
+    """Until the operator has decided about what is created now, in another namespace: it has been through whatever it
+    had to decide before."""
+    for name in fresh_namespace(api):
+        elsewhere = api.within(name)
+        elsewhere.create(an_instance(domain="marker.test"), a_community(), a_link("marker", domain="a.marker.test"))
+        elsewhere.wait_condition("TVoxLink", "marker", "Accepted", "True")
 
 
 def fresh_namespace(server: Api) -> Iterator[str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import fresh_namespace
+from conftest import fresh_namespace, until_served
 from mcs_operator.kube.lease import PERIOD, RENEW_WITHIN
 from support.api import Api, Object
 from support.objects import a_community, a_link, an_instance
@@ -276,14 +276,6 @@ def proxied(server: Api, operator_process: Operator, tmp_path: Path) -> Iterator
     proxy.rule = pass_on
     operator.stop()
     proxy.stop()
-
-
-def until_served(api: Api) -> None:
-    """Until the operator has decided about something that was created now, in another namespace."""
-    for name in fresh_namespace(api):
-        elsewhere = api.within(name)
-        elsewhere.create(an_instance(domain="marker.test"), a_community(), a_link("marker", domain="a.marker.test"))
-        accepted(elsewhere, "marker", 30)
 
 
 def populated(api: Api, operator: Operator) -> dict[str, str]:

@@ -7,6 +7,7 @@ from collections import Counter
 
 import pytest
 
+from conftest import until_served
 from mcs_operator.domain.slotfiles import pins_in
 from support.api import Api
 from support.fake_agent import fake_agent, free_base_port
@@ -59,7 +60,7 @@ def test_a_restart_with_nothing_changed_writes_nothing(api: Api, operator: Opera
     operator.stop()
     audit = Audit.of(api)
     operator.start()
-    time.sleep(5)
+    until_served(api)
     assert versions(api) == before
     if audit is not None:
         assert audit.writes(api.namespace) == []
@@ -71,7 +72,7 @@ def test_a_killed_operators_successor_writes_nothing_either(api: Api, operator: 
     operator.kill()
     audit = Audit.of(api)
     operator.start()
-    time.sleep(5)
+    until_served(api)
     assert versions(api) == before
     if audit is not None:
         assert audit.writes(api.namespace) == []
