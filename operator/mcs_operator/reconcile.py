@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeVar
 
-from mcs_operator.domain import faults, sizing
+from mcs_operator.domain import sizing
 from mcs_operator.domain.conditions import Kind, Reason
 from mcs_operator.domain.decide import decide, without_leftovers
 from mcs_operator.domain.events import Note
@@ -34,7 +34,8 @@ from mcs_operator.kube import apply, pod, quota
 from mcs_operator.kube.agents import Agents, Endpoint
 from mcs_operator.kube.apply import Outcome
 from mcs_operator.kube.beside import beside
-from mcs_operator.kube.client import Api, ApiError
+from mcs_operator.kube.client import Api
+from mcs_operator.kube.failures import Failures
 from mcs_operator.kube.lookups import Lookups
 from mcs_operator.kube.observe import observe
 from mcs_operator.kube.report import Reporter, Told
@@ -56,8 +57,6 @@ from mcs_operator.settings import (
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-_TWICE, _LASTING = 2, 5
-"""So many failures in a row are told: of any kind, and of the API server's."""
 _MANY_USERS = 1000
 """More of them are decided about, and rendered, beside the event loop: ten thousand take a tenth of a second."""
 
@@ -75,14 +74,14 @@ class Reconciler:
     clock: Callable[[], datetime]
     pokers: dict[str, Poker] = field(default_factory=dict)
     unsettled: dict[str, int] = field(default_factory=dict)
-    failures: Counter[str] = field(default_factory=Counter)
-    """Reconciliations that failed in a row, by namespace."""
     ends: dict[str, Ends] = field(default_factory=dict)
     writes: Counter[str] = field(default_factory=Counter)
     """Objects and statuses written, by namespace."""
     counter: quota.Counter = field(init=False)
+    failures: Failures = field(init=False)
 
     def __post_init__(self) -> None:
+        self.failures = Failures(self.reporter)
         self.counter = quota.Counter(self.api, self.store)
 
     async def __call__(self, namespace: str) -> float | None:
@@ -92,20 +91,16 @@ class Reconciler:
         """
         errors: list[Exception] = []
         try:
-            world = await self._look(namespace)
-            again = await self._bring_to(world, errors)
+            world = await observe(self.api, self.store, namespace, self.clock(), self.agents.report(namespace))
+            again = await self._bring_to(replace(world, lookups=self.lookups.known(namespace)), errors)
         except Exception as error:
             errors.insert(0, error)
         if not errors:
             return again
         for other in errors[1:]:
             errors[0].add_note(f"and beside it: {told(other)}")
-        await self._despite(namespace, errors[0])
+        self.writes[namespace] += await self.failures.tell(namespace, errors[0], self.clock())
         raise errors[0]
-
-    async def _look(self, namespace: str) -> World:
-        observed = await observe(self.api, self.store, namespace, self.clock(), self.agents.report(namespace))
-        return replace(observed, lookups=self.lookups.known(namespace))
 
     async def _bring_to(self, observed: World, errors: list[Exception]) -> float | None:
         """The story; steps that fail are in ``errors``, and those after them are taken all the same."""
@@ -127,6 +122,7 @@ class Reconciler:
         restart = _restart_of(self._confirmed(world), plan, desired, outcome) if written else Restart(Step.NOTHING)
         reported = await _tried(self._report(world, plan, keys, desired, outcome, restart), errors)
         told_now = reported or Told(unwritten=["statuses"])
+        errors += told_now.errors
         self.writes[namespace] += outcome.writes + told_now.writes
         pauses = [
             await _tried(self._poke(world, plan, desired, outcome), errors),
@@ -143,9 +139,9 @@ class Reconciler:
         """Seconds until what is not settled is tried again."""
         defects = [*desired.defects, *desired.link_defects.values()]
         if defects:
-            self.failures[namespace] += 1
+            self.failures.add(namespace)
         elif not errors:
-            self.failures.pop(namespace, None)
+            self.failures.clear(namespace)
         if not defects and not told_now.unwritten and outcome.settled:
             self.unsettled.pop(namespace, None)
             return None
@@ -163,23 +159,6 @@ class Reconciler:
                 await pod.annotate(self.api, self.store, world.namespace, world.pod.name, {ANNOTATION_POKE: value})
         except Exception:
             log.exception("%s: what is revoked could not be stopped", world.namespace)
-
-    async def _despite(self, namespace: str, error: Exception) -> None:
-        """Have the namespace say itself that its reconciliation fails; written only where it says something else.
-
-        Not for the first time that something fails, which a moment's chance may be; and of the API server's errors
-        when they last, for they are everybody's.
-        """
-        self.failures[namespace] += 1
-        if self.failures[namespace] < (_LASTING if isinstance(error, ApiError) else _TWICE):
-            return
-        what = f"API server: {error.status} {error.reason}" if isinstance(error, ApiError) else faults.told(error)
-        text = f"the operator fails at this namespace, and tries again ({what}). {faults.GOES_ON}"
-        try:
-            told_now = await self.reporter.write_failure(namespace, text, self.clock())
-            self.writes[namespace] += told_now.writes
-        except Exception:
-            log.exception("%s: its failure could not be told", namespace)
 
     def _patience(self, namespace: str) -> float:
         """Seconds until the next try of what failed: longer each time, for most of it waits for a person."""

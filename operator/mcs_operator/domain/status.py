@@ -275,9 +275,7 @@ def link_status(world: World, plan: Plan, link_plan: LinkPlan, wanted: Wanted) -
             link.name,
             link.generation,
             [
-                *_link_conditions(
-                    world, link_plan, programmed, connected, wanted, refused.at_link(world, plan, link)
-                ),
+                *_link_conditions(world, link_plan, programmed, connected, wanted, refused.at_link(world, plan, link)),
                 _link_domain(world, plan.instance, link_plan),
             ],
         ),

@@ -23,10 +23,12 @@ Status = Mapping[str, Any]
 
 @dataclass(slots=True)
 class Told:
-    """What came of writing statuses: how many were written, and those that could not be, to be tried again."""
+    """What came of writing statuses: how many were written, and those that could not be, to be tried again; of them
+    ``errors`` that nobody thought of."""
 
     writes: int = 0
     unwritten: list[str] = field(default_factory=list)
+    errors: list[Exception] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -41,7 +43,7 @@ class Reporter:
         """Write what differs."""
         told = Told()
         await together(
-            *(self._write(namespace, kind, name, status, now, told) for (kind, name), status in statuses.items())
+            *(self._guarded(namespace, kind, name, status, now, told) for (kind, name), status in statuses.items())
         )
         return told
 
@@ -62,6 +64,14 @@ class Reporter:
         if live is not None:
             identified = {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": live["metadata"]}
             await self.recorder.post(identified, note, now)
+
+    async def _guarded(self, namespace: str, kind: Kind, name: str, status: Status, now: datetime, told: Told) -> None:
+        """What goes wrong with one status keeps no other from being written."""
+        try:
+            await self._write(namespace, kind, name, status, now, told)
+        except Exception as error:
+            told.unwritten.append(f"{kind} {name}")
+            told.errors.append(error)
 
     async def _write(self, namespace: str, kind: Kind, name: str, status: Status, now: datetime, told: Told) -> None:
         resource = BY_KIND[kind.value]
