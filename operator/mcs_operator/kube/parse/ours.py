@@ -80,7 +80,9 @@ def _spec(spec: Object) -> Object:
     fit = {key: value for key, value in spec.items() if isinstance(value, _SHAPES.get(key, object))}
     for key, shapes in _BELOW.items():
         if key in fit:
-            fit[key] = {name: value for name, value in fit[key].items() if isinstance(value, shapes.get(name, object))}
+            fit[key] = {
+                name: value for name, value in mapping(fit[key]).items() if isinstance(value, shapes.get(name, object))
+            }
     if "users" in fit:
         fit["users"] = [user for user in mappings(fit["users"]) if isinstance(user.get("enabled", True), bool)]
     return fit
