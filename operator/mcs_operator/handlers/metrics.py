@@ -15,6 +15,7 @@ from mcs_operator.domain.conditions import Status, Type
 from mcs_operator.domain.exposition import Metric, Sample, exposed
 from mcs_operator.handlers.queue import RECONCILE_SECONDS, RECONCILES
 from mcs_operator.kube.client import INSTANCES, LINKS, REQUEST_SECONDS, REQUESTS, Object
+from mcs_operator.kube.parse.ours import named
 from mcs_operator.kube.store import Store
 from mcs_operator.pki import Ends
 from mcs_operator.settings import link_name
@@ -179,8 +180,8 @@ class _Link:
         return cls(
             slot=int(status["slot"]),
             name=str(body["metadata"]["name"]),
-            instance=str((spec.get("instanceRef") or {}).get("name", "")),
-            community=str((spec.get("communityRef") or {}).get("name", "")),
+            instance=named(spec, "instanceRef", "name"),
+            community=named(spec, "communityRef", "name"),
             conditions={condition["type"]: condition for condition in status.get("conditions") or []},
         )
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from mcs_operator.domain.keys import Authority
 from mcs_operator.kube import store
-from mcs_operator.kube.client import LINKS, SECRETS, Resource
-from mcs_operator.kube.observe import take_body
+from mcs_operator.kube.client import COMMUNITIES, CONFIG_MAPS, LINKS, SECRETS, Resource
+from mcs_operator.kube.observe import observe, take_body
 from mcs_operator.kube.store import Covers, Store, place_of
 from mcs_operator.settings import LABEL_MANAGED_BY, OPERATOR
+from support.worlds import NOW
 
 OURS = {LABEL_MANAGED_BY: OPERATOR}
 BOTH = pytest.mark.parametrize("resource", [LINKS, SECRETS], ids=["a link", "a Secret"])
@@ -239,3 +242,134 @@ def test_managed_fields_are_not_kept(known: Known) -> None:
     body["metadata"]["managedFields"] = [{"manager": "kubectl"}]
     known.store.put(LINKS, body)
     assert "managedFields" not in repr(known.store.shelf("demo"))
+
+
+# --- more than one label, more than one watch ---
+
+USERS = {"mcs.tvox.io/users": "true"}
+
+
+def labelled(name: str, version: int, labels: dict[str, str], kind: str = "Opaque") -> dict[str, Any]:
+    body = seen(name, version) | {"type": kind}
+    body["metadata"]["labels"] = labels
+    return body
+
+
+def leave(store: Store, label: str, version: int, name: str = "mcs-ca") -> None:
+    """What a watch by this label tells when an object of it is deleted, or loses the label."""
+    store.drop(SECRETS, "demo", name, "u1", str(version), label)
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["the other watch tells first", "the other watch tells last"])
+def test_to_lose_one_of_two_labels_is_not_to_be_deleted(known: Known, first: bool) -> None:
+    """Somebody labels a CA as a users file, and takes the label away again."""
+    take_body(known.store, SECRETS, labelled("mcs-ca", 5, OURS | USERS))
+    if first:
+        known.store.put(SECRETS, labelled("mcs-ca", 6, OURS))
+    leave(known.store, "mcs.tvox.io/users", 6)
+    assert known.names() == {"mcs-ca"}
+    if not first:
+        known.store.put(SECRETS, labelled("mcs-ca", 6, OURS))
+    assert known.version(SECRETS, "mcs-ca") == "6"
+
+
+def test_what_had_two_labels_is_gone_when_both_watches_say_so(known: Known) -> None:
+    known.store.put(SECRETS, labelled("mcs-ca", 5, OURS | USERS))
+    leave(known.store, "mcs.tvox.io/users", 6)
+    leave(known.store, LABEL_MANAGED_BY, 6)
+    assert known.names() == set()
+    known.store.put(SECRETS, labelled("mcs-ca", 5, OURS | USERS))
+    assert known.names() == set(), "a late answer brings back no ghost"
+
+
+@pytest.mark.parametrize("listed", [True, False], ids=["known by its body", "known by the list of its type"])
+def test_a_certificate_that_loses_the_users_label_stays_and_goes_with_its_own_watch(known: Known, listed: bool) -> None:
+    kind = "Opaque" if listed else "kubernetes.io/tls"  # metadata do not tell the type
+    known.store.put(SECRETS, labelled("tls", 5, USERS, kind), tls=listed)
+    leave(known.store, "mcs.tvox.io/users", 6, "tls")
+    assert known.names() == {"tls"}
+    known.store.drop(SECRETS, "demo", "tls", "u1", "7")
+    assert known.names() == set()
+
+
+def test_one_write_that_takes_one_label_away_and_sets_the_other_loses_nothing(known: Known) -> None:
+    known.store.put(SECRETS, labelled("mcs-ca", 5, USERS))
+    leave(known.store, "mcs.tvox.io/users", 6)
+    known.store.put(SECRETS, labelled("mcs-ca", 6, OURS))
+    assert known.names() == {"mcs-ca"}
+
+
+def test_a_label_that_came_back_meanwhile_makes_an_old_farewell_void(known: Known) -> None:
+    known.store.put(SECRETS, labelled("mcs-ca", 8, OURS))
+    leave(known.store, LABEL_MANAGED_BY, 7)
+    assert known.names() == {"mcs-ca"}
+
+
+@pytest.mark.parametrize("labels", [OURS | USERS, OURS], ids=["with the users label", "without"])
+def test_a_ca_is_a_ca_whatever_label_is_put_beside_ours(known: Known, labels: dict[str, str]) -> None:
+    data = dict.fromkeys(("ca.crt", "ca.key"), "YQ==")
+    body = labelled("mcs-ca", 5, labels | {"mcs.tvox.io/instance": "mcs"}) | {"data": data}
+    take_body(known.store, SECRETS, body)
+    assert isinstance(known.store.shelf("demo").children[SECRETS, "mcs-ca"].detail, Authority)
+
+
+# --- what is held ---
+
+
+def a_community_that_names(*files: str) -> dict[str, Any]:
+    body = seen("acme", uid="c1")
+    return body | {"spec": {"usersFrom": [{"configMapRef": {"name": name}} for name in files]}}
+
+
+def a_users_file(name: str, version: int = 5) -> dict[str, Any]:
+    body = labelled(name, version, USERS)
+    body["metadata"]["uid"] = f"u-{name}"
+    return body | {"data": {"users.yaml": "- name: anna.rossi\n"}}
+
+
+def test_a_users_file_is_held_only_while_a_community_names_it(known: Known) -> None:
+    def held(name: str) -> bool:
+        return known.store.shelf("demo").children[CONFIG_MAPS, name].users is not None
+
+    known.store.put(COMMUNITIES, a_community_that_names("named"))
+    for name in ("named", "stray"):
+        take_body(known.store, CONFIG_MAPS, a_users_file(name))
+    assert (held("named"), held("stray")) == (True, False)
+    assert "anna" not in repr(known.store.shelf("demo").children[CONFIG_MAPS, "stray"])
+    assert known.woken == ["demo", "demo"], "who is named by nobody wakes nobody"
+
+    api = Bodies(stray=a_users_file("stray"))
+    changed = a_community_that_names("stray")
+    changed["metadata"]["resourceVersion"] = "9"
+    known.store.put(COMMUNITIES, changed)
+    world = asyncio.run(observe(api, known.store, "demo", NOW, None))
+    assert (held("named"), held("stray")) == (False, True)
+    assert list(world.users_files) == [("ConfigMap", "stray")]
+    asyncio.run(observe(api, known.store, "demo", NOW, None))
+    assert api.asked == ["stray"], "once"
+
+
+class Bodies:
+    """An API server with these objects."""
+
+    def __init__(self, **bodies: dict[str, Any]) -> None:
+        self.bodies, self.asked = bodies, list[str]()
+
+    async def get(self, _: Resource, __: str, name: str) -> dict[str, Any] | None:
+        self.asked.append(name)
+        return self.bodies.get(name)
+
+
+def test_of_a_child_no_more_is_kept_than_is_asked_for(known: Known) -> None:
+    body = labelled("mcs-links", 5, OURS | {"team": "x" * 60})
+    body["metadata"]["annotations"] = {"mcs.tvox.io/applied": "abc", "other": "y" * 200_000}
+    known.store.put(CONFIG_MAPS, body)
+    kept = known.store.shelf("demo").children[CONFIG_MAPS, "mcs-links"].metadata
+    assert kept["annotations"] == {"mcs.tvox.io/applied": "abc"}
+    assert kept["labels"] == OURS
+
+
+def test_to_ask_about_a_namespace_does_not_keep_it(known: Known) -> None:
+    for number in range(1000):
+        known.store.shelf(f"forged-{number}")
+    assert len(known.store._shelves) == 0

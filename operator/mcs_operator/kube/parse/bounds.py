@@ -17,6 +17,8 @@ LONGEST_DIGITS = 18
 DEEPEST_JSON = 16
 """Our own are three deep. Python's reader ends at a thousand, with an error that is none of JSON."""
 
+_MOST_BRACKETS, _MOST_QUOTES = 50_000, 300_000
+"""Two and 24 for each user: all of an appliance's in one file of sixteen."""
 _STRING = re.compile(r'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 """A string of JSON, also one without an end. Possessive: a hostile text must not be gone through again and again."""
 _BRACKETS = re.compile(r"[\[\]{}]")
@@ -84,7 +86,9 @@ def load_json(content: str) -> Any:
 
 
 def is_too_deep(content: str) -> bool:
-    """Whether brackets are nested too deep, without reading the text as JSON."""
+    """Whether brackets are nested too deep, or too many to count, without reading the text as JSON."""
+    if content.count("[") + content.count("{") > _MOST_BRACKETS or content.count('"') > _MOST_QUOTES:
+        return True
     depth = 0
     for bracket in _BRACKETS.finditer(_STRING.sub("", content)):
         depth += 1 if bracket[0] in "[{" else -1

@@ -18,22 +18,40 @@ _MODELS: Mapping[Kind, type[KubernetesObject]] = {
     Kind.COMMUNITY: Community,
     Kind.LINK: TVoxLink,
 }
+_STORED = "storedSpec"
+_SHAPES: Mapping[str, type] = {
+    **dict.fromkeys(("instanceRef", "communityRef", "tls", "vpn", "network", "nodeSelector"), dict),
+    **dict.fromkeys(("domain", "vpnAddress", "publicAddress", "tier"), str),
+    **dict.fromkeys(("users", "usersFrom"), list),
+    "enabled": bool,
+}
+_BELOW: Mapping[str, Mapping[str, type]] = {
+    "instanceRef": {"name": str},
+    "communityRef": {"name": str},
+    "tls": {"secretRef": dict},
+    "vpn": {"caSecretRef": dict, "cidr": str, "basePort": int, "slots": int},
+    "network": {"mode": str},
+}
 _COUNTED = ("links", "users", "bandwidth")
 _CONDITION = ("type", "status", "reason")
 _MOST_CONDITIONS = 64
 
 
 def shaped(body: Object) -> Object:
-    """The object with a spec that is a mapping, and a status that its readers (metrics, Events, the comparison with
-    what is to be written) can read without a question."""
-    return body | {"spec": mapping(body.get("spec")), "status": _status(mapping(body.get("status")))}
+    """The object with a spec and a status that their readers (admission, metrics, Events, the comparison with what is
+    to be written) can read without a question. Where the spec has not that shape, the stored one is kept for `read`,
+    which says what is wrong with it."""
+    stored = body.get("spec")
+    spec = _spec(mapping(stored))
+    kept = {} if spec == stored else {_STORED: stored}
+    return body | kept | {"spec": spec, "status": _status(mapping(body.get("status")))}
 
 
 def read(kind: Kind, body: Object) -> KubernetesObject | Unreadable:
     """The object as its model has it, or why it cannot be served."""
     metadata = body["metadata"]
     try:
-        return _MODELS[kind].from_object(body)
+        return _MODELS[kind].from_object(body | {"spec": body[_STORED]} if _STORED in body else body)
     except InvalidObjectError as error:
         problem = str(error)
     except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError) as error:
@@ -56,6 +74,18 @@ def users_sources(spec: Object) -> set[tuple[str, str]]:
     pairs = {("ConfigMap", named(source, "configMapRef", "name")) for source in listed}
     pairs |= {("Secret", named(source, "secretRef", "name")) for source in listed}
     return {(kind, name) for kind, name in pairs if name}
+
+
+def _spec(spec: Object) -> Object:
+    fit = {key: value for key, value in spec.items() if isinstance(value, _SHAPES.get(key, object))}
+    for key, shapes in _BELOW.items():
+        if key in fit:
+            fit[key] = {
+                name: value for name, value in mapping(fit[key]).items() if isinstance(value, shapes.get(name, object))
+            }
+    if "users" in fit:
+        fit["users"] = [user for user in mappings(fit["users"]) if isinstance(user.get("enabled", True), bool)]
+    return fit
 
 
 def _status(status: Object) -> Object:
