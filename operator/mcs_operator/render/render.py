@@ -10,6 +10,7 @@ from mcs_operator.domain.keyring import Keys
 from mcs_operator.domain.linkstate import LinkReport
 from mcs_operator.domain.manifest import Manifest, canonical, digest
 from mcs_operator.domain.plan import Plan
+from mcs_operator.domain.restart import differing_parts
 from mcs_operator.domain.world import SlotSecret, World
 from mcs_operator.render.network import build_network_policy, build_services
 from mcs_operator.render.pod import build_stateful_set
@@ -17,7 +18,7 @@ from mcs_operator.render.quota import build_quota
 from mcs_operator.render.secrets import build_agent, build_authority, build_identity, build_slot
 from mcs_operator.render.shards import build_shards
 from mcs_operator.render.storage import build_volume_claim
-from mcs_operator.settings import FIRST_NUMBER, Settings
+from mcs_operator.settings import ANNOTATION_PARTS, FIRST_NUMBER, Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,16 @@ def _goes_on(slot: SlotSecret, plan: Plan, instance: MCSInstance) -> bool:
     return slot.instance == instance.name and slot.link in plan.untouched
 
 
+def _in_force(world: World, instance: MCSInstance, template: Mapping[str, str]) -> dict[int | None, str]:
+    """What the slots of a pod have that is of an older template, by number: see ``build_slot``."""
+    if world.pod is None:
+        return {}
+    differing = differing_parts(world.pod.annotations.get(ANNOTATION_PARTS, ""), template[ANNOTATION_PARTS])
+    if not {"slots", "template"} & set(differing):  # the latter: it cannot be told
+        return {}
+    return {slot.number: slot.content for slot in world.slots.values() if slot.instance == instance.name}
+
+
 def render(world: World, plan: Plan, keys: Keys, settings: Settings) -> Desired:
     """The desired state of one namespace; empty where no instance is served there."""
     instance = plan.instance
@@ -61,6 +72,9 @@ def render(world: World, plan: Plan, keys: Keys, settings: Settings) -> Desired:
     revisions: dict[int, str] = {}
     failures: dict[str, str] = {}
     slots = range(FIRST_NUMBER, FIRST_NUMBER + instance.spec.vpn.slots)
+    workload = build_stateful_set(instance, settings)
+    template: Mapping[str, str] = workload.body["spec"]["template"]["metadata"]["annotations"]
+    in_force = _in_force(world, instance, template)
     for link_plan in plan.served:
         link_keys = keys.links.get(link_plan.link.name)
         if link_keys is None or keys.ca is None:
@@ -68,7 +82,7 @@ def render(world: World, plan: Plan, keys: Keys, settings: Settings) -> Desired:
         try:
             if link_keys.profile is not None:
                 manifests.append(build_identity(instance, link_plan, link_keys.profile, keys.ca))
-            slot, revision = build_slot(instance, link_plan, link_keys)
+            slot, revision = build_slot(instance, link_plan, link_keys, in_force.get(link_plan.number))
         except ValueError as error:  # one link's damaged key must not keep the 249 others from being rendered
             failures[link_plan.link.name] = str(error)
             continue
@@ -81,7 +95,6 @@ def render(world: World, plan: Plan, keys: Keys, settings: Settings) -> Desired:
     shards = build_shards(world, plan, keys, instance)
     voucher = digest(shards[-1].body["data"]["manifest.json"])
     manifests += shards
-    workload = build_stateful_set(instance, settings)
     manifests += [*build_services(instance), *build_network_policy(instance, settings)]
     manifests += [build_volume_claim(instance), workload]
     return Desired(
@@ -89,5 +102,5 @@ def render(world: World, plan: Plan, keys: Keys, settings: Settings) -> Desired:
         revisions=revisions,
         voucher=voucher,
         failures=failures,
-        template=workload.body["spec"]["template"]["metadata"]["annotations"],
+        template=template,
     )
