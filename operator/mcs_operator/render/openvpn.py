@@ -99,13 +99,15 @@ class Server:
 class Firewall:
     """What may pass between one TVox and the pod, and who may knock at the link's port.
 
-    ``allowed_sources`` are IPv4 addresses or networks; none means everybody (the keys decide alone).
+    ``allowed_sources`` are IPv4 addresses or networks; none means everybody (the keys decide alone). ``limited``: with
+    limits on what strangers may ask for; without them it is the text of operators before there were any, to the byte.
     """
 
     net: LinkNet
     allowed_sources: Sequence[str] = ()
     media_port: int = 10000
     host_network: bool = False
+    limited: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,11 +162,11 @@ def build_client_default(net: LinkNet) -> str:
 def build_firewall(firewall: Firewall) -> str:
     """The slot's ``firewall.nft``; the file's own head says how it is loaded and taken away."""
     sources = tuple(map(str, firewall.allowed_sources))
-    return _firewall(firewall.net, sources, firewall.media_port, firewall.host_network)
+    return _firewall(firewall.net, sources, firewall.media_port, firewall.host_network, firewall.limited)
 
 
 @lru_cache(_REMEMBERED)
-def _firewall(net: LinkNet, sources: tuple[str, ...], media_port: int, host_network: bool) -> str:
+def _firewall(net: LinkNet, sources: tuple[str, ...], media_port: int, host_network: bool, limited: bool) -> str:
     if not 1 <= media_port <= 65535:
         raise ValueError(f"media port {media_port} is not a port")
     media = RTP_RANGE if host_network else str(media_port)
@@ -175,6 +177,8 @@ def _firewall(net: LinkNet, sources: tuple[str, ...], media_port: int, host_netw
         tcp_ports=sorted({*WEB_PORTS, TURN_PORT}),
         udp_ports=sorted({str(TURN_PORT), media}, key=len),
         sources=_checked_sources(sources),
+        limited=limited,
+        max_clients=MAX_CLIENTS,
     )
 
 

@@ -246,7 +246,13 @@ def _slot(instance: MCSInstance, settings: Settings, number: int, sleep: int) ->
 
 def _slot_env(instance: MCSInstance, number: int) -> list[Object]:
     vpn = instance.spec.vpn
-    env = [{"name": "SLOT", "value": str(number)}, {"name": "VPN_CIDR", "value": vpn.cidr}]
+    # The device's name also tells these slots from those of older templates, whose supervisor restarts OpenVPN for a
+    # new firewall: their part of the template has another hash, whatever image they run.
+    env = [
+        {"name": "SLOT", "value": str(number)},
+        {"name": "VPN_CIDR", "value": vpn.cidr},
+        {"name": "TUN_DEVICE", "value": "/dev/net/tun"},
+    ]
     # The first slot guards for all what is nobody's own; elsewhere the contract port is the pod's alone.
     if number == FIRST_NUMBER and instance.spec.network.mode is NetworkMode.HOST_NETWORK:
         env.append({"name": "CONTRACT_PORT", "value": str(vpn.base_port + CONTRACT_PORT_OFFSET)})

@@ -12,6 +12,7 @@ from mcs_operator.domain.linkstate import LinkReport
 from mcs_operator.domain.manifest import Manifest, canonical, digest
 from mcs_operator.domain.pins import accepted, decide_pins
 from mcs_operator.domain.plan import LinkPlan, Plan
+from mcs_operator.domain.restart import differing_parts
 from mcs_operator.domain.world import SlotSecret, World
 from mcs_operator.render.network import build_network_policy, build_services
 from mcs_operator.render.pod import build_stateful_set
@@ -19,7 +20,7 @@ from mcs_operator.render.quota import build_quota
 from mcs_operator.render.secrets import build_agent, build_authority, build_identity, build_slot
 from mcs_operator.render.shards import build_shards
 from mcs_operator.render.storage import build_volume_claim
-from mcs_operator.settings import FIRST_NUMBER, Settings
+from mcs_operator.settings import ANNOTATION_PARTS, FIRST_NUMBER, Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,17 @@ class Desired:
         return running != dict(self.revisions) or (self.voucher != "" and config not in (None, self.voucher))
 
 
+def _in_force(world: World, instance: MCSInstance, template: Mapping[str, str]) -> dict[int | None, str]:
+    """What the slots of a pod have that is of an older template, by number: see ``build_slot``."""
+    if world.pod is None:
+        return {}
+    if template:  # else it cannot be told, as where there is no account of the parts
+        differing = differing_parts(world.pod.annotations.get(ANNOTATION_PARTS, ""), template[ANNOTATION_PARTS])
+        if not {"slots", "template"} & set(differing):
+            return {}
+    return {slot.number: slot.content for slot in world.slots.values() if slot.instance == instance.name}
+
+
 def render(world: World, plan: Plan, keys: Keys, settings: Settings) -> Desired:
     """The desired state of one namespace; empty where no instance is served there.
 
@@ -61,21 +73,22 @@ def render(world: World, plan: Plan, keys: Keys, settings: Settings) -> Desired:
     if instance is None:
         return Desired()
     made = _Made()
+    workload = made.part("the StatefulSet", lambda: [build_stateful_set(instance, settings)])
+    template: Mapping[str, str] = workload[0].body["spec"]["template"]["metadata"]["annotations"] if workload else {}
     made.part("the quota", lambda: [build_quota(instance)])
     made.part("the CA's Secret", lambda: build_authority(instance, keys))
     made.part("the agent's Secrets", lambda: build_agent(instance, keys))
-    made.slots(world, plan, keys, instance)
+    made.slots(world, plan, keys, instance, _in_force(world, instance, template))
     shards = made.part("the appliance's files", lambda: build_shards(world, plan, keys, instance))
     made.part("the Services", lambda: build_services(instance))
     made.part("the NetworkPolicy", lambda: build_network_policy(instance, settings))
     made.part("the volume", lambda: [build_volume_claim(instance)])
-    workload = made.part("the StatefulSet", lambda: [build_stateful_set(instance, settings)])
     return Desired(
         manifests=tuple(sorted(made.manifests, key=lambda manifest: manifest.wave)),
         revisions=made.revisions,
         voucher=digest(shards[-1].body["data"]["manifest.json"]) if shards else "",
         failures=made.failures,
-        template=workload[0].body["spec"]["template"]["metadata"]["annotations"] if workload else {},
+        template=template,
         defects=tuple(made.defects),
         link_defects=dict(keys.defects) | made.link_defects,
     )
@@ -101,8 +114,13 @@ class _Made:
         self.manifests += manifests
         return manifests
 
-    def slots(self, world: World, plan: Plan, keys: Keys, instance: MCSInstance) -> None:
-        """Identities and slots of all links. Whose link cannot be read, or rendered, is to run what it has."""
+    def slots(
+        self, world: World, plan: Plan, keys: Keys, instance: MCSInstance, in_force: Mapping[int | None, str]
+    ) -> None:
+        """Identities and slots of all links. Whose link cannot be read, or rendered, is to run what it has.
+
+        ``in_force``: what the slots of an older pod have, see ``build_slot``.
+        """
         numbers = range(FIRST_NUMBER, FIRST_NUMBER + instance.spec.vpn.slots)
         for link_plan in plan.served:
             name, number = link_plan.link.name, link_plan.number
@@ -110,7 +128,7 @@ class _Made:
             if link_keys is None or keys.ca is None:
                 continue
             try:
-                manifests, revision = _link(world, instance, link_plan, link_keys, keys.ca)
+                manifests, revision = _link(world, instance, link_plan, link_keys, keys.ca, in_force.get(number))
             except ValueError as error:  # one link's damaged key must not keep the 249 others from being rendered
                 self.failures[name] = str(error)
                 continue
@@ -129,11 +147,11 @@ class _Made:
 
 
 def _link(
-    world: World, instance: MCSInstance, link_plan: LinkPlan, keys: LinkKeys, ca: str
+    world: World, instance: MCSInstance, link_plan: LinkPlan, keys: LinkKeys, ca: str, in_force: str | None
 ) -> tuple[list[Manifest], str]:
     """The two Secrets of one link, and the revision of its slot."""
     identity = [] if keys.profile is None else [build_identity(instance, link_plan, keys.profile, ca)]
-    slot, revision = build_slot(instance, link_plan, keys)
+    slot, revision = build_slot(instance, link_plan, keys, in_force)
     known = world.slots.get((instance.name, link_plan.number or 0))
     if known and known.link == link_plan.link.name:
         slot = replace(slot, takes_away=_takes_away(known, keys, link_plan.link.spec.enabled))

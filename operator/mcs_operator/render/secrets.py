@@ -49,9 +49,18 @@ def _metrics(instance: MCSInstance, keys: Keys, token: str) -> Manifest:
     return Manifest(body, Wave.IDENTITY)
 
 
-def build_slot(instance: MCSInstance, plan: LinkPlan, keys: LinkKeys) -> tuple[Manifest, str]:
-    """`<instance>-link-017` and its revision. Raises ValueError where a part must not reach a slot."""
+def build_slot(
+    instance: MCSInstance, plan: LinkPlan, keys: LinkKeys, in_force: str | None = None
+) -> tuple[Manifest, str]:
+    """`<instance>-link-017` and its revision. Raises ValueError where a part must not reach a slot.
+
+    ``in_force``: the revision that a slot of an older pod has now. For any other one it would restart its OpenVPN. So
+    where nothing else changed than our own text of the firewall, the older text stays until the pod is replaced.
+    """
     files = _slot_files(instance, plan, keys)
+    if in_force not in (None, slot_revision(files)):
+        older = _slot_files(instance, plan, keys, limited=False)
+        files = older if slot_revision(older) == in_force else files
     revision = slot_revision(files)
     number = plan.number or 0
     # Not one of the slot's files, so no reason to restart it: what is left to go by when the profile Secret is lost.
@@ -70,13 +79,13 @@ def build_slot(instance: MCSInstance, plan: LinkPlan, keys: LinkKeys) -> tuple[M
     return Manifest(body, Wave.SLOT, claim=True, link=plan.link.name), revision
 
 
-def _slot_files(instance: MCSInstance, plan: LinkPlan, keys: LinkKeys) -> dict[str, str]:
+def _slot_files(instance: MCSInstance, plan: LinkPlan, keys: LinkKeys, limited: bool = True) -> dict[str, str]:
     spec, network = plan.link.spec, instance.spec.network
     net = _net(instance, plan.number or 0)
     on_host_network = network.mode is NetworkMode.HOST_NETWORK
     return slot_files(
         Server(net, spec.protocol.value, keys.pins, on_host_network),
-        Firewall(net, spec.allowed_sources, network.media_port, on_host_network),
+        Firewall(net, spec.allowed_sources, network.media_port, on_host_network, limited),
         Identity(keys.ca, keys.server.cert_pem, keys.server.key_pem, keys.tls_crypt),
         enabled=spec.enabled and not keys.revoked,
     )

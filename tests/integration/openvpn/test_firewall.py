@@ -10,6 +10,9 @@ refuses some of what is tried here, and a test must not pass for that reason.
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -195,6 +198,121 @@ def test_only_allowed_sources_may_knock_at_the_links_port(
     assert (world.inet.ask(transport, "192.0.2.1", 21017, seconds=seconds) == "MCS") is answered  # type: ignore[arg-type]
     assert world.inet.ask("udp", "192.0.2.1", 21018) == "MCS", "another link's port is not concerned"
     assert world.inet.ask("tcp", "192.0.2.1", 443) == "MCS", "nor is the web"
+
+
+# --- strangers at the link's port ---
+
+
+def connected(host: Namespace, source: str, count: int, port: int = 21017) -> list[socket.socket]:
+    """So many connections tried at once from this address; those that came about, and say nothing."""
+    tried = []
+    for _ in range(count):
+        one = host.socket("tcp")
+        one.setblocking(False)
+        one.bind((source, 0))
+        one.connect_ex(("192.0.2.1", port))
+        tried.append(one)
+    time.sleep(SHORT)
+    made = [one for one in tried if _is_up(one)]
+    for one in tried:
+        if one not in made:
+            one.close()
+    return made
+
+
+def _is_up(one: socket.socket) -> bool:
+    try:
+        return bool(one.getpeername())
+    except OSError:
+        return False
+
+
+def sources(world: World, *numbers: int) -> list[str]:
+    """More addresses of the Internet's, as if there were more hosts."""
+    addresses = [f"192.0.2.{number}" for number in numbers]
+    for address in addresses:
+        world.inet.ip("addr", "add", f"{address}/24", "dev", "eth0")
+    return addresses
+
+
+def test_without_limits_one_source_may_have_every_place_so_these_tests_can_fail(world: World) -> None:
+    world.load(17, limited=False)
+    assert len(connected(world.inet, "192.0.2.2", 64)) == 64
+
+
+def test_one_source_gets_a_few_connections_and_another_one_is_served(world: World) -> None:
+    world.load(17)
+    (other,) = sources(world, 3)
+    silent = connected(world.inet, "192.0.2.2", 64)
+    assert 1 <= len(silent) <= 9, "OpenVPN has 32 places"
+    assert len(connected(world.inet, "192.0.2.2", 20, port=443)) == 20, "another port is not concerned"
+    time.sleep(2)  # what all strangers together may, they may again
+    assert connected(world.inet, other, 1)
+
+
+def test_many_sources_together_leave_a_place_for_one_that_was_let_in_before(world: World) -> None:
+    world.load(17)
+    path = world.folder / "17.nft"
+    minute, second = (f"inet_service; size 256; flags dynamic, timeout; timeout {time};" for time in ("1m", "1s"))
+    text = path.read_text()
+    assert minute in text
+    path.write_text(text.replace(minute, second))
+    world.take_away(17)
+    world.mcs.load(path)
+    tvox, *strangers = sources(world, *range(10, 31))
+    (tunnel,) = connected(world.inet, tvox, 1)
+    time.sleep(1.5)
+    tunnel.send(b"still here")
+    for stranger in strangers:
+        connected(world.inet, stranger, 4)
+    rules = world.mcs.run("nft", "list", "set", "inet", "mcs_links", "link_017_known")
+    assert tvox in rules
+    assert strangers[0] not in rules, "who is new is not known"
+    assert len(connected(world.inet, "192.0.2.2", 8)) <= 2, "hardly a place for one more stranger"
+    assert len(connected(world.inet, tvox, 5)) == 5, "but for the TVox that comes back"
+
+
+def test_silent_strangers_take_no_more_places_than_openvpn_has_to_spare(world: World) -> None:
+    world.load(17)
+    made = [one for address in sources(world, *range(10, 42)) for one in connected(world.inet, address, 4)]
+    assert len(made) <= 8 + 32 * SHORT * 40 / 60 + 4, "a burst, and 40 a minute"
+
+
+def test_a_flood_of_new_udp_flows_is_cut_and_a_tunnel_that_is_up_is_not(world: World) -> None:
+    world.load(17)
+    answered = sum(world.inet.ask("udp", "192.0.2.1", 21017, seconds=0.05) == "MCS" for _ in range(45))
+    assert answered >= 30
+    flood = [world.inet.socket("udp") for _ in range(200)]
+    for one in flood:
+        one.settimeout(0.001)
+        one.sendto(b"?", ("192.0.2.1", 21017))
+    time.sleep(SHORT)
+    assert sum(_hears(one) for one in flood) <= 40
+    (other,) = sources(world, 3)
+    with world.inet.socket("udp") as tunnel:
+        tunnel.bind((other, 0))
+        tunnel.settimeout(5)
+        for _ in range(200):
+            tunnel.sendto(b"?", ("192.0.2.1", 21017))
+            assert tunnel.recv(10).startswith(b"MCS")
+
+
+def _hears(one: socket.socket) -> bool:
+    with one, contextlib.suppress(OSError):
+        return one.recv(10).startswith(b"MCS")
+    return False
+
+
+def test_rules_of_an_older_operator_and_of_this_one_take_each_others_place(world: World) -> None:
+    """A newer pod takes the newer text without a restart, and an older operator may come back."""
+    world.load(18)
+    beside = world.rules()
+    for limited in (False, True, False, True):
+        world.load(17, limited=limited)
+        assert world.a.ask("tcp", MCS, 80) == "MCS"
+        assert world.a.ask("tcp", MCS, 22, seconds=SHORT) is None
+    world.take_away(17)
+    assert world.rules() == beside
 
 
 def test_loading_twice_changes_nothing_and_taking_away_leaves_nothing_of_that_link(world: World) -> None:

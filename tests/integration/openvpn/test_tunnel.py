@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -237,3 +238,52 @@ class Probe:
                 self._answers.append(time.monotonic())
             except OSError:
                 continue
+
+
+def test_silent_strangers_in_a_tight_loop_do_not_keep_the_tvox_waiting(
+    host: Host, mcs: Namespace, site: Namespace, tmp_path: Path
+) -> None:
+    """OpenVPN has 32 places over TCP, and whoever connects and says nothing has one for 12 to 24 s."""
+    link = Link(tmp_path, protocol="TCP")
+    link.join(mcs, site)
+    stranger = host("stranger")
+    mcs.cable(stranger, here="10.99.0.1/24", there="10.99.0.2/24", device=("wan99", "eth0"))
+    served(link, mcs)
+    over, made = threading.Event(), threading.Semaphore(0)
+
+    def attack() -> None:
+        silent: list[socket.socket] = []
+        while not over.wait(0.2):
+            for one in [one for one in silent if not _is_up(one)]:
+                silent.remove(one)
+                one.close()
+            while len(silent) < 64:
+                one = stranger.socket("tcp")
+                one.setblocking(False)
+                one.connect_ex(("10.99.0.1", link.net.port))
+                silent.append(one)
+            made.release()
+        for one in silent:
+            one.close()
+
+    attacker = threading.Thread(target=attack)
+    attacker.start()
+    try:
+        for _ in range(10):
+            made.acquire()
+        began = time.monotonic()
+        link.dial(site, hosts=named(link))
+        assert eventually("the TVox is served", lambda: tvox(mcs), 30) == "TVox 17"
+        assert time.monotonic() - began < 8, "without limits it took 10 s, with them 0.6"
+    finally:
+        over.set()
+        attacker.join()
+
+
+def _is_up(one: socket.socket) -> bool:
+    try:
+        return one.getpeername() is not None and one.recv(1, socket.MSG_PEEK) != b""
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +19,10 @@ from mcs_operator.render.openvpn import (
     LinkNet,
     Profile,
     Server,
+    _environment,
+    _firewall,
+    _is_slash_24,
+    _server_conf,
     build_client_default,
     build_firewall,
     build_profile,
@@ -24,6 +30,7 @@ from mcs_operator.render.openvpn import (
     slot_files,
 )
 
+ROOT = Path(__file__).resolve().parents[3]
 NET = LinkNet(17)
 PIN = ":".join(["AB"] * 32)
 OTHER_PIN = ":".join(["0C"] * 32)
@@ -367,13 +374,66 @@ def test_another_media_port_is_the_one_that_is_open() -> None:
 
 @pytest.mark.parametrize("sources", [[], ["0.0.0.0/0"], ["0.0.0.0/1", "128.0.0.0/1"]])
 def test_without_sources_everybody_may_knock(sources: list[str]) -> None:
-    assert own_chain(build_firewall(Firewall(NET, sources)), "link_017_port") == []
+    assert not any(
+        rule.startswith("ip saddr") for rule in own_chain(build_firewall(Firewall(NET, sources)), "link_017_port")
+    )
+    assert own_chain(build_firewall(Firewall(NET, sources, limited=False)), "link_017_port") == []
 
 
 def test_sources_are_merged_because_nft_refuses_overlaps() -> None:
     rules = own_chain(build_firewall(Firewall(NET, ["10.1.2.3", "192.0.2.9/24", "10.0.0.0/8"])), "link_017_port")
-    assert "ip saddr { 10.0.0.0/8, 192.0.2.0/24 } return" in rules
-    assert rules[-1] == "counter drop"
+    assert rules[0] == "ip saddr != { 10.0.0.0/8, 192.0.2.0/24 } counter drop", "before a stranger costs anything"
+
+
+@pytest.mark.parametrize("chain", ["link_017_from", "link_017_to"])
+def test_a_tunnel_carries_ipv4_alone_both_ways(chain: str) -> None:
+    """What follows speaks of IPv4 addresses, and nft asks nobody else for them: IPv6 would pass all of it."""
+    assert own_chain(build_firewall(Firewall(NET)), chain)[0] == "meta nfproto != ipv4 counter drop"
+
+
+def test_strangers_at_a_links_port_are_limited_by_source_and_together() -> None:
+    rules = own_chain(build_firewall(Firewall(NET)), "link_017_port")
+    syn = "tcp flags & (fin | syn | rst | ack) == syn"
+
+    def each(kind: str, rate: str) -> str:
+        return f"update @link_017_{kind} {{ ip saddr limit rate over {rate} packets }} counter drop"
+
+    assert rules == [
+        f"meta l4proto udp ct state new {each('udp', '10/second burst 30')}",
+        "meta l4proto != tcp return",
+        f"{syn} {each('tcp', '20/minute burst 8')}",
+        f"{syn} ip saddr != @link_017_known limit rate over 40/minute burst 8 packets counter drop",
+        f"{syn} add @link_017_young {{ ip saddr . tcp sport }} return",
+        "ct state established ip saddr . tcp sport != @link_017_young update @link_017_known { ip saddr }",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("firewall", "sha256"),
+    [
+        (Firewall(NET), "069373849221dbc711bf084a1bbe18a38ad24887fb4747e24e38ce099a2dccbf"),
+        (
+            Firewall(LinkNet(251), ["192.0.2.0/24", "10.0.0.0/8"]),
+            "acdb26ab16339b3d23ae229b16048ed6d0d09c7e19e9818ebb5b4c1d492c9c28",
+        ),
+        (
+            Firewall(LinkNet(2), ["192.0.2.1"], 9000, True),
+            "1d6508af97b36e2fa2093468d0a729b7119d2339a1cbf98ecc432e3fa219ac8e",
+        ),
+    ],
+)
+def test_without_limits_it_is_the_text_of_older_operators_to_the_byte(firewall: Firewall, sha256: str) -> None:
+    """By one byte more, an upgrade of the operator would restart the OpenVPN of every customer on an older pod."""
+    text = build_firewall(replace(firewall, limited=False))
+    assert hashlib.sha256(text.encode()).hexdigest() == sha256
+
+
+def test_what_a_link_adds_it_takes_away_again() -> None:
+    text = build_firewall(Firewall(NET))
+    for kind in ("chain", "set"):
+        added = set(re.findall(rf"^    {kind} (link_017_\w+) {{", text, re.MULTILINE))
+        assert added == set(re.findall(rf"^#- delete {kind} inet mcs_links (link_017_\w+)$", text, re.MULTILINE))
+        assert added
 
 
 def test_what_all_links_share_is_the_same_in_every_file() -> None:
@@ -424,10 +484,40 @@ def test_the_revision_changes_with_every_file(name: str) -> None:
 
 
 def test_the_same_values_give_the_same_bytes() -> None:
-    once, again = (slot_files(SERVER, Firewall(NET, ["192.0.2.1"]), IDENTITY, enabled=True) for _ in range(2))
+    """Not the same object: what is remembered of a text is forgotten in between, as by another process."""
+
+    def texts() -> tuple[dict[str, str], str]:
+        for remembered in (_server_conf, _firewall, _environment, _is_slash_24):
+            remembered.cache_clear()
+        firewall = Firewall(LinkNet(17), ["192.0.2.1", "192.0.2.0/25", "10.0.0.0/8"])
+        return slot_files(Server(LinkNet(17), "UDP", [PIN]), firewall, IDENTITY, enabled=True), build_profile(PROFILE)
+
+    once, again = texts(), texts()
     assert once == again
-    assert re.fullmatch(r"[0-9a-f]{64}", slot_revision(once))
-    assert (
-        hashlib.sha256(build_profile(PROFILE).encode()).digest()
-        == hashlib.sha256(build_profile(PROFILE).encode()).digest()
+    assert once[0]["firewall.nft"] is not again[0]["firewall.nft"], "else a cache was compared with itself"
+    other = replace(Firewall(NET, ["192.0.2.1"]), allowed_sources=["192.0.2.2"])
+    assert build_firewall(other) != build_firewall(Firewall(NET, ["192.0.2.1"]))
+
+
+def test_the_order_in_which_sources_are_written_makes_no_other_revision() -> None:
+    assert build_firewall(Firewall(NET, ["10.0.0.1", "192.0.2.1"])) == build_firewall(
+        Firewall(NET, ["192.0.2.1", "10.0.0.1"])
     )
+
+
+HASHED = """
+import sys
+sys.path[:0] = sys.argv[1:]
+from unit.render.test_openvpn import *
+print(slot_files(SERVER, Firewall(NET, ["192.0.2.1", "10.0.0.0/8"]), IDENTITY, enabled=True))
+"""
+
+
+def test_the_bytes_are_the_same_in_a_process_with_other_hashes() -> None:
+    """Else each restart of the operator would restart every tunnel."""
+    command = [sys.executable, "-c", HASHED, str(ROOT / "operator"), str(ROOT / "tests")]
+    said = {
+        subprocess.run(command, env=os.environ | {"PYTHONHASHSEED": seed}, capture_output=True, check=True).stdout
+        for seed in ("1", "2")
+    }
+    assert len(said) == 1

@@ -20,7 +20,8 @@ from mcs_operator.domain.slotfiles import FINGERPRINTS, SLOT_FILES, pins_in, slo
 from mcs_operator.domain.world import Unreadable, World
 from mcs_operator.pki.serving import serving
 from mcs_operator.render.render import Desired, render
-from mcs_operator.settings import Settings
+from mcs_operator.render.secrets import _slot_files
+from mcs_operator.settings import ANNOTATION_PARTS, Settings
 from support.worlds import (
     CERTIFICATE,
     community,
@@ -31,10 +32,12 @@ from support.worlds import (
     link,
     links,
     pin,
+    profile,
     report,
     slot,
     state,
 )
+from support.worlds import pod as a_pod
 
 
 def rendered(*things: Any, keys: Keys | None = None) -> Desired:
@@ -185,6 +188,68 @@ def test_a_change_of_a_link_touches_its_own_slot_and_nobody_elses(option: dict[s
     allowed = {"Secret/mcs-link-017", "Secret/a-profile", "ConfigMap/mcs-links", "ConfigMap/mcs-manifest"}
     assert "Secret/mcs-link-017" in changed(before, after)
     assert changed(before, after) <= allowed
+
+
+# --- an operator's upgrade ---
+
+
+def by_an_older_operator(number: int = 2, **options: Any) -> dict[str, str]:
+    """The files of the slot of link `a`, as an operator wrote them before there were limits in its firewall."""
+    world = given(instance(), community(), link("a", **options))
+    (plan,) = decide(world).served
+    (keys,) = keys_for(decide(world)).links.values()
+    assert plan.number == number
+    return _slot_files(world.instances[0], plan, keys, limited=False)
+
+
+def upgraded(pod_is_older: bool, present: dict[str, str] | None = None, **options: Any) -> tuple[str, str]:
+    """The firewall and the revision of `a` that this operator wants, in a namespace of an older one."""
+    revision = slot_revision(present or by_an_older_operator())
+    known = (profile("a", 2), slot(2, "a", revision=revision, content=revision))
+    wanted = rendered(instance()).template
+    annotations = {**wanted, ANNOTATION_PARTS: '{"slots": "other"}'} if pod_is_older else dict(wanted)
+    found = rendered(instance(), community(), link("a", **options), *known, a_pod(annotations=annotations))
+    (secret,) = [m for m in found.manifests if m.name == "mcs-link-002"]
+    return files(secret)["firewall.nft"], found.revisions[2]
+
+
+def test_an_upgrade_of_the_operator_leaves_the_slots_of_an_older_pod_as_they_are() -> None:
+    """Their supervisor restarts OpenVPN for each other revision: 250 customers would lose a second."""
+    firewall, revision = upgraded(pod_is_older=True)
+    assert revision == slot_revision(by_an_older_operator())
+    assert firewall == by_an_older_operator()["firewall.nft"]
+
+
+def test_what_is_written_to_a_slot_of_an_older_pod_for_another_reason_is_of_today() -> None:
+    firewall, revision = upgraded(pod_is_older=True, allowedSources=["203.0.113.0/24"])
+    assert revision != slot_revision(by_an_older_operator())
+    assert "limit rate" in firewall
+
+
+def test_a_pod_of_todays_template_takes_todays_firewall_for_it_costs_no_packet_there() -> None:
+    firewall, _ = upgraded(pod_is_older=False)
+    assert "limit rate" in firewall
+
+
+def test_a_slot_of_today_is_never_taken_back_to_an_older_text() -> None:
+    written = files(by_name(instance(), community(), link("a"))["Secret/mcs-link-002"])
+    today = {name: written[name] for name in SLOT_FILES}
+    assert upgraded(pod_is_older=True, present=today)[1] == slot_revision(today)
+
+
+@pytest.mark.parametrize("parts", ["", "no JSON", "[]"])
+def test_a_pod_whose_template_is_not_known_is_taken_for_an_older_one(parts: str) -> None:
+    present = by_an_older_operator()
+    revision = slot_revision(present)
+    known = (profile("a", 2), slot(2, "a", revision=revision, content=revision))
+    pod = a_pod(annotations={ANNOTATION_PARTS: parts})
+    assert rendered(instance(), community(), link("a"), *known, pod).revisions[2] == revision
+
+
+def test_without_a_pod_there_is_nobody_to_spare() -> None:
+    revision = slot_revision(by_an_older_operator())
+    known = (profile("a", 2), slot(2, "a", revision=revision, content=revision))
+    assert rendered(instance(), community(), link("a"), *known).revisions[2] != revision
 
 
 def test_a_links_other_domain_does_not_restart_its_tunnel() -> None:
