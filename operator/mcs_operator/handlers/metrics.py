@@ -14,7 +14,7 @@ from typing import Any
 from mcs_operator.domain.conditions import Status, Type
 from mcs_operator.domain.exposition import Metric, Sample, exposed
 from mcs_operator.handlers.queue import RECONCILE_SECONDS, RECONCILES
-from mcs_operator.kube.client import INSTANCES, LINKS, REQUEST_SECONDS, REQUESTS, Object
+from mcs_operator.kube.client import COMMUNITIES, INSTANCES, LINKS, REQUEST_SECONDS, REQUESTS, Object
 from mcs_operator.kube.parse.ours import named
 from mcs_operator.kube.store import Store
 from mcs_operator.pki import Ends
@@ -53,6 +53,12 @@ _COUNTS: Mapping[tuple[str, str], Metric] = {
 }
 _BAND = Metric(
     "mcs_instance_connections_capacity", "gauge", "Connections that the site's Internet band carries.", _INSTANCE
+)
+_COMMUNITIES = Metric(
+    "mcs_instance_communities_not_served",
+    "gauge",
+    "Communities that are not Ready: some of their users are not served as declared.",
+    _INSTANCE,
 )
 _LINK_INFO = Metric(
     "mcs_link_info",
@@ -111,6 +117,7 @@ OF_INSTANCES = (
     _CONDITION,
     *_COUNTS.values(),
     _BAND,
+    _COMMUNITIES,
     _LINK_INFO,
     *_LINK_CONDITIONS.values(),
     *(_CA, _AGENT, _SITE, _SERVER, _CLIENT, _LINK_SITE),
@@ -129,6 +136,8 @@ def instances(store: Store, ends: Mapping[str, Ends]) -> Iterator[str]:
         for (resource, _), body in sorted(ours.items(), key=lambda item: item[0][1]):
             if resource == INSTANCES:
                 _add(told, _of_instance(namespace, body))
+                if body.get("status"):
+                    _add(told, _of_communities(namespace, str(body["metadata"]["name"]), ours))
         slots = {link.slot: link for link in map(_Link.of, _bodies(ours)) if link}
         for _, link in sorted(slots.items()):
             _add(told, link.series(namespace))
@@ -160,6 +169,18 @@ def _of_instance(namespace: str, body: Object) -> Iterator[tuple[Metric, Sample]
             yield metric, (place, status[part][name])
     if "connections" in (status.get("bandwidth") or {}):
         yield _BAND, (place, status["bandwidth"]["connections"])
+
+
+def _of_communities(
+    namespace: str, instance: str, ours: Mapping[tuple[Any, str], Object]
+) -> Iterator[tuple[Metric, Sample]]:
+    theirs = (
+        (body.get("status") or {}).get("conditions") or []
+        for (resource, _), body in ours.items()
+        if resource == COMMUNITIES and ((body.get("spec") or {}).get("instanceRef") or {}).get("name") == instance
+    )
+    not_ready = sum((c["type"], c["status"]) == (Type.READY, Status.FALSE) for known in theirs for c in known)
+    yield _COMMUNITIES, ((namespace, instance), not_ready)
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,11 @@ Operations = list[dict[str, Any]]
 
 _METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 _METADATA_ONLY_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
-_PAGE = 500
+_FIRST_PAGE, _LARGEST_PAGE = 100, 500
+"""Objects in a page of a list: as many as have come to some three megabytes before."""
+_PAGE_BYTES = 4 * 1024 * 1024
+"""Of one page, at most: what is larger is asked for again in smaller parts. Anybody may fill 500 Secrets with 1 MiB
+each, or 500 objects' annotations, and a page is held, and parsed, as a whole."""
 
 REQUESTS = Metric(
     "mcs_operator_api_requests_total",
@@ -157,17 +161,26 @@ class Api:
         fields: str = "",
         metadata_only: bool = False,
     ) -> AsyncIterator[tuple[list[Object], str]]:
-        """All objects of a kind, 500 at a time, for whoever cannot hold all at once; at least one page, each with the
-        list's resourceVersion."""
+        """All objects of a kind, a few megabytes at a time, for whoever cannot hold all at once; at least one page,
+        each with the list's resourceVersion."""
         accept = _METADATA_ONLY_LIST if metadata_only else _JSON
-        query = {"limit": str(_PAGE)} | _selectors(labels, fields)
+        query, limit = _selectors(labels, fields), _FIRST_PAGE
         while True:
-            page = await self._call("GET", resource.path(namespace), query=query, accept=accept)
-            yield page.get("items") or [], page["metadata"]["resourceVersion"]
+            query["limit"] = str(limit)
+            at_most = _PAGE_BYTES if limit > 1 else None
+            try:
+                raw = await self._read("GET", resource.path(namespace), query=query, accept=accept, at_most=at_most)
+            except _TooLargeError:
+                limit = max(1, limit // 8)
+                continue
+            page = _parsed(raw)
+            items = page.get("items") or []
+            yield items, page["metadata"]["resourceVersion"]
             following = page["metadata"].get("continue")
             if not following:
                 return
             query["continue"] = following
+            limit = max(1, min(_LARGEST_PAGE, _PAGE_BYTES * 3 // 4 * len(items) // len(raw)))
 
     async def list(
         self,
@@ -303,12 +316,7 @@ class Api:
         content_type: str = _JSON,
         accept: str = _JSON,
     ) -> Object:
-        raw = await self._read(method, path, query=query, body=body, content_type=content_type, accept=accept)
-        with answered():
-            answer = json.loads(raw)
-            if not isinstance(answer, dict):
-                raise ValueError("the answer is no object")
-        return answer
+        return _parsed(await self._read(method, path, query=query, body=body, content_type=content_type, accept=accept))
 
     async def _read(
         self,
@@ -319,13 +327,15 @@ class Api:
         body: Object | Operations | None = None,
         content_type: str = _JSON,
         accept: str = _JSON,
+        at_most: int | None = None,
     ) -> bytes:
+        """The answer's bytes; _TooLargeError where they are more than ``at_most``: the rest is not read."""
         async with self._slots:
             with answered():
                 response = await self._send(
                     method, path, query=query, body=body, content_type=content_type, accept=accept, timeout=30
                 )
-                raw: bytes = await response.read()
+                raw = await _bytes_of(response, at_most)
         if not 200 <= response.status < 300:
             raise _error(response.status, response.headers, raw)
         return raw
@@ -369,6 +379,31 @@ async def _next_event(response: Any) -> WatchEvent | None:
         if not (isinstance(event, dict) and isinstance(event.get("object"), dict)):
             raise ValueError("a line of the watch is no event")
     return WatchEvent(str(event.get("type")), event["object"])
+
+
+class _TooLargeError(Exception):
+    """An answer that is larger than the caller can hold."""
+
+
+async def _bytes_of(response: Any, at_most: int | None) -> bytes:
+    if at_most is None:
+        whole: bytes = await response.read()
+        return whole
+    parts = bytearray()
+    async for part in response.content.iter_any():
+        parts += part
+        if len(parts) > at_most:
+            response.close()
+            raise _TooLargeError
+    return bytes(parts)
+
+
+def _parsed(raw: bytes) -> Object:
+    with answered():
+        answer = json.loads(raw)
+        if not isinstance(answer, dict):
+            raise ValueError("the answer is no object")
+    return answer
 
 
 def _plural(path: str) -> str:

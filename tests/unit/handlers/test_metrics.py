@@ -14,12 +14,12 @@ from mcs_operator.domain.decide import decide
 from mcs_operator.domain.exposition import Histogram, Metric, exposed
 from mcs_operator.domain.world import TlsSecret, World
 from mcs_operator.handlers.metrics import OF_INSTANCES, OF_THE_OPERATOR, instances
-from mcs_operator.kube.client import INSTANCES, LINKS, _plural
+from mcs_operator.kube.client import BY_KIND, _plural
 from mcs_operator.kube.store import Store
 from mcs_operator.pki import Ends, complete, ends, not_after
 from mcs_operator.settings import ANNOTATION_REVOKE, ANNOTATION_ROTATE
 from support.certificates import chain, key, text_of
-from support.objects import a_link, an_instance
+from support.objects import a_community, a_link, an_instance
 from support.rounds import Rounds
 from support.worlds import NAMESPACE, NOW, given, instance, link, links
 
@@ -51,7 +51,7 @@ def stored(*objects: dict[str, Any]) -> str:
     store = Store(wake=lambda _: None)
     for at, body in enumerate(objects):
         metadata = {"namespace": NAMESPACE, "uid": f"u{at}", "resourceVersion": str(at + 1), "generation": 1}
-        resource = INSTANCES if body["kind"] == "MCSInstance" else LINKS
+        resource = BY_KIND[body["kind"]]
         store.put(resource, body | {"metadata": metadata | body["metadata"]})
     return "".join(instances(store, {}))
 
@@ -148,7 +148,23 @@ def test_an_instance_is_told_as_its_status_says() -> None:
         "mcs_instance_users_served": "10",
         "mcs_instance_users_capacity": "1000",
         "mcs_instance_connections_capacity": "208",
+        "mcs_instance_communities_not_served": "0",
     }
+
+
+def test_communities_that_are_not_ready_are_counted_at_their_own_instance() -> None:
+    told = [
+        a_community(name, instance=of) | {"status": {"conditions": conditions(Ready=(ready, "Why"))}}
+        for name, of, ready in (
+            ("well", "mcs", "True"),
+            ("bad", "mcs", "False"),
+            ("worse", "mcs", "False"),
+            ("new", "mcs", "Unknown"),
+            ("other", "former", "False"),
+        )
+    ]
+    found = series(stored(an_instance() | {"status": {"conditions": []}}, *told, a_community("unseen")))
+    assert found["mcs_instance_communities_not_served"] == "2"
 
 
 def test_an_instance_that_nobody_has_looked_at_yet_has_no_counts() -> None:
