@@ -31,7 +31,8 @@ from mcs_operator.kube.agents import Agents, Endpoint
 from mcs_operator.kube.apply import Outcome
 from mcs_operator.kube.client import Api
 from mcs_operator.kube.lookups import Lookups
-from mcs_operator.kube.observe import observe
+from mcs_operator.kube.names import Names
+from mcs_operator.kube.observe import known_world, observe
 from mcs_operator.kube.report import Reporter, Told
 from mcs_operator.kube.store import Store
 from mcs_operator.pki import Ends, agent_name, complete, ends
@@ -68,20 +69,24 @@ class Reconciler:
     writes: Counter[str] = field(default_factory=Counter)
     """Objects and statuses written, by namespace."""
     counter: quota.Counter = field(init=False)
+    names: Names = field(init=False)
 
     def __post_init__(self) -> None:
         self.counter = quota.Counter(self.api, self.store)
+        self.names = names_of(self.store, self.clock)
 
     async def __call__(self, namespace: str) -> float | None:
         """Reconcile one namespace; seconds after which it wants to be called again, or None."""
         observed = await observe(self.api, self.store, namespace, self.clock(), self.agents.report(namespace))
-        observed = replace(observed, lookups=self.lookups.known(namespace))
+        elsewhere = self.names.elsewhere(namespace)
+        observed = replace(observed, lookups=self.lookups.known(namespace), elsewhere=elsewhere)
         world, leftovers = without_leftovers(with_newest_identities(observed))
         await apply.drop_slots(self.api, self.store, namespace, map(_secret_of, leftovers))
         plan = decide(world)
         keys = await asyncio.to_thread(complete, world, plan)  # 250 new certificates, or trials, take seconds
         desired = render(world, plan, keys, self.settings)
         self._note_ends(namespace, plan, keys)
+        self.names.tell(namespace)
         self._follow_agent(world, plan, keys)
         self.lookups.follow(namespace, world.pod.uid if world.pod and world.report else "", names_to_ask(plan))
         outcome = await self._bring_about(world, plan, desired)
@@ -247,6 +252,11 @@ class Reconciler:
             fingerprints={name: link_keys.fingerprints for name, link_keys in keys.links.items()},
         )
         return await self.reporter.write(world.namespace, all_statuses(world, plan, wanted), world.now)
+
+
+def names_of(store: Store, clock: Callable[[], datetime]) -> Names:
+    """The public names of all namespaces, as the reconciler judges who is served."""
+    return Names(store, lambda namespace: known_world(store, namespace, clock()))
 
 
 def _secret_of(slot: SlotSecret) -> str:

@@ -64,6 +64,7 @@ class Reason(StrEnum):
     MEDIA_NOT_READY = "MediaNotReady"
     NAMESPACE_OCCUPIED = "NamespaceOccupied"
     IDENTITY_LOST = "IdentityLost"
+    PROFILES_DIFFER = "ProfilesDiffer"
     CA_NOT_FOUND = "CaNotFound"
     CA_INVALID = "CaInvalid"
     AS_TIER = "AsTier"
@@ -174,6 +175,7 @@ _INSTANCE = [
         Type.STALLED,
         (T, R.NAMESPACE_OCCUPIED, "As Accepted."),
         (T, R.IDENTITY_LOST, "The CA Secret is gone while identities signed by it exist. Restore it from the backup."),
+        (T, R.PROFILES_DIFFER, "Kept profiles have another basePort, cidr or domain; they are served as they are."),
         (T, R.CA_NOT_FOUND, "The Secret of vpn.caSecretRef is missing: nothing is signed, what is there goes on."),
         (T, R.CA_INVALID, "The CA cannot sign, or did not sign what is there; the message says why. As CaNotFound."),
         (T, R.CERTIFICATE_INVALID, "The certificate of spec.domain cannot be served; the last good one stays."),

@@ -65,7 +65,7 @@ class Wanted:
 def instance_status(world: World, plan: Plan, instance: MCSInstance, wanted: Wanted) -> dict[str, Any]:
     """Status of one MCSInstance, the served one or one that came second."""
     if plan.instance is None or instance.name != plan.instance.name:
-        occupied = rules.namespace_occupied(world.namespace, plan.instance.name if plan.instance else "another")
+        occupied = rules.namespace_occupied(world.namespace, plan.instance.name if plan.instance else "")
         conditions = _refused(world, Kind.INSTANCE, instance, occupied.reason, occupied.message)
         return {"observedGeneration": instance.generation, "conditions": conditions}
     links = {state.slot: state for state in world.report.links} if world.report else {}
@@ -123,7 +123,10 @@ def _instance_conditions(world: World, plan: Plan, wanted: Wanted, known: Ledger
         Condition(Type.STALLED, T, Reason.IDENTITY_LOST, lost)
         if plan.identity_lost
         else _stalled_by(
-            wanted.authority or _domain_elsewhere(world, plan) or wanted.certificates.get((Kind.INSTANCE, name))
+            wanted.authority
+            or _differs(plan)
+            or _domain_elsewhere(world, plan)
+            or wanted.certificates.get((Kind.INSTANCE, name))
         ),
         Condition(Type.SIZED, F, Reason.BELOW_TIER, below) if below else Condition(Type.SIZED, T, Reason.AS_TIER),
         _restart_pending(wanted.restart),
@@ -161,10 +164,13 @@ def _capacity_pressure(known: Ledger) -> Condition:
     return Condition(Type.CAPACITY_PRESSURE, T, verdict.reason, verdict.message)
 
 
+def _differs(plan: Plan) -> Verdict | None:
+    return Verdict(Reason.PROFILES_DIFFER, ". ".join(plan.dialled.found)) if plan.dialled.found else None
+
+
 def _domain_elsewhere(world: World, plan: Plan) -> Verdict | None:
     domain = plan.instance.spec.domain if plan.instance else ""
-    kind = world.elsewhere.get(domain)
-    return rules.domain_taken(domain, rules.owner_of_domain(kind, "", here=False)) if kind else None
+    return rules.domain_taken(domain) if domain in world.elsewhere else None
 
 
 def _restart_pending(restart: Restart) -> Condition:

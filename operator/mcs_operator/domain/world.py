@@ -16,6 +16,7 @@ from mcs_operator.domain.conditions import Kind
 from mcs_operator.domain.keys import Authority, KeyPair
 from mcs_operator.domain.linkstate import LinkReport
 from mcs_operator.domain.lookup import Lookup
+from mcs_operator.domain.where import Where
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,8 @@ class Profile:
     fingerprints: tuple[Fingerprint, ...]
     client: KeyPair
     tls_crypt: str = field(repr=False)
+    where: Where | None = None
+    """Where its ``.ovpn`` dials; None where that cannot be read."""
 
     def released_at(self, moment: datetime | None) -> Profile:
         """The same identity, with its retention clock started, or stopped (None)."""
@@ -72,6 +75,8 @@ class SlotSecret:
     ca: str | None = None
     fingerprints: tuple[Fingerprint, ...] = ()
     """What is known of its client certificates when the profile is lost: a copy, in a file that the slot ignores."""
+    where: Where | None = None
+    """Where its ``server.conf`` listens; None where that cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)

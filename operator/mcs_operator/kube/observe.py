@@ -10,7 +10,6 @@ import asyncio
 import base64
 import json
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -23,6 +22,7 @@ from mcs_operator.domain.quota import Usage
 from mcs_operator.domain.shardfiles import packed
 from mcs_operator.domain.slotfiles import FINGERPRINTS, SLOT_FILES, pins_in, slot_revision
 from mcs_operator.domain.users import USERS_KEY
+from mcs_operator.domain.where import where_of_profile, where_of_slot
 from mcs_operator.domain.world import (
     AgentCredentials,
     DamagedProfile,
@@ -47,7 +47,6 @@ from mcs_operator.kube.client import (
     Object,
     Resource,
 )
-from mcs_operator.kube.known import domains_elsewhere
 from mcs_operator.kube.store import Child, Shelf, Store, digests
 from mcs_operator.settings import (
     FIRST_NUMBER,
@@ -80,8 +79,12 @@ async def observe(api: Api, store: Store, namespace: str, now: datetime, report:
     stale = [c for c in shelf.children.values() if c.stale and c.resource in _PARSED_BODIES and shelf.concerns(c)]
     await asyncio.gather(*(_refresh(api, store, child) for child in stale))
     shelf.observed = {key: child.parsed for key, child in shelf.children.items()}
-    world = _world(shelf, namespace, now, report)
-    return replace(world, elsewhere=domains_elsewhere(store, namespace))
+    return _world(shelf, namespace, now, report)
+
+
+def known_world(store: Store, namespace: str, now: datetime) -> World:
+    """The World of a namespace as far as it is known, without asking anybody; what nobody has read yet is not in it."""
+    return _world(store.shelf(namespace), namespace, now, None)
 
 
 async def _refresh(api: Api, store: Store, child: Child) -> None:
@@ -245,6 +248,7 @@ def _slot(body: Object, files: dict[str, str], labels: dict[str, str]) -> SlotSe
         tls_crypt=files.get("tls-crypt.key"),
         ca=files.get("ca.crt"),
         fingerprints=_known_fingerprints(files),
+        where=where_of_slot(files.get("server.conf", ""), int(labels[LABEL_SLOT])),
     )
 
 
@@ -297,6 +301,7 @@ def _profile(files: dict[str, str], labels: dict[str, str]) -> Profile:
         fingerprints=_fingerprints(identity["fingerprints"]),
         client=KeyPair(files["tls.crt"], files["tls.key"]),
         tls_crypt=files["tls-crypt.key"],
+        where=where_of_profile(files.get(f"{labels[LABEL_LINK]}.ovpn", ""), int(identity["slot"])),
     )
 
 

@@ -67,7 +67,8 @@ def render(world: World, plan: Plan, keys: Keys, settings: Settings) -> Desired:
             continue
         try:
             if link_keys.profile is not None:
-                manifests.append(build_identity(instance, link_plan, link_keys.profile, keys.ca))
+                domain = plan.dialled.domain or ""
+                manifests.append(build_identity(instance, link_plan, link_keys.profile, keys.ca, domain=domain))
             slot, revision = build_slot(instance, link_plan, link_keys)
         except ValueError as error:  # one link's damaged key must not keep the 249 others from being rendered
             failures[link_plan.link.name] = str(error)
