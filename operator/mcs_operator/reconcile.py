@@ -37,7 +37,8 @@ from mcs_operator.kube.beside import beside
 from mcs_operator.kube.client import Api
 from mcs_operator.kube.failures import Failures
 from mcs_operator.kube.lookups import Lookups
-from mcs_operator.kube.observe import observe
+from mcs_operator.kube.names import Names
+from mcs_operator.kube.observe import known_world, observe
 from mcs_operator.kube.report import Reporter, Told
 from mcs_operator.kube.store import Store
 from mcs_operator.pki import Ends, agent_name, believed, complete, ends
@@ -79,10 +80,12 @@ class Reconciler:
     """Objects and statuses written, by namespace."""
     counter: quota.Counter = field(init=False)
     failures: Failures = field(init=False)
+    names: Names = field(init=False)
 
     def __post_init__(self) -> None:
         self.failures = Failures(self.reporter)
         self.counter = quota.Counter(self.api, self.store)
+        self.names = names_of(self.store, self.clock)
 
     async def __call__(self, namespace: str) -> float | None:
         """Reconcile one namespace; seconds after which it wants to be called again, or None.
@@ -92,7 +95,8 @@ class Reconciler:
         errors: list[Exception] = []
         try:
             world = await observe(self.api, self.store, namespace, self.clock(), self.agents.report(namespace))
-            again = await self._bring_to(replace(world, lookups=self.lookups.known(namespace)), errors)
+            lookups, elsewhere = self.lookups.known(namespace), self.names.elsewhere(namespace)
+            again = await self._bring_to(replace(world, lookups=lookups, elsewhere=elsewhere), errors)
         except Exception as error:
             errors.insert(0, error)
         if not errors:
@@ -117,6 +121,7 @@ class Reconciler:
         written = await _tried(self._bring_about(world, plan, desired, outcome), errors)
         desired = replace(desired, voucher=outcome.voucher or desired.voucher)
         self._note_ends(namespace, plan, keys)
+        self.names.tell(namespace)
         self._follow_agent(world, plan, keys)
         self.lookups.follow(namespace, world.pod.uid if world.pod and world.report else "", names_to_ask(plan))
         restart = _restart_of(self._confirmed(world), plan, desired, outcome) if written else Restart(Step.NOTHING)
@@ -336,6 +341,11 @@ async def _tried(step: Awaitable[T], errors: list[Exception]) -> T | None:
     except Exception as error:
         errors.append(error)
         return None
+
+
+def names_of(store: Store, clock: Callable[[], datetime]) -> Names:
+    """The public names of all namespaces, as the reconciler judges who is served."""
+    return Names(store, lambda namespace: with_newest_identities(believed(known_world(store, namespace, clock()))))
 
 
 def _secret_of(slot: SlotSecret) -> str:

@@ -5,6 +5,7 @@ CRDs.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from ipaddress import IPv4Address
 from typing import Any
@@ -20,6 +21,7 @@ from mcs_operator.domain.restart import Restart, Step
 from mcs_operator.domain.sizing import size
 from mcs_operator.domain.status import Wanted, all_statuses
 from mcs_operator.domain.verdict import Verdict
+from mcs_operator.domain.where import Where
 from mcs_operator.domain.world import Damaged, Fingerprint, Unreadable
 from support.api import ROOT
 from support.worlds import (
@@ -32,6 +34,7 @@ from support.worlds import (
     links,
     pin,
     pod,
+    profile,
     report,
     slot,
     state,
@@ -83,6 +86,7 @@ def instances() -> Iterator[Told]:
     for count in (200, 238):
         yield from said(instance(), community(), links(count))
     yield from said(SERVED, elsewhere={"mcs.test": Kind.LINK})
+    yield from said(instance(), replace(profile("a", 17), where=Where(23000)))
     for restart in (Restart(Step.WAIT_TO_BE_ASKED, ("agent",)), Restart(Step.START_DRAINING, ("media",), "spec")):
         yield from said(SERVED, wanted=Wanted(revisions={}, restart=restart))
 

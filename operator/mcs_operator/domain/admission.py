@@ -20,8 +20,10 @@ from mcs_operator.domain import rules
 from mcs_operator.domain.addressing import number_of
 from mcs_operator.domain.capacity import fits
 from mcs_operator.domain.conditions import Kind
+from mcs_operator.domain.dialled import Dialled, dialled
 from mcs_operator.domain.ledger import crossings, ledger
 from mcs_operator.domain.tiers import TIERS
+from mcs_operator.domain.world import Profile, SlotSecret
 
 Object = Mapping[str, Any]
 WARNING_LIMIT = 256
@@ -70,11 +72,17 @@ class Cluster(Protocol):
     def links(self, namespace: str) -> Iterable[Object]:
         """Of one namespace."""
 
-    def domain_holders(self, domain: str) -> Iterable[tuple[Kind, str, str]]:
-        """Kind, namespace and name of all that have this domain."""
+    def domain_holders(self, namespace: str, domain: str) -> Iterable[tuple[Kind, str]]:
+        """Kind and name of all in this namespace that have this domain."""
+
+    def is_domain_owned_elsewhere(self, namespace: str, domain: str) -> bool:
+        """Whether an object of another namespace is served under this name."""
 
     def slots(self, namespace: str, instance: str) -> Mapping[int, str]:
         """Names of the links that hold a slot, by number."""
+
+    def identities(self, namespace: str, instance: str) -> Iterable[Profile | SlotSecret]:
+        """What links of an instance of this name have, or had, as far as it was read."""
 
 
 def review(request: Request, cluster: Cluster) -> Answer:
@@ -134,23 +142,21 @@ def _link(cluster: Cluster, namespace: str, new: TVoxLink, old: TVoxLink | None)
 
 
 def _address(cluster: Cluster, namespace: str, instance: Object, link: TVoxLink) -> Iterator[_Finding]:
-    cidr = _vpn(instance).get("cidr") or _DEFAULT_VPN.cidr
+    cidr = str(_at(instance, "spec", "vpn", "cidr") or _DEFAULT_VPN.cidr)
     address = str(link.spec.vpn_address)
     number = number_of(address, cidr)
     if number is None:
         yield _refuse(rules.address_out_of_range(address, cidr).message)
         return
-    name = str(instance["metadata"]["name"])
+    name = _name(instance)
     holders = cluster.slots(namespace, name)
     wishes = (
-        str(body["metadata"]["name"])
+        _name(body)
         for body in cluster.links(namespace)
-        if body["spec"].get("vpnAddress") == address and _reference(body) == name
+        if _at(body, "spec", "vpnAddress") == address and _reference(body) == name
     )
-    for owner in (holders.get(number), *wishes):
-        if owner and owner != link.name:
-            yield _refuse(rules.address_taken(address, f"is used by TVoxLink {owner!r}").message)
-            return
+    if any(owner and owner != link.name for owner in (holders.get(number), *wishes)):
+        yield _refuse(rules.address_taken(address, rules.USED).message)
 
 
 def _links_of_community(cluster: Cluster, namespace: str, instance: Object, link: TVoxLink) -> Iterator[_Finding]:
@@ -158,9 +164,9 @@ def _links_of_community(cluster: Cluster, namespace: str, instance: Object, link
     if limit is None:
         return
     count = sum(
-        (body["spec"].get("communityRef") or {}).get("name") == name and body["metadata"]["name"] != link.name
+        _at(body, "spec", "communityRef", "name") == name and _name(body) != link.name
         for body in cluster.links(namespace)
-        if _reference(body) == instance["metadata"]["name"]
+        if _reference(body) == _name(instance)
     )
     if not fits(count, limit):
         yield _refuse(rules.too_many_links_of_community(name, limit).message)
@@ -171,19 +177,14 @@ def _community_of(cluster: Cluster, namespace: str, link: TVoxLink) -> Iterator[
     community = cluster.find(Kind.COMMUNITY, namespace, name)
     if community is None:
         yield _Finding(f"spec.communityRef.name: no Community {name!r} in namespace {namespace} yet")
-    elif (other := _reference(community)) != link.spec.instance_ref.name:
-        yield _Finding(
-            f"spec.communityRef.name: Community {name!r} belongs to instance {other!r}, this link to "
-            f"{link.spec.instance_ref.name!r}"
-        )
+    elif _reference(community) != link.spec.instance_ref.name:
+        yield _Finding(rules.community_of_another(name, link.spec.instance_ref.name).message)
 
 
 def _domain(cluster: Cluster, kind: Kind, namespace: str, name: str, domain: str) -> Iterator[_Finding]:
-    for holder, where, who in cluster.domain_holders(domain):
-        if (holder, where, who) != (kind, namespace, name):
-            owner = rules.owner_of_domain(holder, who, here=where == namespace)
-            yield _refuse(rules.domain_taken(domain, owner).message)
-            return
+    here = any(holder != (kind, name) for holder in cluster.domain_holders(namespace, domain))
+    if here or cluster.is_domain_owned_elsewhere(namespace, domain):
+        yield _refuse(rules.domain_taken(domain).message)
 
 
 # ---- Community
@@ -192,11 +193,7 @@ def _domain(cluster: Cluster, kind: Kind, namespace: str, name: str, domain: str
 def _community(cluster: Cluster, namespace: str, new: Community, old: Community | None) -> Iterator[_Finding]:
     name = new.spec.instance_ref.name
     if old is not None and old.spec.instance_ref.name != name:
-        using = [
-            str(body["metadata"]["name"])
-            for body in cluster.links(namespace)
-            if (body["spec"].get("communityRef") or {}).get("name") == new.name
-        ]
+        using = sum(1 for body in cluster.links(namespace) if _at(body, "spec", "communityRef", "name") == new.name)
         if using:
             yield _refuse(rules.community_in_use(name, old.spec.instance_ref.name, using))
     instance = cluster.find(Kind.INSTANCE, namespace, name)
@@ -206,10 +203,13 @@ def _community(cluster: Cluster, namespace: str, new: Community, old: Community 
         )
         return
     added = _enabled(new) - (_enabled(old) if old else 0)
-    capacity = TIERS[instance["spec"]["tier"]].users
+    tier = str(_at(instance, "spec", "tier"))
+    if tier not in TIERS:
+        return  # stored by another schema than ours: the reconciler tells
+    capacity = TIERS[tier].users
     total = _users(cluster, namespace, name) + added
     if added > 0 and total > capacity:
-        yield _refuse(rules.users_beyond_tier(instance["spec"]["tier"], capacity, _enabled(new), total))
+        yield _refuse(rules.users_beyond_tier(tier, capacity, _enabled(new), total))
     elif added > 0:
         yield from _near(instance, users=total - added, more=added)
     limit, known = _community_limit(instance, "users"), cluster.find(Kind.COMMUNITY, namespace, new.name)
@@ -220,8 +220,7 @@ def _community(cluster: Cluster, namespace: str, new: Community, old: Community 
 
 def _community_limit(instance: Object, what: str) -> int | None:
     """Of each Community, so many users or links; None where the platform team has set none."""
-    limit: int | None = (instance["spec"].get("communityLimits") or {}).get(what)
-    return limit
+    return _count(_at(instance, "spec", "communityLimits", what))
 
 
 def _enabled(community: Community) -> int:
@@ -234,21 +233,22 @@ def _users(cluster: Cluster, namespace: str, instance: str) -> int:
 
 
 def _counted_users(community: Object) -> int:
-    counted = (community.get("status") or {}).get("users") or {}
-    if "served" in counted:
-        return int(counted["served"]) + int(counted.get("notServed", 0))
-    if not community["spec"].get("enabled", True):
+    if (served := _count(_at(community, "status", "users", "served"))) is not None:
+        return served + (_count(_at(community, "status", "users", "notServed")) or 0)
+    if _at(community, "spec", "enabled") is False:
         return 0
-    return sum(user.get("enabled", True) for user in community["spec"].get("users") or [])
+    users = _at(community, "spec", "users")
+    return sum(_at(user, "enabled") is not False for user in users) if isinstance(users, list) else 0
 
 
 # ---- MCSInstance
 
 
 def _instance(cluster: Cluster, namespace: str, new: MCSInstance, old: MCSInstance | None) -> Iterator[_Finding]:
-    others = [body for body in cluster.instances(namespace) if body["metadata"]["name"] != new.name]
-    if old is None and others:
-        yield _refuse(rules.namespace_occupied(namespace, str(others[0]["metadata"]["name"])).message)
+    if old is None and any(_name(body) != new.name for body in cluster.instances(namespace)):
+        yield _refuse(rules.namespace_occupied(namespace).message)
+    if old is None:
+        yield from map(_refuse, _dialled(cluster, namespace, new).found)
     served = _count_of(cluster.links(namespace), new.name)
     if old is None or old.spec.domain != new.spec.domain:
         yield from _domain(cluster, Kind.INSTANCE, namespace, new.name, new.spec.domain)
@@ -263,6 +263,16 @@ def _instance(cluster: Cluster, namespace: str, new: MCSInstance, old: MCSInstan
     yield from _same_node(cluster, namespace, new, old)
 
 
+def _dialled(cluster: Cluster, namespace: str, new: MCSInstance) -> Dialled:
+    """An instance that comes back: what cannot be changed while it exists cannot be changed by its deletion either."""
+    known = list(cluster.identities(namespace, new.name))
+    alive = {_name(body) for body in cluster.links(namespace) if _reference(body) == new.name}
+    profiles = [identity for identity in known if isinstance(identity, Profile)]
+    slots = [identity for identity in known if isinstance(identity, SlotSecret)]
+    # Slots alone may be leftovers of identities that went with their instance (retain.pki).
+    return dialled(new, profiles, slots, alive) if profiles else Dialled()
+
+
 def _lowered(cluster: Cluster, namespace: str, new: MCSInstance, old: MCSInstance) -> Iterator[_Finding]:
     capacity, users = TIERS[new.spec.tier].users, _users(cluster, namespace, new.name)
     if capacity < TIERS[old.spec.tier].users and users > capacity:
@@ -270,7 +280,7 @@ def _lowered(cluster: Cluster, namespace: str, new: MCSInstance, old: MCSInstanc
     slots, held = new.spec.vpn.slots, cluster.slots(namespace, new.name)
     highest = max(held, default=0)
     if slots < old.spec.vpn.slots and highest > slots + 1:
-        yield _refuse(rules.slots_below_numbers(slots, held[highest], highest, new.spec.vpn.cidr))
+        yield _refuse(rules.slots_below_numbers(slots, highest, new.spec.vpn.cidr))
 
 
 def _same_node(cluster: Cluster, namespace: str, new: MCSInstance, old: MCSInstance | None) -> Iterator[_Finding]:
@@ -279,22 +289,24 @@ def _same_node(cluster: Cluster, namespace: str, new: MCSInstance, old: MCSInsta
     if not moved or new.spec.network.mode is NetworkMode.LOAD_BALANCER:
         return
     mine = dict(new.spec.node_selector)
+    perhaps = False
     for body in cluster.instances():
-        there, name = str(body["metadata"]["namespace"]), str(body["metadata"]["name"])
-        mode = (body["spec"].get("network") or {}).get("mode")
-        theirs = body["spec"].get("nodeSelector") or {}
-        if (there, name) == (namespace, new.name) or mode == NetworkMode.LOAD_BALANCER or not theirs:
+        place = _at(body, "metadata", "namespace"), _name(body)
+        theirs = _at(body, "spec", "nodeSelector")
+        balanced = _at(body, "spec", "network", "mode") == NetworkMode.LOAD_BALANCER
+        if place == (namespace, new.name) or balanced or not isinstance(theirs, dict) or not theirs:
             continue
         if any(mine[key] != theirs[key] for key in mine.keys() & theirs.keys()):
             continue
-        owner = rules.owner_of_domain(Kind.INSTANCE, name, here=there == namespace)
         if mine.get(_HOSTNAME) and mine.get(_HOSTNAME) == theirs.get(_HOSTNAME):
-            yield _refuse(rules.node_taken(_HOSTNAME, mine[_HOSTNAME], owner))
-        else:
-            yield _Finding(
-                f"spec.nodeSelector: may choose the same node as {owner}, where only one of them finds its ports free"
-            )
-        return
+            yield _refuse(rules.node_taken(_HOSTNAME, mine[_HOSTNAME]))
+            return
+        perhaps = True
+    if perhaps:
+        yield _Finding(
+            "spec.nodeSelector: may choose the same node as another MCSInstance, where only one of them finds its "
+            "ports free"
+        )
 
 
 # ---- what they share
@@ -312,21 +324,33 @@ def _near(instance: Object, *, links: int = 0, users: int = 0, more: int = 1) ->
 
 
 _HOSTNAME = "kubernetes.io/hostname"
+_MANY = 1_000_000
 _DEFAULT_VPN = Vpn()
 
 
-def _vpn(instance: Object) -> Mapping[str, Any]:
-    return instance["spec"].get("vpn") or {}
+def _at(value: Any, *path: str) -> Any:
+    """What is at this place of a stored object, None where there is nothing: it may be of another schema than ours."""
+    for name in path:
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value
+
+
+def _count(value: Any) -> int | None:
+    """A number of users, of a status that anybody may have written."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MANY else None
+
+
+def _name(body: Object) -> str:
+    return str(_at(body, "metadata", "name") or "")
 
 
 def _reference(body: Object) -> str:
-    reference = body["spec"].get("instanceRef")
-    return str(reference.get("name", "")) if reference else ""
+    return str(_at(body, "spec", "instanceRef", "name") or "")
 
 
 def _count_of(links: Iterable[Object], instance: str, but: str | None = None) -> int:
     """Links of this instance, the one of that name left out. In one pass: it is what a review takes longest for."""
-    return sum(1 for body in links if _reference(body) == instance and body["metadata"]["name"] != but)
+    return sum(1 for body in links if _reference(body) == instance and _name(body) != but)
 
 
 _CHECKS: Mapping[Kind, tuple[type[KubernetesObject], Any]] = {

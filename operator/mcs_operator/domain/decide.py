@@ -16,6 +16,7 @@ from mcs_operator.domain import rules, users
 from mcs_operator.domain.addressing import address_of, free_numbers, number_of
 from mcs_operator.domain.capacity import fits, precedence
 from mcs_operator.domain.conditions import Kind, Reason
+from mcs_operator.domain.dialled import Dialled, dialled
 from mcs_operator.domain.pins import decide_pins
 from mcs_operator.domain.plan import Kept, LinkPlan, Plan
 from mcs_operator.domain.shardfiles import ServedLink, communities_in, links_in
@@ -34,6 +35,8 @@ def decide(world: World) -> Plan:
             links=tuple(LinkPlan(link, _no_instance(world, link.spec.instance_ref.name), None) for link in world.links),
             communities={c.name: _no_instance(world, c.spec.instance_ref.name) for c in world.communities},
         )
+    differs = _dialled(world, instance)
+    instance = differs.on(instance)
     mine = {name: p for name, p in world.profiles.items() if p.instance == instance.name}
     # What cannot be read is not gone: an older operator must not cut off, or forget, what a newer one has accepted.
     untouched = frozenset(u.name for u in world.unreadable if u.kind is Kind.LINK)
@@ -74,8 +77,14 @@ def decide(world: World) -> Plan:
         given_up=tuple(given_up),
         untouched=untouched,
         kept=kept,
+        dialled=differs,
         due=min((end for end in ends.values() if end > world.now), default=None),
     )
+
+
+def _dialled(world: World, instance: MCSInstance) -> Dialled:
+    alive = {link.name for link in world.links if link.spec.instance_ref.name == instance.name}
+    return dialled(instance, world.profiles.values(), world.slots.values(), alive)
 
 
 def without_leftovers(world: World) -> tuple[World, tuple[SlotSecret, ...]]:
@@ -107,11 +116,8 @@ def choose_instance(world: World) -> tuple[MCSInstance | None, tuple[MCSInstance
 
 
 def _no_instance(world: World, name: str) -> Verdict:
-    return Verdict(
-        Reason.INSTANCE_NOT_FOUND,
-        f"spec.instanceRef.name: no accepted MCSInstance {name!r} in namespace {world.namespace}; "
-        "create it, or name the one that is there",
-    )
+    there = {i.name for i in world.instances} | {u.name for u in world.unreadable if u.kind is Kind.INSTANCE}
+    return rules.no_instance(world.namespace, name, name in there)
 
 
 def _community(world: World, instance: MCSInstance, community: Community) -> Verdict | None:
@@ -126,7 +132,7 @@ class _Ledger:
     world: World
     instance: MCSInstance
     profiles: Mapping[str, Profile]
-    domains: dict[str, str]
+    domains: set[str]
     numbers: dict[int, str] = field(default_factory=dict)
     accepted: int = 0
     of_community: Counter[str] = field(default_factory=Counter)
@@ -139,7 +145,7 @@ class _Ledger:
         """Count a link as served, at a number or at one that is found later."""
         if number is not None:
             self.numbers[number] = link.name
-        self.domains.setdefault(link.spec.domain, rules.owner_of_domain(Kind.LINK, link.name, here=True))
+        self.domains.add(link.spec.domain)
         self.accepted += 1
         self.of_community[link.spec.community_ref.name] += 1
 
@@ -187,8 +193,7 @@ def _links(
         if (number := ledger.held_by(name)) is not None:
             ledger.numbers[number] = name
             ledger.accepted += 1
-    for line in kept.links:
-        ledger.domains[line.domain] = rules.owner_of_domain(Kind.LINK, line.name, here=True)
+    ledger.domains |= {line.domain for line in kept.links}
     slots = {slot.link for slot in _slots_of(world, instance)}
     plans = []
     for link in precedence(world.links, holders=slots | set(profiles)):
@@ -243,13 +248,10 @@ def _reference(ledger: _Ledger, link: TVoxLink) -> Verdict | None:
     wanted = link.spec.community_ref.name
     community = next((c for c in ledger.world.communities if c.name == wanted), None)
     if community is None:
-        return Verdict(Reason.COMMUNITY_NOT_FOUND, f"spec.communityRef.name: no Community {wanted!r}; create it")
+        there = any(u.kind is Kind.COMMUNITY and u.name == wanted for u in ledger.world.unreadable)
+        return rules.no_community(ledger.world.namespace, wanted, there)
     if community.spec.instance_ref.name != ledger.instance.name:
-        return Verdict(
-            Reason.INSTANCE_MISMATCH,
-            f"spec.communityRef.name: Community {wanted!r} belongs to instance "
-            f"{community.spec.instance_ref.name!r}, this link to {ledger.instance.name!r}",
-        )
+        return rules.community_of_another(wanted, ledger.instance.name)
     return None
 
 
@@ -259,7 +261,7 @@ def _refusal(ledger: _Ledger, link: TVoxLink, held: int | None) -> Verdict | Non
     if held is None and (verdict := _in_the_way(ledger.world, link)):
         return verdict
     if spec.domain in ledger.domains:
-        return rules.domain_taken(spec.domain, ledger.domains[spec.domain])
+        return rules.domain_taken(spec.domain)
     if spec.vpn_address:
         number = number_of(spec.vpn_address, cidr)
         if number is None:
@@ -296,24 +298,21 @@ def _in_the_way(world: World, link: TVoxLink) -> Verdict | None:
 
 
 def _owner_of(ledger: _Ledger, number: int, link: TVoxLink) -> str:
-    """Who has the number, in words; empty where it is free for this link.
+    """What has the number, in words; empty where it is free for this link.
 
     Of several who hold one number (backups of two moments, restored together) the first in precedence has it.
     """
-    if owner := ledger.numbers.get(number):
-        return f"is used by TVoxLink {owner!r}"
+    if number in ledger.numbers:
+        return rules.USED
     if ledger.held_by(link.name) == number:
         return ""
-    for profile in ledger.profiles.values():
-        if profile.number == number and profile.link != link.name:
-            return f"is kept for TVoxLink {profile.link!r} (Secret {profile.link}-profile)"
-    for damaged in _damaged(ledger):
-        if damaged.number == number and damaged.link != link.name:
-            return f"is kept for TVoxLink {damaged.link!r} (Secret {damaged.link}-profile, which cannot be read)"
+    identities: tuple[Profile | DamagedProfile, ...] = (*ledger.profiles.values(), *_damaged(ledger))
+    if any(identity.number == number and identity.link != link.name for identity in identities):
+        return rules.KEPT
     if secret := ledger.world.blocked.get((ledger.instance.name, number)):
         return f"is blocked by Secret {secret}, which is not the operator's"
     slot = ledger.world.slots.get((ledger.instance.name, number))
-    return f"is used by TVoxLink {slot.link!r}" if slot and slot.link != link.name else ""
+    return rules.USED if slot and slot.link != link.name else ""
 
 
 def _with_pins(world: World, plan: LinkPlan, profiles: Mapping[str, Profile]) -> LinkPlan:
@@ -337,10 +336,9 @@ def _too_many(ledger: _Ledger) -> Verdict:
     return replace(verdict, message=f"{verdict.message}; this one takes over when a place frees up")
 
 
-def _domains_taken(world: World, instance: MCSInstance) -> dict[str, str]:
-    """The domains that no link here can have, and who has them, in words."""
-    elsewhere = {domain: rules.owner_of_domain(kind, "", here=False) for domain, kind in world.elsewhere.items()}
-    return elsewhere | {instance.spec.domain: rules.owner_of_domain(Kind.INSTANCE, instance.name, here=True)}
+def _domains_taken(world: World, instance: MCSInstance) -> set[str]:
+    """The domains that no link here can have."""
+    return {*world.elsewhere, instance.spec.domain}
 
 
 def _slots_of(world: World, instance: MCSInstance) -> list[SlotSecret]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from mcs_operator.api import Community, MCSInstance, TVoxLink
+from mcs_operator.domain.dialled import Dialled
 from mcs_operator.domain.pins import Pins
 from mcs_operator.domain.shardfiles import ServedCommunity, ServedLink
 from mcs_operator.domain.users import UsersPlan
@@ -51,8 +52,9 @@ class Plan:
     ``instance`` is the one that is served, ``occupants`` others that may not be. ``released``, ``revived`` and
     ``forgotten`` are profiles whose link has gone, has come back, or was gone for longer than the retention; among
     the last are those ``given_up`` before their time, because their number is needed.
-    ``untouched`` are names of links that cannot be read: what they have is neither changed nor taken away. ``due``:
-    when the next retention ends.
+    ``untouched`` are names of links that cannot be read: what they have is neither changed nor taken away. ``dialled``:
+    what TVoxes were given and the instance declares otherwise; ``instance`` has its port and network. ``due``: when the
+    next retention ends.
     """
 
     instance: MCSInstance | None
@@ -67,6 +69,7 @@ class Plan:
     given_up: tuple[Profile, ...] = ()
     untouched: frozenset[str] = frozenset()
     kept: Kept = Kept()
+    dialled: Dialled = field(default_factory=Dialled)
     due: datetime | None = None
 
     @property

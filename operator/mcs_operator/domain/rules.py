@@ -2,6 +2,9 @@
 
 Admission refuses by them before an object is stored, the reconciler by the same ones whatever got in otherwise; so
 what `kubectl apply` says and what a condition says later is the same sentence.
+
+No sentence names another customer: tenants may share a namespace, a review may be forged, and who has a name or an
+address is nobody's business but the platform team's, who can list all objects.
 """
 
 from __future__ import annotations
@@ -40,14 +43,12 @@ def users_beyond_limit(limit: int, inline: int, total: int) -> str:
     )
 
 
-def domain_taken(domain: str, owner: str) -> Verdict:
-    """A public name belongs to one object of the whole cluster; ``owner`` in words, see `owner_of_domain`."""
-    return Verdict(Reason.DOMAIN_TAKEN, f"spec.domain: {domain} is used by {owner}; choose another")
-
-
-def owner_of_domain(kind: str, name: str, *, here: bool) -> str:
-    """Who has a domain, for a message: another namespace's objects are not named, they may be another tenant's."""
-    return f"{kind} {name!r}" if here else f"a {kind} of another namespace"
+def domain_taken(domain: str) -> Verdict:
+    """A public name belongs to one object of the whole cluster. Not whose it is: not even in which namespace."""
+    return Verdict(
+        Reason.DOMAIN_TAKEN,
+        f"spec.domain: {domain} is in use, and a public name belongs to one object of the cluster; choose another",
+    )
 
 
 def address_out_of_range(address: str, cidr: str) -> Verdict:
@@ -60,8 +61,12 @@ def address_out_of_range(address: str, cidr: str) -> Verdict:
 
 
 def address_taken(address: str, taken: str) -> Verdict:
-    """An address belongs to one TVoxLink; ``taken``: by whom, in words."""
+    """An address belongs to one TVoxLink; ``taken``: by what, in words, see the texts below."""
     return Verdict(Reason.ADDRESS_TAKEN, f"spec.vpnAddress: {address} {taken}; choose another")
+
+
+USED = "is used by another TVoxLink of this instance"
+KEPT = "is kept for a TVoxLink that was deleted (spec.retain.links of the instance)"
 
 
 def identity_of_another(link: str, instance: str) -> Verdict:
@@ -90,12 +95,14 @@ def not_ours(what: str, labels: str) -> str:
     )
 
 
-def namespace_occupied(namespace: str, occupant: str) -> Verdict:
-    """A namespace has one MCSInstance."""
+def namespace_occupied(namespace: str, occupant: str = "") -> Verdict:
+    """A namespace has one MCSInstance. ``occupant`` is named in a condition, which only that namespace can read, and
+    not to whoever sends a review."""
+    has = f"MCSInstance {occupant!r}" if occupant else "another MCSInstance"
     return Verdict(
         Reason.NAMESPACE_OCCUPIED,
-        f"metadata.namespace: {namespace} is used by MCSInstance {occupant!r}; one instance per namespace, "
-        "move this one",
+        f"metadata.namespace: {namespace} has {has} already, one per namespace; create this one in a namespace of its "
+        "own",
     )
 
 
@@ -115,11 +122,11 @@ def users_beyond_tier(tier: str, capacity: int, inline: int, total: int) -> str:
     )
 
 
-def community_in_use(instance: str, before: str, using: list[str]) -> str:
+def community_in_use(instance: str, before: str, using: int) -> str:
     """A Community that TVoxLinks use keeps its instance."""
     return (
-        f"spec.instanceRef.name: {instance}: {len(using)} TVoxLinks of this Community belong to instance {before!r}, "
-        f"{using[0]!r} for one; delete them first, or set it back"
+        f"spec.instanceRef.name: {instance}: {using} TVoxLinks of this Community belong to instance {before!r}; "
+        "delete them first, or set it back"
     )
 
 
@@ -131,6 +138,14 @@ def domain_in_profiles(domain: str, before: str, links: int) -> str:
     )
 
 
+def profiles_differ(field: str, declared: str, there: str, count: int) -> str:
+    """An instance that is created again has the port, network and domain of the profiles that its TVoxes have."""
+    return (
+        f"{field}: {declared}: {count} profiles of this instance's TVoxes have {there}, and are served so; set it to "
+        f"{there}, or delete their TVoxLinks and Secrets first (each TVox needs a new profile then)"
+    )
+
+
 def tier_below_users(tier: str, before: str, capacity: int, users: int) -> str:
     """A tier is not lowered below the users that are there."""
     return (
@@ -139,19 +154,49 @@ def tier_below_users(tier: str, before: str, capacity: int, users: int) -> str:
     )
 
 
-def slots_below_numbers(slots: int, link: str, number: int, cidr: str) -> str:
+def slots_below_numbers(slots: int, number: int, cidr: str) -> str:
     """Slots are not lowered below the highest number in use."""
     return (
-        f"spec.vpn.slots: {slots}: TVoxLink {link!r} has number {number} ({address_of(number, cidr)}), which needs "
-        f"{number - 1} slots; delete that link first, or keep {number - 1} or more"
+        f"spec.vpn.slots: {slots}: a TVoxLink has number {number} ({address_of(number, cidr)}), which needs "
+        f"{number - 1} slots; delete that link first (`kubectl get tvl` tells which), or keep {number - 1} or more"
     )
 
 
-def node_taken(label: str, value: str, owner: str) -> str:
+def node_taken(label: str, value: str) -> str:
     """Two instances with host ports do not share a node."""
     return (
-        f"spec.nodeSelector: {label}={value}: that node's ports 80, 443 and 3478 are used by {owner}; "
+        f"spec.nodeSelector: {label}={value}: that node's ports 80, 443 and 3478 are used by another MCSInstance; "
         "choose another node, or network mode LoadBalancer"
+    )
+
+
+def no_instance(namespace: str, name: str, there: bool) -> Verdict:
+    """A Community or TVoxLink names the MCSInstance that has its namespace. ``there``: one of that name exists, and is
+    not the one that is served."""
+    why = (
+        "exists, and is not accepted: it says why; name the one that is"
+        if there
+        else f"does not exist in namespace {namespace}; create it, or name the one that is there"
+    )
+    return Verdict(Reason.INSTANCE_NOT_FOUND, f"spec.instanceRef.name: MCSInstance {name!r} {why}")
+
+
+def no_community(namespace: str, name: str, there: bool) -> Verdict:
+    """A TVoxLink names a Community. ``there``: one of that name exists, and cannot be read by this operator."""
+    why = (
+        "exists, and cannot be read by this version of the operator: its condition Accepted says why; correct it"
+        if there
+        else f"does not exist in namespace {namespace}; create it, or name one that does"
+    )
+    return Verdict(Reason.COMMUNITY_NOT_FOUND, f"spec.communityRef.name: Community {name!r} {why}")
+
+
+def community_of_another(community: str, instance: str) -> Verdict:
+    """A TVoxLink and its Community name the same MCSInstance."""
+    return Verdict(
+        Reason.INSTANCE_MISMATCH,
+        f"spec.communityRef.name: Community {community!r} has another spec.instanceRef than this link, which has "
+        f"{instance!r}; name a Community of that instance, or set its instanceRef",
     )
 
 
@@ -159,19 +204,23 @@ EXAMPLES: dict[Callable[..., Verdict | str], Verdict | str] = {
     too_many_links: too_many_links("mcs", MAX_LINKS),
     too_many_links_of_community: too_many_links_of_community("acme", 10),
     users_beyond_limit: users_beyond_limit(100, 30, 101),
-    domain_taken: domain_taken("acme.example.com", owner_of_domain("TVoxLink", "acme", here=True)),
+    domain_taken: domain_taken("acme.example.com"),
     address_out_of_range: address_out_of_range("198.18.254.252", "198.18.254.0/24"),
-    address_taken: address_taken("198.18.254.17", "is used by TVoxLink 'acme'"),
+    address_taken: address_taken("198.18.254.17", USED),
     identity_of_another: identity_of_another("acme", "former"),
     identity_unreadable: identity_unreadable("acme"),
     not_ours: not_ours("Secret acme-profile", "label app.kubernetes.io/managed-by=mcs-operator"),
-    namespace_occupied: namespace_occupied("mcs-demo", "mcs"),
+    namespace_occupied: namespace_occupied("mcs-demo"),
     no_tls_secret: no_tls_secret("spec.tls.secretRef", "acme-tls"),
     users_beyond_tier: users_beyond_tier("UpTo1000", 1000, 300, 1001),
-    community_in_use: community_in_use("other", "mcs", ["acme"]),
+    community_in_use: community_in_use("other", "mcs", 3),
     domain_in_profiles: domain_in_profiles("new.example.com", "mcs.example.com", 12),
+    profiles_differ: profiles_differ("spec.vpn.basePort", "21000", "23000", 12),
     tier_below_users: tier_below_users("UpTo1000", "UpTo10000", 1000, 1001),
-    slots_below_numbers: slots_below_numbers(15, "acme", 17, "198.18.254.0/24"),
-    node_taken: node_taken("kubernetes.io/hostname", "dmz-1", "a MCSInstance of another namespace"),
+    slots_below_numbers: slots_below_numbers(15, 17, "198.18.254.0/24"),
+    node_taken: node_taken("kubernetes.io/hostname", "dmz-1"),
+    no_instance: no_instance("mcs-demo", "mcs", there=False),
+    no_community: no_community("mcs-demo", "acme", there=False),
+    community_of_another: community_of_another("acme", "mcs"),
 }
 """Every rule, with a message as a user sees it; docs/errors.md is made of it."""

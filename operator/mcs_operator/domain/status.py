@@ -73,7 +73,7 @@ class Wanted:
 def instance_status(world: World, plan: Plan, instance: MCSInstance, wanted: Wanted) -> dict[str, Any]:
     """Status of one MCSInstance, the served one or one that came second."""
     if plan.instance is None or instance.name != plan.instance.name:
-        occupied = rules.namespace_occupied(world.namespace, plan.instance.name if plan.instance else "another")
+        occupied = rules.namespace_occupied(world.namespace, plan.instance.name if plan.instance else "")
         conditions = _refused(world, Kind.INSTANCE, instance, occupied.reason, occupied.message)
         return {"observedGeneration": instance.generation, "conditions": conditions}
     links = {state.slot: state for state in world.report.links} if world.report else {}
@@ -137,7 +137,7 @@ def _instance_stalled(world: World, plan: Plan, name: str, wanted: Wanted) -> Co
         return Condition(Type.STALLED, T, Reason.IDENTITY_LOST, _ca_lost(world, f"{name}-ca"))
     if wanted.foreign:
         return Condition(Type.STALLED, T, Reason.NAME_TAKEN, _first_of(wanted.foreign))
-    told = _defect(wanted.defects) or wanted.authority or _domain_elsewhere(world, plan)
+    told = _defect(wanted.defects) or wanted.authority or _differs(plan) or _domain_elsewhere(world, plan)
     told = told or wanted.certificates.get((Kind.INSTANCE, name)) or refused.by_appliance(world, plan.instance)
     if told:
         return _stalled_by(told)
@@ -204,10 +204,13 @@ def _capacity_pressure(known: Ledger) -> Condition:
     return Condition(Type.CAPACITY_PRESSURE, T, verdict.reason, verdict.message)
 
 
+def _differs(plan: Plan) -> Verdict | None:
+    return Verdict(Reason.PROFILES_DIFFER, ". ".join(plan.dialled.found)) if plan.dialled.found else None
+
+
 def _domain_elsewhere(world: World, plan: Plan) -> Verdict | None:
     domain = plan.instance.spec.domain if plan.instance else ""
-    kind = world.elsewhere.get(domain)
-    return rules.domain_taken(domain, rules.owner_of_domain(kind, "", here=False)) if kind else None
+    return rules.domain_taken(domain) if domain in world.elsewhere else None
 
 
 def _restart_pending(restart: Restart) -> Condition:

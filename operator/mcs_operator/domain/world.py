@@ -17,6 +17,7 @@ from mcs_operator.domain.keys import Authority, KeyPair
 from mcs_operator.domain.linkstate import LinkReport
 from mcs_operator.domain.lookup import Lookup
 from mcs_operator.domain.usersfile import UsersFile
+from mcs_operator.domain.where import Where
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,8 @@ class Profile:
     named: bool = True
     """Whether identity.json itself tells link and instance. Those of earlier operators do not, and are not written
     again only for that: there are 250 of them."""
+    where: Where | None = None
+    """Where its ``.ovpn`` dials; None where that cannot be read."""
 
     def released_at(self, moment: datetime | None) -> Profile:
         """The same identity, with its retention clock started, or stopped (None)."""
@@ -76,6 +79,8 @@ class SlotSecret:
     ca: str | None = None
     fingerprints: tuple[Fingerprint, ...] = ()
     """What is known of its client certificates when the profile is lost: a copy, in a file that the slot ignores."""
+    where: Where | None = None
+    """Where its ``server.conf`` listens; None where that cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)

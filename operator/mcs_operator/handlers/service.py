@@ -29,7 +29,7 @@ from mcs_operator.kube.lookups import Lookups
 from mcs_operator.kube.report import Reporter
 from mcs_operator.kube.store import Store
 from mcs_operator.kube.watch import Watcher
-from mcs_operator.reconcile import Reconciler
+from mcs_operator.reconcile import Reconciler, names_of
 from mcs_operator.resolver import Resolver
 from mcs_operator.settings import LEASE, Settings
 
@@ -75,7 +75,7 @@ class Service:
         self._tasks: list[asyncio.Task[None]] = []
         self._open = AsyncExitStack()
         self._admission = admission
-        known = Known(self.store)
+        known = Known(self.store, names_of(self.store, _now))
         self._route: Route | None = None
         self._webhook = Webhook(
             admission.port,

@@ -1,14 +1,14 @@
-"""The store as admission and the reconciler ask it about more than one namespace."""
+"""The store as admission asks it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from mcs_operator.domain.conditions import Kind
-from mcs_operator.kube.client import COMMUNITIES, INSTANCES, LINKS, SECRETS, Object, Resource
-from mcs_operator.kube.parse.bounds import text
+from mcs_operator.domain.world import Profile, SlotSecret
+from mcs_operator.kube.client import COMMUNITIES, INSTANCES, LINKS, Object, Resource
+from mcs_operator.kube.names import Names
 from mcs_operator.kube.parse.names import Role, place_of_name
 from mcs_operator.kube.store import Shelf, Store
 from mcs_operator.settings import LABEL_LINK
@@ -21,6 +21,7 @@ class Known:
     """What `domain.admission` asks a cluster."""
 
     store: Store
+    names: Names
 
     def find(self, kind: Kind, namespace: str, name: str) -> Object | None:
         """One object, or None."""
@@ -39,9 +40,14 @@ class Known:
         """Of one namespace."""
         return _of(self.store.shelf(namespace), LINKS)
 
-    def domain_holders(self, domain: str) -> Iterator[tuple[Kind, str, str]]:
-        """Kind, namespace and name of all that have this domain."""
-        return ((Kind(kind), where, name) for kind, where, name in self.store.domains.holders(domain))
+    def domain_holders(self, namespace: str, domain: str) -> Iterator[tuple[Kind, str]]:
+        """Kind and name of all in this namespace that have this domain."""
+        holders = self.store.domains.holders(domain)
+        return ((Kind(kind), name) for kind, where, name in holders if where == namespace)
+
+    def is_domain_owned_elsewhere(self, namespace: str, domain: str) -> bool:
+        """Whether an object of another namespace is served under this name."""
+        return self.names.is_owned_elsewhere(domain, namespace)
 
     def slots(self, namespace: str, instance: str) -> Mapping[int, str]:
         """Names of the links that hold a slot, by number: by the Secrets' names, as their labels may be copies."""
@@ -52,26 +58,14 @@ class Known:
                 found[place.number] = child.labels.get(LABEL_LINK, "")
         return found
 
-
-def domains_elsewhere(store: Store, namespace: str) -> dict[str, Kind]:
-    """Domains of this namespace's objects that belong to an object of another namespace, which came first; its kind.
-
-    First is who holds an identity, then who was created first: the order that decides everything else, too.
-    """
-    found = {}
-    for (resource, name), body in store.shelf(namespace).ours.items():
-        domain = text(body["spec"].get("domain"))
-        for kind, where, who in store.domains.holders(domain):
-            if where != namespace and _rank(store, kind, where, who) < _rank(store, resource.kind, namespace, name):
-                found[domain] = Kind(kind)
-    return found
-
-
-def _rank(store: Store, kind: str, namespace: str, name: str) -> tuple[Any, ...]:
-    shelf, resource = store.shelf(namespace), _RESOURCES[Kind(kind)]
-    secret = f"{name}-ca" if resource is INSTANCES else f"{name}-profile"
-    created = shelf.ours[resource, name]["metadata"].get("creationTimestamp", "")
-    return (SECRETS, secret) not in shelf.children, created, namespace, name, kind
+    def identities(self, namespace: str, instance: str) -> Iterator[Profile | SlotSecret]:
+        """What links of an instance of this name have, or had, as far as it was read; without what is an instance's
+        own, and goes with it."""
+        for child in self.store.shelf(namespace).children.values():
+            detail, owners = child.detail, child.metadata.get("ownerReferences", [])
+            goes = any(owner.get("kind") == Kind.INSTANCE for owner in owners)
+            if isinstance(detail, Profile | SlotSecret) and detail.instance == instance and not goes:
+                yield detail
 
 
 def _of(shelf: Shelf, resource: Resource) -> Iterator[Object]:

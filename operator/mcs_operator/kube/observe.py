@@ -38,7 +38,6 @@ from mcs_operator.kube.client import (
     Object,
     Resource,
 )
-from mcs_operator.kube.known import domains_elsewhere
 from mcs_operator.kube.parse import Parsed, parse_body
 from mcs_operator.kube.parse.bounds import mapping
 from mcs_operator.kube.parse.metadata import tidy
@@ -68,8 +67,12 @@ async def observe(api: Api, store: Store, namespace: str, now: datetime, report:
     await read_users_files(api, store, shelf)
     shelf.observed = {key: child.parsed for key, child in shelf.children.items()}
     world = _world(shelf, namespace, now, report)
-    unlabelled = await _unlabelled(api, shelf, world)
-    return replace(world, elsewhere=domains_elsewhere(store, namespace), unlabelled=unlabelled)
+    return replace(world, unlabelled=await _unlabelled(api, shelf, world))
+
+
+def known_world(store: Store, namespace: str, now: datetime) -> World:
+    """The World of a namespace as far as it is known, without asking anybody; what nobody has read yet is not in it."""
+    return _world(store.shelf(namespace), namespace, now, None)
 
 
 def _due(shelf: Shelf, child: Child) -> bool:

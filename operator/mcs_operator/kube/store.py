@@ -185,6 +185,10 @@ class Store:
         whatever namespace it is told."""
         return self._shelves.get(namespace) or Shelf()
 
+    def wake(self, namespace: str) -> None:
+        """Something that is not of this namespace changed what it may have."""
+        self._wake(namespace)
+
     def put(self, resource: Resource, body: Object, *, tls: bool = False) -> Object | None:
         """Take in a newer version; an older one that arrives late is ignored, also that of an object that is gone:
         the answer to our own write may come after the event of the deletion, and would bring back a ghost.

@@ -128,7 +128,7 @@ class _Made:
             if link_keys is None or keys.ca is None:
                 continue
             try:
-                manifests, revision = _link(world, instance, link_plan, link_keys, keys.ca, in_force.get(number))
+                manifests, revision = _link(world, instance, plan, link_plan, link_keys, keys.ca, in_force.get(number))
             except ValueError as error:  # one link's damaged key must not keep the 249 others from being rendered
                 self.failures[name] = str(error)
                 continue
@@ -147,10 +147,18 @@ class _Made:
 
 
 def _link(
-    world: World, instance: MCSInstance, link_plan: LinkPlan, keys: LinkKeys, ca: str, in_force: str | None
+    world: World,
+    instance: MCSInstance,
+    plan: Plan,
+    link_plan: LinkPlan,
+    keys: LinkKeys,
+    ca: str,
+    in_force: str | None,
 ) -> tuple[list[Manifest], str]:
     """The two Secrets of one link, and the revision of its slot."""
-    identity = [] if keys.profile is None else [build_identity(instance, link_plan, keys.profile, ca)]
+    identity = []
+    if keys.profile is not None:
+        identity = [build_identity(instance, link_plan, keys.profile, ca, domain=plan.dialled.domain or "")]
     slot, revision = build_slot(instance, link_plan, keys, in_force)
     known = world.slots.get((instance.name, link_plan.number or 0))
     if known and known.link == link_plan.link.name:

@@ -91,14 +91,19 @@ def _slot_files(instance: MCSInstance, plan: LinkPlan, keys: LinkKeys, limited: 
     )
 
 
-def build_identity(instance: MCSInstance, plan: LinkPlan, profile: KnownProfile, ca: str) -> Manifest:
-    """`<link>-profile`, not the link's own: the profile to upload, and the identity that outlives the link."""
+def build_identity(
+    instance: MCSInstance, plan: LinkPlan, profile: KnownProfile, ca: str, *, domain: str = ""
+) -> Manifest:
+    """`<link>-profile`, not the link's own: the profile to upload, and the identity that outlives the link.
+
+    ``domain``: the one that profiles have, where it is not the instance's.
+    """
     number = plan.number or 0
     text = build_profile(
         Profile(
             net=_net(instance, number),
             protocol=plan.link.spec.protocol.value,
-            domain=instance.spec.domain,
+            domain=domain or instance.spec.domain,
             identity=Identity(ca, profile.client.cert_pem, profile.client.key_pem, profile.tls_crypt),
             public_address=instance.spec.public_address,
             # A CA that signs for others too: whoever has a server's certificate of it could pose as this MCS.

@@ -69,7 +69,7 @@ def test_two_links_of_one_domain_are_told_apart() -> None:
         an_instance(), a_community(), a_link("one", domain="x.mcs.test"), a_link("two", domain="x.mcs.test")
     )
     assert result.exit_code == 1
-    assert "spec.domain: x.mcs.test is used by TVoxLink 'one'" in result.output
+    assert "spec.domain: x.mcs.test is in use" in result.output
 
 
 @pytest.mark.parametrize(

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 
 from mcs_operator.domain.admission import WARNING_LIMIT, Answer, Object, Operation, Request, review
 from mcs_operator.domain.conditions import Kind
+from mcs_operator.domain.where import Where
+from mcs_operator.domain.world import Profile, SlotSecret
 from support.objects import a_community, a_link, an_instance
+from support.worlds import profile, slot
 
 HERE, THERE = "demo", "other"
 
@@ -21,6 +24,8 @@ class Known:
 
     objects: dict[str, list[Object]] = field(default_factory=dict)
     held: dict[int, str] = field(default_factory=dict)
+    known: list[Profile | SlotSecret] = field(default_factory=list)
+    owned_elsewhere: set[str] = field(default_factory=set)
 
     def find(self, kind: Kind, namespace: str, name: str) -> Object | None:
         return next((body for body in self._of(namespace, kind) if body["metadata"]["name"] == name), None)
@@ -35,14 +40,19 @@ class Known:
     def links(self, namespace: str) -> Iterator[Object]:
         return self._of(namespace, "TVoxLink")
 
-    def domain_holders(self, domain: str) -> Iterator[tuple[Kind, str, str]]:
-        for namespace, bodies in self.objects.items():
-            for body in bodies:
-                if body["spec"].get("domain") == domain:
-                    yield Kind(body["kind"]), namespace, body["metadata"]["name"]
+    def domain_holders(self, namespace: str, domain: str) -> Iterator[tuple[Kind, str]]:
+        for body in self.objects.get(namespace, []):
+            if body["spec"].get("domain") == domain:
+                yield Kind(body["kind"]), body["metadata"]["name"]
+
+    def is_domain_owned_elsewhere(self, namespace: str, domain: str) -> bool:
+        return domain in self.owned_elsewhere
 
     def slots(self, namespace: str, instance: str) -> Mapping[int, str]:
         return self.held
+
+    def identities(self, namespace: str, instance: str) -> list[Profile | SlotSecret]:
+        return [identity for identity in self.known if identity.instance == instance]
 
     def _of(self, namespace: str, kind: str) -> Iterator[Object]:
         return (body for body in self.objects.get(namespace, []) if body["kind"] == kind)
@@ -90,16 +100,28 @@ def test_links_of_another_instance_do_not_count() -> None:
     assert created(a_link("new"), cluster(MCS, ACME, *many(250, instance="gone"))).refusals == ()
 
 
-def test_a_domain_belongs_to_one_object_of_the_cluster_and_other_tenants_are_not_named() -> None:
+TAKEN = "spec.domain: x.mcs.test is in use, and a public name belongs to one object of the cluster; choose another"
+
+
+def test_a_domain_belongs_to_one_object_of_the_cluster_and_nobody_is_told_whose_it_is() -> None:
     near = cluster(MCS, ACME, a_link("first", domain="x.mcs.test"))
-    assert created(a_link("new", domain="x.mcs.test"), near).refusals == (
-        "spec.domain: x.mcs.test is used by TVoxLink 'first'; choose another",
-    )
-    far = cluster(MCS, ACME, there=[a_link("secret-name", domain="x.mcs.test")])
-    assert created(a_link("new", domain="x.mcs.test"), far).refusals == (
-        "spec.domain: x.mcs.test is used by a TVoxLink of another namespace; choose another",
-    )
+    assert created(a_link("new", domain="x.mcs.test"), near).refusals == (TAKEN,)
+    far = cluster(MCS, ACME)
+    far.owned_elsewhere.add("x.mcs.test")
+    assert created(a_link("new", domain="x.mcs.test"), far).refusals == (TAKEN,), "nor in which namespace"
     assert created(a_link("new", domain="mcs.test"), cluster(MCS, ACME)).refusals
+
+
+def test_a_wish_in_another_namespace_refuses_nobody() -> None:
+    squatter = cluster(MCS, ACME, there=[a_link("squats", domain="x.mcs.test")])
+    assert created(a_link("new", domain="x.mcs.test"), squatter).refusals == ()
+
+
+def test_a_link_may_keep_its_own_name_and_domain() -> None:
+    known = cluster(MCS, ACME, a_link("acme", domain="x.mcs.test"))
+    before = a_link("acme", domain="y.mcs.test")
+    assert changed(before, a_link("acme", domain="x.mcs.test"), known).refusals == ()
+    assert created(a_link("acme", domain="x.mcs.test"), known).refusals == ()
 
 
 def test_who_shares_a_domain_already_may_change_something_else() -> None:
@@ -112,13 +134,35 @@ def test_who_shares_a_domain_already_may_change_something_else() -> None:
 def test_an_address_is_one_links_by_its_slot_or_by_its_wish(address: str) -> None:
     known = cluster(MCS, ACME, a_link("wishes", vpnAddress="198.18.254.18"), held={17: "holds"})
     (refusal,) = created(a_link("new", vpnAddress=address), known).refusals
-    assert refusal.startswith(f"spec.vpnAddress: {address} is used by TVoxLink ")
+    assert refusal == f"spec.vpnAddress: {address} is used by another TVoxLink of this instance; choose another"
     assert created(a_link("holds", vpnAddress="198.18.254.17"), known).refusals == ()
+    assert created(a_link("wishes", vpnAddress="198.18.254.18"), known).refusals == ()
+    assert created(a_link("new", vpnAddress="198.18.254.19"), known).refusals == (), "one that nobody has"
+
+
+def test_an_address_is_asked_about_when_it_changes_and_not_otherwise() -> None:
+    known = cluster(MCS, ACME, held={17: "holds"})
+    mine, theirs = a_link("mine", vpnAddress="198.18.254.18"), a_link("mine", vpnAddress="198.18.254.17")
+    assert changed(mine, theirs, known).refusals
+    assert changed(a_link("mine"), theirs, known).refusals
+    assert changed(theirs, a_link("mine", vpnAddress="198.18.254.17", enabled=False), known).refusals == ()
+
+
+def test_an_address_that_is_wished_for_under_another_instance_is_free() -> None:
+    known = cluster(MCS, ACME, a_link("wishes", instance="gone", vpnAddress="198.18.254.18"))
+    assert created(a_link("new", vpnAddress="198.18.254.18"), known).refusals == ()
 
 
 def test_an_address_is_in_the_instances_network() -> None:
     (refusal,) = created(a_link("new", vpnAddress="10.0.0.17"), cluster(MCS, ACME)).refusals
     assert refusal.startswith("spec.vpnAddress: 10.0.0.17 is not between 198.18.254.2 and 198.18.254.251")
+
+
+def test_an_instances_own_network_is_the_one_that_counts() -> None:
+    known = cluster(an_instance(vpn={"cidr": "198.18.9.0/24"}), ACME)
+    assert created(a_link("new", vpnAddress="198.18.9.17"), known).refusals == ()
+    (refusal,) = created(a_link("new", vpnAddress="198.18.254.17"), known).refusals
+    assert refusal.startswith("spec.vpnAddress: 198.18.254.17 is not between 198.18.9.2 and 198.18.9.251")
 
 
 def test_what_a_link_waits_for_is_a_warning() -> None:
@@ -207,7 +251,8 @@ def test_a_community_beyond_a_lowered_limit_may_become_smaller() -> None:
 
 def test_one_instance_per_namespace() -> None:
     (refusal,) = created(an_instance("second", domain="b.test"), cluster(MCS)).refusals[:1]
-    assert refusal.startswith("metadata.namespace: demo is used by MCSInstance 'mcs'")
+    assert refusal.startswith("metadata.namespace: demo has another MCSInstance already")
+    assert "mcs'" not in refusal
     assert changed(an_instance("second"), an_instance("second", drainSeconds=9), cluster(MCS)).refusals == ()
 
 
@@ -216,6 +261,41 @@ def test_an_instances_domain_stays_while_links_exist() -> None:
     assert changed(MCS, after, cluster(MCS)).refusals == ()
     (refusal,) = changed(MCS, after, cluster(MCS, ACME, a_link("a"))).refusals
     assert refusal.startswith("spec.domain: new.test: cannot be changed while 1 TVoxLinks exist")
+
+
+WHERE = Where(23000, "198.18.254.0/24", "mcs.test")
+
+
+@pytest.mark.parametrize(
+    ("field", "declared", "there", "spec"),
+    [
+        ("spec.vpn.basePort", "21000", "23000", {}),
+        ("spec.vpn.cidr", "198.18.9.0/24", "198.18.254.0/24", {"vpn": {"basePort": 23000, "cidr": "198.18.9.0/24"}}),
+        ("spec.domain", "new.test", "mcs.test", {"domain": "new.test", "vpn": {"basePort": 23000}}),
+    ],
+)
+def test_an_instance_that_is_created_again_has_what_the_profiles_of_its_name_have(
+    field: str, declared: str, there: str, spec: dict[str, Any]
+) -> None:
+    known = cluster(ACME, a_link("acme"))
+    known.known = [replace(profile("acme", 17), where=WHERE), slot(17, "acme", where=replace(WHERE, domain=""))]
+    (refusal,) = created(an_instance(**spec), known).refusals
+    assert refusal.startswith(f"{field}: {declared}: 1 profiles of this instance's TVoxes have {there}")
+    assert created(an_instance(vpn={"basePort": 23000}), known).refusals == ()
+    assert created(an_instance("other", **spec), known).refusals == ()
+
+
+def test_an_instance_that_exists_is_judged_by_its_own_update_and_not_by_its_profiles() -> None:
+    known = cluster(MCS, ACME)
+    known.known = [replace(profile("acme", 17), where=WHERE)]
+    assert changed(MCS, an_instance(drainSeconds=9), known).refusals == ()
+
+
+def test_slots_alone_refuse_no_instance() -> None:
+    """They may be leftovers of identities that went with the instance, as it asked for."""
+    known = cluster(ACME, a_link("acme"))
+    known.known = [slot(17, "acme", where=WHERE)]
+    assert created(MCS, known).refusals == ()
 
 
 def test_a_tier_is_not_lowered_below_its_users() -> None:
@@ -232,8 +312,8 @@ def test_slots_are_not_lowered_below_the_highest_number_in_use() -> None:
     assert changed(before, an_instance(vpn={"slots": 16}), known).refusals == ()
     (refusal,) = changed(before, an_instance(vpn={"slots": 15}), known).refusals
     assert refusal == (
-        "spec.vpn.slots: 15: TVoxLink 'last' has number 17 (198.18.254.17), which needs 16 slots; "
-        "delete that link first, or keep 16 or more"
+        "spec.vpn.slots: 15: a TVoxLink has number 17 (198.18.254.17), which needs 16 slots; "
+        "delete that link first (`kubectl get tvl` tells which), or keep 16 or more"
     )
 
 
@@ -254,6 +334,48 @@ def test_two_instances_do_not_share_a_nodes_ports() -> None:
     perhaps = created(an_instance(nodeSelector={"zone": "dmz"}), cluster(there=[other]))
     assert perhaps.refusals == ()
     assert "may choose the same node" in perhaps.warnings[0]
+    assert "far" not in perhaps.warnings[0]
+
+
+def test_one_that_may_share_the_node_does_not_hide_one_that_does() -> None:
+    first, second = an_instance("zone", nodeSelector={"zone": "dmz"}), an_instance("far", domain="far.test")
+    answer = created(MCS, cluster(there=[first, second]))
+    assert [refusal.split(":")[0] for refusal in answer.refusals] == ["spec.nodeSelector"]
+
+
+ODD = [None, 7, "text", [], {}, [[]], {"name": {}}, {"users": 7}, True]
+"""What a store may hold: written by an older schema, or by somebody with the right to status."""
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_no_stored_object_is_too_odd_for_a_review(odd: Any) -> None:
+    def strange(kind: str) -> Any:
+        metadata = {"name": f"odd-{kind.lower()}", "namespace": HERE}
+        names = ("instanceRef", "communityRef", "users", "vpn", "network", "nodeSelector", "tier", "enabled")
+        spec = {"domain": odd, "vpnAddress": odd} | dict.fromkeys(names, odd)
+        return {"kind": kind, "metadata": metadata, "spec": spec, "status": {"users": {"served": odd}}}
+
+    bodies = [strange(kind) for kind in Kind] + [{**strange(kind), "spec": odd, "status": odd} for kind in Kind]
+    known = StoredAsItIs({HERE: bodies}, {17: "holds"})
+    for new in (a_link("new", vpnAddress="198.18.254.17"), crowd(3), an_instance()):
+        assert isinstance(created(new, known), Answer)
+    named = {**strange("MCSInstance"), "metadata": {"name": "mcs", "namespace": HERE}}
+    assert isinstance(created(crowd(3), StoredAsItIs({HERE: [named]})), Answer)
+    assert isinstance(created(a_link("new", vpnAddress="198.18.254.17"), StoredAsItIs({HERE: [named]})), Answer)
+
+
+class StoredAsItIs(Known):
+    """A cluster that holds anything."""
+
+    def domain_holders(self, namespace: str, domain: str) -> Iterator[tuple[Kind, str]]:
+        return iter(())
+
+
+@pytest.mark.parametrize("served", ["many", -1, 10**30, True, None, {"a": 1}, 1.5])
+def test_a_status_that_somebody_wrote_counts_for_nothing_where_it_is_no_number_of_users(served: Any) -> None:
+    big = crowd(1, "big") | {"status": {"users": {"served": served, "notServed": served}}}
+    assert created(crowd(999), cluster(MCS, big)).refusals == ()
+    assert created(crowd(1000), cluster(MCS, big)).refusals
 
 
 def test_a_change_of_metadata_is_never_reviewed() -> None:

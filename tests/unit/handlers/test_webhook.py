@@ -17,10 +17,14 @@ from aiohttp.test_utils import TestServer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mcs_operator.domain.admission import Answer, Operation, Request
+from mcs_operator.domain.admission import Answer, Operation, Request, review
 from mcs_operator.domain.conditions import Kind
-from mcs_operator.handlers.webhook import MOST_VALUES, _parsed, build_app
-from support.objects import a_link
+from mcs_operator.handlers.webhook import MOST_VALUES, NoReviewError, _answer, _parsed, build_app
+from mcs_operator.kube.client import COMMUNITIES, INSTANCES, LINKS
+from mcs_operator.kube.known import Known
+from mcs_operator.kube.names import Names
+from mcs_operator.kube.store import Store
+from support.objects import a_community, a_link, an_instance
 
 Post = Callable[..., Any]
 PATH = "/validate/" + "x" * 43
@@ -219,19 +223,62 @@ _json = st.recursive(
 )
 
 
-@given(object=_json, old=_json, kind=st.sampled_from([*Kind, "Pod"]), operation=st.sampled_from(["CREATE", "x"]))
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
-def test_no_body_ever_makes_it_fail(object: Any, old: Any, kind: str, operation: str) -> None:
-    """Through the rules themselves, with an empty cluster: whatever is sent, it is an answer or a bad request."""
-    from mcs_operator.domain.admission import review
-    from mcs_operator.handlers.webhook import NoReviewError, _answer
-    from mcs_operator.kube.known import Known
-    from mcs_operator.kube.store import Store
+def _models() -> list[Any]:
+    """One object of each kind that its model takes, so that the rules behind it are reached."""
+    return [a_link("new", vpnAddress="198.18.254.17"), a_community(users=["a", "b"]), an_instance(drainSeconds=9)]
 
-    known = Known(Store(wake=lambda _: None))
-    asked = review_of({"kind": kind}, operation, object=object, oldObject=old)
+
+def _odd_store(odd: Any) -> Store:
+    """A store with one object of each kind, and with the strange thing everywhere in one more of each."""
+    store = Store(wake=lambda _: None)
+    for number, (resource, body) in enumerate(zip((LINKS, COMMUNITIES, INSTANCES), _models(), strict=True)):
+        spec = dict.fromkeys(("instanceRef", "communityRef", "users", "vpn", "network", "tier", "nodeSelector"), odd)
+        for name, changed in (("mcs", {}), ("odd", spec)):
+            metadata = {"name": name, "namespace": "demo", "uid": f"{number}{name}", "resourceVersion": "1"}
+            status = {"users": {"served": odd, "notServed": odd}}
+            store.put(resource, {"metadata": metadata, "spec": body["spec"] | changed, "status": status})
+    return store
+
+
+@given(
+    odd=_json,
+    stored=_json,
+    field=st.sampled_from(["spec", "status", "metadata", "kind"]),
+    at=st.sampled_from(["domain", "instanceRef", "communityRef", "vpnAddress", "users", "vpn", "network", "tier", "x"]),
+    which=st.integers(0, 2),
+    operation=st.sampled_from(["CREATE", "UPDATE", "x"]),
+    whole=st.booleans(),
+)
+@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+def test_no_body_ever_makes_it_fail(
+    odd: Any, stored: Any, field: str, at: str, which: int, operation: str, whole: bool
+) -> None:
+    """Through the rules themselves, beside a store with strange things in it: an answer or a bad request.
+
+    One part of an object that is otherwise good is anything, so that most of them pass the model and reach a rule.
+    """
+    known = Known(_odd_store(stored), Names(Store(wake=lambda _: None), pytest.fail))
+    body = _models()[which]
+    old = {**body, "spec": {**body["spec"], "domain": "before.test"}}
+    new = odd if whole and field == "kind" else {**body, field: odd} if whole else _with(body, at, odd)
+    asked = review_of(body, operation, object=new, oldObject=old if operation == "UPDATE" else None)
     try:
         answer = _answer(asked, lambda request: review(request, known))
     except NoReviewError:
         return
     assert answer["response"]["uid"] == "u-1"
+
+
+def _with(body: Any, at: str, odd: Any) -> Any:
+    return {**body, "spec": {**body["spec"], at: odd}}
+
+
+@pytest.mark.parametrize("which", [0, 1, 2])
+def test_each_kind_reaches_its_rules(which: int) -> None:
+    """Else the test above would pass by never coming so far."""
+    body, store = _models()[which], _odd_store(None)
+    body["metadata"]["name"] = "another"
+    body["spec"] |= {"users": [{"name": f"u{n}"} for n in range(999)]} if body["kind"] == "Community" else {}
+    asked = review_of(body)
+    answer = _answer(asked, lambda request: review(request, Known(store, Names(store, pytest.fail))))
+    assert "status" in answer["response"] or "warnings" in answer["response"]

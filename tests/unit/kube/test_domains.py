@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from mcs_operator.domain.conditions import Kind
-from mcs_operator.kube.client import LINKS, SECRETS
+from mcs_operator.domain.world import World
+from mcs_operator.kube.client import INSTANCES, LINKS
 from mcs_operator.kube.domains import Domains
-from mcs_operator.kube.known import domains_elsewhere
+from mcs_operator.kube.names import Names
 from mcs_operator.kube.store import Store
+from support.worlds import NOW, community, given, instance, link, links, profile
 
 A, B, C = ("TVoxLink", "a", "x"), ("TVoxLink", "b", "x"), ("TVoxLink", "a", "y")
 
@@ -39,35 +45,150 @@ def test_the_same_again_concerns_nobody_and_nothing_is_left_of_the_gone() -> Non
     assert domains.holders("x.test") == ()
 
 
-def link(namespace: str, name: str, created: str, version: int = 1) -> dict[str, Any]:
-    metadata = {
-        "namespace": namespace,
-        "name": name,
-        "uid": f"{namespace}/{name}",
-        "resourceVersion": str(version),
-        "creationTimestamp": created,
-    }
-    return {"metadata": metadata, "spec": {"domain": "x.test"}}
+# --- who owns a name ---
+
+DAY = timedelta(days=1)
 
 
-def test_the_older_one_has_the_domain_and_the_younger_is_woken_when_it_goes() -> None:
-    woken: list[str] = []
-    store = Store(wake=woken.append)
-    store.put(LINKS, link("a", "old", "2026-01-01T00:00:00Z"))
-    store.put(LINKS, link("b", "new", "2026-01-02T00:00:00Z"))
-    assert domains_elsewhere(store, "a") == {}
-    assert domains_elsewhere(store, "b") == {"x.test": Kind.LINK}
-    woken.clear()
-    store.drop(LINKS, "a", "old", "a/old")
-    assert "b" in woken
-    assert domains_elsewhere(store, "b") == {}
+class Cluster:
+    """Namespaces by name, each with what `given` takes; the store has the same objects."""
+
+    def __init__(self, **namespaces: list[Any]) -> None:
+        self.woken: list[str] = []
+        self.store = Store(wake=self.woken.append)
+        self.version = 0
+        self.worlds: dict[str, World] = {}
+        self.names = Names(self.store, self.worlds.__getitem__)
+        for namespace, things in namespaces.items():
+            self.set(namespace, *things)
+
+    def set(self, namespace: str, *things: Any) -> None:
+        """What there is in a namespace from now on."""
+        world = replace(given(*things), namespace=namespace)
+        self.worlds[namespace] = world
+        shelf = self.store.shelf(namespace)
+        for resource, name in list(shelf.ours):
+            self.store.drop(resource, namespace, name, f"{namespace}/{resource.kind}/{name}")
+        for resource, objects in ((INSTANCES, world.instances), (LINKS, world.links)):
+            for thing in objects:
+                self.store.put(resource, self._stored(namespace, resource, thing))
+
+    def _stored(self, namespace: str, resource: Any, thing: Any) -> dict[str, Any]:
+        self.version += 1
+        metadata = {
+            "namespace": namespace,
+            "name": thing.name,
+            "uid": f"{namespace}/{resource.kind}/{thing.name}",
+            "resourceVersion": str(self.version),
+        }
+        return {"metadata": metadata, "spec": {"domain": thing.spec.domain}}
+
+    def loses(self, namespace: str) -> set[str]:
+        """Domains of this namespace that are another's."""
+        return set(self.names.elsewhere(namespace))
+
+
+def site(domain: str, *links: Any) -> list[Any]:
+    return [instance(domain=domain), community(), *links]
+
+
+def acme(age: int = 0, **more: Any) -> Any:
+    return link("acme", age=age, domain="x.test", **more)
+
+
+@pytest.mark.parametrize(("older", "younger"), [("a", "b"), ("b", "a")], ids=["first by name", "last by name"])
+def test_the_older_one_has_the_domain_and_the_younger_is_woken_when_it_goes(older: str, younger: str) -> None:
+    there = Cluster(**{older: site("1.test", acme(age=9)), younger: site("2.test", acme(age=8))})
+    assert there.loses(older) == set()
+    assert there.loses(younger) == {"x.test"}
+    there.woken.clear()
+    there.set(older, *site("1.test"))
+    assert younger in there.woken
+    assert there.loses(younger) == set()
+
+
+def test_of_the_same_age_one_has_it_and_not_both() -> None:
+    there = Cluster(a=site("1.test", acme()), b=site("2.test", acme()))
+    assert (there.loses("a"), there.loses("b")) == (set(), {"x.test"})
 
 
 def test_who_has_an_identity_comes_before_who_is_older() -> None:
-    store = Store(wake=lambda _: None)
-    store.put(LINKS, link("a", "old", "2026-01-01T00:00:00Z"))
-    store.put(LINKS, link("b", "new", "2026-01-02T00:00:00Z"))
-    secret = {"namespace": "b", "name": "new-profile", "uid": "s", "resourceVersion": "2"}
-    store.put(SECRETS, {"metadata": secret})
-    assert domains_elsewhere(store, "a") == {"x.test": Kind.LINK}
-    assert domains_elsewhere(store, "b") == {}
+    there = Cluster(a=site("1.test", acme(age=9)), b=site("2.test", acme(), profile("acme", 17)))
+    assert (there.loses("a"), there.loses("b")) == ({"x.test"}, set())
+
+
+def test_of_two_identities_the_older_one_has_it_so_who_is_created_again_loses_nothing() -> None:
+    old, young = (replace(profile("acme", 17), created=NOW - days * DAY) for days in (300, 1))
+    there = Cluster(a=site("1.test", acme(age=99999), young), b=site("2.test", acme(age=0), old))
+    assert (there.loses("a"), there.loses("b")) == ({"x.test"}, set())
+
+
+def test_without_an_accepted_instance_nobody_owns_a_name() -> None:
+    squatters = [link(f"s{n:03d}", age=9999, domain=f"s{n:03d}.test") for n in range(300)]
+    forged = profile("s000", 17)
+    wanted = [link("victim", domain="s000.test")]
+    for there in (
+        Cluster(a=[community(), squatters, forged], b=site("1.test", wanted)),
+        Cluster(a=[instance("other", domain="2.test"), community(), squatters, forged], b=site("1.test", wanted)),
+    ):
+        assert there.loses("b") == set()
+        assert not there.names.is_owned_elsewhere("s000.test", "b")
+        assert there.loses("a") == {"s000.test"}
+
+
+def test_the_250th_link_owns_its_name_and_the_251st_does_not() -> None:
+    crowd = links(251)
+    last, beyond = crowd[249].spec.domain, crowd[250].spec.domain
+    there = Cluster(a=site("1.test", *crowd), b=site("2.test", link("p", domain=last), link("q", domain=beyond)))
+    assert there.loses("b") == {last}
+    assert there.names.is_owned_elsewhere(last, "b")
+    assert not there.names.is_owned_elsewhere(beyond, "b")
+
+
+def test_a_link_that_waits_for_its_community_owns_nothing_unless_it_has_a_place() -> None:
+    waiting = [instance(domain="1.test"), acme(age=9)]
+    assert Cluster(a=waiting, b=site("2.test", acme())).loses("b") == set()
+    served = [*waiting, profile("acme", 17)]
+    assert Cluster(a=served, b=site("2.test", acme())).loses("b") == {"x.test"}
+
+
+def test_an_instances_domain_is_a_name_like_any_other() -> None:
+    there = Cluster(a=[instance(domain="x.test", age=9)], b=site("2.test", acme()))
+    assert there.names.elsewhere("b") == {"x.test": Kind.INSTANCE}
+    assert there.loses("a") == set()
+
+
+def test_two_objects_of_one_namespace_are_settled_there() -> None:
+    assert Cluster(a=site("x.test", acme())).loses("a") == set()
+
+
+def test_whoever_begins_or_ceases_to_own_a_name_wakes_the_others_once() -> None:
+    there = Cluster(a=[community(), acme()], b=site("2.test", acme()))
+    there.names.tell("a")
+    there.woken.clear()
+    there.set("a", *site("1.test", acme()))
+    there.woken.clear()
+    there.names.tell("a")
+    assert there.woken == ["b"]
+    there.names.tell("a")
+    assert there.woken == ["b"]
+    there.set("a", community(), acme())
+    there.woken.clear()
+    there.names.tell("a")
+    assert there.woken == ["b"]
+
+
+def test_what_is_claimed_is_worked_out_once_for_each_state() -> None:
+    asked: list[str] = []
+    there = Cluster(a=site("1.test", acme()), b=site("2.test", acme()))
+    there.names = Names(there.store, lambda namespace: (asked.append(namespace), there.worlds[namespace])[1])
+    for _ in range(3):
+        there.loses("b")
+    assert sorted(asked) == ["a", "b"]
+
+
+def test_a_namespace_whose_names_nobody_else_wants_is_not_looked_at() -> None:
+    there = Cluster(a=site("1.test", acme()))
+    there.names = Names(there.store, pytest.fail)
+    assert there.loses("a") == set()
+    there.names.tell("a")

@@ -12,6 +12,7 @@ from typing import Any
 
 from mcs_operator.domain.keys import Authority, KeyPair
 from mcs_operator.domain.slotfiles import FINGERPRINTS, SLOT_FILES, pins_in, slot_revision
+from mcs_operator.domain.where import where_of_profile, where_of_slot
 from mcs_operator.domain.world import (
     AgentCredentials,
     Damaged,
@@ -127,6 +128,7 @@ def _slot(name: str, place: Place, labels: Labels, owners: list[Object], data: O
         tls_crypt=files.get("tls-crypt.key"),
         ca=files.get("ca.crt"),
         fingerprints=_known_fingerprints(files),
+        where=where_of_slot(files.get("server.conf", ""), place.number),
     )
 
 
@@ -158,7 +160,7 @@ def _fingerprint(told: Object) -> Fingerprint:
 
 def _profile_or_damaged(link: str, kind: str, labels: Labels, data: Object) -> Profile | DamagedProfile:
     """The identity at the name of ``link``; nothing is written over what is there and is not that."""
-    files = files_in(data, _PROFILE_FILES)
+    files = files_in(data, (*_PROFILE_FILES, f"{link}.ovpn"))
     told, unreadable = _identity(files)
     owner = _whose(told, data)
     instance = labels.get(LABEL_INSTANCE, "")
@@ -213,6 +215,7 @@ def _profile(link: str, instance: str, told: Mapping[str, Any], files: Mapping[s
         client=KeyPair(files["tls.crt"], files["tls.key"]),
         tls_crypt=files["tls-crypt.key"],
         named=bool(text(told.get("link")) and text(told.get("instance"))),
+        where=where_of_profile(files.get(f"{link}.ovpn", ""), number),
     )
 
 

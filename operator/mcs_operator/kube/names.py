@@ -1,0 +1,138 @@
+"""Who owns which public name, over all namespaces.
+
+Whoever is served owns his name; a wish owns nothing. So a namespace without an instance, and the links beyond an
+instance's 250, keep no name from anybody. Of several who are served, the one with the older identity has it: an
+identity is believed only as the reconciler believes it, and it outlives its object, so that whoever is deleted and
+created again does not lose his name to somebody who waited for that.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from mcs_operator.domain.conditions import Kind, Reason
+from mcs_operator.domain.decide import decide
+from mcs_operator.domain.plan import Plan
+from mcs_operator.domain.world import World
+from mcs_operator.kube.client import INSTANCES
+from mcs_operator.kube.store import Shelf, Store
+
+log = logging.getLogger(__name__)
+
+WorldOf = Callable[[str], World]
+"""What is known of a namespace at this moment, without asking anybody; its identities are those that are believed."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Claim:
+    """One object's right to its name; the least one wins. ``since``: of its identity, else of the object itself."""
+
+    without_identity: bool
+    since: datetime
+    namespace: str
+    name: str
+    kind: Kind
+
+
+Claims = dict[str, Claim]
+"""By domain."""
+
+
+class Names:
+    """The names of all namespaces. What a namespace claims is worked out when somebody asks, and again when anything
+    in it has changed."""
+
+    def __init__(self, store: Store, world_of: WorldOf) -> None:
+        self._store, self._world_of = store, world_of
+        self._known: dict[str, tuple[int, Claims]] = {}
+        self._told: dict[str, Claims] = {}
+
+    def elsewhere(self, namespace: str) -> dict[str, Kind]:
+        """Domains of this namespace's objects that an object of another namespace owns; its kind."""
+        domains = {_domain(body) for body in self._store.shelf(namespace).ours.values()}
+        contested = [domain for domain in domains if domain and self._others(domain, namespace)]
+        mine = self._claims(namespace) if contested else {}
+        found = {}
+        for domain in contested:
+            claims = [self._claims(where).get(domain) for where in self._others(domain, namespace)]
+            first = min((claim for claim in claims if claim), default=None)
+            if first and not (domain in mine and mine[domain] < first):
+                found[domain] = first.kind
+        return found
+
+    def is_owned_elsewhere(self, domain: str, namespace: str) -> bool:
+        """Whether an object of another namespace is served under this name."""
+        return any(domain in self._claims(where) for where in self._others(domain, namespace))
+
+    def tell(self, namespace: str) -> None:
+        """Wake those whose names are concerned by what this namespace claims now and did not, or the other way
+        round."""
+        before = self._told.get(namespace, {})
+        shared = {
+            d for body in self._store.shelf(namespace).ours.values() if self._others(d := _domain(body), namespace)
+        }
+        now = self._claims(namespace) if shared or before else {}
+        self._told[namespace] = told = {domain: now[domain] for domain in shared if domain in now}
+        if not told:
+            del self._told[namespace]
+        changed = [domain for domain in {*before, *told} if before.get(domain) != told.get(domain)]
+        for where in {where for domain in changed for where in self._others(domain, namespace)}:
+            self._store.wake(where)
+
+    def _others(self, domain: str, namespace: str) -> set[str]:
+        """Namespaces, other than this one, of objects that have this domain."""
+        return {where for _, where, _ in self._store.domains.holders(domain) if where != namespace}
+
+    def _claims(self, namespace: str) -> Claims:
+        shelf = self._store.shelf(namespace)
+        if not any(resource is INSTANCES for resource, _ in shelf.ours):
+            self._known.pop(namespace, None)
+            return {}
+        stamp, known = _stamp(shelf), self._known.get(namespace)
+        if known is None or known[0] != stamp:
+            known = self._known[namespace] = stamp, self._worked_out(namespace, known[1] if known else {})
+        return known[1]
+
+    def _worked_out(self, namespace: str, before: Claims) -> Claims:
+        """Where that fails, what it claimed before: it is not the failure of whoever asks, and is told there."""
+        try:
+            world = self._world_of(namespace)
+            return dict(reversed(list(_claimed(world, decide(world)))))
+        except Exception:
+            log.exception("what namespace %s claims could not be worked out", namespace)
+            return before
+
+
+def _claimed(world: World, plan: Plan) -> Iterator[tuple[str, Claim]]:
+    """The names of those who are served, the instance's own first. Who may have a name of another namespace is not
+    asked here, or one would have to know everything to know anything."""
+    instance, where = plan.instance, world.namespace
+    if instance is None:
+        return
+    identities = {p.link: p.created for p in world.profiles.values() if p.instance == instance.name}
+    oldest = min(identities.values(), default=None)
+    yield instance.spec.domain, _claim(Kind.INSTANCE, where, instance.name, oldest, instance.created)
+    for link_plan in plan.links:
+        link, refusal = link_plan.link, link_plan.refusal
+        if link_plan.number is None or (refusal and refusal.reason is Reason.DOMAIN_TAKEN):
+            continue
+        yield link.spec.domain, _claim(Kind.LINK, where, link.name, identities.get(link.name), link.created)
+
+
+def _claim(kind: Kind, namespace: str, name: str, identity: datetime | None, created: datetime) -> Claim:
+    return Claim(identity is None, identity or created, namespace, name, kind)
+
+
+def _domain(body: dict[str, object]) -> str:
+    spec = body.get("spec")
+    domain = spec.get("domain") if isinstance(spec, dict) else None
+    return domain if isinstance(domain, str) else ""
+
+
+def _stamp(shelf: Shelf) -> int:
+    """Another number whenever anything that decisions look at is another version."""
+    ours = tuple((key, body["metadata"]["resourceVersion"]) for key, body in shelf.ours.items())
+    return hash((ours, tuple((key, child.parsed) for key, child in shelf.children.items())))
