@@ -230,11 +230,14 @@ class Supervisor:
     def _look_around(self, by_link: Mapping[int, int], clients: int) -> None:
         """Without numbers that change each second: each new text is news for the operator."""
         limits, words = self.settings.limits, []
-        if clients >= (limits.half if self._is_crowded else limits.crowded):
+        # HAProxy counts the one who comes as well: it begins to refuse when there is one less.
+        if clients + 1 >= (limits.half if self._is_crowded else limits.crowded):
             words.append("most places at the ports 80 and 443 are taken: of who is new, few are let in")
         self._is_crowded = bool(words)
         full = [str(number) for number, count in sorted(by_link.items()) if count >= limits.link]
         words += [f"link {number} has as many requests open as one link may have" for number in full]
+        if tuple(words) != self.crowd:
+            log.warning("public ports: %s", "; ".join(words[:_MOST_LOGGED]) or "there is room for everybody again")
         self.crowd = tuple(words)
 
     async def drain(self, wanted: bool) -> None:

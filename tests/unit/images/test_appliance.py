@@ -526,6 +526,32 @@ async def test_one_customers_crowd_takes_his_places_and_not_those_of_others(smal
     assert [await call.echoes() for call in calls] == [True] * 50
 
 
+@pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
+async def test_one_connection_of_many_requests_gets_no_more_than_its_address_may_have(small: Running) -> None:
+    site = [f"https://{A}:{small.https}/stream"] * 60
+    words = ["-skZ", "--http2", "--parallel-max", "100", "-m", "4", "--connect-to", f"::127.0.0.1:{small.https}"]
+    words += ["-w", "%{http_code}\n", *(word for url in site for word in ("-o/dev/null", url))]
+    curl = await asyncio.create_subprocess_exec("curl", *words, stdout=asyncio.subprocess.PIPE)
+    try:
+        await eventually_open(small, 50)
+        assert (await small.get(A, tls=True, source="127.0.1.9")).status in (200, 503), (
+            "the link has 50 open, its share"
+        )
+        assert (await small.get(B, tls=True, source="127.0.1.9")).status == 200
+        said, _ = await asyncio.wait_for(curl.communicate(), 20)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            curl.kill()
+    assert sorted(said.decode().split()) == ["200"] * 50 + ["429"] * 10
+
+
+async def eventually_open(running: Running, count: int) -> None:
+    async def is_open() -> bool:
+        return bool((await running.report())["connections"] == count)
+
+    await eventually(is_open)
+
+
 async def test_the_fewer_places_are_left_the_fewer_a_newcomer_gets_and_who_is_known_is_let_in(small: Running) -> None:
     silent = Silent()
     assert (await small.get(A, tls=True)).status == 200
@@ -540,6 +566,16 @@ async def test_the_fewer_places_are_left_the_fewer_a_newcomer_gets_and_who_is_kn
     with pytest.raises((OSError, asyncio.IncompleteReadError)):
         await small.get(A, tls=True, source="127.0.4.2")
     assert (await small.get(A, tls=True)).status == 200, "who is known"
+
+    report = await small.report()
+    assert report["connections"] == 0, "strangers are no calls"
+    assert report["clients"]["places"] == 100
+    assert report["clients"]["open"] >= 94
+    assert report["clients"]["refused"] > 100
+    assert report["error"] == "most places at the ports 80 and 443 are taken: of who is new, few are let in"
+    assert (await small.ask("/readyz")).status == 200
+    await silent.go()
+    await eventually_error(small, None)
 
 
 # ------------------------------------------------------------------------------------------------------ hot, and no cut
