@@ -40,6 +40,10 @@ class SetError(Exception):
     """The mounted set cannot be taken as it is; the message says why, in words for an operator's status."""
 
 
+class ContentError(SetError):
+    """So it is for as long as the manifest is the same: the files are those that it vouches for."""
+
+
 class _EntryError(Exception):
     """One entry is at fault; the message says why and never holds a secret."""
 
@@ -103,9 +107,16 @@ def read_manifest(directory: Path) -> bytes | None:
 def read_set(directory: Path, manifest: bytes, previous: ConfigSet | None) -> ConfigSet:
     """Reads the set that `manifest` names. What is faulty keeps the state it has in `previous`, if any.
 
-    Raises SetError when a file is missing, differs from the manifest or cannot be understood.
+    Raises SetError when a file is missing or differs from the manifest, ContentError when one cannot be understood.
     """
     files = _verified_files(directory, manifest)
+    try:
+        return _understood(files, hashlib.sha256(manifest).hexdigest(), previous)
+    except SetError as why:
+        raise ContentError(str(why)) from None
+
+
+def _understood(files: dict[str, bytes], config: str, previous: ConfigSet | None) -> ConfigSet:
     if "instance.json" not in files:
         raise SetError("the manifest names no instance.json")
     problems: list[str] = []
@@ -121,7 +132,6 @@ def read_set(directory: Path, manifest: bytes, previous: ConfigSet | None) -> Co
         spoiled = dict.fromkeys(sorted(missing), damaged[0]) | spoiled
     everybody = _entries(files, "users-", "users", problems, damaged)
     users = {(_text(user.get("community")), user["name"]) for user in everybody}
-    config = hashlib.sha256(manifest).hexdigest()
     return ConfigSet(config, instance, links, len(users), certificates, spoiled, (*damaged, *problems))
 
 
@@ -230,9 +240,10 @@ def _entries(
 
 
 def _instance(document: dict[str, Any]) -> Instance:
+    name = _text(document.get("name"))[:253]
     try:
-        return Instance(_name(document["name"]), _dns_name(document.get("domain")))
-    except (KeyError, _EntryError):
+        return Instance(name, _dns_name(document.get("domain") if name.isprintable() and name else None))
+    except _EntryError:
         raise SetError("instance.json needs a name and a domain") from None
 
 
@@ -325,18 +336,11 @@ def _certificate(entry: dict[str, Any]) -> Certificate:
 
 
 def _pem_blocks(text: object, wanted: Callable[[str], bool]) -> list[str]:
-    """The wanted blocks of a PEM text."""
-    return [block for label, block in pem.blocks(text) if wanted(label)] if isinstance(text, str) else []
+    return [block for label, block in pem.blocks(_text(text)) if wanted(label)]
 
 
 def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
-
-
-def _name(value: object) -> str:
-    if not isinstance(value, str) or not value or len(value) > 253 or not value.isprintable():
-        raise _EntryError("it has no name")
-    return value
 
 
 def _dns_name(value: object) -> str:

@@ -124,6 +124,8 @@ class HAProxy:
     environment: Mapping[str, str]
     certified: dict[str, str] = field(default_factory=dict)
     """Domain -> digest of the certificate that HAProxy serves for it."""
+    _tried: dict[str, str | None] = field(default_factory=dict)
+    """Digest of a certificate -> why no browser takes it: one may stand in for 250 links, and comes with each set."""
     _links: tuple[Link, ...] = ()
     _process: asyncio.subprocess.Process | None = None
 
@@ -173,6 +175,8 @@ class HAProxy:
         it may be repeated.
         """
         left_out = {}
+        # In a thread: a trial takes some milliseconds, and 250 of them would keep the kubelet's questions waiting.
+        self._tried = await asyncio.to_thread(try_new, current.certificates, self._tried, set(self.certified.values()))
         for certificate in current.certificates:
             problem = await self._apply_certificate(certificate)
             if problem:
@@ -241,8 +245,7 @@ class HAProxy:
         domain, name = certificate.domain, _store_name(certificate.domain)
         if self.certified.get(domain) == certificate.digest:
             return None
-        # In a thread: a trial takes some milliseconds, and 250 of them would keep the kubelet's questions waiting.
-        if problem := await asyncio.to_thread(trial.refusal, certificate.pem):
+        if problem := self._tried[certificate.digest]:
             return problem
         is_new = domain not in self.certified
         if is_new:
@@ -276,6 +279,19 @@ class HAProxy:
         await ask(self._socket, f"del ssl cert {name}")
         self.certified.pop(domain, None)
         log.info("certificate of %s removed", domain)
+
+
+def try_new(
+    certificates: Sequence[Certificate], tried: Mapping[str, str | None], served: Collection[str]
+) -> dict[str, str | None]:
+    """The trials of these certificates, without those that were tried before or are served already."""
+    now: dict[str, str | None] = {}
+    for certificate in certificates:
+        digest = certificate.digest
+        if digest not in now:
+            known = digest in tried or digest in served
+            now[digest] = tried.get(digest) if known else trial.refusal(certificate.pem)
+    return now
 
 
 def _store_name(domain: str) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from appliance import config, contract
-from appliance.config import ConfigSet, SetError
+from appliance.config import ConfigSet, ContentError, SetError
 from appliance.haproxy import DRAINING, OPEN, WAITING, HAProxy, RuntimeApiError
 from appliance.limits import Limits, of_this_container
 
@@ -101,6 +101,8 @@ class Supervisor:
     crowd: tuple[str, ...] = ()
     """Who is short of places at the public ports, at the last look."""
     _taken: bytes | None = None
+    _hopeless: tuple[bytes, ContentError] | None = None
+    """A manifest whose files are there and of no use: reading megabytes once a second would not mend them."""
     _is_crowded: bool = False
     _refused: str | None = None
     _refused_since: float = 0.0
@@ -121,6 +123,8 @@ class Supervisor:
                 return
             if manifest is None:
                 raise SetError(f"there is no {config.MANIFEST}")
+            if self._hopeless and self._hopeless[0] == manifest:
+                raise self._hopeless[1]
             found = await asyncio.to_thread(config.read_set, self.settings.config_dir, manifest, self.current)
             await self._take(found)
             self._taken = manifest
@@ -130,6 +134,8 @@ class Supervisor:
             # Whatever is wrong with what we are told, ending here would end every customer's calls.
             if not isinstance(why, SetError | RuntimeApiError | OSError):
                 log.exception("the mounted set cannot be understood")
+            if isinstance(why, ContentError) and manifest is not None:
+                self._hopeless = manifest, why.with_traceback(None)
             self._refuse(str(why) or type(why).__name__)
             if manifest is not None:
                 await self._recall()
@@ -224,11 +230,14 @@ class Supervisor:
     def _look_around(self, by_link: Mapping[int, int], clients: int) -> None:
         """Without numbers that change each second: each new text is news for the operator."""
         limits, words = self.settings.limits, []
-        if clients >= (limits.half if self._is_crowded else limits.crowded):
+        # HAProxy counts the one who comes as well: it begins to refuse when there is one less.
+        if clients + 1 >= (limits.half if self._is_crowded else limits.crowded):
             words.append("most places at the ports 80 and 443 are taken: of who is new, few are let in")
         self._is_crowded = bool(words)
         full = [str(number) for number, count in sorted(by_link.items()) if count >= limits.link]
         words += [f"link {number} has as many requests open as one link may have" for number in full]
+        if tuple(words) != self.crowd:
+            log.warning("public ports: %s", "; ".join(words[:_MOST_LOGGED]) or "there is room for everybody again")
         self.crowd = tuple(words)
 
     async def drain(self, wanted: bool) -> None:

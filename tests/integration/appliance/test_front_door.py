@@ -156,8 +156,8 @@ def test_ten_thousand_who_say_nothing_keep_nobody_waiting(front: Front, addresse
     flood = front.flood(crowd)
     time.sleep(1.5)  # until the places are taken that they can have
     known, new = front.visit(["10.79.0.2"], SECONDS - 3), front.visit(newcomers[50:], SECONDS - 3)
-    report = front.report()
     served = {"known": told(known), "new": told(new)}
+    report = front.report()
     strangers = told(flood)
 
     print(f"\n{addresses} addresses: {strangers}; clients {report.get('clients')}, error {report['error']}")
@@ -168,4 +168,6 @@ def test_ten_thousand_who_say_nothing_keep_nobody_waiting(front: Front, addresse
         assert not visits["failures"], f"{who}: {visits['failures'][:3]}"
         assert quantile(visits["waits"], 0.95) < 1.0, who
     assert report["connections"] <= 2, "strangers are no calls"
+    assert report["clients"]["refused"] > 0
+    assert ("are taken" in (report["error"] or "")) == (addresses > 1), "one address takes 5 %, which is no crowd"
     assert front.appliance.alive

@@ -289,3 +289,33 @@ async def test_what_haproxy_answers_is_numbers_or_a_named_fault(tmp_path: Path, 
                 assert len(str(why)) < 200
             else:
                 assert said == {}, "no line, no link"
+
+
+async def test_files_of_no_use_are_read_once_and_not_once_a_second(mounted: MountedSet, tmp_path: Path) -> None:
+    running = supervisor.Supervisor(
+        supervisor.Settings.from_environment(
+            {"MCS_CONFIG_DIR": str(tmp_path), "MCS_RUN_DIR": str(tmp_path / "run"), "MCS_PATIENCE_SECONDS": "0"}
+        ),
+        haproxy.HAProxy("true", tmp_path, tmp_path, {}),
+    )
+    mounted.raw = {"links.json": DEEP.encode()}
+    mounted.write()
+    await running.look()
+    assert running.error() == "links.json is not JSON"
+    (tmp_path / "links.json").unlink()
+    await running.look()
+    assert running.error() == "links.json is not JSON", "it was read again"
+    (tmp_path / "manifest.json").write_bytes(b'{"version": 1, "files": {"links.json": ""}}')
+    await running.look()
+    assert running.error() == "links.json is named in the manifest and missing", "another manifest is read"
+
+
+def test_one_certificate_that_stands_in_for_250_links_is_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[str] = []
+    monkeypatch.setattr(trial, "refusal", lambda text: tried.append(text) or "no")
+    many = [config.Certificate(f"tvox-{number}.example.com", "a") for number in range(250)]
+    first = haproxy.try_new(many, {}, set())
+    assert (tried, list(first.values())) == (["a"], ["no"])
+    assert haproxy.try_new([*many, config.Certificate("b.example.com", "b")], first, set()).keys() > first.keys()
+    assert tried == ["a", "b"]
+    assert haproxy.try_new(many, {}, {many[0].digest}) == {many[0].digest: None}, "it is served already"
