@@ -11,6 +11,7 @@ import io
 import tarfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,7 +19,11 @@ import yaml
 
 from mcs_operator.cli import output, views
 from mcs_operator.cli.access import Cluster
-from mcs_operator.cli.redact import redacted, scrubbed
+from mcs_operator.cli.files import MAX_BYTES
+from mcs_operator.cli.redact import redacted
+from mcs_operator.cli.scrub import Scrubber, users_in
+from mcs_operator.cli.yamltext import TextError, documents
+from mcs_operator.domain.users import USERS_KEY
 from mcs_operator.kube.client import (
     CHILDREN,
     EVENTS,
@@ -47,21 +52,26 @@ Still, look at it before you send it: domains, addresses and names of customers 
 """
 
 
+_NEVER = 2**31
+"""Columns after which YAML folds a line."""
+
+
 @dataclass
 class Bundle:
     """Files by their path in the archive, and what is missing of it."""
 
     files: dict[str, str] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
+    scrubber: Scrubber = field(default_factory=Scrubber)
 
     def add(self, path: str, text: str) -> None:
         """One file, scrubbed."""
-        self.files[path] = scrubbed(text)
+        self.files[path] = self.scrubber.text(text)
 
     def add_object(self, folder: str, body: Object) -> None:
-        """One object, redacted."""
-        text = yaml.safe_dump(redacted(body), sort_keys=False, allow_unicode=True)
-        self.add(f"{folder}/{body['kind']}/{body['metadata']['name']}.yaml", text)
+        """One object. It is redacted before it is a text: folded and quoted, a secret is not known any more."""
+        text = yaml.safe_dump(redacted(body, self.scrubber), sort_keys=False, allow_unicode=True, width=_NEVER)
+        self.files[f"{folder}/{body['kind']}/{body['metadata']['name']}.yaml"] = text
 
     def write(self, target: Path, name: str) -> None:
         """A compressed archive, all of it below one folder ``name``, readable by its owner only."""
@@ -104,10 +114,25 @@ async def _objects(cluster: Cluster, bundle: Bundle) -> dict[str, list[Object]]:
     """Objects of the namespace, by kind."""
     kinds = (*OURS, *CHILDREN, EVENTS)
     lists = await asyncio.gather(*(_found(cluster, bundle, kind, cluster.namespace) for kind in kinds))
+    here = {kind.kind: bodies for kind, bodies in zip(kinds, lists, strict=True)}
+    names = [str(body["metadata"]["name"]) for bodies in lists for body in bodies]
+    bundle.scrubber = Scrubber(users_in(here["Community"]) | _users_of_files(here["ConfigMap"]), names)
     for bodies in lists:
         for body in bodies:
             bundle.add_object("objects", body)
-    return {kind.kind: bodies for kind, bodies in zip(kinds, lists, strict=True)}
+    return here
+
+
+def _users_of_files(config_maps: Sequence[Object]) -> set[str]:
+    """Names that the users files in ConfigMaps list; those in Secrets nobody here has read."""
+    found: set[str] = set()
+    for body in config_maps:
+        files = body.get("data")
+        text = files.get(USERS_KEY) if isinstance(files, dict) else None
+        if isinstance(text, str) and len(text) <= MAX_BYTES:
+            with suppress(TextError):
+                found |= users_in({"spec": {"users": listed}} for listed in documents(text))
+    return found
 
 
 async def _found(
