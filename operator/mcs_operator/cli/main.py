@@ -197,6 +197,8 @@ async def _effect(cluster: Cluster, document: Document, served: Sequence[Object]
         after = _MODELS[kind].from_object(body | {"metadata": stored["metadata"]})
         before = _MODELS[kind].from_object(live) if live else None
     except ApiError as error:
+        if not error.status:  # nobody refused it: no answer came
+            raise
         return Effect(kind, name, "changed" if live else "created", Severity.NONE, refused=error.message)
     except InvalidObjectError as error:
         return Effect(kind, name, "changed" if live else "created", Severity.NONE, refused=str(error))
