@@ -35,6 +35,8 @@ async def _effect(cluster: Cluster, document: Document) -> Effect:
         action = "changed" if live else "created"
         before, after = await _before_and_after(cluster, resource, model, live, _body(document, namespace))
     except ApiError as error:
+        if not error.status:  # nobody refused it: no answer came
+            raise
         return Effect(document.kind, document.name, action, Severity.NONE, refused=error.message or str(error))
     except InvalidObjectError as error:
         return Effect(document.kind, document.name, action, Severity.NONE, refused=str(error))

@@ -91,7 +91,8 @@ class Agents:
         return poll is not None and not poll.given_up
 
     def follow(self, namespace: str, endpoint: Endpoint | None) -> None:
-        """Follow this agent from now on, and no other of the namespace; None follows none."""
+        """Follow this agent from now on, and no other of the namespace; None follows none. What the same pod has said
+        is still true when it gets another token or certificate."""
         known = self._polls.get(namespace)
         if known and known.endpoint == endpoint:
             return
@@ -99,7 +100,9 @@ class Agents:
             self._end(known)
             del self._polls[namespace]
         if endpoint is not None:
-            poll = self._polls[namespace] = _Poll(endpoint, failing=_now())
+            same = known is not None and known.endpoint.pod_uid == endpoint.pod_uid
+            report = known.report if known and same else None
+            poll = self._polls[namespace] = _Poll(endpoint, failing=_now(), report=report)
             poll.task = asyncio.create_task(self._run(namespace, poll), name=f"agent of {namespace}")
 
     async def drain(self, namespace: str, begin: bool) -> None:
@@ -148,17 +151,20 @@ class Agents:
         """Poll until cancelled. Nothing that an agent, its CA or a defect of ours does ends this: nobody would notice,
         and the last report would be believed for ever."""
         while True:
+            asked = _now()
             try:
                 async with _session(poll.endpoint, POLL_SECONDS + 15) as session:
                     while True:
+                        asked = _now()
                         self._take(namespace, poll, await _ask(session, poll.endpoint, poll.report))
                         await asyncio.sleep(CALM)
             except _TROUBLE as error:
-                self._miss(namespace, poll, _told(error))
+                silent_since = asked if isinstance(error, TimeoutError) else _now()
+                self._miss(namespace, poll, _told(error), silent_since)
             except Exception as error:
                 if poll.misses == 0:  # one traceback for each time that it begins, not one a second
                     log.exception("asking the link agent of namespace %s failed", namespace)
-                self._miss(namespace, poll, type(error).__name__)
+                self._miss(namespace, poll, type(error).__name__, _now())
             await asyncio.sleep(AGAIN_AFTER)
 
     def _take(self, namespace: str, poll: _Poll, report: LinkReport) -> None:
@@ -168,12 +174,12 @@ class Agents:
             poll.report = report
             self._wake(namespace)
 
-    def _miss(self, namespace: str, poll: _Poll, why: str) -> None:
-        """It did not answer: counted from the first failure, as a quiet poll itself lasts longer than any patience."""
-        now = _now()
-        poll.failing, poll.misses = now if poll.failing is None else poll.failing, poll.misses + 1
+    def _miss(self, namespace: str, poll: _Poll, why: str, since: float) -> None:
+        """It did not answer. Counted from the first failure and not from the last answer, as a quiet poll itself lasts
+        for most of the grace; of one that hung, and was silent all that time, from when it was asked."""
+        poll.failing, poll.misses = since if poll.failing is None else poll.failing, poll.misses + 1
         patience = GRACE if poll.report else UNREACHABLE_AFTER
-        if not poll.given_up and now - poll.failing >= patience:
+        if not poll.given_up and _now() - poll.failing >= patience:
             log.warning("link agent of namespace %s does not answer: %s", namespace, why)
             poll.report, poll.given_up = None, True
             self._wake(namespace)

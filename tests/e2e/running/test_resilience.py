@@ -81,12 +81,13 @@ def test_a_killed_agent_costs_no_tunnel_and_is_missed_only_when_it_does_not_come
         pytest.skip("the node is not this machine: nobody can kill its processes")
 
     def missed() -> bool:
-        # The kubelet starts it again at once the first time, after 10 s the second, after 20 s the third.
+        # The kubelet starts it again at once the first time, then after 10 s, 20 s, 40 s: only that is longer than the
+        # 30 s for which the operator goes by what the agent said last.
         kill_container(mcs.api, POD, "agent")
         return mcs.api.condition("TVoxLink", FIRST, "Connected")[:2] == ("Unknown", "AgentUnreachable")
 
     with probing(mcs.api, POD, mcs.status(FIRST)["vpnAddress"]) as probe:
-        until("the agent is missed", missed, 60, pause=1)
+        until("the agent is missed", missed, 180, pause=1)
         mcs.api.wait_condition("TVoxLink", FIRST, "Ready", "Unknown", "AgentUnreachable")
         mcs.api.wait_condition("TVoxLink", FIRST, "Ready", "True", timeout=60)
         mcs.connected(FIRST)

@@ -61,3 +61,46 @@ async def test_however_far_the_start_came_its_cause_is_told(monkeypatch: pytest.
     with pytest.raises(RuntimeError, match="the cause"):
         await Service(Settings(namespace="operators", identity="me")).start()
     assert closed, "what was open is closed"
+
+
+async def test_who_waits_for_the_lease_may_not_write_and_asks_for_it_on_connections_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[Any] = []
+
+    class Client:
+        def __init__(self) -> None:
+            self.may_write: Any = lambda: True
+            self.other: Client | None = None
+
+        async def beside(self) -> Client:
+            self.other = Client()
+            return self.other
+
+        async def get(self, resource: Any, *_: Any) -> Any:
+            asked.append(self)
+            await asyncio.sleep(60)
+
+        async def pages(self, *_: Any, **__: Any) -> Any:
+            await asyncio.sleep(60)
+            yield [], "1"
+
+        async def close(self) -> None:
+            pass
+
+    client = Client()
+
+    async def connect() -> Client:
+        return client
+
+    monkeypatch.setattr(module.Api, "connect", connect)
+    service = Service(Settings(namespace="operators", identity="me"))
+    await service.start()
+    try:
+        await asyncio.sleep(0.05)
+        assert not client.may_write()
+        assert asked == [client.other]
+    finally:
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+        await service.stop()

@@ -132,6 +132,33 @@ def test_after_thirty_seconds_it_is_unreachable_and_that_is_told_once(
     assert polled.woken[-1][1] == "last"
 
 
+def test_an_agent_that_hangs_has_confirmed_nothing_all_that_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network that was cut: nothing comes, not even that nobody is there."""
+    polled = Polled((0, FIRST), *[(40, TimeoutError())] * 5).during(monkeypatch, 60)
+    assert [(round(at), epoch) for at, epoch in polled.woken] == [(0, "first"), (40, "unreachable")]
+
+
+@pytest.mark.parametrize(("pod", "is_kept"), [("uid", True), ("another", False)])
+def test_another_token_of_the_same_pod_makes_nothing_unknown(
+    monkeypatch: pytest.MonkeyPatch, pod: str, is_kept: bool
+) -> None:
+    """It takes the kubelet a while to bring the token there."""
+    polled = Polled((0, FIRST), (25, FIRST), *[(0, ValueError("401"))] * 100)
+
+    async def story() -> None:
+        polled.agents.follow("demo", ENDPOINT)
+        await asyncio.sleep(1)
+        polled.agents.follow("demo", replace(ENDPOINT, token="new", pod_uid=pod))
+        await asyncio.sleep(5)
+        assert (polled.agents.report("demo") is not None) is is_kept
+        assert polled.agents.confirmed("demo") is None
+        await polled.agents.close()
+
+    monkeypatch.setattr(agents, "_ask", polled.ask)
+    with asyncio.Runner(loop_factory=VirtualTime) as runner:
+        runner.run(story())
+
+
 def test_an_agent_that_has_never_answered_is_unreachable_after_ten_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     polled = Polled(*[(0, ConnectionRefusedError())] * 100).during(monkeypatch, 60)
     assert [(UNREACHABLE_AFTER <= at <= UNREACHABLE_AFTER + 2, epoch) for at, epoch in polled.woken] == [
