@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import random
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from mcs_operator.domain.manifest import canonical, digest
 from mcs_operator.pki.inspect import issued_by
 from support.api import Api, Object, Refused
 from support.objects import a_community, a_link, an_instance
@@ -340,3 +343,176 @@ def test_a_restore_with_timestamps_reset_displaces_nobody(served: Api, operator:
     now = identities(served)
     assert {name: now[name] for name in LINKS} == before
     assert now["aaaa-newcomer"].number == 5
+
+
+# --- copies, and labels that come and go ---
+
+
+def copied(api: Api, secret: str, name: str, **labels: str) -> Object:
+    """As `kubectl get -o yaml | sed | kubectl create` does it: another name, and all labels."""
+    body = api.get("Secret", secret)
+    known = body["metadata"]["labels"] | {f"mcs.tvox.io/{label}": value for label, value in labels.items()}
+    return api.create(
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": name, "namespace": api.namespace, "labels": known},
+            "type": body["type"],
+            "data": body["data"],
+        }
+    )
+
+
+def of_the_operator(api: Api) -> dict[str, str]:
+    """Versions of all Secrets but copies."""
+    return {
+        name: version for name, version in settled(api).items() if name.startswith("Secret/") and "copy" not in name
+    }
+
+
+def test_copies_of_identities_change_nothing_and_are_told(served: Api) -> None:
+    before, versions = identities(served), of_the_operator(served)
+    copied(served, "acme-profile", "acme-copy-profile")
+    copied(served, "mcs-link-002", "mcs-link-002-copy")
+    copied(served, "mcs-link-002", "mcs-link-005", slot="005")
+    copied(served, "mcs-ca", "copy-ca")
+    message = served.wait_condition("MCSInstance", "mcs", "Stalled", "False", "ObjectsIgnored")
+    assert "Secret" in message
+    until("all are named or counted", lambda: "more" in served.condition("MCSInstance", "mcs", "Stalled")[2], 20)
+    now = of_the_operator(served)
+    assert {name: version for name, version in now.items() if name != "Secret/mcs-link-005"} == versions
+    served.create(a_link("newcomer"))
+    accepted(served, "newcomer")
+    assert served.get("TVoxLink", "newcomer")["status"]["slot"] == 6, "5 is blocked by a copy"
+    assert {name: identity for name, identity in identities(served).items() if name in before} == before
+    for name in ("acme-copy-profile", "mcs-link-002-copy", "mcs-link-005", "copy-ca"):
+        served.delete("Secret", name)
+    served.wait_condition("MCSInstance", "mcs", "Stalled", "False", "NotStalled")
+
+
+def test_a_copy_from_before_a_revocation_lets_nobody_in(served: Api) -> None:
+    copied(served, "acme-profile", "acme-copy-profile")
+    served.annotate("TVoxLink", "acme", **{"mcs.tvox.io/revoke-requested-at": now_text()})
+    until("the slot stops", lambda: files(served.get("Secret", "mcs-link-002"))["enabled"] == "false", 20)
+    copied(served, "acme-profile", "acme-copy-2-profile")
+    served.annotate("TVoxLink", "acme", **{"mcs.tvox.io/revoke-requested-at": None})
+    settled(served)
+    assert files(served.get("Secret", "mcs-link-002"))["enabled"] == "false"
+
+
+@pytest.mark.parametrize("secret", ["mcs-ca", "acme-profile", "mcs-link-002", "mcs-agent"])
+def test_the_users_label_on_a_secret_of_ours_takes_nothing_away(served: Api, secret: str) -> None:
+    before, versions = identities(served), of_the_operator(served)
+    label(served, secret, **{"mcs.tvox.io/users": "true"})
+    settled(served)
+    label(served, secret, **{"mcs.tvox.io/users": None})
+    now = of_the_operator(served)
+    assert identities(served) == before
+    assert {name for name in versions if now[name] != versions[name]} <= {f"Secret/{secret}"}
+    assert served.condition("MCSInstance", "mcs", "Stalled")[:2] == ("False", "NotStalled")
+    assert served.condition("TVoxLink", "acme", "Stalled")[:2] == ("False", "NotStalled")
+    served.create(a_link("new"))
+    accepted(served, "new")
+
+
+def label(api: Api, secret: str, **labels: str | None) -> None:
+    api.merge("Secret", secret, {"metadata": {"labels": labels}})
+
+
+def now_text() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+MANAGED = "app.kubernetes.io/managed-by"
+
+
+def test_secrets_restored_without_labels_are_told_and_are_ours_again_with_them(served: Api, operator: Operator) -> None:
+    before, stored = identities(served), exported(served, ["Secret"])
+    operator.stop()
+    _empty(served, ("Secret",))
+    bare = [body | {"metadata": {k: v for k, v in body["metadata"].items() if k != "labels"}} for body in stored]
+    for body in _without_owners(bare):
+        served.create(body)
+    operator.start()
+    message = served.wait_condition("MCSInstance", "mcs", "Stalled", "True", "NameTaken")
+    assert "Secret mcs-ca" in message and f"{MANAGED}=mcs-operator" in message
+    settled(served)
+    assert identities(served) == before, "nothing is written over"
+    ours = {body["metadata"]["name"]: body["metadata"]["labels"] for body in stored}
+    for name in ("mcs-ca", "acme-profile", "globex-profile", "initech-profile"):
+        label(served, name, **ours[name])
+    for name in LINKS:
+        served.wait_condition("TVoxLink", name, "Stalled", "True", "NameTaken", 30)  # their slots have none either
+    for name, labels in ours.items():
+        label(served, name, **labels)
+    accepted(served, *LINKS)
+    served.wait_condition("MCSInstance", "mcs", "Stalled", "False", "NotStalled")
+    settled(served, timeout=180)
+    assert identities(served) == before
+
+
+def test_a_profile_that_a_tool_relabelled_is_told_and_heals(served: Api) -> None:
+    before = identities(served)
+    label(served, "acme-profile", **{MANAGED: "Helm"})
+    message = served.wait_condition("TVoxLink", "acme", "Stalled", "True", "ProfileLost")
+    assert f"{MANAGED}=mcs-operator" in message, message
+    assert "is gone" not in message
+    label(served, "acme-profile", **{MANAGED: "mcs-operator"})
+    served.wait_condition("TVoxLink", "acme", "Stalled", "False", "NotStalled")
+    assert identities(served) == before
+
+
+def test_a_ca_that_a_tool_relabelled_is_told_and_heals(served: Api) -> None:
+    label(served, "mcs-ca", **{MANAGED: "Helm"})
+    message = served.wait_condition("MCSInstance", "mcs", "Stalled", "True", "IdentityLost")
+    assert f"{MANAGED}=mcs-operator" in message, message
+    label(served, "mcs-ca", **{MANAGED: "mcs-operator"})
+    served.wait_condition("MCSInstance", "mcs", "Stalled", "False", "NotStalled")
+    label(served, "mcs-ca", **{"mcs.tvox.io/instance": None})
+    message = served.wait_condition("MCSInstance", "mcs", "Stalled", "True", "IdentityLost")
+    assert "mcs.tvox.io/instance" in message, message
+    label(served, "mcs-ca", **{"mcs.tvox.io/instance": "mcs"})
+    served.wait_condition("MCSInstance", "mcs", "Stalled", "False", "NotStalled")
+
+
+def test_profiles_of_an_earlier_operator_are_taken_over_without_a_write(served: Api, operator: Operator) -> None:
+    """identity.json named neither link nor instance then."""
+    operator.stop()
+    for name in LINKS:
+        told_before = told(served, name)
+        del told_before["link"], told_before["instance"]
+        text = json.dumps(told_before, sort_keys=True, separators=(",", ":"))
+        body = served.get("Secret", f"{name}-profile")
+        data = body["data"] | {"identity.json": base64.b64encode(text.encode()).decode()}
+        metadata = {"name": f"{name}-profile", "namespace": served.namespace, "labels": body["metadata"]["labels"]}
+        manifest = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "Opaque", "data": data}
+        annotations = {"mcs.tvox.io/applied": digest(canonical(manifest))}
+        served.merge("Secret", f"{name}-profile", {"metadata": {"annotations": annotations}, "data": data})
+    before = settled(served)
+    operator.start()
+    assert settled(served) == before
+
+
+def test_a_stranger_with_our_label_in_another_namespace_ends_nobody(served: Api, operator: Operator) -> None:
+    """The ConfigMap that ended the operator of the whole cluster, and worse ones."""
+    mark, pid = operator.log.stat().st_size, operator.pid
+    labels = {MANAGED: "mcs-operator", "mcs.tvox.io/instance": "mcs", "mcs.tvox.io/link": "acme"}
+    deep = base64.b64encode(b"[" * 100_000).decode()
+    for kind, name, more in (
+        ("ConfigMap", "list", {"data": {"users-acme.yaml": "- name: anna.rossi\n"}}),
+        ("ConfigMap", "mcs-manifest", {"data": {"links.json": "[" * 100_000}}),
+        ("Secret", "mcs-link-099", {"data": {"fingerprints.json": deep}}),
+        ("Secret", "mcs-link-copy", {"data": {"fingerprints.json": deep}}),
+        ("Secret", "initech-2-profile", {"data": {"identity.json": deep}}),
+    ):
+        metadata = {"name": name, "namespace": served.namespace, "labels": labels | {"mcs.tvox.io/slot": "copy"}}
+        if not served.find(kind, name):
+            served.create({"apiVersion": "v1", "kind": kind, "metadata": metadata, **more})
+    served.create(a_link("new"))
+    accepted(served, "new")
+    operator.stop()
+    operator.start()
+    served.create(a_link("newer"))
+    accepted(served, "newer")
+    assert "Traceback" not in operator.since(mark)
+    assert pid
