@@ -83,6 +83,8 @@ class Visitors:
 
     def admit(self, visitor: Visitor) -> bool:
         """Take it in, where need be in the place of the stranger who is here longest; False where there is none."""
+        if visitor.address in self._present:  # the kernel gave its port away, so that one is gone
+            self.leave(self._present[visitor.address])
         full = len(self._present) >= self.limits.connections
         if self._shares[visitor.peer] >= self.limits.per_peer:
             longest = self._longest_of(visitor.peer)
