@@ -230,6 +230,8 @@ class Listener:
             while True:
                 try:
                     accepted, address = await loop.sock_accept(gate)
+                except ConnectionAbortedError:
+                    continue  # whoever it was has gone
                 except OSError as error:  # such as no descriptor that is free
                     log.error("port %d: no connection is accepted: %s", self.port, error.strerror)
                     await asyncio.sleep(1)
@@ -250,7 +252,7 @@ class Listener:
             await asyncio.get_running_loop().connect_accepted_socket(
                 lambda: protocol, connection, ssl=self.context, **limits
             )
-        except OSError as error:  # ssl.SSLError is one, and a time-out
+        except Exception as error:  # nearly always an ssl.SSLError or a time-out: the stranger's affair
             # Else each handshake that fails leaves a ring of a quarter of a MiB, until Python's collector comes by.
             error.__traceback__ = None
             protocol.connection_lost(None)
