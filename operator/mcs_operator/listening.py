@@ -83,6 +83,8 @@ class Visitors:
 
     def admit(self, visitor: Visitor) -> bool:
         """Take it in, where need be in the place of the stranger who is here longest; False where there is none."""
+        if visitor.address in self._present:  # the kernel gave its port away, so that one is gone
+            self.leave(self._present[visitor.address])
         full = len(self._present) >= self.limits.connections
         if self._shares[visitor.peer] >= self.limits.per_peer:
             longest = self._longest_of(visitor.peer)
@@ -228,6 +230,8 @@ class Listener:
             while True:
                 try:
                     accepted, address = await loop.sock_accept(gate)
+                except ConnectionAbortedError:
+                    continue  # whoever it was has gone
                 except OSError as error:  # such as no descriptor that is free
                     log.error("port %d: no connection is accepted: %s", self.port, error.strerror)
                     await asyncio.sleep(1)
@@ -248,7 +252,7 @@ class Listener:
             await asyncio.get_running_loop().connect_accepted_socket(
                 lambda: protocol, connection, ssl=self.context, **limits
             )
-        except OSError as error:  # ssl.SSLError is one, and a time-out
+        except Exception as error:  # nearly always an ssl.SSLError or a time-out: the stranger's affair
             # Else each handshake that fails leaves a ring of a quarter of a MiB, until Python's collector comes by.
             error.__traceback__ = None
             protocol.connection_lost(None)

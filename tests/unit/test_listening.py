@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import random
 import socket
 import ssl
 import time
@@ -70,6 +72,13 @@ def test_a_stranger_is_ended_when_his_time_is_over_and_nobody_else_is() -> None:
     assert ended == []
     visitors.end_overdue(60.1)
     assert ended == [1]
+
+
+def test_an_address_that_comes_again_is_one_visitor() -> None:
+    visitors = Visitors(FEW)
+    for _ in range(5):
+        assert visitors.admit(visitor("a", 1))
+    assert len(visitors) == visitors._shares["a"] == 1
 
 
 def test_what_left_twice_is_counted_once() -> None:
@@ -195,6 +204,51 @@ async def test_what_is_no_http_is_refused_and_leaves_nothing_in_the_log(
     async with served() as port:
         told = await said(port, sent)
         assert told == b"" or told.startswith(b"HTTP/1.1 4") or told.startswith(b"HTTP/1.0 4"), told[:80]
+        assert b"well" in await said(port, request())
+    assert caplog.text == ""
+
+
+SEEDS = [
+    request(),
+    request("/known", "Content-Length: 5", method="POST") + b"hello",
+    request("/known", "Transfer-Encoding: chunked", method="POST") + b"5\r\nhello\r\n0\r\n\r\n",
+    request("/known", "Expect: 100-continue", "Content-Length: 2", method="POST") + b"{}",
+    request("/?a=%00&b=%ff", "Authorization: Bearer \xff", "Cookie: a=b; c", "Range: bytes=0-"),
+    request("/", "Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Key: x"),
+    request("//evil/../%2e%2e/", "Host: a, b"),
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+]
+
+
+def mutated(chance: random.Random) -> bytes:
+    """One of the seeds, with a few bytes changed, doubled, cut out or put in."""
+    sent = bytearray(chance.choice(SEEDS))
+    for _ in range(chance.randrange(6)):
+        at = chance.randrange(len(sent) + 1)
+        some = bytes(chance.choice(b"\0\r\n :;,=%/\xff\x80aZ09") for _ in range(chance.choice([1, 2, 3, 2000])))
+        sent[at : at + chance.choice([0, 1, len(some)])] = some
+    return bytes(sent)
+
+
+async def test_requests_of_every_kind_end_and_leave_nothing_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """MCS_FUZZ of them, seeded; a thousand in CI."""
+    caplog.set_level(logging.INFO)
+    count, chance = int(os.environ.get("MCS_FUZZ", "1000")), random.Random(13)  # noqa: S311 - a test's inputs
+    async with served(replace(FEW, stranger=0.5, answer=0.5)) as port:
+
+        async def one(sent: bytes) -> None:
+            try:
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.write(sent)
+                writer.write_eof()
+                async with asyncio.timeout(10):
+                    await reader.read()
+                writer.close()
+            except ConnectionError:
+                pass  # it made room, or was refused
+
+        for _ in range(0, count, 20):
+            await asyncio.gather(*(one(mutated(chance)) for _ in range(20)))
         assert b"well" in await said(port, request())
     assert caplog.text == ""
 
