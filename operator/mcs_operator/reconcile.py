@@ -52,9 +52,6 @@ from mcs_operator.settings import (
 
 log = logging.getLogger(__name__)
 
-_MANY_USERS = 1000
-"""More of them are decided about, and rendered, beside the event loop: ten thousand take a tenth of a second."""
-
 
 @dataclass(slots=True)
 class Reconciler:
@@ -83,9 +80,9 @@ class Reconciler:
         observed = replace(observed, lookups=self.lookups.known(namespace))
         world, leftovers = without_leftovers(with_newest_identities(observed))
         await apply.drop_slots(self.api, self.store, namespace, map(_secret_of, leftovers))
-        plan = await beside(world.users_listed > _MANY_USERS, decide, world)
+        plan = await beside(world.has_many_users, decide, world)
         keys = complete(world, plan)
-        desired = await beside(len(plan.users.users) > _MANY_USERS, render, world, plan, keys, self.settings)
+        desired = await beside(world.has_many_users, render, world, plan, keys, self.settings)
         self._note_ends(namespace, plan, keys)
         self._follow_agent(world, plan, keys)
         self.lookups.follow(namespace, world.pod.uid if world.pod and world.report else "", names_to_ask(plan))
