@@ -58,8 +58,6 @@ from mcs_operator.settings import (
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-_MANY_USERS = 1000
-"""More of them are decided about, and rendered, beside the event loop: ten thousand take a tenth of a second."""
 
 
 @dataclass(slots=True)
@@ -112,9 +110,9 @@ class Reconciler:
         try:
             world, leftovers = without_leftovers(with_newest_identities(believed(observed)))
             await apply.drop_slots(self.api, self.store, namespace, map(_secret_of, leftovers), outcome)
-            plan = await beside(world.users_listed > _MANY_USERS, decide, world)
+            plan = await beside(world.has_many_users, decide, world)
             keys = await asyncio.to_thread(complete, world, plan)  # 250 new certificates, or trials, take seconds
-            desired = await beside(len(plan.users.users) > _MANY_USERS, render, world, plan, keys, self.settings)
+            desired = await beside(world.has_many_users, render, world, plan, keys, self.settings)
         except Exception:
             await self._revoke(observed)
             raise

@@ -194,8 +194,8 @@ def packed(files: Mapping[str, str]) -> dict[str, bytes]:
 
 
 def users_in(files: Mapping[str, bytes]) -> list[ServedUser]:
-    """Users in packed files, which may be damaged: what cannot be read is left out."""
-    return list(_readable(files, "users", _user))
+    """Users in packed files, each once. They may be damaged: what cannot be read is left out."""
+    return list({(user.community, user.name): user for user in _readable(files, "users", _user)}.values())
 
 
 def certificates_in(files: Mapping[str, bytes]) -> dict[str, ServedCertificate]:
@@ -243,5 +243,5 @@ def _readable(files: Mapping[str, bytes], kind: str, read: Callable[[Any], T]) -
         try:
             entries = json.loads(zlib.decompress(blob)).get(kind) or []
             yield from [read(entry) for entry in entries]
-        except (ValueError, AttributeError, KeyError, TypeError, zlib.error):
+        except (ValueError, AttributeError, KeyError, TypeError, RecursionError, OverflowError, zlib.error):
             continue

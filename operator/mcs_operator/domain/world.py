@@ -201,7 +201,10 @@ class World:
     """Live conditions: for their transition times, and to leave standing what is not asked again yet."""
 
     @property
-    def users_listed(self) -> int:
-        """How many users there are to decide about, inline and in files."""
-        inline = sum(len(community.spec.users) for community in self.communities)
-        return inline + sum(file.count for file in self.users_files.values())
+    def has_many_users(self) -> bool:
+        """Whether those who are listed, or are served from a file that cannot be read now, are more than a thousand or
+        so: to decide about ten thousand takes a tenth of a second."""
+        listed = sum(len(community.spec.users) for community in self.communities)
+        listed += sum(file.count for file in self.users_files.values())
+        packed = sum(len(blob) for name, blob in self.shards.items() if name.startswith("users-"))
+        return listed > 1000 or packed > 16 * 1024

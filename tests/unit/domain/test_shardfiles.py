@@ -261,12 +261,20 @@ def test_what_is_written_is_read_back() -> None:
         '{"users": [{"community": "acme", "name": "x"}]}',
         '{"users": [{"community": "acme", "name": ["x"], "displayName": "X"}]}',
         '{"users": [{"community": "acme", "name": "x", "displayName": "X", "functions": 7}]}',
+        "[" * 20_000,
+        '{"users": ' + "[" * 20_000,
+        '{"users": {"community": 1e999}}',
     ],
 )
 def test_a_damaged_file_is_left_out_and_the_others_are_read(damaged: str) -> None:
     """Somebody edited the shard's Secret: a reconciliation that fails on it would never write it anew."""
     files = packed(users_files([user("alice")]) | {"users-99.json": damaged})
     assert users_in(files) == [user("alice")]
+
+
+def test_a_user_who_was_copied_into_another_file_is_one_user() -> None:
+    (text,) = users_files([user("alice")]).values()
+    assert users_in(packed({"users-00.json": text, "users-01.json": text})) == [user("alice")]
 
 
 @pytest.mark.parametrize("damaged", ["", "{", "[]", '{"certificates": 7}', '{"certificates": [{"domain": "x"}]}'])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
@@ -284,3 +285,50 @@ def test_ten_thousand_names_that_are_there_twice_are_told_at_once() -> None:
     plan = serving(community(**two), files=(users_file("staff", text), users_file("again", text)), capacity=10_000)
     assert len(plan.users) == 10_000
     assert "again', key users.yaml: [9999] has the same name as ConfigMap 'staff'" in verdict(plan).message
+
+
+# --- whatever is there ---
+
+
+def some_world(rng: random.Random) -> tuple[list[Community], dict[tuple[str, str], UsersFile]]:
+    """Communities with users of few names, inline and in files that are good, broken or missing."""
+    people = many(12)
+    texts = ["[]", "{", "- {}", *("\n".join(f"- name: {n}" for n in rng.sample(people, k)) for k in (1, 3, 6))]
+    files = {("ConfigMap", f"f{n}"): users_file(f"f{n}", rng.choice(texts)) for n in range(rng.randint(0, 3))}
+    communities = [
+        community(
+            f"c{n}",
+            age=rng.randint(0, 2),
+            enabled=rng.random() < 0.9,
+            users=[{"name": p, "enabled": rng.random() < 0.8} for p in rng.sample(people, rng.randint(0, 6))],
+            usersFrom=[{"configMapRef": {"name": f"f{rng.randint(0, 3)}"}} for _ in range(rng.randint(0, 2))],
+        )
+        for n in range(rng.randint(0, 4))
+    ]
+    return communities, files
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_of_any_world_places_are_kept_none_is_left_empty_and_nobody_has_two(seed: int) -> None:
+    rng = random.Random(seed)  # noqa: S311 - to be repeated, not to be secret
+    in_force = set[tuple[str, str]]()
+    shards: dict[str, bytes] = {}
+    for _ in range(4):
+        communities, files = some_world(rng)
+        capacity, limit = rng.randint(0, 20), rng.choice([None, 1, 3, 6])
+        everybody = {(u.community, u.name) for u in serve(communities, files, 10_000, shards).users}
+        allowed = {(u.community, u.name) for u in serve(communities, files, 10_000, shards, limit=limit).users}
+        plan = serve(communities, files, capacity, shards, limit=limit)
+        served = [(u.community, u.name) for u in plan.users]
+        assert len(served) == len(set(served)) == min(capacity, len(allowed))
+        assert set(served) <= allowed <= everybody
+        assert in_force & everybody <= allowed, "a limit takes nobody away"
+        displaced = (in_force & allowed) - set(served)
+        assert not displaced or set(served) <= in_force, "a newcomer has a place that somebody had"
+        assert sum(o.served for o in plan.by_community.values()) == len(served)
+        assert sum(o.beyond for o in plan.by_community.values()) == len(everybody) - len(served)
+        for outcome in plan.by_community.values():
+            assert not outcome.beyond or outcome.verdict, "who is not served is told"
+        in_force, shards = set(served), packed(users_files(plan.users))
+        again = serve(communities, files, capacity, shards, limit=limit)
+        assert {(u.community, u.name) for u in again.users} == in_force, "a second look changes nothing"

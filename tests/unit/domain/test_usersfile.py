@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import os
 import random
 import time
 import tracemalloc
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -407,16 +409,37 @@ _PIECES = (
 )
 
 
-@pytest.mark.parametrize("seed", range(10))
-def test_whatever_is_put_together_gives_users_or_one_sentence(seed: int) -> None:
-    rng = random.Random(seed)  # noqa: S311 - to be repeated, not to be secret
-    for _ in range(100):
-        text = "".join(rng.choices(_PIECES, k=rng.randint(1, 40)))
-        content = text.encode() if rng.random() < 0.9 else rng.randbytes(40)
-        found = take_users_file("ConfigMap", "x", content)
+_GOOD = (
+    "- name: anna\n  displayName: Anna R.\n  functions: [Audio, Chat]\n- {name: bob, enabled: false}\n- name: 'eve'\n",
+    '[{"name": "anna", "displayName": "\\ud83d\\ude00", "functions": []}, {"name": "bob", "enabled": true}]',
+)
+
+
+def some_file(rng: random.Random) -> bytes:
+    """Bytes, pieces of YAML, or a good file in which some pieces were put, or taken out."""
+    if rng.random() < 0.1:
+        return rng.randbytes(40)
+    if rng.random() < 0.4:
+        return "".join(rng.choices(_PIECES, k=rng.randint(1, 40))).encode()
+    text = rng.choice(_GOOD)
+    for _ in range(rng.randint(0, 3)):
+        begin = rng.randrange(len(text))
+        text = text[:begin] + rng.choice((*_PIECES, "")) + text[begin + rng.choice((0, 0, 1, 5)) :]
+    return text.encode()
+
+
+def test_whatever_is_put_together_gives_users_or_one_sentence() -> None:
+    """MCS_FUZZ is the number of inputs, MCS_FUZZ_SEED where they begin."""
+    rng = random.Random(int(os.environ.get("MCS_FUZZ_SEED", "13")))  # noqa: S311 - to be repeated, not to be secret
+    reached = Counter[str]()
+    for _ in range(int(os.environ.get("MCS_FUZZ", "1000"))):
+        found = take_users_file("ConfigMap", "x", some_file(rng))
         assert (found.users is None) == bool(found.problem)
         assert "\n" not in found.problem
         assert len(found.problem) < 300
+        reached[found.problem.rpartition(": ")[2] if found.problem else "users"] += 1
+    assert reached["users"] > 50
+    assert len(reached) > 20, "inputs that are all refused at the first door test that door alone"
 
 
 def test_without_libyaml_it_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
