@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -17,6 +17,7 @@ from mcs_operator.domain.conditions import Kind, Reason
 from mcs_operator.domain.decide import decide, without_leftovers
 from mcs_operator.domain.events import Note
 from mcs_operator.domain.keyring import Keys
+from mcs_operator.domain.networks import Network
 from mcs_operator.domain.plan import Plan
 from mcs_operator.domain.poking import Poker
 from mcs_operator.domain.preflight import names_to_ask
@@ -63,6 +64,8 @@ class Reconciler:
     reporter: Reporter
     settings: Settings
     clock: Callable[[], datetime]
+    networks: Callable[[], Iterable[Network]] = tuple
+    """The cluster's own."""
     pokers: dict[str, Poker] = field(default_factory=dict)
     unsettled: dict[str, int] = field(default_factory=dict)
     ends: dict[str, Ends] = field(default_factory=dict)
@@ -79,7 +82,8 @@ class Reconciler:
         """Reconcile one namespace; seconds after which it wants to be called again, or None."""
         observed = await observe(self.api, self.store, namespace, self.clock(), self.agents.report(namespace))
         elsewhere = self.names.elsewhere(namespace)
-        observed = replace(observed, lookups=self.lookups.known(namespace), elsewhere=elsewhere)
+        lookups, networks = self.lookups.known(namespace), tuple(self.networks())
+        observed = replace(observed, lookups=lookups, elsewhere=elsewhere, networks=networks)
         world, leftovers = without_leftovers(with_newest_identities(observed))
         await apply.drop_slots(self.api, self.store, namespace, map(_secret_of, leftovers))
         plan = decide(world)

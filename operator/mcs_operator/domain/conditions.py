@@ -65,6 +65,7 @@ class Reason(StrEnum):
     NAMESPACE_OCCUPIED = "NamespaceOccupied"
     IDENTITY_LOST = "IdentityLost"
     PROFILES_DIFFER = "ProfilesDiffer"
+    NETWORK_TAKEN = "NetworkTaken"
     CA_NOT_FOUND = "CaNotFound"
     CA_INVALID = "CaInvalid"
     AS_TIER = "AsTier"
@@ -176,6 +177,7 @@ _INSTANCE = [
         (T, R.NAMESPACE_OCCUPIED, "As Accepted."),
         (T, R.IDENTITY_LOST, "The CA Secret is gone while identities signed by it exist. Restore it from the backup."),
         (T, R.PROFILES_DIFFER, "Kept profiles have another basePort, cidr or domain; they are served as they are."),
+        (T, R.NETWORK_TAKEN, "spec.vpn.cidr is loopback or the like, or meets the cluster's; what runs goes on."),
         (T, R.CA_NOT_FOUND, "The Secret of vpn.caSecretRef is missing: nothing is signed, what is there goes on."),
         (T, R.CA_INVALID, "The CA cannot sign, or did not sign what is there; the message says why. As CaNotFound."),
         (T, R.CERTIFICATE_INVALID, "The certificate of spec.domain cannot be served; the last good one stays."),

@@ -17,6 +17,7 @@ from mcs_operator.domain.conditions import OWNED, REFUSALS, Condition, Kind, Rea
 from mcs_operator.domain.ledger import Ledger, ledger, pressure
 from mcs_operator.domain.linkstate import LinkState, SlotState, TunnelReason, TunnelStatus
 from mcs_operator.domain.lookup import Lookup
+from mcs_operator.domain.networks import met_by
 from mcs_operator.domain.pins import Stage, accepted, stage
 from mcs_operator.domain.plan import LinkPlan, Plan
 from mcs_operator.domain.restart import Restart, Step
@@ -125,6 +126,7 @@ def _instance_conditions(world: World, plan: Plan, wanted: Wanted, known: Ledger
         else _stalled_by(
             wanted.authority
             or _differs(plan)
+            or _network(world, plan)
             or _domain_elsewhere(world, plan)
             or wanted.certificates.get((Kind.INSTANCE, name))
         ),
@@ -166,6 +168,12 @@ def _capacity_pressure(known: Ledger) -> Condition:
 
 def _differs(plan: Plan) -> Verdict | None:
     return Verdict(Reason.PROFILES_DIFFER, ". ".join(plan.dialled.found)) if plan.dialled.found else None
+
+
+def _network(world: World, plan: Plan) -> Verdict | None:
+    cidr = plan.instance.spec.vpn.cidr if plan.instance else ""
+    taken = met_by(cidr, world.networks)
+    return rules.network_taken(cidr, taken.cidr, taken.what) if taken else None
 
 
 def _domain_elsewhere(world: World, plan: Plan) -> Verdict | None:

@@ -155,15 +155,16 @@ class Api:
         labels: str = "",
         fields: str = "",
         metadata_only: bool = False,
+        limit: str = str(_PAGE),
     ) -> AsyncIterator[tuple[list[Object], str]]:
-        """All objects of a kind, 500 at a time, for whoever cannot hold all at once; at least one page, each with the
-        list's resourceVersion."""
+        """All objects of a kind, so many at a time, for whoever cannot hold all at once; at least one page, each with
+        the list's resourceVersion."""
         accept = _METADATA_ONLY_LIST if metadata_only else _JSON
-        query = {"limit": str(_PAGE)} | _selectors(labels, fields)
+        query = {"limit": limit} | _selectors(labels, fields)
         while True:
-            page = await self._call("GET", resource.path(namespace), query=query, accept=accept)
-            yield page.get("items") or [], page["metadata"]["resourceVersion"]
-            following = page["metadata"].get("continue")
+            answer = await self._call("GET", resource.path(namespace), query=query, accept=accept)
+            yield answer.get("items") or [], answer["metadata"]["resourceVersion"]
+            following = answer["metadata"].get("continue")
             if not following:
                 return
             query["continue"] = following

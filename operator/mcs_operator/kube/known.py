@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from mcs_operator.domain.conditions import Kind
+from mcs_operator.domain.networks import Network
 from mcs_operator.domain.world import Profile, SlotSecret
 from mcs_operator.kube.client import COMMUNITIES, INSTANCES, LINKS, Object, Resource
 from mcs_operator.kube.names import Names
@@ -21,6 +22,7 @@ class Known:
 
     store: Store
     names: Names
+    cluster_networks: Callable[[], Iterable[Network]] = tuple
 
     def find(self, kind: Kind, namespace: str, name: str) -> Object | None:
         """One object, or None."""
@@ -56,6 +58,10 @@ class Known:
             if LABEL_SLOT in labels and labels.get(LABEL_INSTANCE) == instance:
                 found[int(labels[LABEL_SLOT])] = str(labels.get(LABEL_LINK, ""))
         return found
+
+    def networks(self) -> Iterable[Network]:
+        """The cluster's own networks, as far as they are known."""
+        return self.cluster_networks()
 
     def identities(self, namespace: str, instance: str) -> Iterator[Profile | SlotSecret]:
         """What links of an instance of this name have, or had, as far as it was read; without what is an instance's

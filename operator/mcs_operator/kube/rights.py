@@ -27,6 +27,7 @@ from mcs_operator.kube.client import (
     Object,
     Resource,
 )
+from mcs_operator.kube.networks import NODES, SERVICE_CIDRS
 from mcs_operator.settings import WEBHOOK
 
 NAMESPACES = Resource("v1", "namespaces", "Namespace")
@@ -108,6 +109,8 @@ IN_NO_NAMESPACE = (
         names=(WEBHOOK,),
     ),
     Right(DEFINITIONS, ("list", "watch"), "Kopf sees by them when our kinds come, also after the operator."),
+    Right(NODES, ("list",), "Their podCIDRs: spec.vpn.cidr must not meet them. Read every ten minutes."),
+    Right(SERVICE_CIDRS, ("list",), "The same of Services, where the cluster has such objects."),
 )
 """What is in no namespace and so needs a ClusterRole always."""
 
