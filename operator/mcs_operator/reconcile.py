@@ -9,7 +9,7 @@ import asyncio
 import base64
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeVar
@@ -20,6 +20,7 @@ from mcs_operator.domain.decide import decide, without_leftovers
 from mcs_operator.domain.events import Note
 from mcs_operator.domain.faults import told
 from mcs_operator.domain.keyring import Keys
+from mcs_operator.domain.networks import Network
 from mcs_operator.domain.plan import Plan
 from mcs_operator.domain.poking import Poker
 from mcs_operator.domain.preflight import names_to_ask
@@ -71,6 +72,8 @@ class Reconciler:
     reporter: Reporter
     settings: Settings
     clock: Callable[[], datetime]
+    networks: Callable[[], Iterable[Network]] = tuple
+    """The cluster's own."""
     pokers: dict[str, Poker] = field(default_factory=dict)
     unsettled: dict[str, int] = field(default_factory=dict)
     ends: dict[str, Ends] = field(default_factory=dict)
@@ -94,7 +97,8 @@ class Reconciler:
         try:
             world = await observe(self.api, self.store, namespace, self.clock(), self.agents.report(namespace))
             lookups, elsewhere = self.lookups.known(namespace), self.names.elsewhere(namespace)
-            again = await self._bring_to(replace(world, lookups=lookups, elsewhere=elsewhere), errors)
+            world = replace(world, lookups=lookups, elsewhere=elsewhere, networks=tuple(self.networks()))
+            again = await self._bring_to(world, errors)
         except Exception as error:
             errors.insert(0, error)
         if not errors:

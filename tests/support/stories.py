@@ -17,6 +17,7 @@ from mcs_operator.domain.decide import decide
 from mcs_operator.domain.faults import failed_status
 from mcs_operator.domain.linkstate import SlotState, Tunnel, TunnelReason, TunnelStatus
 from mcs_operator.domain.lookup import Answer, Failure, Lookup
+from mcs_operator.domain.networks import Network
 from mcs_operator.domain.restart import Restart, Step
 from mcs_operator.domain.sizing import size
 from mcs_operator.domain.status import Wanted, all_statuses
@@ -86,6 +87,7 @@ def instances() -> Iterator[Told]:
     for count in (200, 238):
         yield from said(instance(), community(), links(count))
     yield from said(SERVED, elsewhere={"mcs.test": Kind.LINK})
+    yield from said(instance(vpn={"slots": 250, "cidr": "10.244.0.0/24"}), networks=(Network("10.244.0.0/16", "Pods"),))
     yield from said(instance(), replace(profile("a", 17), where=Where(23000)))
     for restart in (Restart(Step.WAIT_TO_BE_ASKED, ("agent",)), Restart(Step.START_DRAINING, ("media",), "spec")):
         yield from said(SERVED, wanted=Wanted(revisions={}, restart=restart))

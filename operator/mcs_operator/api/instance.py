@@ -27,6 +27,7 @@ from mcs_operator.api.fields import (
     seconds,
 )
 from mcs_operator.api.impact import LIST_ATOMIC, MAP_ATOMIC, Impact, impact
+from mcs_operator.api.schema import RULES_KEY, as_validation
 from mcs_operator.api.wording import AtMost
 from mcs_operator.settings import LAST_NUMBER, MAX_LINKS
 
@@ -125,6 +126,15 @@ class TunDevice(Model):
     )
 
 
+_USABLE = Rule(
+    cel="!self.matches('^(0|127|169[.]254|22[4-9]|2[3-5][0-9])[.]')",
+    message="loopback, link-local, multicast and reserved addresses lead to no customer; choose for example "
+    "198.18.254.0/24",
+)
+"""At the field itself, so that an instance which has such a network since before may change everything else. The model
+takes it: what cannot be read is not served, and nobody is cut off for a network."""
+
+
 class Vpn(Model):
     """The OpenVPN side: slots in the pod, their ports and addresses, and who signs."""
 
@@ -159,7 +169,7 @@ class Vpn(Model):
         default="198.18.254.0/24",
         description="VPN addresses, a /24: MCS is .1, link N is .N (2 to 251). It must not be routed to anything else "
         "on the node, nor at a customer's site.",
-        json_schema_extra=impact(RESTART, immutable="always"),
+        json_schema_extra=impact(RESTART, {RULES_KEY: [as_validation(_USABLE)]}, immutable="always"),
     )
     ca_secret_ref: Reference | None = Field(
         default=None,

@@ -22,6 +22,7 @@ from mcs_operator.domain.capacity import fits
 from mcs_operator.domain.conditions import Kind
 from mcs_operator.domain.dialled import Dialled, dialled
 from mcs_operator.domain.ledger import crossings, ledger
+from mcs_operator.domain.networks import Network, met_by
 from mcs_operator.domain.tiers import TIERS
 from mcs_operator.domain.world import Profile, SlotSecret
 
@@ -80,6 +81,9 @@ class Cluster(Protocol):
 
     def slots(self, namespace: str, instance: str) -> Mapping[int, str]:
         """Names of the links that hold a slot, by number."""
+
+    def networks(self) -> Iterable[Network]:
+        """The cluster's own networks, as far as they are known."""
 
     def identities(self, namespace: str, instance: str) -> Iterable[Profile | SlotSecret]:
         """What links of an instance of this name have, or had, as far as it was read."""
@@ -249,6 +253,8 @@ def _instance(cluster: Cluster, namespace: str, new: MCSInstance, old: MCSInstan
         yield _refuse(rules.namespace_occupied(namespace).message)
     if old is None:
         yield from map(_refuse, _dialled(cluster, namespace, new).found)
+        if taken := met_by(new.spec.vpn.cidr, cluster.networks()):
+            yield _refuse(rules.network_taken(new.spec.vpn.cidr, taken.cidr, taken.what).message)
     served = _count_of(cluster.links(namespace), new.name)
     if old is None or old.spec.domain != new.spec.domain:
         yield from _domain(cluster, Kind.INSTANCE, namespace, new.name, new.spec.domain)

@@ -68,6 +68,7 @@ class Reason(StrEnum):
     OBJECT_DAMAGED = "ObjectDamaged"
     OBJECTS_IGNORED = "ObjectsIgnored"
     PROFILES_DIFFER = "ProfilesDiffer"
+    NETWORK_TAKEN = "NetworkTaken"
     CA_NOT_FOUND = "CaNotFound"
     CA_INVALID = "CaInvalid"
     AS_TIER = "AsTier"
@@ -192,6 +193,7 @@ _INSTANCE = [
         (T, R.OBJECT_DAMAGED, "An object of the instance cannot be read; the message names it and says why."),
         (F, R.OBJECTS_IGNORED, "As NotStalled; objects with our label that are not ours (copies) are named, not used."),
         (T, R.PROFILES_DIFFER, "Kept profiles have another basePort, cidr or domain; they are served as they are."),
+        (T, R.NETWORK_TAKEN, "spec.vpn.cidr is loopback or the like, or meets the cluster's; what runs goes on."),
         (T, R.CA_NOT_FOUND, "The Secret of vpn.caSecretRef is missing: nothing is signed, what is there goes on."),
         (T, R.CA_INVALID, "The CA cannot sign, or did not sign what is there; the message says why. As CaNotFound."),
         (T, R.CERTIFICATE_INVALID, "The certificate of spec.domain cannot be served; the last good one stays."),

@@ -114,6 +114,15 @@ def no_tls_secret(field: str, name: str) -> str:
     )
 
 
+def network_taken(cidr: str, other: str, what: str) -> Verdict:
+    """A VPN network is nobody else's: its routes would take the others' away."""
+    return Verdict(
+        Reason.NETWORK_TAKEN,
+        f"spec.vpn.cidr: {cidr} meets {other}, which has {what}; choose a /24 that nothing else uses, such as "
+        "198.18.254.0/24",
+    )
+
+
 def users_beyond_tier(tier: str, capacity: int, inline: int, total: int) -> str:
     """Enabled users of all Communities of an instance are no more than its tier has."""
     return (
@@ -211,6 +220,7 @@ EXAMPLES: dict[Callable[..., Verdict | str], Verdict | str] = {
     identity_unreadable: identity_unreadable("acme"),
     not_ours: not_ours("Secret acme-profile", "label app.kubernetes.io/managed-by=mcs-operator"),
     namespace_occupied: namespace_occupied("mcs-demo"),
+    network_taken: network_taken("10.244.0.0/24", "10.244.0.0/16", "Pods of this cluster"),
     no_tls_secret: no_tls_secret("spec.tls.secretRef", "acme-tls"),
     users_beyond_tier: users_beyond_tier("UpTo1000", 1000, 300, 1001),
     community_in_use: community_in_use("other", "mcs", 3),

@@ -18,6 +18,7 @@ from mcs_operator.domain.faults import GOES_ON
 from mcs_operator.domain.ledger import Ledger, ledger, pressure
 from mcs_operator.domain.linkstate import LinkState, SlotState, TunnelReason, TunnelStatus
 from mcs_operator.domain.lookup import Lookup
+from mcs_operator.domain.networks import met_by
 from mcs_operator.domain.pins import Stage, accepted, stage
 from mcs_operator.domain.plan import LinkPlan, Plan
 from mcs_operator.domain.restart import Restart, Step
@@ -137,10 +138,17 @@ def _instance_stalled(world: World, plan: Plan, name: str, wanted: Wanted) -> Co
         return Condition(Type.STALLED, T, Reason.IDENTITY_LOST, _ca_lost(world, f"{name}-ca"))
     if wanted.foreign:
         return Condition(Type.STALLED, T, Reason.NAME_TAKEN, _first_of(wanted.foreign))
-    told = _defect(wanted.defects) or wanted.authority or _differs(plan) or _domain_elsewhere(world, plan)
-    told = told or wanted.certificates.get((Kind.INSTANCE, name)) or refused.by_appliance(world, plan.instance)
-    if told:
-        return _stalled_by(told)
+    for told in (
+        _defect(wanted.defects),
+        wanted.authority,
+        _differs(plan),
+        _network(world, plan),
+        _domain_elsewhere(world, plan),
+        wanted.certificates.get((Kind.INSTANCE, name)),
+        refused.by_appliance(world, plan.instance),
+    ):
+        if told:
+            return _stalled_by(told)
     if damaged := [str(d) for d in world.damaged_objects if f"{d.kind} {d.name}" not in wanted.rendered]:
         text = f"{_first_of(damaged)}; restore it from the backup, or delete it"
         return Condition(Type.STALLED, T, Reason.OBJECT_DAMAGED, text)
@@ -206,6 +214,12 @@ def _capacity_pressure(known: Ledger) -> Condition:
 
 def _differs(plan: Plan) -> Verdict | None:
     return Verdict(Reason.PROFILES_DIFFER, ". ".join(plan.dialled.found)) if plan.dialled.found else None
+
+
+def _network(world: World, plan: Plan) -> Verdict | None:
+    cidr = plan.instance.spec.vpn.cidr if plan.instance else ""
+    taken = met_by(cidr, world.networks)
+    return rules.network_taken(cidr, taken.cidr, taken.what) if taken else None
 
 
 def _domain_elsewhere(world: World, plan: Plan) -> Verdict | None:

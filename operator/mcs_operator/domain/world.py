@@ -16,6 +16,7 @@ from mcs_operator.domain.conditions import Kind
 from mcs_operator.domain.keys import Authority, KeyPair
 from mcs_operator.domain.linkstate import LinkReport
 from mcs_operator.domain.lookup import Lookup
+from mcs_operator.domain.networks import Network
 from mcs_operator.domain.usersfile import UsersFile
 from mcs_operator.domain.where import Where
 
@@ -193,6 +194,8 @@ class World:
     """What the appliance was given last, packed, by file: the last good state of what is broken."""
     elsewhere: Mapping[str, Kind] = field(default_factory=dict)
     """Domains of this namespace's objects that an object of another namespace has, which comes first; its kind."""
+    networks: tuple[Network, ...] = ()
+    """The cluster's own, as far as they are known."""
     pod: Pod | None = None
     report: LinkReport | None = None
     lookups: Mapping[str, Lookup] = field(default_factory=dict)

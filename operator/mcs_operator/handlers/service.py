@@ -13,6 +13,7 @@ from pathlib import Path
 
 from mcs_operator.domain.admission import review
 from mcs_operator.domain.exposition import exposed
+from mcs_operator.domain.networks import Network
 from mcs_operator.handlers import metrics
 from mcs_operator.handlers.probes import Probes
 from mcs_operator.handlers.queue import Queue
@@ -26,6 +27,7 @@ from mcs_operator.kube.events import Recorder
 from mcs_operator.kube.known import Known
 from mcs_operator.kube.lease import Leader
 from mcs_operator.kube.lookups import Lookups
+from mcs_operator.kube.networks import Networks
 from mcs_operator.kube.report import Reporter
 from mcs_operator.kube.store import Store
 from mcs_operator.kube.watch import Watcher
@@ -72,10 +74,11 @@ class Service:
         self._leads = False
         self._queue: Queue | None = None
         self._watcher: Watcher | None = None
+        self._networks: Networks | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._open = AsyncExitStack()
         self._admission = admission
-        known = Known(self.store, names_of(self.store, _now))
+        known = Known(self.store, names_of(self.store, _now), self._known_networks)
         self._route: Route | None = None
         self._webhook = Webhook(
             admission.port,
@@ -114,6 +117,9 @@ class Service:
         self._queue = Queue(self._reconciler, self._reconciler.writes.__getitem__)
         self._open.push_async_callback(self._queue.close)
         self._watcher = Watcher(self._api, self.store, self._settings.namespaces, on_list=self._wake_all)
+        self._networks = Networks(self._api, on_change=self._wake_all)
+        self._reconciler.networks = self._known_networks
+        self._begin(self._networks.run(), "networks")
         self._begin(self._watcher.run(), "watches")
         self._begin(self._webhook.run(), "webhook")
         self._begin(self._scraping.run(), "metrics")
@@ -196,6 +202,9 @@ class Service:
         yield text
         if self._leads and reconciler:
             yield from metrics.instances(self.store, reconciler.ends)
+
+    def _known_networks(self) -> tuple[Network, ...]:
+        return self._networks.known if self._networks else ()
 
     def _wake(self, namespace: str) -> None:
         if self._queue:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from mcs_operator.domain.conditions import Kind
+from mcs_operator.domain.networks import Network
 from mcs_operator.domain.world import Profile, SlotSecret
 from mcs_operator.kube.client import COMMUNITIES, INSTANCES, LINKS, Object, Resource
 from mcs_operator.kube.names import Names
@@ -22,6 +23,7 @@ class Known:
 
     store: Store
     names: Names
+    cluster_networks: Callable[[], Iterable[Network]] = tuple
 
     def find(self, kind: Kind, namespace: str, name: str) -> Object | None:
         """One object, or None."""
@@ -57,6 +59,10 @@ class Known:
             if place and place.role is Role.SLOT and place.owner == instance:
                 found[place.number] = child.labels.get(LABEL_LINK, "")
         return found
+
+    def networks(self) -> Iterable[Network]:
+        """The cluster's own networks, as far as they are known."""
+        return self.cluster_networks()
 
     def identities(self, namespace: str, instance: str) -> Iterator[Profile | SlotSecret]:
         """What links of an instance of this name have, or had, as far as it was read; without what is an instance's

@@ -29,6 +29,7 @@ from mcs_operator.kube.client import (
     Object,
     Resource,
 )
+from mcs_operator.kube.networks import NODES, SERVICE_CIDRS
 from mcs_operator.settings import WEBHOOK
 
 NAMESPACES = Resource("v1", "namespaces", "Namespace")
@@ -112,6 +113,8 @@ IN_NO_NAMESPACE = (
     Right(DEFINITIONS, ("list", "watch"), "Kopf sees by them when our kinds come, also after the operator."),
     Right(TOKEN_REVIEWS, ("create",), "Who asks for the metrics. Nothing is stored."),
     Right(SUBJECT_ACCESS_REVIEWS, ("create",), "Whether he may read them. Nothing is stored."),
+    Right(NODES, ("list",), "Their podCIDRs: spec.vpn.cidr must not meet them. Read every ten minutes."),
+    Right(SERVICE_CIDRS, ("list",), "The same of Services, where the cluster has such objects."),
 )
 """What is in no namespace and so needs a ClusterRole always."""
 

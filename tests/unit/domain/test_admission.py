@@ -10,6 +10,7 @@ import pytest
 
 from mcs_operator.domain.admission import WARNING_LIMIT, Answer, Object, Operation, Request, review
 from mcs_operator.domain.conditions import Kind
+from mcs_operator.domain.networks import Network
 from mcs_operator.domain.where import Where
 from mcs_operator.domain.world import Profile, SlotSecret
 from support.objects import a_community, a_link, an_instance
@@ -25,6 +26,7 @@ class Known:
     objects: dict[str, list[Object]] = field(default_factory=dict)
     held: dict[int, str] = field(default_factory=dict)
     known: list[Profile | SlotSecret] = field(default_factory=list)
+    cluster: list[Network] = field(default_factory=list)
     owned_elsewhere: set[str] = field(default_factory=set)
 
     def find(self, kind: Kind, namespace: str, name: str) -> Object | None:
@@ -50,6 +52,9 @@ class Known:
 
     def slots(self, namespace: str, instance: str) -> Mapping[int, str]:
         return self.held
+
+    def networks(self) -> list[Network]:
+        return self.cluster
 
     def identities(self, namespace: str, instance: str) -> list[Profile | SlotSecret]:
         return [identity for identity in self.known if identity.instance == instance]
@@ -289,6 +294,17 @@ def test_an_instance_that_exists_is_judged_by_its_own_update_and_not_by_its_prof
     known = cluster(MCS, ACME)
     known.known = [replace(profile("acme", 17), where=WHERE)]
     assert changed(MCS, an_instance(drainSeconds=9), known).refusals == ()
+
+
+@pytest.mark.parametrize("cidr", ["10.244.7.0/24", "10.244.0.0/24"])
+def test_a_network_of_the_cluster_is_no_network_for_the_vpn(cidr: str) -> None:
+    known = cluster()
+    known.cluster = [Network("10.244.0.0/16", "Pods of this cluster")]
+    (refusal,) = created(an_instance(vpn={"cidr": cidr}), known).refusals
+    assert refusal.startswith(f"spec.vpn.cidr: {cidr} meets 10.244.0.0/16, which has Pods of this cluster")
+    assert created(an_instance(vpn={"cidr": "10.245.0.0/24"}), known).refusals == ()
+    old = an_instance(vpn={"cidr": cidr})
+    assert changed(old, an_instance(vpn={"cidr": cidr}, drainSeconds=9), known).refusals == (), "it has it already"
 
 
 def test_slots_alone_refuse_no_instance() -> None:
