@@ -243,6 +243,7 @@ class Reconciler:
             failures=tuple(outcome.failures.values()),
             certificates=keys.serving.problems,
             authority=keys.problem,
+            voucher=desired.voucher,
             fingerprints={name: link_keys.fingerprints for name, link_keys in keys.links.items()},
         )
         return await self.reporter.write(world.namespace, all_statuses(world, plan, wanted), world.now)

@@ -40,8 +40,9 @@ class Wanted:
 
     ``revisions`` are the slot revisions wanted, by number; ``restart`` what becomes of the pod; ``problems`` what kept
     a link's objects from being written, ``failures`` other objects that could not be; ``certificates`` whose
-    certificate cannot be served, and why; ``authority`` why the instance's CA cannot sign. ``fingerprints``: the
-    certificates of each link's TVox, by link; a link without any could not be given keys.
+    certificate cannot be served, and why; ``authority`` why the instance's CA cannot sign. ``voucher``: the set of
+    files that the appliance should have taken. ``fingerprints``: the certificates of each link's TVox, by link; a link
+    without any could not be given keys.
     """
 
     revisions: Mapping[int, str]
@@ -51,6 +52,7 @@ class Wanted:
     certificates: Mapping[tuple[Kind, str], Verdict] = field(default_factory=dict)
     failures: tuple[str, ...] = ()
     authority: Verdict | None = None
+    voucher: str = ""
     fingerprints: Mapping[str, tuple[Fingerprint, ...]] = field(default_factory=dict)
 
     def runs(self, link_plan: LinkPlan) -> bool:
@@ -106,6 +108,8 @@ def _instance_conditions(world: World, plan: Plan, wanted: Wanted, known: Ledger
         progress = Condition(Type.RECONCILING, T, Reason.PROGRESSING, f"waiting for the media container: {problem}")
     elif pending:
         progress = Condition(Type.RECONCILING, T, Reason.PROGRESSING, f"{len(pending)} slots are not programmed yet")
+    elif untaken := refused.whole_set(world, wanted.voucher):
+        progress = Condition(Type.RECONCILING, T, Reason.PROGRESSING, untaken)
     else:
         progress = Condition(Type.RECONCILING, F, Reason.RECONCILED)
     name = plan.instance.name if plan.instance else ""
