@@ -330,6 +330,7 @@ class Reconciler:
             defects=desired.defects,
             certificates=keys.serving.problems,
             authority=keys.problem,
+            voucher=desired.voucher,
             fingerprints={name: link_keys.fingerprints for name, link_keys in keys.links.items()},
             unwritten=_unwritten(world, outcome),
         )

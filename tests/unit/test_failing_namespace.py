@@ -192,8 +192,8 @@ def test_a_step_that_fails_keeps_no_revocation_from_being_written(
 def test_what_fails_at_one_link_stays_with_it(demo: Demo, monkeypatch: pytest.MonkeyPatch, part: str) -> None:
     builds = getattr(rendering, part)
 
-    def breaks_for_acme(instance: Any, plan: Any, *more: Any) -> Any:
-        return breaks() if plan.link.name == "acme" else builds(instance, plan, *more)
+    def breaks_for_acme(instance: Any, plan: Any, *more: Any, **named: Any) -> Any:
+        return breaks() if plan.link.name == "acme" else builds(instance, plan, *more, **named)
 
     monkeypatch.setattr(rendering, part, breaks_for_acme)
     demo.revoke("bolt", demo.now)

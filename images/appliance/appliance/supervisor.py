@@ -194,11 +194,14 @@ class Supervisor:
             return f"no configuration yet: {self._refused or 'just started'}"
         return None
 
+    def _not_taken(self) -> str | None:
+        """Why the newest set is not in force, once that has lasted."""
+        lasts = self._refused is not None and time.monotonic() - self._refused_since >= self.settings.patience
+        return (self._refused or "")[:300] if lasts else None
+
     def error(self) -> str | None:
         """Contract: why the newest set is not in force, and what is left out of the one that is."""
-        words = [*self.crowd, *self.problems]
-        if self._refused is not None and time.monotonic() - self._refused_since >= self.settings.patience:
-            words.insert(0, self._refused)
+        words = [*filter(None, [self._not_taken()]), *self.crowd, *self.problems]
         shown = words[:10] + ([f"and {len(words) - 10} more"] if len(words) > 10 else [])
         return "; ".join(shown)[:2000] or None
 
@@ -215,6 +218,7 @@ class Supervisor:
             "users": current.users if current else 0,
             "links": len(current.links) if current else 0,
             "error": self.error(),
+            "notTaken": self._not_taken(),
             "refused": self._refused_certificates(),
             "clients": {
                 "open": clients.open, "places": self.settings.limits.places, "refused": clients.refused,

@@ -146,14 +146,21 @@ class Refused(_Wire):
     problem: str
 
 
+def _told(value: object) -> str | None:
+    """A text of an appliance's, bounded and printable; None where it is none."""
+    if not isinstance(value, str) or not value:
+        return None
+    return "".join(c if c.isprintable() else "?" for c in value[:MAX_MESSAGE])
+
+
 def _refused(value: object) -> list[Refused]:
     """Of whatever an appliance says, what is a domain and a text; never an error. The appliance may be compromised."""
     entries = value[:MAX_REFUSED] if isinstance(value, list | tuple) else ()
     found = []
     for entry in (entry.model_dump() if isinstance(entry, Refused) else entry for entry in entries):
         domain, problem = (entry.get("domain"), entry.get("problem")) if isinstance(entry, dict) else (None, None)
-        if isinstance(domain, str) and isinstance(problem, str) and 0 < len(domain) <= MAX_DOMAIN:
-            told = "".join(c if c.isprintable() else "?" for c in problem[:MAX_MESSAGE])
+        told = _told(problem)
+        if isinstance(domain, str) and 0 < len(domain) <= MAX_DOMAIN and told:
             found.append(Refused(domain=domain.lower(), problem=told))
     return found
 
@@ -170,6 +177,8 @@ class MediaState(_Wire):
     error: Message | None = None
     refused: Annotated[list[Refused], BeforeValidator(_refused)] = Field(default_factory=list)
     """Certificates that it does not take; an image of before this field tells of them in ``error`` alone."""
+    notTaken: Annotated[str | None, BeforeValidator(_told)] = None  # noqa: N815 - a name of the wire format
+    """Why the newest set of files is not in force, where that lasts; also of a newer image only."""
 
 
 class LinkReport(_Wire):

@@ -1,4 +1,4 @@
-"""Certificates that the operator found good and the appliance does not take: told where the certificate comes from."""
+"""What the operator found good and the appliance does not take, in the appliance's words: told where it comes from."""
 
 from __future__ import annotations
 
@@ -39,3 +39,11 @@ def at_link(world: World, plan: Plan, link: TVoxLink) -> Verdict | None:
     if link.spec.tls.secret_ref is None and by_appliance(world, plan.instance):
         return None
     return by_appliance(world, link)
+
+
+def whole_set(world: World, voucher: str) -> str | None:
+    """Why the appliance goes on with older files than this voucher's, once that has lasted; None if it does not."""
+    media = world.report.media if world.report else None
+    if media is None or not media.notTaken or media.config == voucher:
+        return None
+    return f"the appliance has not taken the newest configuration, and goes on with the one before: {media.notTaken}"

@@ -43,8 +43,9 @@ class Wanted:
     ``revisions`` are the slot revisions wanted, by number; ``restart`` what becomes of the pod; ``problems`` what kept
     a link's objects from being written, ``failures`` other objects that could not be, ``defects`` what could not even
     be made; ``certificates`` whose certificate cannot be served, and why; ``authority`` why the instance's CA cannot
-    sign. ``fingerprints``: the certificates of each link's TVox, by link; a link without any could not be given keys.
-    ``unwritten``: why some of a Community's users could not be written, by Community.
+    sign. ``voucher``: the set of files that the appliance should have taken. ``fingerprints``: the certificates of each
+    link's TVox, by link; a link without any could not be given keys. ``unwritten``: why some of a Community's users
+    could not be written, by Community.
     """
 
     revisions: Mapping[int, str]
@@ -59,6 +60,7 @@ class Wanted:
     """What is written, by kind and name: damage of it is mended in this very pass."""
     defects: tuple[str, ...] = ()
     authority: Verdict | None = None
+    voucher: str = ""
     fingerprints: Mapping[str, tuple[Fingerprint, ...]] = field(default_factory=dict)
     unwritten: Mapping[str, str] = field(default_factory=dict)
 
@@ -115,6 +117,8 @@ def _instance_conditions(world: World, plan: Plan, wanted: Wanted, known: Ledger
         progress = Condition(Type.RECONCILING, T, Reason.PROGRESSING, f"waiting for the media container: {problem}")
     elif pending:
         progress = Condition(Type.RECONCILING, T, Reason.PROGRESSING, f"{len(pending)} slots are not programmed yet")
+    elif untaken := refused.whole_set(world, wanted.voucher):
+        progress = Condition(Type.RECONCILING, T, Reason.PROGRESSING, untaken)
     else:
         progress = Condition(Type.RECONCILING, F, Reason.RECONCILED)
     name = plan.instance.name if plan.instance else ""

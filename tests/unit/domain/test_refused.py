@@ -91,3 +91,31 @@ def test_it_survives_the_way_from_the_agent_to_the_operator() -> None:
     again = MediaState.model_validate_json(heard.model_dump_json())
     assert again == heard
     assert again.refused[0].domain == "a.mcs.test"
+
+
+@pytest.mark.parametrize(
+    ("config", "why", "expected"),
+    [
+        pytest.param("new", None, ("False", "Reconciled"), id="taken"),
+        pytest.param("old", None, ("False", "Reconciled"), id="on its way"),
+        pytest.param("old", "links.json is not JSON", ("True", "Progressing"), id="not taken, and that lasts"),
+        pytest.param("new", "links.json is not JSON", ("False", "Reconciled"), id="taken meanwhile"),
+    ],
+)
+def test_an_instance_says_why_the_appliance_does_not_take_its_newest_configuration(
+    config: str, why: str | None, expected: tuple[str, str]
+) -> None:
+    said = MediaState(config=config, notTaken=why)
+    seen = given(instance(), community(), link("a"), identity("a", 17), pod(), report(state(17, "r17"), media=said))
+    wanted = Wanted(revisions={17: "r17"}, voucher="new")
+    status = all_statuses(seen, decide(seen), wanted)[Kind.INSTANCE, "mcs"]
+    assert conditions(status)["Reconciling"] == expected
+    if expected[0] == "True":
+        assert message(status, "Reconciling").endswith(f"goes on with the one before: {why}")
+
+
+@pytest.mark.parametrize(
+    ("said", "heard"), [(7, None), ([], None), ("", None), ("a\x1b" + "b" * 999, "a?" + "b" * 510)]
+)
+def test_why_a_set_is_not_taken_is_a_bounded_text_or_nothing(said: object, heard: str | None) -> None:
+    assert MediaState.model_validate({"notTaken": said}).notTaken == heard

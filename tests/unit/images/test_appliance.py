@@ -746,11 +746,13 @@ async def test_an_incomplete_set_leaves_the_last_good_one_in_force_and_says_so(s
     await eventually_error(serving, "links.json does not match the manifest")
     assert (await serving.report())["config"] == before
     assert (await serving.get(A, tls=True)).status == 200
+    assert (await serving.report())["notTaken"] == "links.json does not match the manifest"
     ready = await serving.ask("/readyz")
     assert (ready.status, json.loads(ready.body)["reason"]) == (200, None)
     assert "links.json" in json.loads(ready.body)["error"]
     serving.mounted.put("links.json", whole)
     await eventually_error(serving, None)
+    assert (await serving.report())["notTaken"] is None
     assert (await serving.get(A)).status == 404
 
 

@@ -51,6 +51,9 @@ class Response:
     async def read(self) -> bytes:
         return self._body
 
+    async def iter_any(self) -> AsyncIterator[bytes]:
+        yield self._body
+
     async def readline(self) -> bytes:
         return self._lines.pop(0) if self._lines else b""
 
