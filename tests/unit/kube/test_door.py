@@ -24,6 +24,7 @@ from mcs_operator.kube.known import Known
 from mcs_operator.kube.observe import observe, take_body
 from mcs_operator.kube.store import Store
 from mcs_operator.pki import believed
+from mcs_operator.reconcile import names_of
 from support.hostile import encoded
 from support.hostile.objects import bodies, good, stored
 from support.worlds import NAMESPACE, NOW
@@ -86,10 +87,12 @@ def look(store: Store, api: Any) -> set[str]:
     found |= {type(thing).__name__ for thing in (*world.unreadable, *world.links, *world.users_files.values())}
     world, _ = without_leftovers(with_newest_identities(believed(world)))
     all_statuses(world, decide(world), Wanted(revisions={}))
-    known = Known(store)
+    known = Known(store, names_of(store, lambda: NOW))
     known.slots(NAMESPACE, "mcs")
-    for _ in known.domain_holders("mcs.test"):
-        pass
+    list(known.identities(NAMESPACE, "mcs"))
+    list(known.domain_holders(NAMESPACE, "mcs.test"))
+    known.is_domain_owned_elsewhere("elsewhere", "mcs.test")
+    known.names.elsewhere(NAMESPACE)
     "".join(instances(store, {}))
     return found
 

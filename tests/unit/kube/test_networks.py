@@ -21,13 +21,13 @@ class FakeApi:
         self.answers = answers
         self.asked: list[str] = []
 
-    async def pages(self, resource: Resource, *, limit: str) -> AsyncIterator[tuple[list[Any], str]]:
+    async def pages(self, resource: Resource) -> AsyncIterator[tuple[list[Any], str]]:
         self.asked.append(resource.plural)
         answer = self.answers.get(resource.plural, [])
         if isinstance(answer, Exception):
             raise answer
-        for at in range(0, len(answer), int(limit)):
-            yield answer[at : at + int(limit)], "1"
+        for at in range(0, len(answer), 50):
+            yield answer[at : at + 50], "1"
 
 
 async def known(monkeypatch: pytest.MonkeyPatch, host: str = "", **answers: Any) -> tuple[Network, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,10 +10,9 @@ import pytest
 from mcs_operator.domain.keys import Authority
 from mcs_operator.kube import store
 from mcs_operator.kube.client import COMMUNITIES, CONFIG_MAPS, LINKS, SECRETS, Resource
-from mcs_operator.kube.observe import observe, take_body
+from mcs_operator.kube.observe import take_body
 from mcs_operator.kube.store import Covers, Store, place_of
 from mcs_operator.settings import LABEL_MANAGED_BY, OPERATOR
-from support.worlds import NOW
 
 OURS = {LABEL_MANAGED_BY: OPERATOR}
 BOTH = pytest.mark.parametrize("resource", [LINKS, SECRETS], ids=["a link", "a Secret"])
@@ -327,37 +325,12 @@ def a_users_file(name: str, version: int = 5) -> dict[str, Any]:
     return body | {"data": {"users.yaml": "- name: anna.rossi\n"}}
 
 
-def test_a_users_file_is_held_only_while_a_community_names_it(known: Known) -> None:
-    def held(name: str) -> bool:
-        return known.store.shelf("demo").children[CONFIG_MAPS, name].users is not None
-
+def test_a_users_file_that_nobody_names_is_not_held_and_wakes_nobody(known: Known) -> None:
     known.store.put(COMMUNITIES, a_community_that_names("named"))
     for name in ("named", "stray"):
         take_body(known.store, CONFIG_MAPS, a_users_file(name))
-    assert (held("named"), held("stray")) == (True, False)
     assert "anna" not in repr(known.store.shelf("demo").children[CONFIG_MAPS, "stray"])
-    assert known.woken == ["demo", "demo"], "who is named by nobody wakes nobody"
-
-    api = Bodies(stray=a_users_file("stray"))
-    changed = a_community_that_names("stray")
-    changed["metadata"]["resourceVersion"] = "9"
-    known.store.put(COMMUNITIES, changed)
-    world = asyncio.run(observe(api, known.store, "demo", NOW, None))
-    assert (held("named"), held("stray")) == (False, True)
-    assert list(world.users_files) == [("ConfigMap", "stray")]
-    asyncio.run(observe(api, known.store, "demo", NOW, None))
-    assert api.asked == ["stray"], "once"
-
-
-class Bodies:
-    """An API server with these objects."""
-
-    def __init__(self, **bodies: dict[str, Any]) -> None:
-        self.bodies, self.asked = bodies, list[str]()
-
-    async def get(self, _: Resource, __: str, name: str) -> dict[str, Any] | None:
-        self.asked.append(name)
-        return self.bodies.get(name)
+    assert known.woken == ["demo", "demo"], "of the Community, and of the file that it names"
 
 
 def test_of_a_child_no_more_is_kept_than_is_asked_for(known: Known) -> None:
