@@ -13,11 +13,11 @@ import pytest
 from mcs_operator.domain.usersfile import UsersFile
 from mcs_operator.domain.world import World
 from mcs_operator.kube import usersfiles
-from mcs_operator.kube.client import COMMUNITIES, CONFIG_MAPS, SECRETS, Resource
+from mcs_operator.kube.client import BY_KIND, COMMUNITIES, CONFIG_MAPS, SECRETS, Resource
 from mcs_operator.kube.observe import observe
 from mcs_operator.kube.store import Store
 from mcs_operator.settings import LABEL_USERS
-from support.objects import a_community
+from support.objects import a_community, an_instance
 from support.worlds import NOW
 
 
@@ -29,6 +29,18 @@ class Cluster:
         self.fetched: list[str] = []
         self.version = 1
         self.store = Store(wake=lambda _: None)
+        self.ours(an_instance())
+
+    def ours(self, body: Any, age: str = "0") -> None:
+        """An object of our kinds."""
+        self.version += 1
+        body["metadata"] |= {
+            "namespace": "demo",
+            "uid": f"u-{body['metadata']['name']}",
+            "resourceVersion": str(self.version),
+            "creationTimestamp": f"2026-03-01T12:00:0{age}Z",
+        }
+        self.store.put(BY_KIND[body["kind"]], body)
 
     async def get(self, resource: Resource, namespace: str, name: str) -> Any:
         self.fetched.append(name)
@@ -50,16 +62,10 @@ class Cluster:
         self.bodies[resource, name] = {"metadata": metadata, "data": data} | more
         self.store.put(resource, {"metadata": metadata})
 
-    def community(self, name: str, files: Sequence[str], *, age: str = "0", field: str = "configMapRef") -> None:
-        self.version += 1
-        body = a_community(name, usersFrom=[{field: {"name": file}} for file in files])
-        body["metadata"] |= {
-            "namespace": "demo",
-            "uid": f"u-{name}",
-            "resourceVersion": str(self.version),
-            "creationTimestamp": f"2026-03-01T12:00:0{age}Z",
-        }
-        self.store.put(COMMUNITIES, body)
+    def community(
+        self, name: str, files: Sequence[str], *, age: str = "0", field: str = "configMapRef", **more: Any
+    ) -> None:
+        self.ours(a_community(name, usersFrom=[{field: {"name": file}} for file in files], **more), age)
 
     def look(self) -> World:
         self.fetched.clear()
@@ -94,6 +100,15 @@ def test_a_file_that_nobody_names_is_never_fetched_and_forgotten_when_it_is_not_
     demo.community("acme", ["other"])
     assert (demo.look().users_files, demo.fetched) == ({}, [])
     assert all(child.users is None for child in demo.store.shelf("demo").children.values())
+
+
+@pytest.mark.parametrize("more", [{"instance": "nobody"}, {"enabled": False}], ids=["no instance", "switched off"])
+def test_files_of_a_community_that_is_not_served_are_not_fetched(demo: Cluster, more: Any) -> None:
+    demo.put("staff", "- name: ann")
+    demo.community("acme", ["staff"])
+    assert demo.look().users_files
+    demo.community("acme", ["staff"], **more)
+    assert (demo.look().users_files, demo.fetched) == ({}, [])
 
 
 def test_a_file_without_the_label_is_not_fetched(demo: Cluster) -> None:
@@ -163,6 +178,7 @@ def test_a_community_that_is_stored_oddly_names_nothing(demo: Cluster, users: An
     demo.community("acme", [])
     body = demo.store.shelf("demo").ours[COMMUNITIES, "acme"]
     body["spec"]["usersFrom"] = users
+    demo.store.put(COMMUNITIES, body)
     assert list(usersfiles._named(demo.store.shelf("demo"))) == []
 
 
