@@ -33,6 +33,7 @@ from mcs_operator.domain.world import (
     Unreadable,
     World,
 )
+from mcs_operator.kube.beside import beside
 from mcs_operator.kube.client import (
     COMMUNITIES,
     CONFIG_MAPS,
@@ -67,6 +68,7 @@ _READERS = {
     COMMUNITIES: (Kind.COMMUNITY, Community),
     LINKS: (Kind.LINK, TVoxLink),
 }
+_MANY_INLINE = 5_000
 _PARSED_BODIES = (SECRETS, CONFIG_MAPS, PODS, RESOURCE_QUOTAS)
 
 
@@ -78,8 +80,14 @@ async def observe(api: Api, store: Store, namespace: str, now: datetime, report:
     await asyncio.gather(*(_refresh(api, store, child) for child in stale))
     await read_users_files(api, store, shelf)
     shelf.observed = {key: child.parsed for key, child in shelf.children.items()}
-    world = _world(shelf, namespace, now, report)
+    world = await beside(_is_long(shelf), _world, shelf.copy(), namespace, now, report)
     return replace(world, elsewhere=domains_elsewhere(store, namespace))
+
+
+def _is_long(shelf: Shelf) -> bool:
+    """Whether the Communities have so many users inline that to parse them takes more than some milliseconds."""
+    specs = (body.get("spec") or {} for (resource, _), body in shelf.ours.items() if resource == COMMUNITIES)
+    return sum(len(spec.get("users") or ()) for spec in specs) > _MANY_INLINE
 
 
 def _is_parsed(child: Child, tls_secrets: set[str]) -> bool:

@@ -12,7 +12,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mcs_operator.domain.usersfile import UsersFile
@@ -86,6 +86,10 @@ class Shelf:
     ours: dict[tuple[Resource, str], Object] = field(default_factory=dict)
     children: dict[tuple[Resource, str], Child] = field(default_factory=dict)
     observed: dict[tuple[Resource, str], str] = field(default_factory=dict)
+
+    def copy(self) -> Shelf:
+        """As it is now, for whoever reads it while events come in."""
+        return replace(self, ours=dict(self.ours), children=dict(self.children))
 
     def concerns(self, child: Child) -> bool:
         """Whether a change of this child can matter: a certificate that none of our objects names cannot."""
