@@ -26,6 +26,7 @@ from mcs_operator.domain.world import (
     Unreadable,
     World,
 )
+from mcs_operator.kube.beside import beside
 from mcs_operator.kube.client import (
     COMMUNITIES,
     CONFIG_MAPS,
@@ -53,6 +54,7 @@ from mcs_operator.settings import LABEL_INSTANCE, LABEL_LINK, LABEL_MANAGED_BY, 
 Detail = TypeVar("Detail", Authority, AgentCredentials)
 
 _KINDS = {INSTANCES: Kind.INSTANCE, COMMUNITIES: Kind.COMMUNITY, LINKS: Kind.LINK}
+_MANY_INLINE = 5_000
 _PARSED_BODIES = (SECRETS, CONFIG_MAPS, PODS, RESOURCE_QUOTAS)
 _MISSED_SECONDS = 60.0
 """Between looks for a Secret that is missed: where its label is put right, its event comes at once."""
@@ -66,13 +68,19 @@ async def observe(api: Api, store: Store, namespace: str, now: datetime, report:
     await together(*(_refresh(api, store, child) for child in list(shelf.children.values()) if _due(shelf, child)))
     await read_users_files(api, store, shelf)
     shelf.observed = {key: child.parsed for key, child in shelf.children.items()}
-    world = _world(shelf, namespace, now, report)
+    world = await beside(_is_long(shelf), _world, shelf.copy(), namespace, now, report)
     return replace(world, unlabelled=await _unlabelled(api, shelf, world))
 
 
 def known_world(store: Store, namespace: str, now: datetime) -> World:
     """The World of a namespace as far as it is known, without asking anybody; what nobody has read yet is not in it."""
     return _world(store.shelf(namespace), namespace, now, None)
+
+
+def _is_long(shelf: Shelf) -> bool:
+    """Whether the Communities have so many users inline that to parse them takes more than some milliseconds."""
+    listed = (body["spec"].get("users") for (resource, _), body in shelf.ours.items() if resource is COMMUNITIES)
+    return sum(len(users) for users in listed if isinstance(users, list)) > _MANY_INLINE
 
 
 def _due(shelf: Shelf, child: Child) -> bool:

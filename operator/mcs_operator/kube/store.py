@@ -13,7 +13,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mcs_operator.domain.usersfile import UsersFile
@@ -135,6 +135,10 @@ class Shelf:
     missed: dict[str, tuple[float, Mapping[str, str] | None]] = field(default_factory=dict)
     names: Named | None = None
     """What our objects name; None where it has to be collected anew."""
+
+    def copy(self) -> Shelf:
+        """As it is now, for whoever reads it while events come in."""
+        return replace(self, ours=dict(self.ours), children=dict(self.children))
 
     def concerns(self, child: Child) -> bool:
         """Whether a change of this child can matter: a certificate or a users file that none of our objects names

@@ -10,10 +10,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 from mcs_operator.domain.usersfile import UsersFile, UsersFileError, content_of, take_users_file
 from mcs_operator.kube.beside import beside
-from mcs_operator.kube.client import COMMUNITIES, CONFIG_MAPS, SECRETS, Api, Object, Resource
+from mcs_operator.kube.client import COMMUNITIES, CONFIG_MAPS, INSTANCES, SECRETS, Api, Object, Resource
 from mcs_operator.kube.store import Child, Shelf, Store
 
 MOST_LISTED = 20_000
@@ -69,17 +70,24 @@ async def _read(api: Api, store: Store, child: Child) -> None:
 
 
 def _named(shelf: Shelf) -> Iterator[tuple[Resource, str]]:
-    """In the order in which users are served, so that whoever came first is not set aside for a newcomer."""
+    """By Communities that are served, in the order in which their users are, so that whoever came first is not set
+    aside for a newcomer."""
+    instances = {name for resource, name in shelf.ours if resource == INSTANCES}
     communities = (body for (resource, _), body in shelf.ours.items() if resource == COMMUNITIES)
     for body in sorted(communities, key=_age):
-        spec = body.get("spec")
-        sources = spec.get("usersFrom") if isinstance(spec, Mapping) else None
+        spec = _mapping(body.get("spec"))
+        sources = spec.get("usersFrom")
+        if _mapping(spec.get("instanceRef")).get("name") not in instances or spec.get("enabled") is False:
+            continue
         for source in sources if isinstance(sources, list) else ():
             for field, resource in (("configMapRef", CONFIG_MAPS), ("secretRef", SECRETS)):
-                reference = source.get(field) if isinstance(source, Mapping) else None
-                name = reference.get("name") if isinstance(reference, Mapping) else None
+                name = _mapping(_mapping(source).get(field)).get("name")
                 if isinstance(name, str):
                     yield resource, name
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
 
 
 def _age(body: Object) -> tuple[str, str]:

@@ -11,6 +11,7 @@ from collections import Counter
 import pytest
 
 from mcs_operator.api import Community, Function
+from mcs_operator.domain import shardfiles
 from mcs_operator.domain.manifest import canonical
 from mcs_operator.domain.shardfiles import (
     ServedCertificate,
@@ -102,6 +103,10 @@ def test_a_renewed_certificate_changes_one_file() -> None:
     assert len([name for name in after if after[name] != before[name]]) == 1
 
 
+def shard_of(name: str) -> int:
+    return int(hashlib.sha256(f"acme/{name}".encode()).hexdigest()[:8], 16) % 16
+
+
 def long_user(number: int, name: str = "") -> ServedUser:
     """As many bytes as the schema allows."""
     return ServedUser("c" * 40, name or f"{number:0>64}", "\U0001f600" * 128, tuple(Function))
@@ -129,6 +134,21 @@ def test_the_largest_certificates_of_an_instance_and_250_links_fit() -> None:
     files = certificates_files(ServedCertificate(domain, largest, "k" * 1000) for domain in domains)
     assert max(sizes(files)) <= 1024 * 1024
     assert set(certificates_in(packed(files))) == set(domains)
+
+
+def test_a_file_is_filled_to_its_last_byte_and_the_next_one_takes_what_is_beyond(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (text,) = users_files([user("alice")]).values()
+    entry = len(text) - len('{"users":[],"version":1}')
+    meet = (name for n in range(10**6) if shard_of(name := f"{n:05d}") == shard_of("00000"))
+    three = [user(next(meet)) for _ in range(3)]
+    monkeypatch.setattr(shardfiles, "LARGEST_SHARD", 2 * (entry + 1))
+    first = shard_of("00000")
+    sizes = {name: len(json.loads(found)["users"]) for name, found in users_files(three).items()}
+    assert sizes == {f"users-{first:02d}.json": 2, f"users-{(first + 1) % 16:02d}.json": 1}
+    monkeypatch.setattr(shardfiles, "LARGEST_SHARD", 2 * (entry + 1) - 1)
+    assert len(users_files(three)) == 3
 
 
 def test_a_certificate_that_the_appliance_would_not_take_is_left_out_and_the_others_are_there() -> None:
@@ -233,6 +253,16 @@ def test_what_is_too_large_is_told_and_what_stands_around_does_not_count(size: i
     assert bool(too_large(chain + "#" * 50_000, "")) is wrong
     if wrong:
         assert "and may have 30000" in too_large(chain, "")
+
+
+@pytest.mark.parametrize(("size", "wrong"), [(29_000, False), (29_900, True)])
+def test_chain_and_key_count_together(size: int, wrong: bool) -> None:
+    frame = len("-----BEGIN CERTIFICATE-----\n\n-----END CERTIFICATE-----\n")
+    body = "\n".join(["A" * 64] * ((size - frame) // 65))
+    chain = f"-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n"
+    key = f"-----BEGIN PRIVATE KEY-----\n{'B' * 64}\n{'B' * 64}\n-----END PRIVATE KEY-----\n"
+    assert max(len(chain), len(key)) < 30_000
+    assert bool(too_large(chain, key)) is wrong
 
 
 # --- and back ---
