@@ -56,8 +56,7 @@ class Keys:
 
     ``authority`` is the instance's own CA, to be kept in a Secret; None where it is lost, or is the user's. ``ca`` is
     the certificate alone, which also a slot's Secret tells. ``problem``: why nothing can be signed. ``due``: when
-    there will be something to do about keys although nothing happens. ``defects``: links at whose keys the operator
-    fails, and where.
+    there will be something to do about keys although nothing happens.
     """
 
     authority: Authority | None = None
@@ -67,4 +66,3 @@ class Keys:
     serving: Serving = field(default_factory=Serving)
     problem: Verdict | None = None
     due: datetime | None = None
-    defects: Mapping[str, str] = field(default_factory=dict)

@@ -16,7 +16,6 @@ from datetime import datetime
 from mcs_operator.api import MCSInstance
 from mcs_operator.domain.addressing import common_name
 from mcs_operator.domain.conditions import Reason
-from mcs_operator.domain.faults import told
 from mcs_operator.domain.keyring import Keys, LinkKeys
 from mcs_operator.domain.keys import Authority, KeyPair
 from mcs_operator.domain.pins import OVERLAP, rotated
@@ -52,15 +51,12 @@ def complete(world: World, plan: Plan) -> Keys:
     issuer = _Issuer(authority, ca, world.now)
     servers = {p.link.name: _server(issuer, p, slots.get(p.link.name)) for p in plan.served}
     renewed, due = _renewals(issuer, servers)
-    links, defects = {}, {}
+    links = {}
     for link_plan in plan.served:
         name = link_plan.link.name
         kept = None if name in renewed else servers[name]
-        try:
-            if keys := _link_keys(issuer, link_plan, profiles.get(name), slots.get(name), kept):
-                links[name] = keys
-        except Exception as error:  # whatever is wrong with one link's certificates, the 249 others get theirs
-            defects[name] = f"the link's keys: {told(error)}"
+        if keys := _link_keys(issuer, link_plan, profiles.get(name), slots.get(name), kept):
+            links[name] = keys
     moments = [moment for moment in (due, *(p.pins.due for p in plan.served)) if moment]
     return Keys(
         authority=authority if instance.spec.vpn.ca_secret_ref is None else None,
@@ -70,7 +66,6 @@ def complete(world: World, plan: Plan) -> Keys:
         serving=serving(world, plan),
         problem=problem,
         due=min(moments, default=None),
-        defects=defects,
     )
 
 

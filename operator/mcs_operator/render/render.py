@@ -29,7 +29,7 @@ class Desired:
     ``revisions``: the slot revision wanted, by number, of those slots that the pod has. ``voucher``: SHA-256 of the
     manifest.json that the appliance should have taken. ``failures``: links whose files could not be rendered, and why.
     ``template``: annotations of the wanted pod template. ``defects``: parts that could not be made, ``link_defects``:
-    links at whose keys or files the operator fails; what is there of them stays as it is.
+    links at whose files the operator fails; what is there of them stays as it is.
     """
 
     manifests: tuple[Manifest, ...] = ()
@@ -77,7 +77,7 @@ def render(world: World, plan: Plan, keys: Keys, settings: Settings) -> Desired:
         failures=made.failures,
         template=workload[0].body["spec"]["template"]["metadata"]["annotations"] if workload else {},
         defects=tuple(made.defects),
-        link_defects=dict(keys.defects) | made.link_defects,
+        link_defects=made.link_defects,
     )
 
 
@@ -120,7 +120,7 @@ class _Made:
             self.manifests += manifests
             if number is not None and number in numbers:
                 self.revisions[number] = revision
-        ailing = {*plan.untouched, *self.failures, *self.link_defects, *keys.defects}
+        ailing = {*plan.untouched, *self.failures, *self.link_defects}
         self.revisions |= {
             s.number: s.revision
             for s in world.slots.values()
