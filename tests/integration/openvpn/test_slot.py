@@ -110,19 +110,18 @@ def test_a_new_firewall_costs_a_tvox_that_is_connected_no_packet(
 
 
 @pytest.mark.parametrize(
-    "route",
+    "network",
     [
-        pytest.param(["dummy0", CIDR], id="the same network"),
-        pytest.param(["dummy0", "198.18.0.0/15"], id="a wider one"),
-        pytest.param(["dummy0", "198.18.254.64/26"], id="a part of it"),
+        pytest.param(CIDR, id="the same network"),
+        pytest.param("198.18.0.0/15", id="a wider one"),
+        pytest.param("198.18.254.64/26", id="a part of it"),
     ],
 )
 def test_where_the_network_is_routed_elsewhere_a_slot_starts_nothing_and_says_why(
-    mcs: Namespace, tmp_path: Path, route: list[str]
+    host: Host, mcs: Namespace, tmp_path: Path, network: str
 ) -> None:
-    device, network = route
-    mcs.ip("link", "add", device, "type", "dummy")
-    mcs.ip("link", "set", device, "up")
+    device = "pods0"
+    mcs.cable(host("elsewhere"), here="10.88.0.1/24", there="10.88.0.2/24", device=(device, "eth0"))
     mcs.ip("route", "add", network, "dev", device)
     mcs.ip("route", "add", "default", "dev", device)
     slot = Slot(Link(tmp_path), mcs)
