@@ -11,6 +11,7 @@ import math
 import re
 from typing import Any
 
+from mcs_operator.domain import linkstate
 from mcs_operator.domain.linkstate import MAX_TOKEN
 
 LATEST = 253_402_300_799.0
@@ -30,10 +31,7 @@ def parsed(raw: bytes) -> Any:
 
 def plain(value: object, limit: int = MAX_TOKEN) -> str | None:
     """A text on one line without control characters, cut to the limit; None if it is no text, or an empty one."""
-    if not isinstance(value, str):
-        return None
-    # Half of a surrogate pair, which JSON can carry, cannot be encoded: it is not printable either.
-    return "".join(c if c.isprintable() else " " for c in value[:limit]) or None
+    return linkstate.plain(value, limit) or None if isinstance(value, str) else None
 
 
 def whole(value: object, most: int = MOST) -> int | None:

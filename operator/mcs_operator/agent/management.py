@@ -35,7 +35,7 @@ MAX_LINE = 16 * 1024
 """OpenVPN's own longest message is under 5 KiB; a longer line means that this is not OpenVPN."""
 MAX_BLOCK = 512
 """Clients of one list."""
-AT_ONCE = 100
+AT_ONCE = 25
 """Lines that are read before all other links have their turn, also where one of them never stops to talk."""
 
 STATUS_EVERY = 10.0

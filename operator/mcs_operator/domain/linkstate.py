@@ -4,7 +4,8 @@ The agent fills these models, the operator parses them at its door. Unknown fiel
 newer image may say more than an older operator understands (the pod is never restarted just because the operator was).
 
 Text that a stranger can influence (a client's version, a certificate's name inside a message) is bounded here, once:
-whatever the agent let through, a status condition never gets more than this.
+whatever the agent let through, a status condition never gets more than this. What is too long is cut, not refused: a
+report that is refused is a pod of which nothing is known.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from pydantic import (
     StringConstraints,
 )
 
-from mcs_operator.settings import FIRST_NUMBER, LAST_NUMBER
+from mcs_operator.settings import FIRST_NUMBER, LAST_NUMBER, MAX_LINKS
 
 MAX_MESSAGE = 512
 """Longest message in characters; a Kubernetes condition allows 32,768, a person reads less."""
@@ -80,9 +81,18 @@ class TunnelReason(StrEnum):
     """Status Unknown: the agent has not been able to read this slot's OpenVPN yet."""
 
 
+def plain(text: str, limit: int) -> str:
+    """The text on one line, without control characters or what changes the direction of others, cut to the limit."""
+    # Half of a surrogate pair, which JSON can carry, cannot be encoded: it is not printable either.
+    return "".join(c if c.isprintable() else " " for c in text[:limit])
+
+
 def _in_whole_seconds_of_utc(moment: datetime) -> datetime:
     """Kubernetes' own ``metav1.Time`` has whole seconds; finer ones differ after a round trip and cost a write."""
-    return moment.astimezone(UTC).replace(microsecond=0)
+    try:
+        return moment.astimezone(UTC).replace(microsecond=0)
+    except OverflowError:  # the first and the last day of all, in another zone
+        raise ValueError("no calendar has this time") from None
 
 
 def _rfc3339(moment: datetime) -> str:
@@ -96,8 +106,10 @@ Moment = Annotated[
 ]
 """A point in time, UTC, whole seconds; ``2026-01-02T03:04:05Z`` on the wire."""
 
-Token = Annotated[str, StringConstraints(max_length=MAX_TOKEN)]
-Message = Annotated[str, StringConstraints(max_length=MAX_MESSAGE)]
+Token = Annotated[str, AfterValidator(lambda text: plain(text, MAX_TOKEN))]
+Message = Annotated[str, AfterValidator(lambda text: plain(text, MAX_MESSAGE))]
+Count = Annotated[int, Field(ge=0, le=2**53)]
+"""JSON's readers know numbers as floats; a greater one is nobody's count."""
 
 
 class _Wire(BaseModel):
@@ -116,7 +128,7 @@ class Tunnel(_Wire):
     """Public address and port of the connected client, ``203.0.113.5:41234``; IPv6 as ``[2001:db8::1]:41234``."""
     clientVersion: Token | None = None  # noqa: N815 - a name of the wire format
     """The client's own word about its OpenVPN version (``2.4.12``); not to be trusted, only shown."""
-    flaps: int = Field(default=0, ge=0)
+    flaps: Count = 0
     """Unplanned losses in the life of this pod. A restart for a new configuration is not one."""
     fingerprint: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
     """SHA-256 of the certificate that the last established client showed, lower hex; ends a rotation's overlap."""
@@ -168,12 +180,12 @@ def _refused(value: object) -> list[Refused]:
 class MediaState(_Wire):
     """The appliance's own ``GET /connections``, passed on."""
 
-    connections: int = Field(default=0, ge=0)
+    connections: Count = 0
     draining: bool = False
-    config: str | None = None
+    config: Token | None = None
     """SHA-256 of the manifest whose set of files is in force."""
-    users: int = Field(default=0, ge=0)
-    links: int = Field(default=0, ge=0)
+    users: Count = 0
+    links: Count = 0
     error: Message | None = None
     refused: Annotated[list[Refused], BeforeValidator(_refused)] = Field(default_factory=list)
     """Certificates that it does not take; an image of before this field tells of them in ``error`` alone."""
@@ -189,8 +201,8 @@ class LinkReport(_Wire):
     """
 
     epoch: Token
-    version: int = Field(ge=0)
-    links: Annotated[list[LinkState], FailFast(), Field(max_length=LAST_NUMBER)] = Field(default_factory=list)
+    version: Count
+    links: Annotated[list[LinkState], FailFast(), Field(max_length=MAX_LINKS)] = Field(default_factory=list)
     """Sorted by slot; slots that are idle without a revision are left out. Given up at the first that is wrong: four
     megabytes of errors took ten seconds and a gigabyte of the operator."""
     media: MediaState | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 
 import pytest
 
@@ -189,7 +190,8 @@ async def test_whoever_asks_is_told_the_connections_of_now() -> None:
 async def test_a_link_that_cannot_be_told_is_told_as_such_and_all_others_are_told() -> None:
     """Behind all doors once more: no value that got in may silence the report."""
     board = await board_with(17, 18)
-    board.hear(17, Established(Session(1, "x" * 99, NOW)))
+    board.hear(17, Established(session()))
+    board.links[17] = replace(board.links[17], flaps=-1)
     board.hear(18, Established(session()))
     await calm()
     bad, good = board.report.links
