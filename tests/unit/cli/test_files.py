@@ -36,7 +36,8 @@ def refused(text: str) -> str:
 @pytest.mark.parametrize(
     ("text", "value"),
     [
-        ("yes", True), ("On", True), ("y", True), ("off", False), ("NO", False), ("~", None), ("", None), ("Null", None),
+        ("yes", True), ("On", True), ("y", True), ("off", False), ("NO", False), ("~", None), ("", None),
+        ("Null", None),
         ("2026-03-01", "2026-03-01"), ("2026-03-01T12:00:00Z", "2026-03-01T12:00:00Z"), ("1:30", "1:30"),
         ("0777", 511), ("0o17", 15), ("0x1F", 31), ("0b11", 3), ("-0777", -511), ("1_000", 1000), ("08", 8), ("+1", 1),
         ("1.0", 1), ("1e3", 1000), ("1.10", 1.1), (".5", 0.5), ("1e", "1e"), ("=", "="), ("1e400", "1e400"),
@@ -84,6 +85,9 @@ def test_what_is_no_object_of_json_is_refused_with_its_line(text: str, said: str
 
 def test_depth_has_a_limit_and_no_more_than_that() -> None:
     assert list(documents("[" * MAX_DEPTH + "]" * MAX_DEPTH))
+    deep = '{"a":' * MAX_DEPTH + "1" + "}" * MAX_DEPTH
+    assert list(documents(deep))
+    assert f"deeper than {MAX_DEPTH}" in refused('{"a":' + deep + "}")
     assert f"deeper than {MAX_DEPTH}" in refused("[" * (MAX_DEPTH + 2) + "]" * (MAX_DEPTH + 2))
 
 
@@ -97,7 +101,7 @@ def test_values_have_a_limit_those_of_aliases_counted_each_time(monkeypatch: pyt
 
 BOMBS = [
     "\n".join(["a0: &u0 {k: v}", *(f"a{n}: &u{n} {{<<: [*u{n - 1}, *u{n - 1}], k{n}: v}}" for n in range(1, 30))]),
-    "\n".join(["a0: &u0 [1]", *(f"a{n}: &u{n} [{', '.join(['*u%d' % (n - 1)] * 9)}]" for n in range(1, 30))]),
+    "\n".join(["a0: &u0 [1]", *(f"a{n}: &u{n} [{', '.join([f'*u{n - 1}'] * 9)}]" for n in range(1, 30))]),
     "[" * 60_000,
     "- " * 60_000,
     "{a: " * 60_000,
