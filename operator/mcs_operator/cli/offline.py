@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from mcs_operator.api import KINDS, Community, InvalidObjectError, KubernetesObject, MCSInstance, TVoxLink
+from mcs_operator.api import KINDS, Community, InvalidObjectError, KubernetesObject, MCSInstance, Problem, TVoxLink
 from mcs_operator.api.base import shown
 from mcs_operator.api.wording import choices
 from mcs_operator.cli.files import Document
-from mcs_operator.cli.schemacheck import check
+from mcs_operator.cli.schemacheck import check, parsed
 from mcs_operator.domain.conditions import WAITING, Reason
 from mcs_operator.domain.decide import decide
 from mcs_operator.domain.usersfile import UsersFile, users_file_of
@@ -45,16 +45,15 @@ class Finding:
 def validate(documents: Sequence[Document], now: datetime) -> list[Finding]:
     """Everything that is wrong with these objects, each for itself and all together."""
     findings = [finding for document in documents for finding in _checked(document)]
-    parsed = _parsed(documents)
-    for world in worlds(documents, parsed, now):
+    for world in worlds(documents, _readable(documents), now):
         findings += _decided(world)
     return findings
 
 
-def worlds(documents: Sequence[Document], parsed: Sequence[KubernetesObject], now: datetime) -> Iterator[World]:
+def worlds(documents: Sequence[Document], subjects: Sequence[KubernetesObject], now: datetime) -> Iterator[World]:
     """One World for each namespace in the files; "" is the one that the files leave to kubectl."""
-    for namespace in sorted({subject.namespace for subject in parsed}):
-        here = [subject for subject in parsed if subject.namespace == namespace]
+    for namespace in sorted({subject.namespace for subject in subjects}):
+        here = [subject for subject in subjects if subject.namespace == namespace]
         files = [d for d in documents if d.namespace == namespace]
         yield World(
             namespace=namespace,
@@ -70,7 +69,7 @@ def worlds(documents: Sequence[Document], parsed: Sequence[KubernetesObject], no
 def rendered(documents: Sequence[Document], now: datetime, settings: Settings) -> list[dict[str, Any]]:
     """The objects that the operator would write, secrets blacked out (the keys were made for this moment only)."""
     found = []
-    for world in worlds(documents, _parsed(documents), now):
+    for world in worlds(documents, _readable(documents), now):
         plan = decide(world)
         found += [_redacted(m.body) for m in render(world, plan, complete(world, plan), settings).manifests]
     return found
@@ -88,21 +87,21 @@ def _checked(document: Document) -> Iterator[Finding]:
             yield wrong(f"{field}: is missing; an object of Kubernetes begins with apiVersion, kind and metadata")
     if not document.is_ours:
         if document.is_of_our_group:
-            yield wrong(f"apiVersion: {shown(body['apiVersion'])}: must be {API_VERSION}")
+            yield wrong(str(Problem("apiVersion", shown(body["apiVersion"]), f"must be {API_VERSION}")))
     elif document.kind not in _MODELS:
-        yield wrong(f"kind: {shown(body.get('kind'))}: {choices(list(_MODELS))}")
+        yield wrong(str(Problem("kind", shown(body.get("kind")), choices(list(_MODELS)))))
     else:
         yield from (wrong(str(problem)) for problem in check(_MODELS[document.kind], body))
 
 
-def _parsed(documents: Iterable[Document]) -> list[KubernetesObject]:
+def _readable(documents: Iterable[Document]) -> list[KubernetesObject]:
     """What can be read of the three kinds; of the others `_checked` has told why not."""
-    parsed = []
+    found = []
     for document in documents:
         if document.is_ours and document.kind in _MODELS:
             with suppress(InvalidObjectError):
-                parsed.append(_MODELS[document.kind].from_object(document.body))
-    return parsed
+                found.append(parsed(_MODELS[document.kind], document.body))
+    return found
 
 
 def _decided(world: World) -> Iterator[Finding]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from mcs_operator.api import KINDS, InvalidObjectError, KubernetesObject, MCSInstance
+from mcs_operator.api import KINDS, InvalidObjectError, KubernetesObject, MCSInstance, Problem
 from mcs_operator.api.base import shown
 from mcs_operator.api.wording import choices
 from mcs_operator.cli.access import Cluster, resource_of
 from mcs_operator.cli.effects import Effect, Severity, effect
 from mcs_operator.cli.files import Document
-from mcs_operator.cli.schemacheck import check
+from mcs_operator.cli.schemacheck import check, parsed
 from mcs_operator.kube.client import LINKS, ApiError, Object, Resource
 from mcs_operator.settings import API_VERSION
 
@@ -46,9 +46,9 @@ async def _effect(cluster: Cluster, document: Document) -> Effect:
 def _unusable(cluster: Cluster, document: Document) -> str:
     """Why an object cannot even be asked about, in words; "" where it can."""
     if not document.is_ours:
-        return f"apiVersion: {shown(document.body.get('apiVersion'))}: must be {API_VERSION}"
+        return str(Problem("apiVersion", shown(document.body.get("apiVersion")), f"must be {API_VERSION}"))
     if document.kind not in _MODELS:
-        return f"kind: {shown(document.body.get('kind'))}: {choices(list(_MODELS))}"
+        return str(Problem("kind", shown(document.body.get("kind")), choices(list(_MODELS))))
     if cluster.chosen and document.namespace not in ("", cluster.namespace):
         return (
             f"metadata.namespace: {document.namespace}: the command line says --namespace={cluster.namespace}; "
@@ -74,7 +74,7 @@ async def _before_and_after(
     cluster: Cluster, resource: Resource, model: type[KubernetesObject], live: Object | None, body: Object
 ) -> tuple[KubernetesObject | None, KubernetesObject]:
     stored = await cluster.api.apply(resource, body, dry_run=True)
-    after = model.from_object(body | {"metadata": stored["metadata"]})
+    after = parsed(model, body | {"metadata": stored["metadata"]})
     return (model.from_object(live) if live else None), after
 
 

@@ -69,10 +69,21 @@ def check(kind: type[KubernetesObject], body: Mapping[str, Any]) -> list[Problem
     if found:
         return found
     try:
-        kind.from_object(body)
+        parsed(kind, body)
     except InvalidObjectError as error:
         return list(error.problems[:MAX_PROBLEMS])
     return []
+
+
+def parsed(kind: type[KubernetesObject], body: Mapping[str, Any]) -> KubernetesObject:
+    """The object as it is once the API server has it, without its nulls. InvalidObjectError where it does not fit."""
+    return kind.from_object(_without_nulls(body))
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _without_nulls(inner) for name, inner in value.items() if inner is not None}
+    return [_without_nulls(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _everything(kind: type[KubernetesObject], body: Mapping[str, Any]) -> Iterator[Problem]:

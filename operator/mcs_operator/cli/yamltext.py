@@ -26,7 +26,7 @@ _STANDARD = "tag:yaml.org,2002:"
 _TRUE = {"y", "Y", "yes", "Yes", "YES", "on", "On", "ON", "true", "True", "TRUE"}
 _FALSE = {"n", "N", "no", "No", "NO", "off", "Off", "OFF", "false", "False", "FALSE"}
 _NULL = {"", "~", "null", "Null", "NULL"}
-_INT = re.compile(r"[-+]?(0[xX][0-9a-fA-F]+|0[oO][0-7]+|0[bB][01]+|0[0-7]*|[1-9][0-9]{0,18})")
+_INT = re.compile(r"[-+]?(0[xX][0-9a-fA-F]+|0[oO][0-7]+|0[bB][01]+|0[0-7]*|[1-9][0-9]{0,19})")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _NO_NUMBER = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 _SHOWN = 60
@@ -55,8 +55,19 @@ def _json_stream(text: str) -> Iterator[Any]:
     place = len(text) - len(text.lstrip())
     while place < len(text):
         value, end = decoder.raw_decode(text, place)
+        if _is_too_deep(value):
+            raise TextError(f"nested deeper than {MAX_DEPTH}")
         yield value
         place = end + len(text[end:]) - len(text[end:].lstrip())
+
+
+def _is_too_deep(value: Any) -> bool:
+    """The decoder itself goes as deep as Python does, and what comes after it is not made for that."""
+    level, depth = [value], 0
+    while level and depth <= MAX_DEPTH:
+        inner = [one.values() if isinstance(one, dict) else one for one in level if isinstance(one, dict | list)]
+        level, depth = [one for many in inner for one in many], depth + 1
+    return bool(level)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

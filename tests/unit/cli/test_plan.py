@@ -1,0 +1,146 @@
+"""What applying files would do, and to whom: each object in its own namespace, whatever is in it."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from mcs_operator.cli.access import Cluster
+from mcs_operator.cli.effects import Effect, Severity
+from mcs_operator.cli.files import Document
+from mcs_operator.cli.plan import effects_of
+from mcs_operator.kube.client import ApiError, Object, Resource
+from support.objects import a_community, a_link, an_instance
+
+
+class FakeApi:
+    """Objects by namespace and kind, and what a dry run says."""
+
+    def __init__(self, bodies: list[Object], refusal: ApiError | None = None) -> None:
+        self.bodies = [copy.deepcopy(body) for body in bodies]
+        for body in self.bodies:
+            body["metadata"] |= {"uid": "u", "generation": 1, "resourceVersion": "1"}
+        self.refusal = refusal
+        self.listed: list[str] = []
+
+    async def get(self, resource: Resource, namespace: str, name: str) -> Object | None:
+        found = [b for b in self.bodies if b["kind"] == resource.kind and b["metadata"]["namespace"] == namespace]
+        return next((b for b in found if b["metadata"]["name"] == name), None)
+
+    async def list(self, resource: Resource, *, namespace: str) -> tuple[list[Object], str]:
+        self.listed.append(namespace)
+        return [b for b in self.bodies if b["kind"] == resource.kind and b["metadata"]["namespace"] == namespace], "1"
+
+    async def apply(self, resource: Resource, body: Object, *, dry_run: bool = False) -> Object:
+        assert dry_run
+        assert "status" not in body
+        if self.refusal:
+            raise self.refusal
+        return {"metadata": body["metadata"] | {"uid": "u"}}
+
+
+def at(namespace: str, body: Object, slot: int = 0) -> Object:
+    status = {"status": {"slot": slot}} if slot else {}
+    return body | {"metadata": body["metadata"] | {"namespace": namespace}} | status
+
+
+async def plan(api: FakeApi, *bodies: Any, chosen: bool = False) -> list[Effect]:
+    cluster = Cluster(api, "ns-a", chosen)  # type: ignore[arg-type]
+    return await effects_of(cluster, [Document("f", body) for body in bodies])
+
+
+NEWER = {"image": "registry.example.com/mcs:9.9.9"}
+BOTH = [
+    at("ns-a", an_instance()),
+    at("ns-b", an_instance()),
+    at("ns-a", a_link("acme-of-a"), 2),
+    at("ns-b", a_link("bolt-of-b"), 2),
+    at("ns-b", a_link("cara-of-b"), 3),
+    at("ns-b", a_link("not-served")),
+    at("ns-b", a_link("of-another", instance="other"), 4),
+]
+
+
+async def test_a_restart_names_the_customers_of_the_objects_own_namespace() -> None:
+    api = FakeApi(BOTH)
+    (effect,) = await plan(api, at("ns-b", an_instance(**NEWER)))
+    assert effect.severity is Severity.RESTART
+    assert effect.customers == ("bolt-of-b", "cara-of-b")
+    assert api.listed == ["ns-b"]
+
+
+async def test_without_a_namespace_it_is_the_one_of_the_context() -> None:
+    (effect,) = await plan(FakeApi(BOTH), an_instance(**NEWER))
+    assert effect.customers == ("acme-of-a",)
+
+
+async def test_two_namespaces_in_one_file_are_told_apart() -> None:
+    effects = await plan(FakeApi(BOTH), at("ns-a", an_instance(**NEWER)), at("ns-b", an_instance(**NEWER)))
+    assert [effect.customers for effect in effects] == [("acme-of-a",), ("bolt-of-b", "cara-of-b")]
+
+
+async def test_a_namespace_that_contradicts_the_command_line_is_refused_as_by_kubectl() -> None:
+    (effect,) = await plan(FakeApi(BOTH), at("ns-b", an_instance(**NEWER)), chosen=True)
+    assert "metadata.namespace: ns-b: the command line says --namespace=ns-a" in effect.refused
+    (effect,) = await plan(FakeApi(BOTH), at("ns-a", an_instance(**NEWER)), chosen=True)
+    assert effect.refused == ""
+
+
+async def test_links_are_asked_for_only_where_an_instance_changes() -> None:
+    api = FakeApi(BOTH)
+    effects = await plan(api, a_link("acme-of-a", domain="new.mcs.test"), a_community(), a_link("new"))
+    assert [(e.action, e.severity) for e in effects] == [
+        ("changed", Severity.HOT),
+        ("created", Severity.HOT),
+        ("created", Severity.HOT),
+    ]
+    assert api.listed == []
+
+
+async def test_a_link_that_changes_interrupts_itself_alone() -> None:
+    (effect,) = await plan(FakeApi(BOTH), at("ns-b", a_link("bolt-of-b", protocol="TCP")) | {"status": {"slot": 9}})
+    assert (effect.severity, effect.customers) == (Severity.THIS_LINK, ("bolt-of-b",))
+
+
+async def test_what_the_api_server_refuses_is_told_in_its_words() -> None:
+    effects = await plan(
+        FakeApi(BOTH, ApiError(422, "Invalid", "spec.domain: taken")), a_link("acme-of-a"), a_link("new")
+    )
+    assert [(e.action, e.refused) for e in effects] == [
+        ("changed", "spec.domain: taken"),
+        ("created", "spec.domain: taken"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({}, "apiVersion: must be mcs.tvox.io/v1alpha1"),
+        (
+            {"apiVersion": "mcs.tvox.io/v2", "kind": "TVoxLink"},
+            "apiVersion: 'mcs.tvox.io/v2': must be mcs.tvox.io/v1alpha1",
+        ),
+        (
+            {"apiVersion": "mcs.tvox.io/v1alpha1", "kind": "Link"},
+            "kind: 'Link': choose MCSInstance, Community or TVoxLink",
+        ),
+        ({"apiVersion": "mcs.tvox.io/v1alpha1", "kind": 5}, "kind: 5: choose"),
+        ({"apiVersion": "mcs.tvox.io/v1alpha1", "kind": "TVoxLink"}, "metadata.name: is missing; spec: is missing"),
+        (a_link("a") | {"metadata": "x"}, "metadata: 'x': must be an object"),
+        (a_link("a") | {"metadata": {"name": 5}}, "metadata.name: 5: must be a text"),
+        (a_link("a") | {"metadata": {"name": "a", "namespace": 5}}, "metadata.namespace: 5: must be a text"),
+        (a_link("a") | {"spec": None}, "spec: is missing"),
+        (a_link("a") | {"spec": "x"}, "spec: 'x': must be an object"),
+    ],
+)
+async def test_what_cannot_be_asked_about_is_refused_in_words(body: Any, said: str) -> None:
+    (effect,) = await plan(FakeApi([]), body)
+    assert said in effect.refused
+    assert effect.severity is Severity.NONE
+
+
+async def test_what_the_server_takes_and_the_models_do_not_is_refused_too() -> None:
+    (effect,) = await plan(FakeApi([]), a_link("a", domain="X"))
+    assert "spec.domain: 'X'" in effect.refused
