@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from mcs_operator.domain import sizing
+from mcs_operator.domain import refused, sizing
 from mcs_operator.domain.conditions import Kind, Reason
 from mcs_operator.domain.decide import decide, without_leftovers
 from mcs_operator.domain.events import Note
@@ -241,9 +241,9 @@ class Reconciler:
             restart=restart,
             problems=_problems(desired, outcome),
             failures=tuple(outcome.failures.values()),
-            certificates=keys.serving.problems,
+            certificates={**refused.certificates(world, plan), **keys.serving.problems},
+            untaken=refused.whole_set(world, desired.voucher),
             authority=keys.problem,
-            voucher=desired.voucher,
             fingerprints={name: link_keys.fingerprints for name, link_keys in keys.links.items()},
         )
         return await self.reporter.write(world.namespace, all_statuses(world, plan, wanted), world.now)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mcs_operator.api import Community, MCSInstance
-from mcs_operator.domain import preflight, refused, rules
+from mcs_operator.domain import preflight, rules
 from mcs_operator.domain.addressing import address_of
 from mcs_operator.domain.conditions import OWNED, REFUSALS, Condition, Kind, Reason, Status, Type, as_objects, is_known
 from mcs_operator.domain.ledger import Ledger, ledger, pressure
@@ -40,19 +40,19 @@ class Wanted:
 
     ``revisions`` are the slot revisions wanted, by number; ``restart`` what becomes of the pod; ``problems`` what kept
     a link's objects from being written, ``failures`` other objects that could not be; ``certificates`` whose
-    certificate cannot be served, and why; ``authority`` why the instance's CA cannot sign. ``voucher``: the set of
-    files that the appliance should have taken. ``fingerprints``: the certificates of each link's TVox, by link; a link
-    without any could not be given keys.
+    certificate cannot be served, and why; ``authority`` why the instance's CA cannot sign. ``fingerprints``: the
+    certificates of each link's TVox, by link; a link without any could not be given keys.
     """
 
     revisions: Mapping[int, str]
+    untaken: str = ""
+    """Why the appliance goes on with an older configuration, if it does."""
     sizing: Sizing | None = None
     restart: Restart = field(default_factory=lambda: Restart(Step.NOTHING))
     problems: Mapping[str, Verdict] = field(default_factory=dict)
     certificates: Mapping[tuple[Kind, str], Verdict] = field(default_factory=dict)
     failures: tuple[str, ...] = ()
     authority: Verdict | None = None
-    voucher: str = ""
     fingerprints: Mapping[str, tuple[Fingerprint, ...]] = field(default_factory=dict)
 
     def runs(self, link_plan: LinkPlan) -> bool:
@@ -108,8 +108,8 @@ def _instance_conditions(world: World, plan: Plan, wanted: Wanted, known: Ledger
         progress = Condition(Type.RECONCILING, T, Reason.PROGRESSING, f"waiting for the media container: {problem}")
     elif pending:
         progress = Condition(Type.RECONCILING, T, Reason.PROGRESSING, f"{len(pending)} slots are not programmed yet")
-    elif untaken := refused.whole_set(world, wanted.voucher):
-        progress = Condition(Type.RECONCILING, T, Reason.PROGRESSING, untaken)
+    elif wanted.untaken:
+        progress = Condition(Type.RECONCILING, T, Reason.PROGRESSING, wanted.untaken)
     else:
         progress = Condition(Type.RECONCILING, F, Reason.RECONCILED)
     name = plan.instance.name if plan.instance else ""
@@ -127,10 +127,7 @@ def _instance_conditions(world: World, plan: Plan, wanted: Wanted, known: Ledger
         Condition(Type.STALLED, T, Reason.IDENTITY_LOST, lost)
         if plan.identity_lost
         else _stalled_by(
-            wanted.authority
-            or _domain_elsewhere(world, plan)
-            or wanted.certificates.get((Kind.INSTANCE, name))
-            or refused.by_appliance(world, plan.instance)
+            wanted.authority or _domain_elsewhere(world, plan) or wanted.certificates.get((Kind.INSTANCE, name))
         ),
         Condition(Type.SIZED, F, Reason.BELOW_TIER, below) if below else Condition(Type.SIZED, T, Reason.AS_TIER),
         _restart_pending(wanted.restart),
@@ -236,7 +233,7 @@ def link_status(world: World, plan: Plan, link_plan: LinkPlan, wanted: Wanted) -
             link.name,
             link.generation,
             [
-                *_link_conditions(link_plan, programmed, connected, wanted, refused.at_link(world, plan, link)),
+                *_link_conditions(link_plan, programmed, connected, wanted),
                 _link_domain(world, plan.instance, link_plan),
             ],
         ),
@@ -338,7 +335,7 @@ def _connected(world: World, link_plan: LinkPlan, state: LinkState | None, progr
 
 
 def _link_conditions(
-    link_plan: LinkPlan, programmed: Condition, connected: Condition, wanted: Wanted, untaken: Verdict | None
+    link_plan: LinkPlan, programmed: Condition, connected: Condition, wanted: Wanted
 ) -> list[Condition]:
     refusal = link_plan.refusal
     if refusal:
@@ -359,7 +356,7 @@ def _link_conditions(
         connected,
         Condition(Type.READY, programmed.status, programmed.reason, programmed.message),
         _reconciling(waiting, programmed.message),
-        _link_stalled(link_plan, programmed, wanted, untaken),
+        _link_stalled(link_plan, programmed, wanted),
         _rotation_pending(link_plan, wanted),
     ]
 
@@ -393,7 +390,7 @@ def _rotation_pending(link_plan: LinkPlan, wanted: Wanted) -> Condition:
     return Condition(Type.ROTATION_PENDING, T, Reason.NEW_NOT_SEEN, message)
 
 
-def _link_stalled(link_plan: LinkPlan, programmed: Condition, wanted: Wanted, untaken: Verdict | None) -> Condition:
+def _link_stalled(link_plan: LinkPlan, programmed: Condition, wanted: Wanted) -> Condition:
     if programmed.reason in (Reason.QUARANTINED, Reason.NO_FREE_SLOT):
         return Condition(Type.STALLED, T, programmed.reason, programmed.message)
     if link_plan.profile_lost:
@@ -405,7 +402,7 @@ def _link_stalled(link_plan: LinkPlan, programmed: Condition, wanted: Wanted, un
             "tunnel stays up with the certificate that the TVox has. Restore the Secret from the newest backup, or ask "
             f"for a new profile by annotation {ANNOTATION_ROTATE} with the present time",
         )
-    return _stalled_by(wanted.certificates.get((Kind.LINK, link_plan.link.name)) or untaken)
+    return _stalled_by(wanted.certificates.get((Kind.LINK, link_plan.link.name)))
 
 
 def _stalled_by(verdict: Verdict | None) -> Condition:
