@@ -46,7 +46,7 @@ PAGE = """<!doctype html><title>nothing</title><p id=said>nothing</p>
 
 
 async def site(called: asyncio.Event, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """A TVox: its page makes a call and fetches a script of the neighbour's, who says who he is when somebody called."""
+    """A TVox: its page makes a call and fetches a script of the neighbour's, who says who he is when called."""
     with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
         while True:
             head = (await reader.readuntil(b"\r\n\r\n")).decode()
