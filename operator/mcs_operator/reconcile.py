@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeVar
 
-from mcs_operator.domain import sizing
+from mcs_operator.domain import refused, sizing
 from mcs_operator.domain.conditions import Kind, Reason
 from mcs_operator.domain.decide import decide, without_leftovers
 from mcs_operator.domain.events import Note
@@ -328,9 +328,9 @@ class Reconciler:
             foreign=_foreign(desired, outcome),
             rendered=frozenset(f"{manifest.kind} {manifest.name}" for manifest in desired.manifests),
             defects=desired.defects,
-            certificates=keys.serving.problems,
+            certificates={**refused.certificates(world, plan), **keys.serving.problems},
+            untaken=refused.whole_set(world, desired.voucher),
             authority=keys.problem,
-            voucher=desired.voucher,
             fingerprints={name: link_keys.fingerprints for name, link_keys in keys.links.items()},
             unwritten=_unwritten(world, outcome),
         )

@@ -1,4 +1,4 @@
-"""WHAT WE ANSWER: the HTTP contract with the operator, and the instance's own page.
+"""WHAT WE ANSWER: the HTTP contract with the operator.
 
 Small on purpose: no bodies in requests, one request per connection. Neighbours in the cluster can reach the contract
 port: they learn nothing of a customer there, and cannot keep the kubelet from its answer.
@@ -7,14 +7,11 @@ port: they learn nothing of a customer there, and cannot keep the kubelet from i
 from __future__ import annotations
 
 import asyncio
-import html
 import json
-import string
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from ipaddress import ip_address
-from pathlib import Path
 from typing import Any, Protocol
 
 REQUEST_TIMEOUT = 5.0
@@ -22,13 +19,14 @@ REQUEST_TIMEOUT = 5.0
 EXCHANGE_TIMEOUT = 20.0
 """Seconds for all of it: a client that does not read must not, either."""
 LONGEST_HEAD = 8 * 1024
-MOST_WAITING = 100
-"""Connections that have not asked yet. One more, and the oldest goes: who means it asks within milliseconds."""
+MOST_WAITING = 500
+"""Connections that have not asked yet. One more, and the oldest goes: who means it asks within milliseconds. A hundred
+come in at one look of the event loop; a process may have 1,024 files as a rule."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """`client` is the peer's address, empty on a Unix socket."""
+    """`client` is the peer's address."""
 
     method: str
     path: str
@@ -87,20 +85,6 @@ def contract(appliance: Appliance) -> Handler:
     return handle
 
 
-def own_page(page: Path, who: Callable[[], tuple[str, str]]) -> Handler:
-    """The handler of the instance's own domain: one page that says what this is. `who` gives name and domain."""
-    template = string.Template(page.read_text())
-
-    async def handle(request: Request) -> Response:
-        if request.method not in {"GET", "HEAD"} or request.path != "/":
-            return Response(HTTPStatus.NOT_FOUND, "Not found\n", "text/plain")
-        name, domain = who()
-        text = template.substitute(name=html.escape(name), domain=html.escape(domain))
-        return Response(HTTPStatus.OK, text, "text/html; charset=utf-8")
-
-    return handle
-
-
 def answer(status: HTTPStatus, body: dict[str, Any]) -> Response:
     return Response(status, json.dumps(body) + "\n")
 
@@ -116,7 +100,7 @@ def is_loopback(client: str) -> bool:
 
 
 def connection(handler: Handler) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
-    """One HTTP/1.1 exchange per connection, for asyncio.start_server and start_unix_server (limit=LONGEST_HEAD)."""
+    """One HTTP/1.1 exchange per connection, for asyncio.start_server (limit=LONGEST_HEAD)."""
     waiting: dict[asyncio.StreamWriter, None] = {}
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

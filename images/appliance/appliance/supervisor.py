@@ -72,6 +72,7 @@ class Settings:
         return {
             "MCS_RUN_DIR": str(self.run_dir),
             "MCS_PAGES": str(self.home / "pages"),
+            "MCS_INSTANCE": "".join(letter for letter in self.instance if letter.isalnum() or letter in "-."),
             "MCS_HTTP_PORT": str(self.http_port),
             "MCS_HTTPS_PORT": str(self.https_port),
             "MCS_TVOX_PORT": str(self.tvox_port),
@@ -227,7 +228,7 @@ class Supervisor:
 
     def _refused_certificates(self) -> list[dict[str, str]]:
         """The instance's own first: where it stands in for all links, its fault is told there, and not at each."""
-        own = self.who()[1]
+        own = self.current.instance.domain if self.current else ""
         told = sorted(self.left_out.items(), key=lambda item: (item[0] != own, item))
         return [{"domain": domain, "problem": why} for domain, why in told[:_MOST_TOLD]]
 
@@ -251,11 +252,6 @@ class Supervisor:
         self.draining = wanted
         await self.proxy.set_mode(self._mode())
 
-    def who(self) -> tuple[str, str]:
-        """Name and domain of the instance, for its own page."""
-        instance = self.current.instance if self.current else config.Instance(self.settings.instance, "")
-        return instance.name, instance.domain
-
 
 async def run(settings: Settings) -> int:
     """Runs the appliance; returns the exit status: 0 after SIGTERM or SIGINT, 1 when HAProxy died."""
@@ -265,10 +261,6 @@ async def run(settings: Settings) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
-        page = contract.connection(contract.own_page(settings.home / "pages" / "own.html", supervisor.who))
-        own_socket = settings.run_dir / "own.sock"
-        own_socket.unlink(missing_ok=True)
-        await stack.enter_async_context(await asyncio.start_unix_server(page, own_socket, limit=contract.LONGEST_HEAD))
         await proxy.start()
         stack.push_async_callback(proxy.stop)
         answers = contract.connection(contract.contract(supervisor))

@@ -9,13 +9,27 @@ from mcs_operator.domain.verdict import Verdict
 from mcs_operator.domain.world import World
 
 
-def by_appliance(world: World, subject: MCSInstance | TVoxLink | None) -> Verdict | None:
-    """What the appliance says, in its own words, of the certificate of this object's domain; None if it takes it.
+def certificates(world: World, plan: Plan) -> dict[tuple[Kind, str], Verdict]:
+    """Whose certificate the appliance does not take, in its own words.
+
+    What is wrong with the instance's certificate is told there, and not at 250 links that it stands in for.
+    """
+    found = {}
+    own = _of_certificate(world, plan.instance) if plan.instance else None
+    if plan.instance and own:
+        found[Kind.INSTANCE, plan.instance.name] = own
+    for link in (link_plan.link for link_plan in plan.served):
+        told = _of_certificate(world, link) if link.spec.tls.secret_ref or not own else None
+        if told:
+            found[Kind.LINK, link.name] = told
+    return found
+
+
+def _of_certificate(world: World, subject: MCSInstance | TVoxLink) -> Verdict | None:
+    """What is said of the certificate of this object's domain; None if it is taken.
 
     While the appliance does not answer, what it said last stands: else each of its pauses would cost two statuses.
     """
-    if subject is None:
-        return None
     domain = subject.spec.domain
     opening = f"tls.secretRef: the appliance does not take the certificate for {domain}: "
     media = world.report.media if world.report else None
@@ -34,16 +48,9 @@ def by_appliance(world: World, subject: MCSInstance | TVoxLink | None) -> Verdic
     return None
 
 
-def at_link(world: World, plan: Plan, link: TVoxLink) -> Verdict | None:
-    """As above; what is wrong with the instance's certificate is told there, not at 250 links that it stands in for."""
-    if link.spec.tls.secret_ref is None and by_appliance(world, plan.instance):
-        return None
-    return by_appliance(world, link)
-
-
-def whole_set(world: World, voucher: str) -> str | None:
-    """Why the appliance goes on with older files than this voucher's, once that has lasted; None if it does not."""
+def whole_set(world: World, voucher: str) -> str:
+    """Why the appliance goes on with older files than this voucher's, once that has lasted; empty if it does not."""
     media = world.report.media if world.report else None
     if media is None or not media.notTaken or media.config == voucher:
-        return None
+        return ""
     return f"the appliance has not taken the newest configuration, and goes on with the one before: {media.notTaken}"

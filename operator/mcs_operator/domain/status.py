@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mcs_operator.api import Community, MCSInstance
-from mcs_operator.domain import preflight, refused, rules
+from mcs_operator.domain import preflight, rules
 from mcs_operator.domain.addressing import address_of
 from mcs_operator.domain.conditions import OWNED, REFUSALS, Condition, Kind, Reason, Status, Type, as_objects, is_known
 from mcs_operator.domain.faults import GOES_ON
@@ -43,12 +43,13 @@ class Wanted:
     ``revisions`` are the slot revisions wanted, by number; ``restart`` what becomes of the pod; ``problems`` what kept
     a link's objects from being written, ``failures`` other objects that could not be, ``defects`` what could not even
     be made; ``certificates`` whose certificate cannot be served, and why; ``authority`` why the instance's CA cannot
-    sign. ``voucher``: the set of files that the appliance should have taken. ``fingerprints``: the certificates of each
-    link's TVox, by link; a link without any could not be given keys. ``unwritten``: why some of a Community's users
-    could not be written, by Community.
+    sign. ``fingerprints``: the certificates of each link's TVox, by link; a link without any could not be given keys.
+    ``unwritten``: why some of a Community's users could not be written, by Community.
     """
 
     revisions: Mapping[int, str]
+    untaken: str = ""
+    """Why the appliance goes on with an older configuration, if it does."""
     sizing: Sizing | None = None
     restart: Restart = field(default_factory=lambda: Restart(Step.NOTHING))
     problems: Mapping[str, Verdict] = field(default_factory=dict)
@@ -60,7 +61,6 @@ class Wanted:
     """What is written, by kind and name: damage of it is mended in this very pass."""
     defects: tuple[str, ...] = ()
     authority: Verdict | None = None
-    voucher: str = ""
     fingerprints: Mapping[str, tuple[Fingerprint, ...]] = field(default_factory=dict)
     unwritten: Mapping[str, str] = field(default_factory=dict)
 
@@ -117,8 +117,8 @@ def _instance_conditions(world: World, plan: Plan, wanted: Wanted, known: Ledger
         progress = Condition(Type.RECONCILING, T, Reason.PROGRESSING, f"waiting for the media container: {problem}")
     elif pending:
         progress = Condition(Type.RECONCILING, T, Reason.PROGRESSING, f"{len(pending)} slots are not programmed yet")
-    elif untaken := refused.whole_set(world, wanted.voucher):
-        progress = Condition(Type.RECONCILING, T, Reason.PROGRESSING, untaken)
+    elif wanted.untaken:
+        progress = Condition(Type.RECONCILING, T, Reason.PROGRESSING, wanted.untaken)
     else:
         progress = Condition(Type.RECONCILING, F, Reason.RECONCILED)
     name = plan.instance.name if plan.instance else ""
@@ -149,7 +149,6 @@ def _instance_stalled(world: World, plan: Plan, name: str, wanted: Wanted) -> Co
         _network(world, plan),
         _domain_elsewhere(world, plan),
         wanted.certificates.get((Kind.INSTANCE, name)),
-        refused.by_appliance(world, plan.instance),
     ):
         if told:
             return _stalled_by(told)
@@ -296,7 +295,7 @@ def link_status(world: World, plan: Plan, link_plan: LinkPlan, wanted: Wanted) -
             link.name,
             link.generation,
             [
-                *_link_conditions(world, link_plan, programmed, connected, wanted, refused.at_link(world, plan, link)),
+                *_link_conditions(world, link_plan, programmed, connected, wanted),
                 _link_domain(world, plan.instance, link_plan),
             ],
         ),
@@ -398,12 +397,7 @@ def _connected(world: World, link_plan: LinkPlan, state: LinkState | None, progr
 
 
 def _link_conditions(
-    world: World,
-    link_plan: LinkPlan,
-    programmed: Condition,
-    connected: Condition,
-    wanted: Wanted,
-    untaken: Verdict | None,
+    world: World, link_plan: LinkPlan, programmed: Condition, connected: Condition, wanted: Wanted
 ) -> list[Condition]:
     refusal = link_plan.refusal
     if refusal:
@@ -424,7 +418,7 @@ def _link_conditions(
         connected,
         Condition(Type.READY, programmed.status, programmed.reason, programmed.message),
         _reconciling(waiting, programmed.message),
-        _link_stalled(world, link_plan, programmed, wanted, untaken),
+        _link_stalled(world, link_plan, programmed, wanted),
         _rotation_pending(link_plan, wanted),
     ]
 
@@ -458,14 +452,12 @@ def _rotation_pending(link_plan: LinkPlan, wanted: Wanted) -> Condition:
     return Condition(Type.ROTATION_PENDING, T, Reason.NEW_NOT_SEEN, message)
 
 
-def _link_stalled(
-    world: World, link_plan: LinkPlan, programmed: Condition, wanted: Wanted, untaken: Verdict | None
-) -> Condition:
+def _link_stalled(world: World, link_plan: LinkPlan, programmed: Condition, wanted: Wanted) -> Condition:
     if programmed.reason in (Reason.QUARANTINED, Reason.NO_FREE_SLOT, Reason.RECONCILE_FAILED):
         return Condition(Type.STALLED, T, programmed.reason, programmed.message)
     if link_plan.profile_lost:
         return Condition(Type.STALLED, T, Reason.PROFILE_LOST, _profile_lost(world, link_plan.link.name))
-    return _stalled_by(wanted.certificates.get((Kind.LINK, link_plan.link.name)) or untaken)
+    return _stalled_by(wanted.certificates.get((Kind.LINK, link_plan.link.name)))
 
 
 def _profile_lost(world: World, link: str) -> str:

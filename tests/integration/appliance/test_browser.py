@@ -6,10 +6,13 @@ import asyncio
 import contextlib
 import csv
 import datetime as dt
+import functools
 import shutil
 import subprocess
 import tempfile
+from base64 import b64encode
 from collections.abc import AsyncIterator
+from hashlib import sha1
 from pathlib import Path
 
 import pytest
@@ -30,23 +33,35 @@ pytestmark = pytest.mark.skipif(
 """Left out where there is no browser, in CI too: it is 350 MB. The unit tests show the 421 and the new connection with
 less."""
 
+GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 PAGE = """<!doctype html><title>nothing</title><p id=said>nothing</p>
 <script>
   const say = text => { document.getElementById("said").textContent = text };
   const next = document.createElement("script");
   next.src = "https://%s/next.js";
   next.onerror = () => say("refused");
+  const call = new WebSocket("wss://" + location.host + "/call");
   document.head.append(next);
 </script>"""
 
 
-async def site(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """A TVox: its page fetches a script of the neighbour's, which says who served it."""
-    with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+async def site(called: asyncio.Event, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """A TVox: its page makes a call and fetches a script of the neighbour's, who says who he is when called."""
+    with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
         while True:
             head = (await reader.readuntil(b"\r\n\r\n")).decode()
             host = next(line[6:] for line in head.split("\r\n") if line.lower().startswith("host: "))
             mine = writer.get_extra_info("sockname")[0]
+            if "upgrade: websocket" in head.lower():
+                key = next(line[19:] for line in head.split("\r\n") if line.lower().startswith("sec-websocket-key: "))
+                proof = b64encode(sha1(key.encode() + GUID, usedforsecurity=False).digest()).decode()
+                writer.write(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n")
+                writer.write(f"Sec-WebSocket-Accept: {proof}\r\n\r\n".encode())
+                called.set()
+                await reader.read()
+                break
+            if head.startswith("GET /next.js "):
+                await asyncio.wait_for(called.wait(), 15)
             is_page = head.startswith("GET / ")
             body = PAGE % host.replace(A, B) if is_page else f'say("{host.partition(":")[0]} by {mine}")'
             kind = "text/html" if is_page else "text/javascript"
@@ -96,7 +111,8 @@ async def serving() -> AsyncIterator[tuple[Running, Path]]:
     trust(root, ca)
     running = Running(root, MountedSet(root / "etc", links=[link(17), link(18)]))
     running.mounted.certificates = [{"domain": domain, "certificate": leaf, "key": key} for domain in (A, B)]
-    servers = [await asyncio.start_server(site, f"127.0.0.{number}", running.tvox) for number in (17, 18)]
+    tvox = functools.partial(site, asyncio.Event())
+    servers = [await asyncio.start_server(tvox, f"127.0.0.{number}", running.tvox) for number in (17, 18)]
     try:
         await running.start()
         await running.take()

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from mcs_operator.domain import refused
 from mcs_operator.domain.conditions import Kind
 from mcs_operator.domain.decide import decide
 from mcs_operator.domain.linkstate import MAX_MESSAGE, MAX_REFUSED, MediaState
@@ -17,9 +18,9 @@ WORDS = "its key is too short; RSA needs 2,048 bits or more"
 OWN = {"tls": {"secretRef": {"name": "own"}}}
 
 
-def world(*refused: str, media: bool = True, own: bool = True, before: dict[Any, Any] | None = None) -> World:
+def world(*domains: str, media: bool = True, own: bool = True, before: dict[Any, Any] | None = None) -> World:
     """Links a and b, which the appliance tells of: a has a Secret of its own, if so said; b takes the instance's."""
-    said = MediaState(refused=[{"domain": domain, "problem": WORDS} for domain in refused]) if media else None
+    said = MediaState(refused=[{"domain": domain, "problem": WORDS} for domain in domains]) if media else None
     links = [link("a", domain="a.mcs.test", **(OWN if own else {})), link("b", domain="b.mcs.test")]
     return given(
         instance(domain="mcs.test", tls={"secretRef": {"name": "common"}}), community(), *links, pod(),
@@ -29,7 +30,9 @@ def world(*refused: str, media: bool = True, own: bool = True, before: dict[Any,
 
 
 def statuses(seen: World) -> dict[tuple[Kind, str], dict[str, Any]]:
-    return all_statuses(seen, decide(seen), Wanted(revisions={17: "r17", 18: "r18"}))
+    plan = decide(seen)
+    wanted = Wanted(revisions={17: "r17", 18: "r18"}, certificates=refused.certificates(seen, plan))
+    return all_statuses(seen, plan, wanted)
 
 
 def stalled(seen: World) -> dict[str, str]:
@@ -55,9 +58,9 @@ def test_what_is_wrong_with_the_instances_certificate_is_told_there_and_not_at_t
     assert list(stalled(world("b.mcs.test"))) == ["b"], "else it would be told nowhere"
 
 
-@pytest.mark.parametrize("refused", [(), ("elsewhere.test",)])
-def test_nobody_is_stalled_when_nothing_of_his_is_refused(refused: tuple[str, ...]) -> None:
-    assert stalled(world(*refused)) == {}
+@pytest.mark.parametrize("domains", [(), ("elsewhere.test",)])
+def test_nobody_is_stalled_when_nothing_of_his_is_refused(domains: tuple[str, ...]) -> None:
+    assert stalled(world(*domains)) == {}
 
 
 def test_while_the_appliance_does_not_answer_its_last_word_stands_and_no_other() -> None:
@@ -107,7 +110,7 @@ def test_an_instance_says_why_the_appliance_does_not_take_its_newest_configurati
 ) -> None:
     said = MediaState(config=config, notTaken=why)
     seen = given(instance(), community(), link("a"), identity("a", 17), pod(), report(state(17, "r17"), media=said))
-    wanted = Wanted(revisions={17: "r17"}, voucher="new")
+    wanted = Wanted(revisions={17: "r17"}, untaken=refused.whole_set(seen, "new"))
     status = all_statuses(seen, decide(seen), wanted)[Kind.INSTANCE, "mcs"]
     assert conditions(status)["Reconciling"] == expected
     if expected[0] == "True":

@@ -231,6 +231,23 @@ def test_the_map_says_where_a_name_goes_and_whether_it_has_a_certificate(mounted
     ]
 
 
+def test_an_address_in_the_tunnels_is_one_links_or_nobodys(mounted: MountedSet) -> None:
+    mounted.links = [
+        link(17, address="198.18.254.17"),
+        link(18, address="198.18.254.18", enabled=False),
+        link(19, address="10.9.8.19"),
+    ]
+    mounted.write()
+    assert haproxy.tvoxes_entries(read(mounted).links) == [
+        "10.9.8.0/24 none",
+        "198.18.254.0/24 none",
+        "198.18.254.17 17",
+        "198.18.254.18 18",
+        "10.9.8.19 19",
+    ]
+    assert haproxy.tvoxes_entries([]) == []
+
+
 @pytest.mark.parametrize(
     ("after", "cut"),
     [
