@@ -9,6 +9,7 @@ from mcs_operator.settings import GROUP
 _NEEDED = ("name", "namespace", "uid", "resourceVersion")
 _TEXTS = ("creationTimestamp", "deletionTimestamp")
 _OWNER = ("apiVersion", "kind", "name", "uid")
+_OWNER_FLAGS = ("controller", "blockOwnerDeletion")
 _MOST_OWNERS = 64
 _LONGEST_VERSION = 20
 _LABELS = ("app.kubernetes.io/", f"{GROUP}/")
@@ -24,7 +25,7 @@ def tidy(body: object) -> Object | None:
         return None
     fit = {key: value for key, value in metadata.items() if key not in _TEXTS or isinstance(value, str)}
     fit["labels"], fit["annotations"] = texts(metadata.get("labels")), _annotations(metadata.get("annotations"))
-    fit["ownerReferences"] = [owner for owner in mappings(metadata.get("ownerReferences")) if _is_owner(owner)]
+    fit["ownerReferences"] = [_owner(o) for o in mappings(metadata.get("ownerReferences")) if _is_owner(o)]
     return mapping(body) | {"metadata": fit}
 
 
@@ -49,6 +50,12 @@ def kept_of_a_child(metadata: Object) -> Object:
 
 def _annotations(value: object) -> dict[str, str]:
     return {key: item for key, item in mapping(value).items() if isinstance(item, str)}
+
+
+def _owner(owner: Object) -> Object:
+    """What an owner reference has, and nothing that was put beside it."""
+    flags = {key: owner[key] for key in _OWNER_FLAGS if isinstance(owner.get(key), bool)}
+    return {key: owner[key] for key in _OWNER} | flags
 
 
 def _is_owner(owner: Object) -> bool:
