@@ -188,7 +188,11 @@ _INSTANCE = [
         Kind.INSTANCE,
         Type.STALLED,
         (T, R.NAMESPACE_OCCUPIED, "As Accepted."),
-        (T, R.IDENTITY_LOST, "The CA Secret is gone while identities signed by it exist. Restore it from the backup."),
+        (
+            T,
+            R.IDENTITY_LOST,
+            "The CA Secret is gone, unreadable or without its labels while identities signed by it exist.",
+        ),
         (T, R.NAME_TAKEN, "An object that the instance needs is there, and lacks labels that the message names."),
         (T, R.OBJECT_DAMAGED, "An object of the instance cannot be read; the message names it and says why."),
         (F, R.OBJECTS_IGNORED, "As NotStalled; objects with our label that are not ours (copies) are named, not used."),
@@ -341,7 +345,7 @@ _LINK = [
         (
             T,
             R.PROFILE_LOST,
-            "The profile Secret is gone, or an old one was put back. A new one waits for `rotate`.",
+            "The profile Secret is gone, unreadable, without its labels, or an old one was put back.",
         ),
         (T, R.CERTIFICATE_INVALID, "The certificate of spec.domain cannot be served; the last good one stays."),
         (T, R.CERTIFICATE_NOT_FOUND, "The Secret of tls.secretRef is missing; the last good certificate stays."),

@@ -215,7 +215,8 @@ def _spare_numbers(ledger: _Ledger, alive: set[str]) -> Iterator[int]:
 
 
 def _damaged(ledger: _Ledger) -> list[DamagedProfile]:
-    return [damaged for damaged in ledger.world.damaged if damaged.instance == ledger.instance.name]
+    """Those of this instance, and those that a lost label leaves nobody's: a copy has no number."""
+    return [damaged for damaged in ledger.world.damaged if damaged.instance in ("", ledger.instance.name)]
 
 
 def _numbered(ledger: _Ledger, plan: LinkPlan, spare: Iterator[int]) -> LinkPlan:

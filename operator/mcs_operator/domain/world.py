@@ -137,7 +137,8 @@ class Unreadable:
 class DamagedProfile:
     """A Secret `<link>-profile` of ours that cannot be read, or is not what it says. Its keys may be all there is of an
     identity, and a backup may put it right: nothing is written over it. ``number`` is None where not even that can be
-    read, ``instance`` is empty where it is nobody's identity, such as a copy. ``why`` is half a sentence."""
+    read, ``instance`` is empty where it is nobody's identity, such as a copy (which has no ``number`` then), or where a
+    lost label leaves it unknown. ``why`` is half a sentence."""
 
     link: str
     instance: str

@@ -36,6 +36,7 @@ from mcs_operator.kube.client import (
     RESOURCE_QUOTAS,
     SECRETS,
     Api,
+    ApiError,
     Object,
     Resource,
 )
@@ -215,7 +216,10 @@ def _missed(shelf: Shelf, world: World) -> Iterator[tuple[str, dict[str, str]]]:
 
 
 async def _labels_of(api: Api, namespace: str, name: str) -> Mapping[str, str] | None:
-    found, _ = await api.list(SECRETS, namespace=namespace, fields=f"metadata.name={name}", metadata_only=True)
+    try:
+        found, _ = await api.list(SECRETS, namespace=namespace, fields=f"metadata.name={name}", metadata_only=True)
+    except ApiError:
+        return None  # only a message depends on it
     fit = tidy(found[0]) if found else None
     return fit["metadata"]["labels"] if fit else None
 

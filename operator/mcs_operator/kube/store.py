@@ -14,13 +14,14 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any
 
 from mcs_operator.domain.usersfile import UsersFile
 from mcs_operator.kube.client import CHILDREN, CONFIG_MAPS, OURS, SECRETS, Object, Resource
 from mcs_operator.kube.domains import Domains
 from mcs_operator.kube.parse.bounds import mapping, text
-from mcs_operator.kube.parse.metadata import is_version, kept_of_a_child, tidy
+from mcs_operator.kube.parse.metadata import is_version, kept_annotations, kept_of_a_child, tidy
 from mcs_operator.kube.parse.names import place_of_name
 from mcs_operator.kube.parse.ours import named, shaped, users_sources
 from mcs_operator.kube.sharing import shared
@@ -42,7 +43,7 @@ BY_LABEL = (OF_OURS, OF_USERS)
 TLS = "kubernetes.io/tls"
 
 _KEPT = ("name", "namespace", "uid", "resourceVersion", "deletionTimestamp")
-_CLIENT_SIDE = "kubectl.kubernetes.io/last-applied-configuration"
+_MOST_ENTRIES = 64
 _REMEMBERED_SECONDS = 60.0
 """Of who went: answers and events about them may be late by seconds. Not by number: the UIDs of the last ten thousand,
 each of them all that is left of what was read with it, hold several megabytes of memory that could be used again."""
@@ -333,10 +334,13 @@ def place_of(body: Object) -> Place:
 
 
 def digests(data: Mapping[str, str]) -> dict[str, bytes]:
-    """A digest for each entry of a Secret's or ConfigMap's data, to compare by without keeping what is secret."""
+    """A digest for each entry of a Secret's or ConfigMap's data, to compare by without keeping what is secret.
+
+    Not of more than any of ours has: a megabyte holds a hundred thousand entries, and their digests twenty times that.
+    """
     return {
         sys.intern(name): hashlib.sha256(value.encode(errors="replace")).digest()
-        for name, value in data.items()
+        for name, value in islice(data.items(), _MOST_ENTRIES)
         if isinstance(value, str)
     }
 
@@ -348,8 +352,8 @@ def _trimmed(metadata: Object) -> Object:
 
 
 def _without_copies(metadata: Object) -> Object:
-    """Without two copies of the whole object that others keep in it, each larger than what we need of it."""
-    annotations = {name: text for name, text in (metadata.get("annotations") or {}).items() if name != _CLIENT_SIDE}
+    """Without what others keep in it: two copies of the whole object, each larger than what we need of it."""
+    annotations = kept_annotations(metadata["annotations"])
     return {name: value for name, value in metadata.items() if name != "managedFields"} | {"annotations": annotations}
 
 

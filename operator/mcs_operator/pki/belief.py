@@ -111,7 +111,7 @@ def _told(damaged: DamagedProfile) -> Damaged:
     return Damaged("Secret", f"{damaged.link}-profile", damaged.why, foreign=True)
 
 
-# --- one certificate; asked at each reconciliation, so answers are remembered ---
+# --- one certificate ---
 
 
 def _problem_of(profile: Profile) -> str:
@@ -129,18 +129,15 @@ def _problem_of(profile: Profile) -> str:
 def _is_signed(certificate: str, signer: str | None) -> bool:
     if signer is None:
         return True
-    key = _key("signed", certificate, signer)
-    return bool(_answers[key]) if key in _answers else bool(_remember(key, issued_by(certificate, signer)))
+    return bool(_asked(lambda: issued_by(certificate, signer), "signed", certificate, signer))
 
 
 def _name_in(certificate: str) -> str:
-    key = _key("name", certificate)
-    return str(_answers[key]) if key in _answers else str(_remember(key, _or_empty(common_name, certificate)))
+    return str(_asked(lambda: _or_empty(common_name, certificate), "name", certificate))
 
 
 def _fingerprint_of(certificate: str) -> str:
-    key = _key("pin", certificate)
-    return str(_answers[key]) if key in _answers else str(_remember(key, _or_empty(fingerprint, certificate)))
+    return str(_asked(lambda: _or_empty(fingerprint, certificate), "pin", certificate))
 
 
 def _or_empty(ask: Callable[[str], str], certificate: str) -> str:
@@ -150,12 +147,12 @@ def _or_empty(ask: Callable[[str], str], certificate: str) -> str:
         return ""
 
 
-def _key(*parts: str) -> bytes:
-    return hashlib.sha256("\0".join(parts).encode(errors="replace")).digest()
-
-
-def _remember(key: bytes, answer: str | bool) -> str | bool:
-    _answers[key] = answer
-    while len(_answers) > _REMEMBERED:
-        _answers.popitem(last=False)
+def _asked(ask: Callable[[], str | bool], *about: str) -> str | bool:
+    """The answer to a question about these texts, remembered by their digest. Threads may ask at once."""
+    key = hashlib.sha256("\0".join(about).encode(errors="replace")).digest()
+    answer = _answers.get(key)
+    if answer is None:
+        answer = _answers[key] = ask()
+        while len(_answers) > _REMEMBERED:
+            _answers.popitem(last=False)
     return answer

@@ -43,6 +43,7 @@ TEXTS: Sequence[str] = (
     "-----BEGIN CERTIFICATE-----\n" * 2000,
     "<peer-fingerprint>\n" + "AA\n" * 5000 + "</peer-fingerprint>",
     "\ud800",
+    '{"link": "\\ud800", "instance": "\\uDFFF", "slot": 17}',
 )
 
 VALUES: Sequence[Any] = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -13,7 +14,7 @@ from mcs_operator.domain.linkstate import LinkReport, SlotState, Tunnel, TunnelR
 from mcs_operator.domain.sizing import size
 from mcs_operator.domain.status import Wanted, all_statuses
 from mcs_operator.domain.verdict import Verdict
-from mcs_operator.domain.world import Unreadable, World
+from mcs_operator.domain.world import Damaged, DamagedProfile, Unreadable, World
 from support.worlds import (
     NOW,
     community,
@@ -421,3 +422,69 @@ def test_a_report_of_slots_that_nobody_has_changes_nothing() -> None:
     quiet = report(state(17, "r17"))
     noisy = LinkReport(epoch="e", version=2, links=[*quiet.links, state(99, "r99", tunnel=DOWN)])
     assert of_link(SERVED, quiet) == of_link(SERVED, noisy)
+
+
+# --- what is damaged, and what is not the operator's ---
+
+COPY = Damaged("Secret", "acme-backup-profile", "is a copy of Secret acme-profile", foreign=True)
+TORN = Damaged("Secret", "mcs-agent", "cannot be read: token missing, too long or no text")
+
+
+def test_a_copy_is_named_and_is_no_reason_to_stall() -> None:
+    status = of_instance(SERVED, ignored=(COPY,))
+    assert conditions(status)["Stalled"] == ("False", "ObjectsIgnored")
+    assert "Secret acme-backup-profile is a copy of Secret acme-profile" in message(status, "Stalled")
+    assert conditions(status)["Ready"] == conditions(of_instance(SERVED))["Ready"]
+
+
+@pytest.mark.parametrize(("count", "more"), [(1, ""), (3, ""), (4, "; and 1 more"), (250, "; and 247 more")])
+def test_of_many_copies_three_are_named_and_the_others_counted(count: int, more: str) -> None:
+    copies = tuple(replace(COPY, name=f"copy-{number}-profile") for number in range(count))
+    text = message(of_instance(SERVED, ignored=copies), "Stalled")
+    assert text.count("Secret copy-") == min(count, 3)
+    assert text.endswith(more or "Secret acme-profile")
+
+
+def test_damage_stalls_its_instance_unless_it_is_mended_in_this_very_pass() -> None:
+    status = of_instance(SERVED, damaged_objects=(TORN,), ignored=(COPY,))
+    assert conditions(status)["Stalled"] == ("True", "ObjectDamaged")
+    assert str(TORN) in message(status, "Stalled")
+    mended = Wanted(revisions={}, rendered=frozenset({"Secret mcs-agent"}))
+    assert conditions(of_instance(SERVED, damaged_objects=(TORN,), wanted=mended))["Stalled"] == ("False", "NotStalled")
+
+
+def test_a_name_that_is_taken_from_the_instance_stalls_it_before_anything_milder() -> None:
+    wanted = Wanted(revisions={}, foreign=("Secret mcs-ca exists without label x",))
+    status = of_instance(SERVED, damaged_objects=(TORN,), wanted=wanted)
+    assert conditions(status)["Stalled"] == ("True", "NameTaken")
+    assert "Secret mcs-ca" in message(status, "Stalled")
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({}, "Secret mcs-ca with the CA is gone"),
+        ({"unlabelled": {"mcs-ca": "x=y"}}, "Secret mcs-ca exists without label x=y"),
+        ({"damaged_objects": (replace(TORN, name="mcs-ca"),)}, "Secret mcs-ca cannot be read: token"),
+    ],
+)
+def test_of_a_ca_that_is_missed_it_is_said_whether_it_is_gone(more: dict[str, Any], said: str) -> None:
+    status = of_instance(SERVED, ca=False, **more)
+    assert conditions(status)["Stalled"] == ("True", "IdentityLost")
+    assert said in message(status, "Stalled")
+    assert ("is gone" in message(status, "Stalled")) is (not more)
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({}, "Secret a-profile is gone, or older"),
+        ({"unlabelled": {"a-profile": "x=y"}}, "Secret a-profile exists without label x=y"),
+        ({"damaged": (DamagedProfile("a", "mcs", 17, "has a certificate of another"),)}, "Secret a-profile has a cert"),
+    ],
+)
+def test_of_a_profile_that_is_missed_it_is_said_whether_it_is_gone(more: dict[str, Any], said: str) -> None:
+    status = told(given(instance(), community(), link("a"), slot(17, "a"), **more), Kind.LINK, "a")
+    assert conditions(status)["Stalled"] == ("True", "ProfileLost")
+    assert said in message(status, "Stalled")
+    assert ("is gone" in message(status, "Stalled")) is (not more)

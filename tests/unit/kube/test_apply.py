@@ -21,8 +21,9 @@ from mcs_operator.kube.observe import observe, take_body
 from mcs_operator.kube.store import Store
 from mcs_operator.render.render import render
 from mcs_operator.settings import LABEL_INSTANCE, LABEL_LINK, LABEL_MANAGED_BY, OPERATOR, Settings
+from support.hostile.objects import good, stored
 from support.memory import MemoryApi
-from support.worlds import NOW, community, given, instance, keys_for, link
+from support.worlds import NAMESPACE, NOW, community, given, instance, keys_for, link
 
 LABELS = {LABEL_MANAGED_BY: OPERATOR, LABEL_INSTANCE: "mcs", LABEL_LINK: "acme"}
 
@@ -308,3 +309,83 @@ def test_one_that_cannot_be_deleted_keeps_the_others_from_nothing(error: Excepti
 def test_a_kind_without_a_spec_is_compared_by_what_it_has(body: dict[str, Any]) -> None:
     whole = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "x", "annotations": {"a": "b"}}, "status": {}}
     assert apply._comparable(SERVICES, whole | body) == {"metadata": {"name": "x"}} | body
+
+
+# --- names that are taken by what lacks our labels ---
+
+
+class Restored(FakeApi):
+    """An API server in which a Secret lies that bears other labels than ours."""
+
+    def __init__(self, labels: dict[str, str]) -> None:
+        super().__init__()
+        self.labels = labels
+
+    async def create(self, resource: Resource, body: Any) -> Any:
+        raise ApiError(409, "AlreadyExists", "exists")
+
+    async def get(self, resource: Resource, namespace: str, name: str) -> Any:
+        body = a_secret(name)
+        return body | {"metadata": body["metadata"] | {"labels": self.labels}}
+
+    async def list(self, *_: Any, fields: str = "", **__: Any) -> Any:
+        return [await self.get(SECRETS, "demo", fields.removeprefix("metadata.name="))], "1"
+
+
+def manifest(name: str, *, of: str | None = "acme", claim: bool = True) -> Manifest:
+    labels = {LABEL_MANAGED_BY: OPERATOR, LABEL_INSTANCE: "mcs"} | ({LABEL_LINK: of} if of else {})
+    body = {"kind": "Secret", "metadata": {"name": name, "namespace": "demo", "labels": labels}, "data": {}}
+    return Manifest(body, Wave.IDENTITY, claim=claim, link=of)
+
+
+@pytest.mark.parametrize(
+    ("labels", "lacks"),
+    [
+        ({}, "app.kubernetes.io/managed-by=mcs-operator, mcs.tvox.io/instance=mcs, mcs.tvox.io/link=acme"),
+        (LABELS | {LABEL_MANAGED_BY: "Helm"}, "app.kubernetes.io/managed-by=mcs-operator"),
+    ],
+    ids=["restored without labels", "relabelled by a tool"],
+)
+def test_who_has_a_links_name_without_our_labels_is_left_alone_and_the_labels_are_told(
+    labels: dict[str, str], lacks: str
+) -> None:
+    outcome = asyncio.run(apply.apply_all(Restored(labels), Store(lambda _: None), [manifest("acme-profile")]))  # type: ignore[arg-type]
+    assert outcome.taken == {"acme": "acme-profile"}
+    assert f"Secret acme-profile exists without label {lacks}," in outcome.foreign["Secret acme-profile"]
+    assert outcome.writes == 0
+
+
+@pytest.mark.parametrize("of", [None, "acme"], ids=["a CA", "a profile"])
+@pytest.mark.parametrize("label", [LABEL_INSTANCE, LABEL_LINK])
+def test_an_identity_that_lost_a_label_is_not_written_over(of: str | None, label: str) -> None:
+    if of is None and label == LABEL_LINK:
+        return  # a CA has none
+    api, store = Restored({}), Store(lambda _: None)
+    body = a_secret("x-profile")
+    body["metadata"]["labels"] = {key: value for key, value in LABELS.items() if key != label}
+    take_body(store, SECRETS, body)
+    asyncio.run(observe(api, store, "demo", NOW, None))  # type: ignore[arg-type]
+    outcome = asyncio.run(apply.apply_all(api, store, [manifest("x-profile", of=of)]))  # type: ignore[arg-type]
+    assert f"without label {label}=" in outcome.foreign["Secret x-profile"]
+    assert outcome.writes == 0
+    assert outcome.taken == ({"acme": "x-profile"} if of else {})
+
+
+def test_what_is_missed_is_looked_for_by_name_once_and_its_labels_are_told() -> None:
+    asked: list[str] = []
+
+    class Counting(Restored):
+        async def list(self, *args: Any, fields: str = "", metadata_only: bool = False, **more: Any) -> Any:
+            assert metadata_only, "what does not bear our label is not read"
+            asked.append(fields)
+            return await super().list(*args, fields=fields, **more)
+
+    api, store = Counting({LABEL_MANAGED_BY: "Helm"}), Store(lambda _: None)
+    for resource, body in good():
+        if body["metadata"]["name"] not in ("mcs-ca", "acme-profile"):
+            take_body(store, resource, stored(body, 1))
+    for _ in range(3):
+        world = asyncio.run(observe(api, store, NAMESPACE, NOW, None))  # type: ignore[arg-type]
+        assert set(world.unlabelled) == {"mcs-ca", "acme-profile"}
+        assert "app.kubernetes.io/managed-by=mcs-operator" in world.unlabelled["acme-profile"]
+    assert sorted(asked) == ["metadata.name=acme-profile", "metadata.name=mcs-ca"]

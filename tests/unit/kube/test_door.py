@@ -1,6 +1,6 @@
 """Whatever Kubernetes brings: nothing raises past the door, nothing takes long, nothing is kept without bound.
 
-MCS_FUZZ=100000 makes so many inputs; `make soak` does.
+MCS_FUZZ=100000 makes so many inputs, MCS_FUZZ_SEED others.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from support.hostile import encoded
 from support.hostile.objects import bodies, good, stored
 from support.worlds import NAMESPACE, NOW
 
-COUNT = int(os.environ.get("MCS_FUZZ", "1000"))
+COUNT, SEED = int(os.environ.get("MCS_FUZZ", "1000")), int(os.environ.get("MCS_FUZZ_SEED", "250"))
 ROUND = 50
 LONGEST_SECONDS = 0.05
 MOST_MEGABYTES = 150
@@ -105,7 +105,7 @@ def test_no_body_raises_holds_up_the_others_or_stays() -> None:
         take_body(store, resource, stored(body, number + 1))
     found = look(store, api)
     before = megabytes()
-    for number, (resource, body) in enumerate(bodies(250, COUNT), 1):
+    for number, (resource, body) in enumerate(bodies(SEED, COUNT), 1):
         if isinstance(body, dict) and isinstance(body.get("metadata"), dict):
             api.known[resource, str(body["metadata"].get("name"))] = body
         take = store.put if resource in OURS or number % 3 == 0 else lambda r, b: take_body(store, r, b)

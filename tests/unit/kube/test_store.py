@@ -342,6 +342,17 @@ def test_of_a_child_no_more_is_kept_than_is_asked_for(known: Known) -> None:
     assert kept["labels"] == OURS
 
 
+def test_of_a_thousand_labels_and_entries_no_more_is_kept_than_ours_have(known: Known) -> None:
+    many = {f"app.kubernetes.io/a{number}": "x" for number in range(1000)}
+    body = labelled("mcs-links", 5, many | OURS) | {"data": {f"k{number}": "" for number in range(100_000)}}
+    body["metadata"]["annotations"] = {f"mcs.tvox.io/a{number}": "x" for number in range(1000)}
+    take_body(known.store, CONFIG_MAPS, body)
+    child = known.store.shelf("demo").children[CONFIG_MAPS, "mcs-links"]
+    assert child.labels == OURS
+    assert len(child.data) <= 64
+    assert len(child.metadata["annotations"]) <= 32
+
+
 def test_to_ask_about_a_namespace_does_not_keep_it(known: Known) -> None:
     for number in range(1000):
         known.store.shelf(f"forged-{number}")

@@ -7,7 +7,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 LONGEST_TEXT = 64 * 1024
@@ -21,6 +21,7 @@ _MOST_BRACKETS, _MOST_QUOTES = 50_000, 300_000
 """Two and 24 for each user: all of an appliance's in one file of sixteen."""
 _STRING = re.compile(r'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 """A string of JSON, also one without an end. Possessive: a hostile text must not be gone through again and again."""
+_HALF = re.compile(r"[\ud800-\udfff]|\\u[dD][89a-fA-F]")
 _BRACKETS = re.compile(r"[\[\]{}]")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 
@@ -80,13 +81,23 @@ def load_json(content: str) -> Any:
     if is_too_deep(content):
         raise UnreadableError(f"is nested more than {DEEPEST_JSON} deep")
     try:
+        if has_half_characters(content):
+            raise ValueError
         return json.loads(content, parse_constant=_refused, parse_float=_finite, parse_int=_short)
     except ValueError:
         raise UnreadableError("is not JSON") from None
 
 
+def has_half_characters(content: str) -> bool:
+    """Whether a text of JSON has, or spells, half of a character that takes two: no UTF-8 has it, so whoever passes it
+    on fails. We spell none at all."""
+    return bool(_HALF.search(content))
+
+
 def is_too_deep(content: str) -> bool:
     """Whether brackets are nested too deep, or too many to count, without reading the text as JSON."""
+    if len(content) <= DEEPEST_JSON:
+        return False
     if content.count("[") + content.count("{") > _MOST_BRACKETS or content.count('"') > _MOST_QUOTES:
         return True
     depth = 0
@@ -102,7 +113,7 @@ def moment(value: object) -> datetime:
     if not (isinstance(value, str) and _TIME.fullmatch(value)):
         raise UnreadableError("has a time that is none")
     try:
-        return datetime.strptime(value, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+        return datetime.fromisoformat(value)  # strptime takes half the time of a whole Secret
     except ValueError:
         raise UnreadableError("has a time that is none") from None
 

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from itertools import islice
+
 from mcs_operator.kube.client import Object
 from mcs_operator.kube.parse.bounds import mapping, mappings, texts
-from mcs_operator.settings import GROUP
+from mcs_operator.settings import (
+    GROUP,
+    LABEL_INSTANCE,
+    LABEL_LINK,
+    LABEL_MANAGED_BY,
+    LABEL_NAME,
+    LABEL_SLOT,
+    LABEL_USERS,
+)
 
 _NEEDED = ("name", "namespace", "uid", "resourceVersion")
 _TEXTS = ("creationTimestamp", "deletionTimestamp")
 _OWNER = ("apiVersion", "kind", "name", "uid")
+_OWNER_FLAGS = ("controller", "blockOwnerDeletion")
 _MOST_OWNERS = 64
 _LONGEST_VERSION = 20
 _LABELS = ("app.kubernetes.io/", f"{GROUP}/")
-_LONGEST_ANNOTATION = 16 * 1024
+_OURS = (LABEL_NAME, LABEL_MANAGED_BY, LABEL_INSTANCE, LABEL_LINK, LABEL_SLOT, LABEL_USERS)
+_MOST, _LONGEST_ANNOTATION = 32, 1024
+"""Labels and annotations that are kept of one object; each of ours is far shorter."""
 
 
 def tidy(body: object) -> Object | None:
@@ -24,7 +38,7 @@ def tidy(body: object) -> Object | None:
         return None
     fit = {key: value for key, value in metadata.items() if key not in _TEXTS or isinstance(value, str)}
     fit["labels"], fit["annotations"] = texts(metadata.get("labels")), _annotations(metadata.get("annotations"))
-    fit["ownerReferences"] = [owner for owner in mappings(metadata.get("ownerReferences")) if _is_owner(owner)]
+    fit["ownerReferences"] = [_owner(o) for o in mappings(metadata.get("ownerReferences")) if _is_owner(o)]
     return mapping(body) | {"metadata": fit}
 
 
@@ -35,20 +49,34 @@ def is_version(value: object) -> bool:
 
 def kept_of_a_child(metadata: Object) -> Object:
     """Labels, annotations and owners that anybody here asks for. Of what others attach, nothing is kept: a megabyte of
-    annotations on each of ten thousand objects costs them nothing, and us everything."""
+    it on each of ten thousand objects costs them nothing, and us everything."""
     return {
-        "labels": {key: value for key, value in metadata["labels"].items() if key.startswith(_LABELS)},
-        "annotations": {
-            key: value
-            for key, value in metadata["annotations"].items()
-            if key.startswith(f"{GROUP}/") and len(value) <= _LONGEST_ANNOTATION
-        },
+        "labels": _kept_labels(metadata["labels"]),
+        "annotations": kept_annotations(metadata["annotations"]),
         "ownerReferences": metadata["ownerReferences"][:_MOST_OWNERS],
     }
 
 
+def kept_annotations(annotations: Mapping[str, str]) -> dict[str, str]:
+    """Those of our group: requests of users, and what the operator notes."""
+    ours = ((key, value) for key, value in annotations.items() if key.startswith(f"{GROUP}/"))
+    return dict(islice(((key, value) for key, value in ours if len(value) <= _LONGEST_ANNOTATION), _MOST))
+
+
+def _kept_labels(labels: Mapping[str, str]) -> dict[str, str]:
+    if len(labels) <= _MOST:
+        return {key: value for key, value in labels.items() if key.startswith(_LABELS)}
+    return {key: labels[key] for key in _OURS if key in labels}
+
+
 def _annotations(value: object) -> dict[str, str]:
     return {key: item for key, item in mapping(value).items() if isinstance(item, str)}
+
+
+def _owner(owner: Object) -> Object:
+    """What an owner reference has, and nothing that was put beside it."""
+    flags = {key: owner[key] for key in _OWNER_FLAGS if isinstance(owner.get(key), bool)}
+    return {key: owner[key] for key in _OWNER} | flags
 
 
 def _is_owner(owner: Object) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import Enum, auto
+from functools import lru_cache
 
 from mcs_operator.kube.client import CONFIG_MAPS, SECRETS, Resource
 from mcs_operator.settings import FIRST_NUMBER, LAST_NUMBER
@@ -36,6 +37,7 @@ _SECRETS = {"-profile": Role.PROFILE, "-ca": Role.AUTHORITY, "-agent": Role.AGEN
 _CONFIG_MAPS = {"-links": Role.SHARD, "-manifest": Role.SHARD}
 
 
+@lru_cache(8192)
 def place_of_name(resource: Resource, name: str) -> Place | None:
     """What a Secret or ConfigMap with this name would be of ours; None where we have none of that name."""
     if resource is SECRETS:

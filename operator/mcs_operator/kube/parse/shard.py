@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from mcs_operator.domain.shardfiles import packed
 from mcs_operator.kube.client import SECRETS, Object, Resource
-from mcs_operator.kube.parse.bounds import UnreadableError, decoded, is_too_deep, mapping
+from mcs_operator.kube.parse.bounds import UnreadableError, decoded, has_half_characters, is_too_deep, mapping
 from mcs_operator.kube.parse.names import Role, place_of_name
 from mcs_operator.settings import LABEL_INSTANCE, LABEL_MANAGED_BY, OPERATOR
 
@@ -33,5 +33,6 @@ def _files(resource: Resource, part: str, data: Mapping[str, object]) -> Iterato
                 content = decoded(content, _LONGEST_FILE)
             except UnreadableError:
                 continue
-        if isinstance(content, str) and len(content) <= _LONGEST_FILE and not is_too_deep(content):
+        fits = isinstance(content, str) and len(content) <= _LONGEST_FILE
+        if isinstance(content, str) and fits and not (has_half_characters(content) or is_too_deep(content)):
             yield file, content
