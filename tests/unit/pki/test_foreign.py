@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mcs_operator.pki import InvalidAuthorityError, load_authority, mint_ca, mint_client, mint_server
-from mcs_operator.pki.foreign import MAX_BYTES, ForeignError, Remembered, attempt
+from mcs_operator.pki.foreign import MAX_BYTES, ForeignError, Remembered, attempt, remembered_public
 from mcs_operator.pki.inspect import is_certificate, is_pair, issued_by
 from mcs_operator.pki.serving import check_certificate
 from support.certificates import CASES_BEGIN, case_pair, chain, key, text_of
@@ -212,6 +212,15 @@ def test_an_error_and_what_is_too_large_are_not_remembered() -> None:
             remember(text)
     remember("a" * (MAX_BYTES + 1))
     assert (asked, len(remember)) == ([1, 1, MAX_BYTES + 1], 0)
+
+
+def test_a_small_certificate_is_remembered_by_itself_and_never_one_with_a_key_behind_it() -> None:
+    asked: list[str] = []
+    ask = remembered_public(8)(lambda *texts: asked.append(texts[0]))
+    small, large, with_key = CA.cert_pem, "#" * 4097, CA.cert_pem + CA.key_pem
+    for text in (small, small, large, large, with_key, with_key):
+        ask(text)
+    assert asked == [small, large, large, with_key, with_key]
 
 
 def test_a_surrogate_is_no_reason_to_fail() -> None:
