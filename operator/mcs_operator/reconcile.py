@@ -81,7 +81,7 @@ class Reconciler:
     async def __call__(self, namespace: str) -> float | None:
         """Reconcile one namespace; seconds after which it wants to be called again, or None."""
         observed = await observe(self.api, self.store, namespace, self.clock(), self.agents.report(namespace))
-        elsewhere = self.names.elsewhere(namespace)
+        elsewhere = await self.names.elsewhere(namespace)
         lookups, networks = self.lookups.known(namespace), tuple(self.networks())
         observed = replace(observed, lookups=lookups, elsewhere=elsewhere, networks=networks)
         world, leftovers = without_leftovers(with_newest_identities(observed))
