@@ -9,6 +9,7 @@ import pytest
 from support.api import Api
 from support.objects import a_community, a_link, an_instance
 from support.operator import Operator
+from support.quota import create_once_counted
 from support.snapshots import files, settled
 from support.waiting import until
 
@@ -52,7 +53,7 @@ def test_what_got_in_otherwise_is_stalled_and_no_profile_is_rewritten(
 ) -> None:
     before = profile(served)
     deleted(served)
-    served.create(an_instance(**KEEPING, **changed))  # no webhook is registered here
+    create_once_counted(served, an_instance(**KEEPING, **changed))  # no webhook is registered here
     message = served.wait_condition("MCSInstance", "mcs", "Stalled", "True", "ProfilesDiffer")
     assert message.startswith(f"{field}: ")
     served.wait_condition("TVoxLink", "acme", "Accepted", "True")
@@ -66,7 +67,7 @@ def test_what_got_in_otherwise_is_stalled_and_no_profile_is_rewritten(
 def test_created_again_as_it_was_everything_goes_on(served: Api) -> None:
     before = profile(served)
     deleted(served)
-    served.create(an_instance(**KEEPING, **vpn(basePort=23000)))
+    create_once_counted(served, an_instance(**KEEPING, **vpn(basePort=23000)))
     served.wait_condition("MCSInstance", "mcs", "Stalled", "False", "NotStalled")
     served.wait_condition("TVoxLink", "acme", "Accepted", "True")
     settled(served)
@@ -80,7 +81,7 @@ def test_without_identities_another_port_is_as_good_as_the_one_before(api: Api, 
     settled(api)
     deleted(api)
     api.delete("Secret", "acme-profile", wait=10)  # as the garbage collector does, which does not run everywhere
-    api.create(an_instance(**vpn()))
+    create_once_counted(api, an_instance(**vpn()))
     until("its profile is for the new port", lambda: "remote mcs.test 21002" in profile_or_nothing(api), 30)
     api.wait_condition("MCSInstance", "mcs", "Stalled", "False", "NotStalled")
 
