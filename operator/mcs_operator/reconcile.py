@@ -96,7 +96,7 @@ class Reconciler:
         errors: list[Exception] = []
         try:
             world = await observe(self.api, self.store, namespace, self.clock(), self.agents.report(namespace))
-            lookups, elsewhere = self.lookups.known(namespace), self.names.elsewhere(namespace)
+            lookups, elsewhere = self.lookups.known(namespace), await self.names.elsewhere(namespace)
             world = replace(world, lookups=lookups, elsewhere=elsewhere, networks=tuple(self.networks()))
             again = await self._bring_to(world, errors)
         except Exception as error:

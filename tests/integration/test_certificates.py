@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from support.api import Api, Object
-from support.certificates import chain, key, text_of, tls_secret
+from support.certificates import case_pair, chain, key, text_of, tls_secret
 from support.objects import a_community, a_link, an_instance
 from support.operator import Operator
 from support.shards import certificates, mounted, until_served
@@ -141,3 +141,15 @@ def test_no_key_is_anywhere_but_in_secrets_nor_in_the_log(api: Api, operator: Op
     seen = [str(body) for kind in ("ConfigMap", "TVoxLink", "MCSInstance", "StatefulSet") for body in api.list(kind)]
     assert not [text for text in seen if secret in text or "PRIVATE KEY" in text]
     assert secret not in operator.since(0)
+
+
+@pytest.mark.parametrize(
+    ("case", "says"), [("k1", "secp256k1"), ("sha1", "MD5 or SHA-1, which no browser takes"), ("rsa1024", "1024 bits")]
+)
+def test_a_certificate_that_no_browser_takes_is_told_at_its_link(
+    api: Api, operator: Operator, case: str, says: str
+) -> None:
+    pair = case_pair(case)
+    served(api, tls_secret("own", pair.cert_pem, pair.key_pem), an_instance(), a_community(), a_link("acme", **OWN))
+    assert says in api.wait_condition("TVoxLink", "acme", "Stalled", "True", "CertificateInvalid")
+    api.wait_condition("MCSInstance", "mcs", "Stalled", "False", "NotStalled")

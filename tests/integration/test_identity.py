@@ -79,7 +79,7 @@ def test_a_deleted_links_number_is_given_to_nobody_else(served: Api) -> None:
     assert served.get("TVoxLink", "newcomer")["status"]["slot"] == 5
     served.create(a_link("wishing", vpnAddress="198.18.254.2"))
     message = served.wait_condition("TVoxLink", "wishing", "Accepted", "False", "AddressTaken")
-    assert "acme-profile" in message
+    assert "is kept for a TVoxLink that was deleted" in message
     assert identities(served)["acme"] == before["acme"]
 
 

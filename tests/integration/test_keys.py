@@ -13,7 +13,9 @@ import pytest
 
 from mcs_operator.domain.slotfiles import pins_in
 from mcs_operator.pki import Authority, fingerprint, issued_by, mint_ca, mint_server, not_after
+from mcs_operator.settings import ANNOTATION_REVOKE
 from support.api import Api, Object
+from support.certificates import case_pair
 from support.fake_agent import FakeAgent, fake_agent, free_base_port
 from support.objects import a_community, a_link, an_instance
 from support.operator import Operator
@@ -284,3 +286,25 @@ def test_another_ca_in_its_place_signs_nothing_and_what_is_there_goes_on(api: Ap
     api.apply(a_ca_secret(ours))
     until("bolt has its profile", lambda: "bolt" in identities(api))
     api.wait_condition("MCSInstance", "mcs", "Stalled", "False", "NotStalled")
+
+
+@pytest.mark.parametrize(
+    ("case", "says"),
+    [
+        ("ca-aki-without-serial", "are malformed: make it anew"),
+        ("ekuserver", "unsuitable certificate purpose"),
+        ("critx", "unhandled critical extension"),
+    ],
+)
+def test_a_ca_that_openssl_refuses_signs_nothing_and_a_revocation_is_carried_out(
+    api: Api, operator: Operator, case: str, says: str
+) -> None:
+    ours, strange = mint_ca("Our Company", datetime.now(UTC)), case_pair(case)
+    api.create(a_ca_secret(ours))
+    api.create(an_instance(vpn={"slots": 6, "caSecretRef": {"name": "our-ca"}}), a_community(), a_link("acme"))
+    until("the profile", lambda: identities(api))
+    settled(api)
+    api.apply(a_ca_secret(Authority(strange.cert_pem, strange.key_pem)))
+    assert says in api.wait_condition("MCSInstance", "mcs", "Stalled", "True", "CaInvalid")
+    api.merge("TVoxLink", "acme", {"metadata": {"annotations": {ANNOTATION_REVOKE: now()}}})
+    until("its process is stopped", lambda: slot(api, ACME)["enabled"].strip() == "false")

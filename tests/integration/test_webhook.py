@@ -34,6 +34,8 @@ from support.api import ROOT, Api, Object, Refused
 from support.objects import a_community, a_link, an_instance
 from support.operator import Operator
 from support.ports import free_port
+from support.quota import create_once_counted
+from support.snapshots import settled
 from support.waiting import until
 
 pytestmark = pytest.mark.integration
@@ -184,11 +186,54 @@ def test_what_only_waits_is_let_in_with_a_warning(api: Api, door: Door) -> None:
 
 def test_another_tenants_domain_is_refused_without_his_name(api: Api, server: Api, door: Door) -> None:
     for namespace in fresh_namespace(server):
-        server.within(namespace).create(a_link("tenants-secret", domain="x.mcs.test"))
+        other = server.within(namespace)
+        other.create(an_instance("far", domain="far.test"), a_community(instance="far"))
+        other.create(a_link("tenants-secret", instance="far", domain="x.mcs.test"))
         until_known(api, "x.mcs.test")
         said = kubectl(api, a_link("new", domain="x.mcs.test")).stderr
         assert "spec.domain: x.mcs.test is in use" in said
-        assert "tenants-secret" not in said
+        for name in ("tenants-secret", "far", namespace, "namespace"):
+            assert name not in said
+
+
+def test_who_is_not_served_keeps_no_name_from_anybody(api: Api, server: Api, door: Door) -> None:
+    for namespace in fresh_namespace(server):
+        server.within(namespace).create(*(a_link(f"s{n:02d}", domain=f"s{n:02d}.squat.test") for n in range(30)))
+        api.create(an_instance(), a_community())
+        until_known_there(server.within(namespace), "s29")
+        for number in (0, 29):
+            assert kubectl(api, a_link(f"new{number}", domain=f"s{number:02d}.squat.test")).returncode == 0
+        api.wait_condition("TVoxLink", "new29", "Accepted", "True")
+
+
+def until_known_there(there: Api, name: str) -> None:
+    """Wait until the operator has seen this link, which waits for an instance."""
+    there.wait_condition("TVoxLink", name, "Accepted", "False", "InstanceNotFound")
+
+
+def test_an_instance_is_not_replaced_by_one_that_its_tvoxes_do_not_find(api: Api, door: Door) -> None:
+    """As `kubectl replace --force` and Flux's `force` do: delete, and create."""
+    keeping = {"retain": {"storage": "Retain", "pki": "Retain"}}
+    was = an_instance(vpn={"slots": 6, "basePort": 23000}, **keeping)
+    api.create(was, a_community(), a_link("acme"))
+    api.wait_condition("TVoxLink", "acme", "Accepted", "True")
+    settled(api)
+    profile = api.get("Secret", "acme-profile")["data"]
+    changed = an_instance(vpn={"slots": 6}, **keeping)
+    done = subprocess.run(
+        api.kubectl_command("replace", "--force", "-f", "-"),
+        input=yaml.safe_dump(changed),
+        text=True,
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+    assert "spec.vpn.basePort: 21000: 1 profiles of this instance's TVoxes have 23000" in done.stderr
+    assert api.get("Secret", "acme-profile")["data"] == profile
+    create_once_counted(api, was)  # as it was it may come back
+    api.wait_condition("TVoxLink", "acme", "Accepted", "True")
+    settled(api)
+    assert api.get("Secret", "acme-profile")["data"] == profile
 
 
 def test_whoever_got_by_the_webhook_is_told_the_same_by_a_condition(api: Api, server: Api, operator: Operator) -> None:

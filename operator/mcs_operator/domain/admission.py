@@ -17,7 +17,7 @@ from mcs_operator.api import Community, Impact, InvalidObjectError, KubernetesOb
 from mcs_operator.api.changes import changes
 from mcs_operator.api.instance import Vpn
 from mcs_operator.domain import rules
-from mcs_operator.domain.addressing import number_of
+from mcs_operator.domain.addressing import address_of, number_of
 from mcs_operator.domain.capacity import fits
 from mcs_operator.domain.conditions import Kind
 from mcs_operator.domain.dialled import Dialled, dialled
@@ -159,8 +159,13 @@ def _address(cluster: Cluster, namespace: str, instance: Object, link: TVoxLink)
         for body in cluster.links(namespace)
         if _at(body, "spec", "vpnAddress") == address and _reference(body) == name
     )
-    if any(owner and owner != link.name for owner in (holders.get(number), *wishes)):
+    kept = {i.link: i.number for i in cluster.identities(namespace, name) if isinstance(i, Profile)}
+    if (held := kept.pop(link.name, number)) != number:
+        yield _refuse(rules.address_immutable(address, address_of(held, cidr)).message)
+    elif any(owner and owner != link.name for owner in (holders.get(number), *wishes)):
         yield _refuse(rules.address_taken(address, rules.USED).message)
+    elif number in kept.values():
+        yield _refuse(rules.address_taken(address, rules.KEPT).message)
 
 
 def _links_of_community(cluster: Cluster, namespace: str, instance: Object, link: TVoxLink) -> Iterator[_Finding]:

@@ -268,11 +268,7 @@ def _refusal(ledger: _Ledger, link: TVoxLink, held: int | None) -> Verdict | Non
         if number is None:
             return rules.address_out_of_range(spec.vpn_address, cidr)
         if held is not None and held != number:
-            return Verdict(
-                Reason.ADDRESS_IMMUTABLE,
-                f"spec.vpnAddress: {spec.vpn_address} is asked for, but the link has {address_of(held, cidr)}, which "
-                "is in its TVox's profile; set it back, or delete the link and create it under another name",
-            )
+            return rules.address_immutable(spec.vpn_address, address_of(held, cidr))
         if taken := _owner_of(ledger, number, link):
             return rules.address_taken(spec.vpn_address, taken)
     elif held is not None and (taken := _owner_of(ledger, held, link)):

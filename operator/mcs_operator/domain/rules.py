@@ -65,6 +65,15 @@ def address_taken(address: str, taken: str) -> Verdict:
     return Verdict(Reason.ADDRESS_TAKEN, f"spec.vpnAddress: {address} {taken}; choose another")
 
 
+def address_immutable(address: str, held: str) -> Verdict:
+    """A TVoxLink keeps its address for life; deleted and created again it has the one of its identity."""
+    return Verdict(
+        Reason.ADDRESS_IMMUTABLE,
+        f"spec.vpnAddress: {address} is asked for, but the link has {held}, which is in its TVox's profile; set it "
+        "back, or delete the link and create it under another name",
+    )
+
+
 USED = "is used by another TVoxLink of this instance"
 KEPT = "is kept for a TVoxLink that was deleted (spec.retain.links of the instance)"
 
@@ -216,6 +225,7 @@ EXAMPLES: dict[Callable[..., Verdict | str], Verdict | str] = {
     domain_taken: domain_taken("acme.example.com"),
     address_out_of_range: address_out_of_range("198.18.254.252", "198.18.254.0/24"),
     address_taken: address_taken("198.18.254.17", USED),
+    address_immutable: address_immutable("198.18.254.18", "198.18.254.17"),
     identity_of_another: identity_of_another("acme", "former"),
     identity_unreadable: identity_unreadable("acme"),
     not_ours: not_ours("Secret acme-profile", "label app.kubernetes.io/managed-by=mcs-operator"),

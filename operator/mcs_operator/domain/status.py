@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from mcs_operator.api import Community, MCSInstance
+from mcs_operator.api import Community, MCSInstance, NetworkMode
 from mcs_operator.domain import preflight, rules
 from mcs_operator.domain.addressing import address_of
 from mcs_operator.domain.conditions import OWNED, REFUSALS, Condition, Kind, Reason, Status, Type, as_objects, is_known
@@ -18,7 +18,7 @@ from mcs_operator.domain.faults import GOES_ON
 from mcs_operator.domain.ledger import Ledger, ledger, pressure
 from mcs_operator.domain.linkstate import LinkState, SlotState, TunnelReason, TunnelStatus
 from mcs_operator.domain.lookup import Lookup
-from mcs_operator.domain.networks import met_by
+from mcs_operator.domain.networks import Network, met_by
 from mcs_operator.domain.pins import Stage, accepted, stage
 from mcs_operator.domain.plan import LinkPlan, Plan
 from mcs_operator.domain.restart import Restart, Step
@@ -220,8 +220,12 @@ def _differs(plan: Plan) -> Verdict | None:
 
 
 def _network(world: World, plan: Plan) -> Verdict | None:
-    cidr = plan.instance.spec.vpn.cidr if plan.instance else ""
-    taken = met_by(cidr, world.networks)
+    if plan.instance is None:
+        return None
+    cidr, known = plan.instance.spec.vpn.cidr, list(world.networks)
+    if world.pod and plan.instance.spec.network.mode is not NetworkMode.HOST_NETWORK:
+        known.append(Network(world.pod.ip, "Pods of this cluster"))  # not every network plugin tells them in podCIDRs
+    taken = met_by(cidr, known)
     return rules.network_taken(cidr, taken.cidr, taken.what) if taken else None
 
 

@@ -8,6 +8,7 @@ created again does not lose his name to somebody who waited for that.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -50,18 +51,26 @@ class Names:
         self._known: dict[str, tuple[int, Claims]] = {}
         self._told: dict[str, Claims] = {}
 
-    def elsewhere(self, namespace: str) -> dict[str, Kind]:
+    async def elsewhere(self, namespace: str) -> dict[str, Kind]:
         """Domains of this namespace's objects that an object of another namespace owns; its kind."""
-        domains = {_domain(body) for body in self._store.shelf(namespace).ours.values()}
-        contested = [domain for domain in domains if domain and self._others(domain, namespace)]
-        mine = self._claims(namespace) if contested else {}
+        contested = self._contested(namespace)
+        others = {where for places in contested.values() for where in places}
+        claims: dict[str, Claims] = {}
+        for where in (*others, *([namespace] if contested else ())):
+            claims[where] = self._claims(where)
+            await asyncio.sleep(0)  # a full namespace takes tens of milliseconds, and somebody may have made many
         found = {}
-        for domain in contested:
-            claims = [self._claims(where).get(domain) for where in self._others(domain, namespace)]
-            first = min((claim for claim in claims if claim), default=None)
-            if first and not (domain in mine and mine[domain] < first):
+        for domain, places in contested.items():
+            first = min((claims[where][domain] for where in places if domain in claims[where]), default=None)
+            mine = claims[namespace].get(domain)
+            if first and not (mine and mine < first):
                 found[domain] = first.kind
         return found
+
+    def _contested(self, namespace: str) -> dict[str, set[str]]:
+        """Domains of this namespace's objects that others have, too, and the namespaces of those."""
+        domains = {_domain(body) for body in self._store.shelf(namespace).ours.values()}
+        return {domain: others for domain in domains if domain and (others := self._others(domain, namespace))}
 
     def is_owned_elsewhere(self, domain: str, namespace: str) -> bool:
         """Whether an object of another namespace is served under this name."""
@@ -71,9 +80,7 @@ class Names:
         """Wake those whose names are concerned by what this namespace claims now and did not, or the other way
         round."""
         before = self._told.get(namespace, {})
-        shared = {
-            d for body in self._store.shelf(namespace).ours.values() if self._others(d := _domain(body), namespace)
-        }
+        shared = self._contested(namespace)
         now = self._claims(namespace) if shared or before else {}
         self._told[namespace] = told = {domain: now[domain] for domain in shared if domain in now}
         if not told:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Callable
+from functools import lru_cache, wraps
 from threading import Lock
 from typing import Generic, TypeVar
 
@@ -22,6 +23,8 @@ warnings.filterwarnings("ignore", category=UserWarning, module=r"mcs_operator\.p
 MAX_BYTES = 30_000
 """Of one PEM text, as the appliance's contract has it: a chain of ten RSA-4096 certificates is half of it."""
 MAX_CERTIFICATES = 10
+_PUBLIC_BYTES = 4096
+"""Of a text that is kept as it is: a thousand of them are four megabytes at most."""
 _SHOWN = 80
 """Characters of somebody's text in a message of ours."""
 
@@ -105,3 +108,22 @@ class Remembered(Generic[T]):
 def remembered(size: int) -> Callable[[Callable[..., T]], Remembered[T]]:
     """Decorator for a function of texts, see `Remembered`."""
     return lambda function: Remembered(function, size)
+
+
+def remembered_public(size: int) -> Callable[[Callable[..., T]], Callable[..., T]]:
+    """Decorator for a function of certificates, which is asked a dozen times about each link at each reconciliation:
+    by the texts themselves, as a digest costs more than most questions. Of texts that are small, and hold no key."""
+
+    def decorate(function: Callable[..., T]) -> Callable[..., T]:
+        known = lru_cache(size)(function)
+
+        @wraps(function)
+        def call(*texts: str) -> T:
+            for text in texts:
+                if len(text) > _PUBLIC_BYTES or "PRIVATE KEY" in text:
+                    return function(*texts)
+            return known(*texts)
+
+        return call
+
+    return decorate

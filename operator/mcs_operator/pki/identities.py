@@ -26,7 +26,7 @@ from mcs_operator.domain.verdict import Verdict
 from mcs_operator.domain.world import AgentCredentials, Fingerprint, Profile, SlotSecret, World
 from mcs_operator.pki.authority import InvalidAuthorityError, load_authority
 from mcs_operator.pki.foreign import ForeignError
-from mcs_operator.pki.inspect import fingerprint, is_certificate, is_pair, issued_by, not_after
+from mcs_operator.pki.inspect import fingerprint, has_dates, is_certificate, is_pair, issued_by, not_after
 from mcs_operator.pki.mint import mint_agent, mint_ca, mint_client, mint_server, mint_tls_crypt
 from mcs_operator.pki.renewal import choose, is_due
 from mcs_operator.pki.serving import serving
@@ -147,8 +147,7 @@ def _agent(world: World, instance: str, authority: Authority | None) -> AgentCre
     if authority is None:
         return known
     ca = authority.cert_pem
-    good = known and is_pair(known.tls.cert_pem, known.tls.key_pem) and issued_by(known.tls.cert_pem, ca)
-    if known and good and not is_due(known.tls.cert_pem, instance, not_after(ca), world.now):
+    if known and _is_good(known.tls, ca) and not is_due(known.tls.cert_pem, instance, not_after(ca), world.now):
         return known
     token = known.token if known else secrets.token_urlsafe(32)
     return AgentCredentials(mint_agent(authority, [agent_name(instance, world.namespace)], world.now), token)
@@ -163,8 +162,12 @@ def _server(issuer: _Issuer, plan: LinkPlan, slot: SlotSecret | None) -> KeyPair
     server = slot.server if slot and slot.number == plan.number else None
     if server is None or issuer.authority is None:
         return server
-    good = is_pair(server.cert_pem, server.key_pem) and issued_by(server.cert_pem, issuer.authority.cert_pem)
-    return server if good else None
+    return server if _is_good(server, issuer.authority.cert_pem) else None
+
+
+def _is_good(pair: KeyPair, ca: str) -> bool:
+    """Whether this is a certificate of that CA with its key, and with dates that can be reckoned with."""
+    return is_pair(pair.cert_pem, pair.key_pem) and issued_by(pair.cert_pem, ca) and has_dates(pair.cert_pem)
 
 
 def _renewals(issuer: _Issuer, servers: Mapping[str, KeyPair | None]) -> tuple[frozenset[str], datetime | None]:

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509.oid import NameOID
 
-from mcs_operator.pki.foreign import ForeignError, attempt, remembered, within_bounds
+from mcs_operator.pki.foreign import ForeignError, attempt, remembered, remembered_public, within_bounds
 
 BACKDATE = timedelta(hours=1)
 """Every certificate of ours begins so much before it was signed: a TVox whose clock is slow must not refuse it."""
@@ -22,7 +22,7 @@ more, what has gone long since would fill the rest, and memory would grow for th
 _NO_CERTIFICATE = "not a certificate in PEM form"
 
 
-@remembered(_CACHE)
+@remembered_public(_CACHE)
 def load_certificate(cert_pem: str) -> x509.Certificate:
     """The first certificate of a PEM text. Raises ValueError (never quoting the text: it may hold a key)."""
     within_bounds(cert_pem, "the certificate")
@@ -41,12 +41,19 @@ def fingerprint(cert_pem: str) -> str:
 
 def not_after(cert_pem: str) -> datetime:
     """The last moment of validity, timezone-aware (UTC)."""
-    return attempt(lambda: load_certificate(cert_pem).not_valid_after_utc, _NO_CERTIFICATE)
+    return life(cert_pem)[1]
 
 
 def signed_at(cert_pem: str) -> datetime:
     """When a certificate of ours was signed, timezone-aware (UTC)."""
-    return attempt(lambda: load_certificate(cert_pem).not_valid_before_utc + BACKDATE, _NO_CERTIFICATE)
+    return life(cert_pem)[0]
+
+
+@remembered_public(_CACHE)
+def life(cert_pem: str) -> tuple[datetime, datetime]:
+    """`signed_at` and `not_after`; ValueError where they cannot be reckoned with."""
+    found = load_certificate(cert_pem)
+    return attempt(lambda: (found.not_valid_before_utc + BACKDATE, found.not_valid_after_utc), _NO_CERTIFICATE)
 
 
 @remembered(_CACHE)
@@ -62,6 +69,11 @@ def is_pair(cert_pem: str, key_pem: str) -> bool:
     return _holds(compare)
 
 
+def has_dates(cert_pem: str) -> bool:
+    """Whether `life` tells anything."""
+    return _holds(lambda: bool(life(cert_pem)))
+
+
 def common_name(cert_pem: str) -> str:
     """The subject's common name; raises ValueError unless there is exactly one."""
     certificate = load_certificate(cert_pem)
@@ -71,7 +83,7 @@ def common_name(cert_pem: str) -> str:
     return str(names[0].value)
 
 
-@remembered(_CACHE)
+@remembered_public(_CACHE)
 def issued_by(cert_pem: str, ca_pem: str) -> bool:
     """Whether the CA's key signed this certificate, dates aside; False as well for what is not a certificate.
 

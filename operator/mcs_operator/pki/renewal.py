@@ -12,9 +12,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from functools import lru_cache
 
-from mcs_operator.pki.inspect import not_after, signed_at
+from mcs_operator.pki.inspect import life
 
+Life = tuple[datetime, datetime]
+"""When a certificate was signed, and when it ends."""
 PER_MINUTE = 10
 """Renewals; so 250 links that are all due take 25 minutes."""
 PACE = timedelta(minutes=1)
@@ -22,17 +25,13 @@ PACE = timedelta(minutes=1)
 
 def renew_at(cert_pem: str, name: str) -> datetime:
     """When to renew this certificate; ``name`` places it within the spread."""
-    begin, end = signed_at(cert_pem), not_after(cert_pem)
-    share = int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) / 2**32
-    return begin + (end - begin) * (2 / 3 + share / 6)
+    return _renew_at(life(cert_pem), name)
 
 
 def is_due(cert_pem: str, name: str, ca_end: datetime, now: datetime) -> bool:
     """Whether to renew it now. Never where the new one would end no later, because the CA does: it would be due again
     after a third of what is left, and again, ever faster. One from the future was signed by a wrong clock."""
-    if signed_at(cert_pem) > now + PACE:
-        return True
-    return not_after(cert_pem) < ca_end and renew_at(cert_pem, name) <= now
+    return _is_due(life(cert_pem), name, ca_end, now)
 
 
 def choose(certificates: Mapping[str, str], ca_end: datetime, now: datetime) -> tuple[frozenset[str], datetime | None]:
@@ -41,11 +40,27 @@ def choose(certificates: Mapping[str, str], ca_end: datetime, now: datetime) -> 
     How many were renewed lately is told by the certificates themselves, so that a restarted operator, or one that is
     woken ten times a second, keeps the same pace.
     """
-    due = [name for name, cert in certificates.items() if is_due(cert, name, ca_end, now)]
-    lately = sum(1 for cert in certificates.values() if now - PACE < signed_at(cert) <= now)
-    due.sort(key=lambda name: (not_after(certificates[name]), name))
+    lives = {name: life(cert) for name, cert in certificates.items()}
+    due = [name for name, known in lives.items() if _is_due(known, name, ca_end, now)]
+    lately = sum(1 for begin, _ in lives.values() if now - PACE < begin <= now)
+    due.sort(key=lambda name: (lives[name][1], name))
     chosen = due[: max(0, PER_MINUTE - lately)]
     if len(chosen) < len(due):
         return frozenset(chosen), now + PACE
-    later = [renew_at(cert, name) for name, cert in certificates.items() if not_after(cert) < ca_end]
+    later = [_renew_at(known, name) for name, known in lives.items() if known[1] < ca_end]
     return frozenset(chosen), min((moment for moment in later if moment > now), default=None)
+
+
+def _renew_at(known: Life, name: str) -> datetime:
+    begin, end = known
+    return begin + (end - begin) * (2 / 3 + _share(name) / 6)
+
+
+def _is_due(known: Life, name: str, ca_end: datetime, now: datetime) -> bool:
+    begin, end = known
+    return begin > now + PACE or (end < ca_end and _renew_at(known, name) <= now)
+
+
+@lru_cache(1024)
+def _share(name: str) -> float:
+    return int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) / 2**32

@@ -153,6 +153,18 @@ def test_an_address_is_asked_about_when_it_changes_and_not_otherwise() -> None:
     assert changed(theirs, a_link("mine", vpnAddress="198.18.254.17", enabled=False), known).refusals == ()
 
 
+def test_an_address_is_kept_for_a_link_that_may_come_back_and_by_it() -> None:
+    known = cluster(MCS, ACME)
+    known.known = [profile("gone", 17)]
+    (refusal,) = created(a_link("new", vpnAddress="198.18.254.17"), known).refusals
+    assert refusal.startswith("spec.vpnAddress: 198.18.254.17 is kept for a TVoxLink that was deleted")
+    assert "gone" not in refusal
+    assert created(a_link("gone", vpnAddress="198.18.254.17"), known).refusals == ()
+    assert created(a_link("gone"), known).refusals == ()
+    (refusal,) = created(a_link("gone", vpnAddress="198.18.254.18"), known).refusals
+    assert refusal.startswith("spec.vpnAddress: 198.18.254.18 is asked for, but the link has 198.18.254.17")
+
+
 def test_an_address_that_is_wished_for_under_another_instance_is_free() -> None:
     known = cluster(MCS, ACME, a_link("wishes", instance="gone", vpnAddress="198.18.254.18"))
     assert created(a_link("new", vpnAddress="198.18.254.18"), known).refusals == ()

@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 from mcs_operator.api import MCSInstance
 from mcs_operator.api.crd import root_schema
 from mcs_operator.api.schema import RULES_KEY
+from mcs_operator.domain.conditions import Kind
 from mcs_operator.domain.decide import decide
 from mcs_operator.domain.networks import Network, met_by, parsed
+from mcs_operator.domain.status import Wanted, all_statuses
 from support import worlds
-from support.worlds import community, instance, link
+from support.worlds import community, conditions, instance, link, message
 
 REFUSED = [
     "0.0.0.0/24",
@@ -80,3 +82,29 @@ def test_a_network_is_met_where_they_have_an_address_in_common(known: str, met: 
 @given(st.one_of(st.text(max_size=30), st.none(), st.integers(), st.lists(st.text())))
 def test_anything_is_a_network_or_none(text: object) -> None:
     assert parsed(text) is None or isinstance(text, str)
+
+
+@pytest.mark.parametrize(
+    ("ip", "mode", "stalled"),
+    [
+        ("198.18.254.200", "HostPort", True),
+        ("198.18.254.200", "HostNetwork", False),
+        ("10.244.0.7", "HostPort", False),
+        ("", "HostPort", False),
+    ],
+)
+def test_the_pods_own_address_tells_of_the_pod_network_unless_it_is_the_nodes(
+    ip: str, mode: str, stalled: bool
+) -> None:
+    world = worlds.given(instance(network={"mode": mode}), community(), worlds.pod(ip=ip), worlds.report())
+    plan = decide(world)
+    (status,) = (s for (kind, _), s in all_statuses(world, plan, Wanted({})).items() if kind is Kind.INSTANCE)
+    assert (conditions(status)["Stalled"] == ("True", "NetworkTaken")) is stalled
+
+
+def test_a_network_of_the_cluster_stalls_the_instance_and_names_both() -> None:
+    there = Network("10.244.0.0/16", "Pods of this cluster")
+    given_one = instance(vpn={"slots": 250, "cidr": "10.244.3.0/24"})
+    world = worlds.given(given_one, community(), worlds.report(), networks=(there,))
+    status = all_statuses(world, decide(world), Wanted({}))[Kind.INSTANCE, "mcs"]
+    assert message(status, "Stalled").startswith("spec.vpn.cidr: 10.244.3.0/24 meets 10.244.0.0/16, which has Pods of")

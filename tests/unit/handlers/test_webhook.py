@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
@@ -249,7 +250,7 @@ def _odd_store(odd: Any) -> Store:
     operation=st.sampled_from(["CREATE", "UPDATE", "x"]),
     whole=st.booleans(),
 )
-@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=int(os.environ.get("MCS_FUZZ", "400")), deadline=None, suppress_health_check=list(HealthCheck))
 def test_no_body_ever_makes_it_fail(
     odd: Any, stored: Any, field: str, at: str, which: int, operation: str, whole: bool
 ) -> None:

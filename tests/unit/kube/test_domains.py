@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -85,7 +86,11 @@ class Cluster:
 
     def loses(self, namespace: str) -> set[str]:
         """Domains of this namespace that are another's."""
-        return set(self.names.elsewhere(namespace))
+        return set(self.elsewhere(namespace))
+
+    def elsewhere(self, namespace: str) -> dict[str, Kind]:
+        """As the reconciler asks."""
+        return asyncio.run(self.names.elsewhere(namespace))
 
 
 def site(domain: str, *links: Any) -> list[Any]:
@@ -154,7 +159,7 @@ def test_a_link_that_waits_for_its_community_owns_nothing_unless_it_has_a_place(
 
 def test_an_instances_domain_is_a_name_like_any_other() -> None:
     there = Cluster(a=[instance(domain="x.test", age=9)], b=site("2.test", acme()))
-    assert there.names.elsewhere("b") == {"x.test": Kind.INSTANCE}
+    assert there.elsewhere("b") == {"x.test": Kind.INSTANCE}
     assert there.loses("a") == set()
 
 

@@ -92,7 +92,7 @@ def look(store: Store, api: Any) -> set[str]:
     list(known.identities(NAMESPACE, "mcs"))
     list(known.domain_holders(NAMESPACE, "mcs.test"))
     known.is_domain_owned_elsewhere("elsewhere", "mcs.test")
-    known.names.elsewhere(NAMESPACE)
+    asyncio.run(known.names.elsewhere(NAMESPACE))
     "".join(instances(store, {}))
     return found
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from mcs_operator.kube.parse.users import read_users_file
 
 from mcs_operator.domain.conditions import Kind
 from mcs_operator.domain.decide import decide
@@ -39,7 +40,6 @@ from mcs_operator.kube.parse.metadata import tidy
 from mcs_operator.kube.parse.names import Place, Role, place_of_name
 from mcs_operator.kube.parse.ours import read, shaped
 from mcs_operator.kube.parse.shard import read_shard
-from mcs_operator.kube.parse.users import read_users_file
 from mcs_operator.render.render import render
 from mcs_operator.settings import LABEL_INSTANCE, LABEL_LINK, LABEL_MANAGED_BY, LABEL_SLOT, OPERATOR, Settings
 from support.hostile import DEEP, TEXTS, VALUES, encoded

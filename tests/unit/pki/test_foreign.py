@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import os
+import random
+import re
 import ssl
 import time
 
@@ -12,11 +16,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mcs_operator.pki import InvalidAuthorityError, load_authority, mint_ca, mint_client, mint_server
-from mcs_operator.pki.foreign import MAX_BYTES, ForeignError, Remembered, attempt
+from mcs_operator.pki.foreign import MAX_BYTES, ForeignError, Remembered, attempt, remembered_public
 from mcs_operator.pki.inspect import is_certificate, is_pair, issued_by
 from mcs_operator.pki.serving import check_certificate
 from support.certificates import CASES_BEGIN, case_pair, chain, key, text_of
 from support.worlds import NOW
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # as the package does, about what others made
 
 
 class PanicException(BaseException):
@@ -167,6 +173,54 @@ def test_a_byte_that_is_wrong_anywhere_is_a_verdict_and_never_a_traceback(at: in
     assert isinstance(is_pair(certificate, secret), bool)
 
 
+COUNT = int(os.environ.get("MCS_FUZZ", "1000"))
+SEEDS = ["ca-aki-without-serial", "ca-san-umlaut", "critx", "easyrsa", "ekuclient", "namecon", "k1", "sha1"]
+
+
+def mutated(der: bytes, rng: random.Random) -> bytes:
+    """A certificate or key with some of its bytes changed, left out, doubled or moved."""
+    body = bytearray(der)
+    for _ in range(rng.choice((1, 1, 2, 5))):
+        at, length = rng.randrange(len(body)), rng.choice((1, 1, 2, 8, 40))
+        part = body[at : at + length]
+        body[at : at + length] = rng.choice((bytes(b ^ 1 << rng.randrange(8) for b in part), b"", part * 2, b"\xff"))
+        body = body or bytearray(b"\x00")
+    return bytes(body)
+
+
+def as_pem(der: bytes, kind: str) -> str:
+    return f"-----BEGIN {kind}-----\n{base64.encodebytes(der).decode()}-----END {kind}-----\n"
+
+
+def ders(pem: str) -> list[tuple[bytes, str]]:
+    """The blocks of a PEM text, with their kinds."""
+    found = re.findall(r"-----BEGIN ([A-Z ]+)-----\n(.*?)-----END", pem, re.DOTALL)
+    return [(base64.b64decode(body), kind) for kind, body in found]
+
+
+def test_whatever_becomes_of_its_bytes_a_certificate_is_a_verdict_in_time() -> None:
+    """A thousand in make test, more by MCS_FUZZ; each is looked at in less than what the event loop may stand still."""
+    rng = random.Random(int(os.environ.get("MCS_FUZZ_SEED", "13")))  # noqa: S311 - to be repeated, not to be secret
+    pairs = [case_pair(name) for name in SEEDS] + [CA]
+    slowest, reasons = 0.0, set()
+    for _ in range(COUNT):
+        pair = rng.choice(pairs)
+        which = rng.choice(("cert", "key", "both"))
+        cert = "".join(as_pem(mutated(d, rng) if which != "key" else d, kind) for d, kind in ders(pair.cert_pem))
+        secret = "".join(as_pem(mutated(d, rng) if which != "cert" else d, kind) for d, kind in ders(pair.key_pem))
+        begun = time.process_time()
+        try:
+            load_authority(cert, secret, CASES_BEGIN)
+        except InvalidAuthorityError as error:
+            reasons.add(str(error)[:40])
+        reasons.add(check_certificate(cert, secret, "acme.mcs.test", CASES_BEGIN)[:40])
+        assert isinstance(issued_by(cert, CA.cert_pem), bool)
+        assert isinstance(is_pair(cert, secret), bool)
+        slowest = max(slowest, time.process_time() - begun)
+    assert len(reasons) > 10, "the inputs do not come far"
+    assert slowest < 0.25, "50 ms, with four questions, and a machine that is busy"
+
+
 @given(st.text(max_size=300))
 def test_any_text_is_a_verdict(text: str) -> None:
     assert check_certificate(text, text, None, NOW)
@@ -212,6 +266,15 @@ def test_an_error_and_what_is_too_large_are_not_remembered() -> None:
             remember(text)
     remember("a" * (MAX_BYTES + 1))
     assert (asked, len(remember)) == ([1, 1, MAX_BYTES + 1], 0)
+
+
+def test_a_small_certificate_is_remembered_by_itself_and_never_one_with_a_key_behind_it() -> None:
+    asked: list[str] = []
+    ask = remembered_public(8)(lambda *texts: asked.append(texts[0]))
+    small, large, with_key = CA.cert_pem, "#" * 4097, CA.cert_pem + CA.key_pem
+    for text in (small, small, large, large, with_key, with_key):
+        ask(text)
+    assert asked == [small, large, large, with_key, with_key]
 
 
 def test_a_surrogate_is_no_reason_to_fail() -> None:
