@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from mcs_operator.api.base import PENDING_STATUS
 from mcs_operator.domain.conditions import Kind, Reason
 from mcs_operator.domain.decide import decide
 from mcs_operator.domain.faults import failed_status
@@ -165,7 +166,7 @@ def what_the_operator_fails_at() -> Iterator[Told]:
     yield from said(SERVED, report(state(17, "r17")), wanted=defect)
     problem = {"a": Verdict(Reason.RECONCILE_FAILED, "the link's keys: KeyError")}
     yield from said(SERVED, report(state(17, "r17")), wanted=Wanted(revisions={17: "r17"}, problems=problem))
-    yield Kind.COMMUNITY, failed_status(Kind.COMMUNITY, {}, 1, "KeyError", NOW)
+    yield Kind.COMMUNITY, failed_status(Kind.COMMUNITY, PENDING_STATUS, 1, "KeyError", NOW)
 
 
 def unreadable_objects() -> Iterator[Told]:

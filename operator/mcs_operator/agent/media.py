@@ -72,14 +72,17 @@ def parse(raw: bytes) -> MediaState | None:
     connections = foreign.whole(said.get("connections", 0)) if isinstance(said, dict) else None
     if connections is None:
         return None
-    return MediaState(
-        connections=connections,
-        draining=said.get("draining") is True,
-        config=foreign.plain(said.get("config")),
-        users=foreign.whole(said.get("users")) or 0,
-        links=foreign.whole(said.get("links")) or 0,
-        error=foreign.plain(said.get("error"), MAX_MESSAGE),
-    )
+    told = {
+        "connections": connections,
+        "draining": said.get("draining") is True,
+        "config": foreign.plain(said.get("config")),
+        "users": foreign.whole(said.get("users")) or 0,
+        "links": foreign.whole(said.get("links")) or 0,
+        "error": foreign.plain(said.get("error"), MAX_MESSAGE),
+        "refused": said.get("refused"),  # of these two the model itself takes what is a text
+        "notTaken": said.get("notTaken"),
+    }
+    return MediaState.model_validate(told)
 
 
 async def _body(response: aiohttp.ClientResponse) -> bytes:

@@ -25,7 +25,10 @@ def told(error: BaseException) -> str:
 
 
 def failed_status(kind: Kind, live: Mapping[str, Any], generation: int, message: str, now: datetime) -> dict[str, Any]:
-    """The live status, with Stalled=True, ReconcileFailed: all else that it says was true when it was last written."""
+    """The live status, with Stalled=True, ReconcileFailed: all else that it says was true when it was last written.
+
+    Of an object that nobody has told anything yet, that is seen now: else a pipeline would wait for its time-out.
+    """
     conditions = [dict(c) for c in live.get("conditions") or [] if c.get("type") in OWNED[kind]]
     before = next((c for c in conditions if c["type"] == Type.STALLED), {})
     since = before.get("lastTransitionTime") if before.get("status") == Status.TRUE else None
@@ -37,7 +40,7 @@ def failed_status(kind: Kind, live: Mapping[str, Any], generation: int, message:
         "observedGeneration": generation,
         "lastTransitionTime": since or now.strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
-    return {**live, "conditions": _with(conditions, stalled)}
+    return {"observedGeneration": generation, **live, "conditions": _with(conditions, stalled)}
 
 
 def _with(conditions: Sequence[dict[str, Any]], new: dict[str, Any]) -> list[dict[str, Any]]:

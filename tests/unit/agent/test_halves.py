@@ -7,7 +7,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from mcs_operator.agent.board import Board
 from mcs_operator.domain.linkstate import LinkReport, MediaState, SlotState, TunnelReason, TunnelStatus
 from mcs_operator.domain.restart import Step, decide_restart
 from mcs_operator.render.pod import build_stateful_set
-from mcs_operator.settings import ANNOTATION_RESTART, Settings
+from mcs_operator.settings import ANNOTATION_DRAINING, ANNOTATION_RESTART, Settings
 from support.ports import free_port
 from support.worlds import NOW, instance, pod
 
@@ -151,8 +151,9 @@ async def test_a_restart_that_was_asked_for_lets_calls_end_that_began_a_moment_a
     await around.told(lambda report: report.media is not None)
     around.said = {"connections": 200, "error": error}
     report = await around.told(lambda report: report.media is not None and report.media.connections == 200)
-    running = pod(annotations=template, created=NOW - timedelta(hours=1), media_ready=False)
+    running = pod(annotations=template, created=NOW - timedelta(hours=1), media_ready=False, media_runs=True)
     assert decide_restart(asked, running, template, report, NOW).step is Step.START_DRAINING
-    around.said = {"connections": 0}
+    drains = replace(running, annotations=template | {ANNOTATION_DRAINING: NOW.isoformat()})
+    around.said = {"connections": 0, "draining": True}
     report = await around.told(lambda report: report.media is not None and report.media.connections == 0)
-    assert decide_restart(asked, running, template, report, NOW).step is Step.REPLACE
+    assert decide_restart(asked, drains, template, report, NOW).step is Step.REPLACE

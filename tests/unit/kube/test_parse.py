@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from mcs_operator.kube.parse.users import read_users_file
 
 from mcs_operator.domain.conditions import Kind
 from mcs_operator.domain.decide import decide
@@ -338,17 +337,6 @@ def test_a_file_of_the_appliance_is_kept_only_from_a_secret_of_that_name(text: s
     for name, labels in (("mcs-users-04", ours), ("list", ours), ("mcs-users-03", {}), ("other-users-03", ours)):
         assert read_shard(SECRETS, name, labels, body) == {}
     assert set(read_shard(CONFIG_MAPS, "mcs-links", ours, {"data": {"links.json": text, "x": "y"}})) <= {"links.json"}
-
-
-@pytest.mark.parametrize("value", [*VALUES, *TEXTS])
-def test_a_users_file_is_a_text_or_says_why_not(value: Any) -> None:
-    for resource in (SECRETS, CONFIG_MAPS):
-        found = read_users_file(resource, "list", {"data": {"users.yaml": value}})
-        assert found.text is None or isinstance(found.text, str)
-    assert read_users_file(SECRETS, "list", {"data": None}).problem == ""
-    utf16 = base64.b64encode("- name: anna".encode("utf-16")).decode()
-    assert "UTF-8" in read_users_file(SECRETS, "list", {"data": {"users.yaml": utf16}}).problem
-    assert "UTF-8" in read_users_file(CONFIG_MAPS, "list", {"binaryData": {"users.yaml": utf16}}).problem
 
 
 # --- metadata and our own kinds ---
