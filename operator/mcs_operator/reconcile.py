@@ -248,7 +248,7 @@ class Reconciler:
             certificates=keys.serving.problems,
             authority=keys.problem,
             fingerprints={name: link_keys.fingerprints for name, link_keys in keys.links.items()},
-            unwritten=_unwritten(world, outcome),
+            unwritten=unwritten_users(world, outcome),
         )
         return await self.reporter.write(world.namespace, all_statuses(world, plan, wanted), world.now)
 
@@ -266,7 +266,7 @@ def _restart_of(world: World, plan: Plan, desired: Desired, outcome: Outcome) ->
     return restart if written else replace(restart, step=Step.NOTHING)
 
 
-def _unwritten(world: World, outcome: Outcome) -> dict[str, str]:
+def unwritten_users(world: World, outcome: Outcome) -> dict[str, str]:
     """What kept users from being written, by Community."""
     found: dict[str, str] = {}
     for shard in outcome.unwritten:
