@@ -334,7 +334,7 @@ class Reconciler:
             untaken=refused.whole_set(world, desired.voucher),
             authority=keys.problem,
             fingerprints={name: link_keys.fingerprints for name, link_keys in keys.links.items()},
-            unwritten=_unwritten(world, outcome),
+            unwritten=unwritten_users(world, outcome),
         )
         return await self.reporter.write(world.namespace, all_statuses(world, plan, wanted), world.now)
 
@@ -366,7 +366,7 @@ def _restart_of(world: World, plan: Plan, desired: Desired, outcome: Outcome) ->
     return restart if written else replace(restart, step=Step.NOTHING)
 
 
-def _unwritten(world: World, outcome: Outcome) -> dict[str, str]:
+def unwritten_users(world: World, outcome: Outcome) -> dict[str, str]:
     """What kept users from being written, by Community."""
     found: dict[str, str] = {}
     for shard in outcome.unwritten:

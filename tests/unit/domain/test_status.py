@@ -378,6 +378,27 @@ def test_users_beyond_the_tier_are_counted_at_their_community() -> None:
     assert status["users"] == {"served": 1, "notServed": 1, "audio": 1, "chat": 1}
 
 
+def test_a_community_whose_users_could_not_be_written_waits_and_says_why() -> None:
+    """With a quota that forbids the Secret it said Ready, Served."""
+    wanted = Wanted(revisions={}, unwritten={"acme": "Secret mcs-users-03: Forbidden: exceeded quota"})
+    world = given(instance(), community(users=("a",)), community("beta", users=("b",)))
+    status = told(world, Kind.COMMUNITY, "acme", wanted)
+    found = conditions(status)
+    assert found["Ready"] == ("False", "Pending")
+    assert (found["Reconciling"][0], found["Stalled"][0]) == ("True", "False")
+    assert message(status, "Ready") == (
+        "not written: Secret mcs-users-03: Forbidden: exceeded quota; what was served before still is"
+    )
+    assert conditions(told(world, Kind.COMMUNITY, "beta", wanted))["Ready"] == ("True", "Served")
+
+
+def test_what_is_wrong_with_the_lists_is_told_before_what_could_not_be_written() -> None:
+    wanted = Wanted(revisions={}, unwritten={"acme": "why"})
+    missing = community(users=("a",), usersFrom=[{"configMapRef": {"name": "staff"}}])
+    status = told(given(instance(), missing), Kind.COMMUNITY, "acme", wanted)
+    assert conditions(status)["Ready"] == ("False", "UsersNotFound")
+
+
 # --- all ---
 
 

@@ -9,8 +9,9 @@ import pytest
 
 from mcs_operator.api import Community, Function
 from mcs_operator.domain.conditions import Reason
-from mcs_operator.domain.shardfiles import packed, users_files
-from mcs_operator.domain.users import UsersPlan, serve
+from mcs_operator.domain.manifest import canonical
+from mcs_operator.domain.shardfiles import ServedUser, packed, users_files
+from mcs_operator.domain.users import UsersPlan, communities_of, serve
 from mcs_operator.domain.usersfile import UsersFile
 from mcs_operator.domain.verdict import Verdict
 from support.worlds import community, users_file
@@ -156,6 +157,31 @@ def test_users_of_communities_that_cannot_be_read_have_their_places_first_and_no
     assert plan.by_community["acme"].beyond == 1
     roomy = serve([community("acme", age=9, users=("a",))], {}, 4, in_force, unreadable={"strange"})
     assert sorted(names(roomy)) == ["a", "s1", "s2", "s3"]
+
+
+def test_users_of_a_community_that_is_gone_are_gone_also_beside_one_that_cannot_be_read() -> None:
+    before = serving(community("strange", users=("s",)), community("gone", users=("g",)))
+    plan = serve([], {}, 10, packed(users_files(before.users)), unreadable={"strange"})
+    assert names(plan) == ["s"]
+
+
+# --- what could not be written ---
+
+
+def test_communities_of_a_file_are_those_whose_users_in_it_differ() -> None:
+    def one_file(*listed: ServedUser) -> str:
+        return canonical(
+            {"version": 1, "users": [{**user._asdict(), "displayName": user.display_name} for user in listed]}
+        )
+
+    same, old, new = (ServedUser(name, "x", "X", (Function.CHAT,)) for name in ("same", "old", "new"))
+    before = packed({"users-00.json": one_file(same, old), "users-01.json": one_file(new)})
+    assert communities_of("users-00.json", before, one_file(same, new)) == {"old", "new"}
+    assert communities_of("users-00.json", before, one_file(same, old)) == set()
+    renamed = one_file(same._replace(display_name="Y"), old)
+    assert communities_of("users-00.json", before, renamed) == {"same"}
+    assert communities_of("users-02.json", before, one_file(same)) == {"same"}, "a file that was not there"
+    assert communities_of("certs-0.json", {}, canonical({"certificates": [], "version": 1})) == set()
 
 
 # --- the platform team's limit for each community ---

@@ -19,6 +19,7 @@ from mcs_operator.kube.client import SECRETS, SERVICES, ApiError, Resource
 from mcs_operator.kube.errors import NoAnswerError
 from mcs_operator.kube.observe import observe, take_body
 from mcs_operator.kube.store import Store
+from mcs_operator.reconcile import unwritten_users
 from mcs_operator.render.render import render
 from mcs_operator.settings import LABEL_INSTANCE, LABEL_LINK, LABEL_MANAGED_BY, OPERATOR, Settings
 from support.hostile.objects import good, stored
@@ -131,7 +132,8 @@ class Mounts:
         self.store = Store(wake=lambda _: None)
 
     def bring(self, *things: Any) -> apply.Outcome:
-        world = given(instance(), *things)
+        shards = {name: blob for c in self.store.shelf("demo").children.values() for name, blob in c.shard.items()}
+        world = self.world = given(instance(), *things, shards=shards)
         plan = decide(world)
         manifests = [
             m for m in render(world, plan, keys_for(plan), Settings()).manifests if m.wave in (Wave.SHARD, Wave.VOUCHER)
@@ -171,10 +173,12 @@ def test_a_shard_that_is_refused_keeps_nobody_elses_change_from_the_appliance() 
     assert mounts.vouched()[f"{refused}.json"] == before[f"{refused}.json"], "what was served before still is"
     assert mounts.vouched()["links.json"] != before["links.json"]
     assert outcome.voucher == digest(mounts.api.stored["mcs-manifest"]["data"]["manifest.json"])
+    assert unwritten_users(mounts.world, outcome) == {"acme": f"Secret mcs-{refused}: Forbidden: exceeded quota: few"}
 
     mounts.api.refused = set()
     healed = mounts.bring(community(users=[{"name": "ann", "displayName": "Ann"}]), community("beta"), link("a"))
     assert healed.settled
+    assert unwritten_users(mounts.world, healed) == {}
     assert mounts.is_complete()
     assert mounts.vouched()[f"{refused}.json"] != before[f"{refused}.json"]
 
