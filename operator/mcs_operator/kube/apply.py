@@ -144,11 +144,20 @@ async def _refused(api: Api, store: Store, manifest: Manifest, outcome: Outcome,
             outcome.waiting.append(f"{what}: is there already, and is looked at again")
             return False
         _note_foreign(manifest, lacks, outcome)
-    if error.status == 422 and manifest.takes_away and (child := _child(store, manifest)):
-        # Somebody made it immutable. Nobody who is revoked is let in for that: without its Secret the slot stops.
-        outcome.writes += await delete_all(api, store, str(child.metadata["namespace"]), [child])
+    if error.status == 422 and manifest.takes_away:
+        outcome.writes += await _stop(api, store, manifest)
     outcome.note(what, error, manifest.link)
     return False
+
+
+async def _stop(api: Api, store: Store, manifest: Manifest) -> int:
+    """Take away a slot's Secret that somebody made immutable: without it the slot stops, and nobody who is revoked is
+    let in. The next run makes it anew, from the profile; where that is lost, the Secret is all that is left of it."""
+    child, namespace = _child(store, manifest), manifest.body["metadata"]["namespace"]
+    profile = (SECRETS, f"{manifest.link}-profile")
+    if child is None or profile not in store.shelf(namespace).children:
+        return 0
+    return await delete_all(api, store, namespace, [child])
 
 
 async def _lacking(api: Api, store: Store, manifest: Manifest) -> str:

@@ -73,12 +73,14 @@ def render(world: World, plan: Plan, keys: Keys, settings: Settings) -> Desired:
     if instance is None:
         return Desired()
     made = _Made()
+    made.part("the CA's Secret", lambda: build_authority(instance, keys))
+    is_kept = not made.defects or instance.name in world.authorities
     workload = made.part("the StatefulSet", lambda: [build_stateful_set(instance, settings)])
     template: Mapping[str, str] = workload[0].body["spec"]["template"]["metadata"]["annotations"] if workload else {}
+    if is_kept:  # what a CA signs that cannot be kept would be void at the next run, which makes another one
+        made.part("the agent's Secrets", lambda: build_agent(instance, keys))
+        made.slots(world, plan, keys, instance, _in_force(world, instance, template))
     made.part("the quota", lambda: [build_quota(instance)])
-    made.part("the CA's Secret", lambda: build_authority(instance, keys))
-    made.part("the agent's Secrets", lambda: build_agent(instance, keys))
-    made.slots(world, plan, keys, instance, _in_force(world, instance, template))
     shards = made.part("the appliance's files", lambda: build_shards(world, plan, keys, instance))
     made.part("the Services", lambda: build_services(instance))
     made.part("the NetworkPolicy", lambda: build_network_policy(instance, settings))
