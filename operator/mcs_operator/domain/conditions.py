@@ -266,7 +266,7 @@ _LINK = [
         (T, R.DISABLED, "spec.enabled is false, and the agent reports that the slot has stopped."),
         (T, R.REVOKED, "The TVox's certificate is revoked, and the agent reports that the slot has stopped."),
         (F, R.PENDING, "The slot has not taken this revision yet."),
-        (F, R.QUARANTINED, "The slot refuses its Secret and keeps the last good state."),
+        (F, R.QUARANTINED, "The slot refuses its Secret, or what it finds around it, and keeps the last good state."),
         (F, R.NO_FREE_SLOT, "spec.vpn.slots of the instance has no place for this number."),
         (F, R.NOT_ACCEPTED, "Accepted is False."),
         (F, R.IDENTITY_LOST, "The instance has lost its CA: no identity can be made."),
