@@ -53,14 +53,20 @@ def _goes_on(slot: SlotSecret, plan: Plan, instance: MCSInstance) -> bool:
     return slot.instance == instance.name and slot.link in plan.untouched
 
 
-def _in_force(world: World, instance: MCSInstance, template: Mapping[str, str]) -> dict[int | None, str]:
-    """What the slots of a pod have that is of an older template, by number: see ``build_slot``."""
+def _in_force(world: World, instance: MCSInstance, template: Mapping[str, str]) -> dict[int | None, set[str]]:
+    """What the slots of a pod run that is of an older template, by number: see ``build_slot``. By their Secrets, and by
+    the agent's word, because a Secret may have been damaged."""
     if world.pod is None:
         return {}
     differing = differing_parts(world.pod.annotations.get(ANNOTATION_PARTS, ""), template[ANNOTATION_PARTS])
     if not {"slots", "template"} & set(differing):  # the latter: it cannot be told
         return {}
-    return {slot.number: slot.content for slot in world.slots.values() if slot.instance == instance.name}
+    reported = {state.slot: state.revision for state in world.report.links} if world.report else {}
+    return {
+        slot.number: {slot.content, slot.revision, reported.get(slot.number) or ""}
+        for slot in world.slots.values()
+        if slot.instance == instance.name
+    }
 
 
 def render(world: World, plan: Plan, keys: Keys, settings: Settings) -> Desired:
@@ -82,7 +88,7 @@ def render(world: World, plan: Plan, keys: Keys, settings: Settings) -> Desired:
         try:
             if link_keys.profile is not None:
                 manifests.append(build_identity(instance, link_plan, link_keys.profile, keys.ca))
-            slot, revision = build_slot(instance, link_plan, link_keys, in_force.get(link_plan.number))
+            slot, revision = build_slot(instance, link_plan, link_keys, in_force.get(link_plan.number, ()))
         except ValueError as error:  # one link's damaged key must not keep the 249 others from being rendered
             failures[link_plan.link.name] = str(error)
             continue
