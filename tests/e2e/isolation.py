@@ -141,6 +141,13 @@ def dropped(link: str, pod_network: list[str]) -> int:
     return sum(part["counter"]["packets"] for rule in rules for part in rule["expr"] if "counter" in part)
 
 
+def tried_by_the_agent(mcs: Mcs, *command: str) -> tuple[str, str]:
+    """A command in the agent's container: what it said, and what went wrong."""
+    whole = mcs.api.kubectl_command("exec", POD, "-c", "agent", "--", *command)
+    done = subprocess.run(whole, capture_output=True, text=True, timeout=30, check=False)
+    return done.stdout, done.stderr
+
+
 class Isolation:
     """Needs an `mcs` with NEIGHBOUR and CURIOUS as its customers, the latter with his `careless_profile`."""
 
@@ -224,12 +231,16 @@ class Isolation:
             assert mounting == {slot}
             assert "PRIVATE KEY" in mcs.run(slot, "cat", "/etc/link/tls.key")
             # The agent sees every slot's directory of the run volume, but not what a slot keeps for itself there.
-            refused = mcs.api.kubectl_command(
-                "exec", POD, "-c", "agent", "--", "cat", f"/run/links/{slot}/good/tls.key"
-            )
-            done = subprocess.run(refused, capture_output=True, text=True, timeout=30, check=False)
-            assert "Permission denied" in done.stderr
-            assert done.stdout == ""
+            said, error = tried_by_the_agent(mcs, "cat", f"/run/links/{slot}/good/tls.key")
+            assert (said, "Permission denied" in error) == ("", True)
+
+    def test_the_agent_can_plant_nothing_in_a_slot(self, mcs: Mcs) -> None:
+        taken = mcs.status(CURIOUS)["slot"]
+        for slot in (f"link-{taken:03d}", "link-002", "link-251"):
+            for command in (("mkdir", f"/run/links/{slot}/good"), ("touch", f"/run/links/{slot}/state.json.new")):
+                _, error = tried_by_the_agent(mcs, *command)
+                assert "Read-only" in error or "File exists" in error, (command, error)
+        assert tried_by_the_agent(mcs, "touch", "/run/agent/tried", "/run/links/tried")[1].count("Read-only") == 1
 
     def test_the_contract_port_is_not_published(self, mcs: Mcs, around: Around) -> None:
         node = mcs.node.ip

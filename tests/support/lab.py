@@ -150,22 +150,20 @@ class Namespace:
 
     def socket(self, transport: Transport) -> socket.socket:
         """A socket that belongs to this namespace, usable from anywhere."""
-        made: list[socket.socket | OSError] = []
-
-        def make() -> None:  # in a thread of its own, because the namespace belongs to the thread
-            with Path("/run/netns", self.name).open() as handle:
-                if _libc.setns(handle.fileno(), CLONE_NEWNET):
-                    made.append(OSError(ctypes.get_errno(), "setns"))
-                    return
-            kind = socket.SOCK_STREAM if transport == "tcp" else socket.SOCK_DGRAM
-            made.append(socket.socket(socket.AF_INET, kind))
-
-        thread = threading.Thread(target=make)
+        made: list[socket.socket] = []
+        kind = socket.SOCK_STREAM if transport == "tcp" else socket.SOCK_DGRAM
+        # In a thread of its own, because the namespace belongs to the thread.
+        thread = threading.Thread(target=self.inside, args=(lambda: made.append(socket.socket(socket.AF_INET, kind)),))
         thread.start()
         thread.join()
-        if isinstance(made[0], OSError):
-            raise made[0]
         return made[0]
+
+    def inside(self, work: Callable[[], object]) -> None:
+        """Work in this namespace: the thread that calls it stays there for good."""
+        with Path("/run/netns", self.name).open() as handle:
+            if _libc.setns(handle.fileno(), CLONE_NEWNET):
+                raise OSError(ctypes.get_errno(), "setns")
+        work()
 
     def listen(self, name: str, transport: Transport, *ports: int) -> None:
         """Answer on these ports of every address with ``name``, followed (UDP) by what was asked."""

@@ -21,9 +21,12 @@ matched against what it must look like; the socket's text is never logged.
 from __future__ import annotations
 
 import asyncio
+import errno
 import ipaddress
 import itertools
+import os
 import re
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -248,7 +251,7 @@ async def converse(path: Path, hear: Callable[[Heard], None]) -> None:
 
     Raises OSError where nobody listens. Ends also when OpenVPN does not answer in time, or answers nonsense.
     """
-    reader, writer = await asyncio.open_unix_connection(path, limit=MAX_LINE)
+    reader, writer = await _connection(path)
     try:
         await _Conversation(reader, writer, hear).run()
     except (OSError, TimeoutError, NotOpenVPNError, asyncio.IncompleteReadError):
@@ -256,6 +259,19 @@ async def converse(path: Path, hear: Callable[[Heard], None]) -> None:
     finally:
         writer.transport.abort()
         hear(Gone())
+
+
+async def _connection(path: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """To the socket that lies here, and to none that a link here leads to: by one, a slot could have its neighbour's
+    OpenVPN read in its name, and keep the agent from it, as OpenVPN speaks with one at a time."""
+    descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW)
+    try:
+        if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+            raise OSError(errno.ENOTSOCK, "not a socket")
+        # By the descriptor, for the path may lead elsewhere by now.
+        return await asyncio.open_unix_connection(f"/proc/self/fd/{descriptor}", limit=MAX_LINE)
+    finally:
+        os.close(descriptor)
 
 
 class _Conversation:

@@ -295,7 +295,7 @@ _LINK = [
         (T, R.DISABLED, "spec.enabled is false, and the agent reports that the slot has stopped."),
         (T, R.REVOKED, "The TVox's certificate is revoked, and the agent reports that the slot has stopped."),
         (F, R.PENDING, "The slot has not taken this revision yet."),
-        (F, R.QUARANTINED, "The slot refuses its Secret and keeps the last good state."),
+        (F, R.QUARANTINED, "The slot refuses its Secret, or what it finds around it, and keeps the last good state."),
         (F, R.RECONCILE_FAILED, "The operator fails at the link's keys or files; the message says where."),
         (F, R.NO_FREE_SLOT, "spec.vpn.slots of the instance has no place for this number."),
         (F, R.NOT_ACCEPTED, "Accepted is False."),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from mcs_operator.api import MCSInstance, TVoxLink
@@ -53,15 +53,21 @@ class Desired:
         return running != dict(self.revisions) or (self.voucher != "" and config not in (None, self.voucher))
 
 
-def _in_force(world: World, instance: MCSInstance, template: Mapping[str, str]) -> dict[int | None, str]:
-    """What the slots of a pod have that is of an older template, by number: see ``build_slot``."""
+def _in_force(world: World, instance: MCSInstance, template: Mapping[str, str]) -> dict[int | None, set[str]]:
+    """What the slots of a pod run that is of an older template, by number: see ``build_slot``. By their Secrets, and by
+    the agent's word, because a Secret may have been damaged."""
     if world.pod is None:
         return {}
     if template:  # else it cannot be told, as where there is no account of the parts
         differing = differing_parts(world.pod.annotations.get(ANNOTATION_PARTS, ""), template[ANNOTATION_PARTS])
         if not {"slots", "template"} & set(differing):
             return {}
-    return {slot.number: slot.content for slot in world.slots.values() if slot.instance == instance.name}
+    reported = {state.slot: state.revision for state in world.report.links} if world.report else {}
+    return {
+        slot.number: {slot.content, slot.revision, reported.get(slot.number) or ""}
+        for slot in world.slots.values()
+        if slot.instance == instance.name
+    }
 
 
 def render(world: World, plan: Plan, keys: Keys, settings: Settings) -> Desired:
@@ -117,7 +123,7 @@ class _Made:
         return manifests
 
     def slots(
-        self, world: World, plan: Plan, keys: Keys, instance: MCSInstance, in_force: Mapping[int | None, str]
+        self, world: World, plan: Plan, keys: Keys, instance: MCSInstance, in_force: Mapping[int | None, set[str]]
     ) -> None:
         """Identities and slots of all links. Whose link cannot be read, or rendered, is to run what it has.
 
@@ -130,7 +136,9 @@ class _Made:
             if link_keys is None or keys.ca is None:
                 continue
             try:
-                manifests, revision = _link(world, instance, plan, link_plan, link_keys, keys.ca, in_force.get(number))
+                manifests, revision = _link(
+                    world, instance, plan, link_plan, link_keys, keys.ca, in_force.get(number, ())
+                )
             except ValueError as error:  # one link's damaged key must not keep the 249 others from being rendered
                 self.failures[name] = str(error)
                 continue
@@ -155,7 +163,7 @@ def _link(
     link_plan: LinkPlan,
     keys: LinkKeys,
     ca: str,
-    in_force: str | None,
+    in_force: Collection[str],
 ) -> tuple[list[Manifest], str]:
     """The two Secrets of one link, and the revision of its slot."""
     identity = []

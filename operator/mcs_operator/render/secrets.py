@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 
 from mcs_operator.api import MCSInstance, NetworkMode
@@ -50,17 +50,18 @@ def _metrics(instance: MCSInstance, keys: Keys, token: str) -> Manifest:
 
 
 def build_slot(
-    instance: MCSInstance, plan: LinkPlan, keys: LinkKeys, in_force: str | None = None
+    instance: MCSInstance, plan: LinkPlan, keys: LinkKeys, in_force: Collection[str] = ()
 ) -> tuple[Manifest, str]:
     """`<instance>-link-017` and its revision. Raises ValueError where a part must not reach a slot.
 
-    ``in_force``: the revision that a slot of an older pod has now. For any other one it would restart its OpenVPN. So
-    where nothing else changed than our own text of the firewall, the older text stays until the pod is replaced.
+    ``in_force``: the revision that a slot of an older pod has now, in so many words as there are of it. For any other
+    one it would restart its OpenVPN. So where nothing else changed than our own text of the firewall, the older text
+    stays until the pod is replaced.
     """
     files = _slot_files(instance, plan, keys)
-    if in_force not in (None, slot_revision(files)):
+    if in_force and slot_revision(files) not in in_force:
         older = _slot_files(instance, plan, keys, limited=False)
-        files = older if slot_revision(older) == in_force else files
+        files = older if slot_revision(older) in in_force else files
     revision = slot_revision(files)
     number = plan.number or 0
     # Not one of the slot's files, so no reason to restart it: what is left to go by when the profile Secret is lost.

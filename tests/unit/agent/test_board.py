@@ -309,6 +309,16 @@ async def test_changes_are_logged_once_and_noise_never(caplog: pytest.LogCapture
         ("INFO", "link 17: Established"),
         ("WARNING", "link 17: Lost"),
     ]
+    assert vars(caplog.records[0])["details"] == {
+        "slot": 17,
+        "state": "Running",
+        "revision": "revision-1",
+        "connected": "True",
+        "reason": "Established",
+        "detail": "",
+        "peer": "203.0.113.5:40000",
+        "flaps": 0,
+    }
 
 
 # --- metrics ---

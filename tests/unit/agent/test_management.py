@@ -432,6 +432,30 @@ async def test_what_is_not_openvpn_is_left_alone(tmp_path: Path, nonsense: bytes
         assert await heard_from(path, 5) == [Gone()]
 
 
+async def test_a_link_to_a_neighbours_socket_is_not_followed(tmp_path: Path) -> None:
+    """OpenVPN speaks with one at a time: whoever leads the agent there by two ways keeps it from the neighbour."""
+    neighbour, path, visits = tmp_path / "neighbour", tmp_path / "socket", []
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        visits.append(1)
+        await answer(reader, writer, [row()])
+
+    async with openvpn(neighbour, talk):
+        path.symlink_to(neighbour)
+        with pytest.raises(OSError):
+            await management.converse(path, lambda _: None)
+        assert visits == []
+        assert [type(one) for one in await heard_from(neighbour, 0.5)] == [Listing, Gone]
+
+
+@pytest.mark.parametrize("make", [Path.touch, Path.mkdir, os.mkfifo])
+async def test_what_is_no_socket_is_nobody_who_listens(tmp_path: Path, make: Callable[[Path], object]) -> None:
+    make(tmp_path / "socket")
+    with pytest.raises(OSError):
+        async with asyncio.timeout(5):
+            await management.converse(tmp_path / "socket", lambda _: None)
+
+
 async def test_a_socket_that_comes_back_is_read_again(tmp_path: Path) -> None:
     path, heard = tmp_path / "socket", []
     following = asyncio.create_task(management.follow(path, heard.append, pause=0.01))

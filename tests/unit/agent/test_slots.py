@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from mcs_operator.agent import slots
 from mcs_operator.agent.slots import UNREADABLE, Slots, parse
 from mcs_operator.agent.tunnel import Slot
 from mcs_operator.domain.linkstate import MAX_MESSAGE, SlotState
@@ -31,9 +32,9 @@ def test_an_empty_volume_has_no_news(tmp_path: Path) -> None:
 def test_every_slot_is_told_once(tmp_path: Path, numbers: list[int]) -> None:
     for number in numbers:
         write(tmp_path, number, state="Running", revision="abc")
-    slots = Slots(tmp_path)
-    assert list(slots.changed()) == [(number, Slot(SlotState.RUNNING, "abc")) for number in numbers]
-    assert list(slots.changed()) == []
+    looks = Slots(tmp_path)
+    assert list(looks.changed()) == [(number, Slot(SlotState.RUNNING, "abc")) for number in numbers]
+    assert list(looks.changed()) == []
 
 
 @pytest.mark.parametrize("number", [0, 1, 252])
@@ -45,10 +46,10 @@ def test_other_numbers_are_no_slots(tmp_path: Path, number: int) -> None:
 def test_only_the_slot_that_changed_is_told_again(tmp_path: Path) -> None:
     for number in (2, 3):
         write(tmp_path, number, state="Running", revision="abc")
-    slots = Slots(tmp_path)
-    list(slots.changed())
+    looks = Slots(tmp_path)
+    list(looks.changed())
     write(tmp_path, 3, state="Quarantined", revision="abc", error="revision is not the SHA-256 of the set")
-    assert list(slots.changed()) == [(3, Slot(SlotState.QUARANTINED, "abc", "revision is not the SHA-256 of the set"))]
+    assert list(looks.changed()) == [(3, Slot(SlotState.QUARANTINED, "abc", "revision is not the SHA-256 of the set"))]
 
 
 DAMAGED = [
@@ -79,15 +80,15 @@ def test_a_damaged_file_takes_nothing_back_that_was_known_and_is_logged_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     write(tmp_path, 2, state="Running", revision="abc", pid=7)
-    slots = Slots(tmp_path)
-    list(slots.changed())
+    looks = Slots(tmp_path)
+    list(looks.changed())
     for size in (1, 2, 3):
         write(tmp_path, 2).write_text("[" * size)
-        ((_, slot),) = slots.changed()
+        ((_, slot),) = looks.changed()
         assert (slot.state, slot.revision, slot.pid) == (SlotState.QUARANTINED, "abc", 7)
     assert len(caplog.records) == 1
     write(tmp_path, 2, state="Running", revision="abc", pid=7)
-    assert list(slots.changed()) == [(2, Slot(SlotState.RUNNING, "abc", pid=7))]
+    assert list(looks.changed()) == [(2, Slot(SlotState.RUNNING, "abc", pid=7))]
 
 
 @pytest.mark.parametrize("raw", [text.encode() for text in DAMAGED] + [b"\xff", b"\x00"])
@@ -122,14 +123,26 @@ def test_a_link_out_of_the_slots_folder_is_not_followed(tmp_path: Path) -> None:
 def test_a_pipe_in_the_files_place_does_not_stop_the_agent(tmp_path: Path) -> None:
     (tmp_path / "link-002").mkdir()
     os.mkfifo(tmp_path / "link-002" / "state.json")
-    slots = Slots(tmp_path)
-    assert [slot.state for _, slot in slots.changed()] == [SlotState.QUARANTINED]
-    assert list(slots.changed()) == [], "told once"
+    looks = Slots(tmp_path)
+    assert [slot.state for _, slot in looks.changed()] == [SlotState.QUARANTINED]
+    assert list(looks.changed()) == [], "told once"
+
+
+def test_a_file_that_cannot_be_opened_is_that_slots_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A link was put in its place since it was looked at, or the slot keeps others from reading it."""
+    write(tmp_path, 2, state="Running")
+
+    def refuse(_: str) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(slots, "_read", refuse)
+    ((_, slot),) = Slots(tmp_path).changed()
+    assert slot.error == UNREADABLE + "cannot be opened: Permission denied"
 
 
 def test_a_file_that_was_cut_off_is_read_again_when_it_is_whole(tmp_path: Path) -> None:
     write(tmp_path, 2).write_text('{"state":')
-    slots = Slots(tmp_path)
-    assert [slot.state for _, slot in slots.changed()] == [SlotState.QUARANTINED]
+    looks = Slots(tmp_path)
+    assert [slot.state for _, slot in looks.changed()] == [SlotState.QUARANTINED]
     write(tmp_path, 2, state="Running", revision="abc")
-    assert list(slots.changed()) == [(2, Slot(SlotState.RUNNING, "abc"))]
+    assert list(looks.changed()) == [(2, Slot(SlotState.RUNNING, "abc"))]

@@ -479,3 +479,11 @@ def test_a_refusal_counts_only_once_the_end_of_a_process_is_judged(after: float,
 
 def test_a_refusal_never_concerns_a_tunnel_that_is_up() -> None:
     assert Story().connects(5).at(6, EXPIRED).link.refusal is None
+
+
+def test_a_contest_is_over_when_the_last_turn_is_long_ago_and_not_before() -> None:
+    story = Story().connects(10).connects(20, OTHER).connects(30).connects(40, OTHER)
+    assert story.link.contested is not None
+    assert story.link.next_change(START + 41) == START + 40 + WINDOW
+    assert story.tunnel(40 + WINDOW - 1).reason is TunnelReason.WRONG_PEER
+    assert story.tunnel(40 + WINDOW).reason is not TunnelReason.WRONG_PEER

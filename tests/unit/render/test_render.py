@@ -237,6 +237,13 @@ def test_a_slot_of_today_is_never_taken_back_to_an_older_text() -> None:
     assert upgraded(pod_is_older=True, present=today)[1] == slot_revision(today)
 
 
+def test_a_damaged_slot_of_an_older_pod_is_mended_with_what_it_runs() -> None:
+    revision = slot_revision(by_an_older_operator())
+    known = (profile("a", 2), slot(2, "a", revision="0" * 64, content="damaged"))
+    here = (a_pod(annotations={ANNOTATION_PARTS: '{"slots": "other"}'}), report(state(2, revision)))
+    assert rendered(instance(), community(), link("a"), *known, *here).revisions[2] == revision
+
+
 @pytest.mark.parametrize("parts", ["", "no JSON", "[]"])
 def test_a_pod_whose_template_is_not_known_is_taken_for_an_older_one(parts: str) -> None:
     present = by_an_older_operator()
