@@ -29,7 +29,7 @@ from support.objects import a_link
 from support.ports import free_port
 
 Post = Callable[..., Any]
-PATH = "/validate/" + "x" * 43
+PATH = "/validate/" + "a" * 64
 
 
 def review_of(body: Any, operation: str = "CREATE", **more: Any) -> dict[str, Any]:
