@@ -75,7 +75,6 @@ class Service:
         self._tasks: list[asyncio.Task[None]] = []
         self._admission = admission
         known = Known(self.store)
-        self._route: Route | None = None
         self._webhook = Webhook(
             admission.port,
             admission.folder,
@@ -86,6 +85,7 @@ class Service:
         )
         self._reconciler: Reconciler | None = None
         self._probes = Probes(health_port, healthy=self._sick, ready=self._unready)
+        self._route: Route | None = None
         self._scraping = Scraping(metrics_port, admission.folder, self._expose)
 
     async def start(self) -> None:
@@ -102,11 +102,11 @@ class Service:
         self._queue = Queue(self._reconciler, self._reconciler.writes.__getitem__)
         self._watcher = Watcher(self._api, self.store, self._settings.namespaces, on_list=self._wake_all)
         self._begin(self._watcher.run(), "watches")
-        self._begin(self._webhook.run(), "webhook")
         self._begin(self._scraping.run(), "metrics")
         if self._admission.port:
             self._route = Route(self._api, lambda: self._leads)
             self._begin(self._route.run(), "webhook's path")
+        self._begin(self._webhook.run(), "webhook")
         if self._settings.namespace:
             self._leader = Leader(self._api, self._settings.namespace, LEASE, self._settings.identity)
             self._begin(self._leader.run(self._lead), "leader")
