@@ -22,7 +22,9 @@ log = logging.getLogger(__name__)
 
 LOOK_EVERY = 60.0
 LOOK_FIRST = 2.0
-_UNGUESSABLE = re.compile(r"/validate/[A-Za-z0-9_-]{43}")
+"""Seconds between looks as long as no path is known; doubled each time, to LOOK_EVERY."""
+_UNGUESSABLE = re.compile(r"/validate/[0-9a-f]{64}")
+"""256 bits. Lower case: API servers take no other in the path of a Service."""
 
 
 class Route:
@@ -35,12 +37,14 @@ class Route:
 
     async def run(self) -> None:
         """For ever; what fails is logged once a look, and tried again at the next."""
+        pause = LOOK_FIRST
         while True:
             try:
                 await self.look()
             except (ApiError, aiohttp.ClientError, OSError, ValueError) as error:
                 log.warning("the webhook's path was not looked after: %s", error)
-            await asyncio.sleep(LOOK_EVERY if self.path else LOOK_FIRST)
+            await asyncio.sleep(LOOK_EVERY if self.path else pause)
+            pause = min(2 * pause, LOOK_EVERY)
 
     async def look(self) -> None:
         """Look once; writes only what differs."""
@@ -56,7 +60,7 @@ class Route:
 
     async def _register(self, configuration: Object, entries: list[int]) -> str:
         """The former path, where there is one, is the one that the other replicas know."""
-        path = self.path or f"/validate/{secrets.token_urlsafe(32)}"
+        path = self.path or f"/validate/{secrets.token_hex(32)}"
         known = configuration["metadata"]["resourceVersion"]
         patch = [
             {"op": "test", "path": "/metadata/resourceVersion", "value": known},

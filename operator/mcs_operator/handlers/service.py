@@ -121,11 +121,11 @@ class Service:
         self._reconciler.networks = self._known_networks
         self._begin(self._networks.run(), "networks")
         self._begin(self._watcher.run(), "watches")
-        self._begin(self._webhook.run(), "webhook")
         self._begin(self._scraping.run(), "metrics")
         if self._admission.port:
             self._route = Route(self._api, lambda: self._leads)
             self._begin(self._route.run(), "webhook's path")
+        self._begin(self._webhook.run(), "webhook")
         if leader is None:
             log.info("not in a pod: leading without a Lease")
         self._begin(leader.run(self._lead) if leader else self._lead(), "leader")

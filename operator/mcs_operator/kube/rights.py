@@ -104,6 +104,8 @@ IN_ALL_NAMESPACES = (
 """Or in the namespaces that the operator serves, where these are listed."""
 
 IN_NO_NAMESPACE = (
+    Right(TOKEN_REVIEWS, ("create",), "Who asks for the metrics. Nothing is stored."),
+    Right(SUBJECT_ACCESS_REVIEWS, ("create",), "Whether he may read them. Nothing is stored."),
     Right(
         WEBHOOK_CONFIGURATIONS,
         ("get", "patch"),
@@ -111,8 +113,6 @@ IN_NO_NAMESPACE = (
         names=(WEBHOOK,),
     ),
     Right(DEFINITIONS, ("list", "watch"), "Kopf sees by them when our kinds come, also after the operator."),
-    Right(TOKEN_REVIEWS, ("create",), "Who asks for the metrics. Nothing is stored."),
-    Right(SUBJECT_ACCESS_REVIEWS, ("create",), "Whether he may read them. Nothing is stored."),
     Right(NODES, ("list",), "Their podCIDRs: spec.vpn.cidr must not meet them. Read every ten minutes."),
     Right(SERVICE_CIDRS, ("list",), "The same of Services, where the cluster has such objects."),
 )

@@ -49,7 +49,9 @@ def route(stored: Stored, leads: bool = True) -> Route:
     return Route(stored, lambda: leads)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("path", [None, "", "/validate", "/validate/short", "/validate/" + "ü" * 43])
+@pytest.mark.parametrize(
+    "path", [None, "", "/validate", "/validate/short", "/validate/" + "ü" * 64, "/validate/" + "A" * 64]
+)
 async def test_the_leader_registers_a_path_that_nobody_can_guess_and_the_others_follow(path: str | None) -> None:
     stored = Stored(path)
     follower, leader = route(stored, leads=False), route(stored)

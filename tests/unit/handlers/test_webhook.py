@@ -6,29 +6,35 @@ import asyncio
 import json
 import os
 import socket
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import ClientSession, web
+from aiohttp import ClientError, ClientSession, web
 from aiohttp.test_utils import TestServer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mcs_operator.domain.admission import Answer, Operation, Request, review
 from mcs_operator.domain.conditions import Kind
-from mcs_operator.handlers.webhook import MOST_VALUES, NoReviewError, _answer, _parsed, build_app
+from mcs_operator.handlers.webhook import MOST_VALUES, NoReviewError, Webhook, _answer, _parsed, build_app
 from mcs_operator.kube.client import COMMUNITIES, INSTANCES, LINKS
 from mcs_operator.kube.known import Known
 from mcs_operator.kube.names import Names
 from mcs_operator.kube.store import Store
+from mcs_operator.pki.mint import mint_ca, mint_client
+from mcs_operator.pki.webhook import WebhookCertificate, issue
 from support.objects import a_community, a_link, an_instance
+from support.ports import free_port
 
 Post = Callable[..., Any]
-PATH = "/validate/" + "x" * 43
+PATH = "/validate/" + "a" * 64
 
 
 def review_of(body: Any, operation: str = "CREATE", **more: Any) -> dict[str, Any]:
@@ -215,6 +221,80 @@ def resident() -> float:
     """The most MiB that this process, which is the client as well, had so far."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1024
+
+
+# ------------------------------------------------------------------------------------------------------------ the port
+
+
+def put(folder: Path, issued: WebhookCertificate) -> None:
+    for name, text in (("tls.crt", issued.serving.cert_pem), ("tls.key", issued.serving.key_pem)):
+        (folder / "new").write_text(text)
+        (folder / "new").replace(folder / name)
+
+
+def trusting(issued: WebhookCertificate) -> ssl.SSLContext:
+    return ssl.create_default_context(cadata=issued.trusted)
+
+
+@asynccontextmanager
+async def serving(folder: Path, client_ca: Path | None = None) -> AsyncIterator[Callable[[ssl.SSLContext], Any]]:
+    """The webhook on a port of its own; asks it with this trust, and gives the status or the error's name."""
+    port = free_port()
+    webhook = Webhook(port, folder, lambda _: Answer(), lambda: True, lambda: PATH, client_ca)
+    task = asyncio.create_task(webhook.run())
+
+    async def ask(trust: ssl.SSLContext) -> int | str:
+        try:
+            async with (
+                ClientSession() as session,
+                session.post(
+                    f"https://localhost:{port}{PATH}", data=json.dumps(review_of(a_link("a"))), ssl=trust
+                ) as answer,
+            ):
+                return answer.status
+        except ClientError as error:
+            return type(error).__name__
+
+    try:
+        yield ask
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def until_told(ask: Callable[[ssl.SSLContext], Any], trust: ssl.SSLContext, wanted: Any) -> None:
+    async with asyncio.timeout(20):
+        while await ask(trust) != wanted:  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(0.1)
+
+
+async def test_it_serves_once_its_certificate_is_there_and_follows_a_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mcs_operator.handlers.webhook.RELOAD_EVERY", 0.05)
+    first, second = (issue(["localhost"], datetime.now(UTC)) for _ in range(2))
+    async with serving(tmp_path) as ask:
+        assert await ask(trusting(first)) == "ClientConnectorError", "there is no certificate yet"
+        put(tmp_path, first)
+        await until_told(ask, trusting(first), 200)
+        (tmp_path / "tls.crt").write_text(second.serving.cert_pem)  # half of a pair
+        await asyncio.sleep(0.3)
+        assert await ask(trusting(first)) == 200
+        put(tmp_path, second)
+        await until_told(ask, trusting(second), 200)
+
+
+async def test_with_a_clients_ca_only_its_clients_are_answered(tmp_path: Path) -> None:
+    issued, clients = issue(["localhost"], datetime.now(UTC)), mint_ca("api-servers", datetime.now(UTC))
+    put(tmp_path, issued)
+    (tmp_path / "ca.crt").write_text(clients.cert_pem)
+    mine = mint_client(clients, "api-server", datetime.now(UTC))
+    (tmp_path / "mine").write_text(mine.cert_pem + mine.key_pem)
+    trust = trusting(issued)
+    trust.load_cert_chain(tmp_path / "mine")
+    async with serving(tmp_path, tmp_path / "ca.crt") as ask:
+        await until_told(ask, trust, 200)
+        assert await ask(trusting(issued)) != 200
 
 
 _json = st.recursive(
