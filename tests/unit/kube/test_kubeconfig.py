@@ -1,4 +1,4 @@
-"""The operator's own way to an API server: whatever is in a kubeconfig, it is used as it says, or refused in one line."""
+"""The operator's own way to an API server: a kubeconfig is used as it says, or refused in one line."""
 
 from __future__ import annotations
 
