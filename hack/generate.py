@@ -25,6 +25,8 @@ from mcs_operator.agent.metrics import OF_MEDIA, OF_SLOTS  # noqa: E402 - the pa
 from mcs_operator.api import KINDS, KubernetesObject  # noqa: E402 - the path has to be there first
 from mcs_operator.api.crd import build_crd, root_schema  # noqa: E402
 from mcs_operator.api.impact import Impact  # noqa: E402
+from mcs_operator.api.schema import plain_schema  # noqa: E402
+from mcs_operator.api.wording import SAYS_KEY, plain_sentence  # noqa: E402
 from mcs_operator.domain import rules  # noqa: E402
 from mcs_operator.domain.conditions import REFUSALS, TABLE, WAITING, Kind, Status, Type  # noqa: E402
 from mcs_operator.domain.exposition import Metric  # noqa: E402
@@ -144,6 +146,27 @@ def _rules(schema: dict[str, Any], path: str) -> Iterator[str]:
         yield from _rules(field.get("items", {}), f"{path}.{name}[]")
 
 
+def _sentences() -> dict[str, list[str]]:
+    """What is said of a value that does not have the form of its field, and which fields say it."""
+    found: dict[str, list[str]] = {}
+    for kind in KINDS:
+        for path, key in _said(plain_schema(kind)["properties"]["spec"], "spec"):
+            paths = found.setdefault(plain_sentence(key), [])
+            if path not in paths:
+                paths.append(path)
+    return found
+
+
+def _said(schema: dict[str, Any], path: str) -> Iterator[tuple[str, str]]:
+    if SAYS_KEY in schema:
+        yield path, schema[SAYS_KEY]
+    for name, field in schema.get("properties", {}).items():
+        yield from _said(field, f"{path}.{name}")
+    for key in ("items", "additionalProperties"):
+        if isinstance(schema.get(key), dict):
+            yield from _said(schema[key], f"{path}[]")
+
+
 def errors() -> str:
     """docs/errors.md: every refusal, by the door that says it."""
     lines = [
@@ -167,6 +190,16 @@ def errors() -> str:
             path, _, message = rule.removeprefix("- ").partition(": ")
             lines.append(f"| {kind.kind} | {path} | {_cell(message)} |")
     lines += [
+        "",
+        "Where a value does not have the form of its field, the API server shows a pattern; `kubectl mcs validate` and",
+        "the conditions say what it means:",
+        "",
+        "| Message | Fields |",
+        "| --- | --- |",
+        *(
+            f"| {_cell(sentence)} | {', '.join(f'`{path}`' for path in paths)} |"
+            for sentence, paths in _sentences().items()
+        ),
         "",
         "## At `kubectl apply`, by admission, and later by a condition",
         "",

@@ -74,6 +74,11 @@ def sentence_of(key: str, value: Any) -> str:
     return f"{sentence}: {hinted}" if hinted else sentence
 
 
+def plain_sentence(key: str) -> str:
+    """What a field type says of any value that does not fit it."""
+    return _SENTENCES[key][0]
+
+
 def explain(kind: str, message: str, value: Any, context: Mapping[str, Any]) -> str:
     """One error of pydantic, in a sentence; ``kind`` is its type. What has no sentence here keeps its message."""
     if kind in _SENTENCES:

@@ -37,7 +37,7 @@ class Access:
             raise click.ClickException(str(error)) from None
         except ApiError as error:
             raise click.ClickException(_told(error)) from None
-        except json.JSONDecodeError:
+        except (json.JSONDecodeError, _NoApiServerError):
             raise click.ClickException("what answers at this kubeconfig's address is no API server") from None
         except (OSError, TimeoutError, aiohttp.ClientError) as error:
             raise click.ClickException(f"the API server does not answer: {error or 'time-out'}") from None
@@ -59,6 +59,10 @@ class Access:
 
     async def _namespace(self) -> str:
         return self.namespace or await namespace_of(self.kubeconfig, self.context)
+
+
+class _NoApiServerError(Exception):
+    """JSON came, and it is no answer of an API server."""
 
 
 def _end_in_order() -> None:
@@ -97,7 +101,10 @@ class Cluster:
 
     async def list(self, resource: Resource) -> list[Object]:
         """All of a kind, by name."""
-        found, _ = await self.api.list(resource, namespace=self.namespace)
+        try:
+            found, _ = await self.api.list(resource, namespace=self.namespace)
+        except (LookupError, TypeError, AttributeError):
+            raise _NoApiServerError from None
         return sorted(found, key=lambda body: str(body["metadata"]["name"]))
 
     async def annotate(self, resource: Resource, name: str, key: str, value: str) -> Object:

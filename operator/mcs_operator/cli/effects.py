@@ -73,6 +73,8 @@ def effect(before: KubernetesObject | None, after: KubernetesObject, links: Sequ
         return Effect(after.kind, after.name, "created", Severity.HOT)
     differing = changes(before, after)
     severity = max((_OF[change.impact] for change in differing), default=Severity.NONE)
+    if severity is Severity.THIS_LINK and isinstance(before, TVoxLink) and not before.spec.enabled:
+        severity = Severity.HOT  # its tunnel does not run
     interrupted: tuple[str, ...] = ()
     if severity is Severity.RESTART and isinstance(after, MCSInstance):
         interrupted = tuple(links)

@@ -330,5 +330,9 @@ def _status_text(found: Sequence[dict[str, Any]]) -> str:
 
 
 def main() -> None:
-    """The console script `kubectl-mcs`."""
-    cli(prog_name="kubectl mcs")
+    """The console script `kubectl-mcs`. A file that cannot be written ends it in one line as well."""
+    try:
+        cli(prog_name="kubectl mcs")
+    except OSError as error:
+        click.echo(f"Error: {error.filename or 'output'}: {error.strerror or error}", err=True)
+        sys.exit(1)

@@ -79,12 +79,15 @@ async def _before_and_after(
 
 
 async def _served(cluster: Cluster, namespace: str, after: KubernetesObject) -> list[str]:
-    """Names of the customers that an instance serves, in its own namespace."""
+    """Names of the customers that an instance serves now, in its own namespace; a tunnel that is switched off is not
+    interrupted."""
     if not isinstance(after, MCSInstance):
         return []
     links, _ = await cluster.api.list(LINKS, namespace=namespace)
     return sorted(
         str(link["metadata"]["name"])
         for link in links
-        if link["spec"]["instanceRef"]["name"] == after.name and (link.get("status") or {}).get("slot")
+        if link["spec"]["instanceRef"]["name"] == after.name
+        and link["spec"].get("enabled", True)
+        and (link.get("status") or {}).get("slot")
     )

@@ -99,9 +99,12 @@ def progress(body: Object) -> list[str]:
 
 
 def profile_of(secret: Object, link: str) -> str | None:
-    """The .ovpn of a profile Secret."""
+    """The .ovpn of a profile Secret; None where it has none, or something that is no text."""
     entry = (secret.get("data") or {}).get(f"{link}.ovpn")
-    return base64.b64decode(entry).decode() if entry else None
+    try:
+        return base64.b64decode(entry, validate=True).decode() if entry else None
+    except ValueError:
+        return None
 
 
 def status_text(view: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ import asyncio
 import os
 import re
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import AsyncIterator
@@ -129,8 +130,8 @@ async def _started(socket: str, kubeconfig: str, context: str) -> asyncio.subpro
 async def _ended(process: asyncio.subprocess.Process) -> None:
     """Not only asked to end: what has no parent goes on speaking for this person."""
     if process.returncode is None:
-        with suppress(ProcessLookupError):
-            process.kill()
+        with suppress(ProcessLookupError):  # by asyncio's own kill() the child would be waited for twice
+            os.kill(process.pid, signal.SIGKILL)
     await process.wait()
 
 

@@ -60,6 +60,7 @@ BOTH = [
     at("ns-b", a_link("cara-of-b"), 3),
     at("ns-b", a_link("not-served")),
     at("ns-b", a_link("of-another", instance="other"), 4),
+    at("ns-b", a_link("switched-off", enabled=False), 5),
 ]
 
 
@@ -144,3 +145,15 @@ async def test_what_cannot_be_asked_about_is_refused_in_words(body: Any, said: s
 async def test_what_the_server_takes_and_the_models_do_not_is_refused_too() -> None:
     (effect,) = await plan(FakeApi([]), a_link("a", domain="X"))
     assert "spec.domain: 'X'" in effect.refused
+
+
+async def test_a_link_that_is_switched_off_cannot_be_interrupted() -> None:
+    api = FakeApi(BOTH)
+    changed = at("ns-b", a_link("switched-off", enabled=False, protocol="TCP"))
+    on, off = at("ns-b", a_link("switched-off")), at("ns-b", a_link("bolt-of-b", enabled=False))
+    effects = await plan(api, changed, on, off)
+    assert [(e.severity, e.customers) for e in effects] == [
+        (Severity.HOT, ()),
+        (Severity.HOT, ()),
+        (Severity.THIS_LINK, ("bolt-of-b",)),
+    ]

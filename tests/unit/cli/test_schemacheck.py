@@ -237,3 +237,42 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
 def test_every_rule_that_needs_no_stored_object_is_judged_offline(kind: Any) -> None:
     rules = [rule for model in models(kind) if issubclass(model, Model) for rule in model.rules]
     assert [rule.message for rule in rules if rule.holds is None and "oldSelf" not in rule.cel] == []
+
+
+def test_limits_and_missing_fields_are_told_beside_everything_else() -> None:
+    body = changed(an_instance(vpn={"slots": 0, "basePort": 70000, "x": 1}), "spec.image", None)
+    assert [line for line in problems(body) if not line.startswith("spec.vpn.x")] == [
+        "spec.image: is missing",
+        "spec.vpn.slots: 0: must be at least 1",
+        "spec.vpn.basePort: 70000: must be at most 65284",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        ("metadata.labels", {f"{'a.' * 126}a/b": "c"}, []),
+        ("metadata.labels", {f"{'a.' * 126}ab/b": "c"}, ["the key must be a name such as team or example.com/team"]),
+        (
+            "metadata.ownerReferences",
+            [{"apiVersion": "v1", "kind": "", "name": "a", "uid": 5}],
+            ["is missing", "is missing"],
+        ),
+        ("metadata.ownerReferences", [{"apiVersion": "v1", "kind": "Pod", "name": "a", "uid": "b"}], []),
+        ("metadata.finalizers", ["example.com/a b"], ["must be a name with a prefix, such as example.com/cleanup"]),
+        ("status", {"conditions": "x", "tunnel": []}, []),
+        ("status", [], []),
+    ],
+)
+def test_the_edges_of_metadata_and_status(path: str, value: Any, said: list[str]) -> None:
+    found = check(KINDS[2], changed(a_link("a"), path, value))
+    assert [problem.rule for problem in found] == said
+
+
+@pytest.mark.parametrize(
+    "users", [[{"name": 5}, {"name": 5}], [{"name": ["a"]}, {"name": ["a"]}], [["a"], ["a"]], [{}, {}]]
+)
+def test_entries_without_a_usable_key_are_told_for_what_they_are(users: list[Any]) -> None:
+    found = problems(changed(a_community(), "spec.users", users))
+    assert len(found) == 2
+    assert not [line for line in found if "stands twice" in line]
