@@ -22,7 +22,7 @@ from appliance.limits import Limits, of_this_container
 log = logging.getLogger("appliance")
 
 _MOST_LOGGED = 20
-_MOST_TOLD, _MOST_BYTES_TOLD = 100, 40_000
+_MOST_TOLD, _MOST_BYTES_TOLD = 251, 40_000
 """Of refused certificates in one report: the link agent reads 64 KiB, and takes more for no answer at all."""
 
 
