@@ -14,21 +14,24 @@ import selectors
 import socket
 import ssl
 import sys
+import threading
 import time
 from typing import Any
 
 HALF_A_HELLO = bytes.fromhex("1603010200010001fc0303")
 """The first bytes of a ClientHello: its record announces 512 more."""
-AT_MOST = 30.0
+AT_MOST = 20.0
 """Seconds; whoever started us may have died."""
 
 
-def strangers(address: str, port: int, sources: list[str], count: int, per_second: int, seconds: float) -> Any:
+def strangers(address: str, port: int, sources: list[str], count: int, per_second: int) -> Any:
     """Connections that say nothing, and every other one the first bytes of a handshake; a closed one comes again."""
+    told_to_end = threading.Event()
+    threading.Thread(target=lambda: (sys.stdin.read(), told_to_end.set()), daemon=True).start()
     resource.setrlimit(resource.RLIMIT_NOFILE, (count + 200, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
     watched = selectors.DefaultSelector()
     began, made, closed, most = time.monotonic(), 0, 0, 0
-    while (passed := time.monotonic() - began) < min(seconds, AT_MOST):
+    while (passed := time.monotonic() - began) < AT_MOST and not told_to_end.is_set():
         for _ in range(200):
             if len(watched.get_map()) >= count or made >= per_second * passed:
                 break

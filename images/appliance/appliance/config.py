@@ -111,12 +111,13 @@ def read_set(directory: Path, manifest: bytes, previous: ConfigSet | None) -> Co
     """
     files = _verified_files(directory, manifest)
     try:
-        return _understood(files, hashlib.sha256(manifest).hexdigest(), previous)
+        return understand(files, hashlib.sha256(manifest).hexdigest(), previous)
     except SetError as why:
         raise ContentError(str(why)) from None
 
 
-def _understood(files: dict[str, bytes], config: str, previous: ConfigSet | None) -> ConfigSet:
+def understand(files: dict[str, bytes], config: str, previous: ConfigSet | None) -> ConfigSet:
+    """The set that these verified files say; `config` names it. Raises SetError and nothing else."""
     if "instance.json" not in files:
         raise SetError("the manifest names no instance.json")
     problems: list[str] = []

@@ -60,7 +60,7 @@ class Appliance(Protocol):
 
 
 def contract(appliance: Appliance) -> Handler:
-    """The handler of the contract port: /healthz, /readyz, /connections and, from loopback only, /drain."""
+    """The handler of the contract port: /healthz, /readyz and, from loopback only, /connections and /drain."""
 
     async def handle(request: Request) -> Response:
         match request.method, request.path:

@@ -17,6 +17,8 @@ OTHER_FILES = 600
 """Files that are no client's: listeners, the runtime API, threads' queues, libraries."""
 PLACE_BYTES = 100 * 1024
 """Memory of one place: TLS, and the buffers of both sides (measured: half a handshake takes 45 KiB)."""
+LEAST_RATE = 200
+"""Connections of one address in ten seconds, in the smallest container too. A handshake costs a millisecond of CPU."""
 _CGROUP = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
 
@@ -68,9 +70,9 @@ class Limits:
             "MCS_FULL": str(self.full),
             "MCS_NARROW_SHARE": str(self.narrow),
             "MCS_SOURCE_SHARE": str(self.source),
-            "MCS_SOURCE_RATE": str(2 * self.source),
+            "MCS_SOURCE_RATE": str(max(self.source, LEAST_RATE)),
             "MCS_KNOWN_SHARE": str(self.known),
-            "MCS_KNOWN_RATE": str(2 * self.known),
+            "MCS_KNOWN_RATE": str(max(self.known, LEAST_RATE)),
             "MCS_LINK_SHARE": str(self.link),
         }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
 import signal
@@ -21,8 +22,8 @@ from appliance.limits import Limits, of_this_container
 log = logging.getLogger("appliance")
 
 _MOST_LOGGED = 20
-_MOST_TOLD = 100
-"""Refused certificates in one report, which must stay below the 64 KiB that the link agent reads."""
+_MOST_TOLD, _MOST_BYTES_TOLD = 251, 40_000
+"""Of refused certificates in one report: the link agent reads 64 KiB, and takes more for no answer at all."""
 
 
 @dataclass(frozen=True)
@@ -229,8 +230,13 @@ class Supervisor:
     def _refused_certificates(self) -> list[dict[str, str]]:
         """The instance's own first: where it stands in for all links, its fault is told there, and not at each."""
         own = self.current.instance.domain if self.current else ""
-        told = sorted(self.left_out.items(), key=lambda item: (item[0] != own, item))
-        return [{"domain": domain, "problem": why} for domain, why in told[:_MOST_TOLD]]
+        told, size = [], 0
+        for domain, why in sorted(self.left_out.items(), key=lambda item: (item[0] != own, item))[:_MOST_TOLD]:
+            entry = {"domain": domain, "problem": why}
+            size += len(json.dumps(entry))
+            if size <= _MOST_BYTES_TOLD:
+                told.append(entry)
+        return told
 
     def _look_around(self, by_link: Mapping[int, int], clients: int) -> None:
         """Without numbers that change each second: each new text is news for the operator."""

@@ -146,8 +146,8 @@ class LinkState(_Wire):
     tunnel: Tunnel = Tunnel()
 
 
-MAX_REFUSED = 100
-"""Refused certificates that are passed on; more of them have one cause, and its first victim tells it."""
+MAX_REFUSED = 251
+"""Refused certificates that are passed on: one of each link, and the instance's."""
 MAX_DOMAIN = 253
 
 

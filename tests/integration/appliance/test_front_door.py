@@ -15,7 +15,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -31,7 +30,7 @@ from support.quantiles import quantile
 from unit.images.appliance_set import APPLIANCE, MountedSet, certificate, link
 
 CONNECTIONS, FILES = 10_000, 8192
-SECONDS = 6.5
+SECONDS = 3.5
 HOSTS = ["tvox-17.example.com", "tvox-18.example.com"]
 CONTRACT, HTTP, HTTPS, TVOX = 21000, 80, 443, 8080
 
@@ -107,13 +106,21 @@ class Front:
         found: dict[str, Any] = json.loads(answer.partition(b"\r\n\r\n")[2] or b"{}")
         return found
 
+    def said(self) -> str:
+        """What it complains of."""
+        return self.report().get("error") or ""
+
+    def refused(self) -> int:
+        """How many connections were."""
+        return int(self.report().get("clients", {}).get("refused", 0))
+
     def visit(self, sources: list[str], seconds: float) -> subprocess.Popen[str]:
         about = {"address": "10.79.0.1", "port": HTTPS, "hosts": HOSTS, "sources": sources}
         return self.begin(self.visitors, "visitors", **about, seconds=seconds, pause=0.02)
 
     def flood(self, sources: list[str]) -> subprocess.Popen[str]:
         about = {"address": "10.78.0.1", "port": HTTPS, "sources": sources, "count": CONNECTIONS}
-        return self.begin(self.strangers, "strangers", **about, per_second=2500, seconds=SECONDS)
+        return self.begin(self.strangers, "strangers", **about, per_second=2500)
 
 
 def several(host: Namespace, network: str, count: int) -> list[str]:
@@ -154,10 +161,12 @@ def test_ten_thousand_who_say_nothing_keep_nobody_waiting(front: Front, addresse
     assert not calm["failures"]
 
     flood = front.flood(crowd)
-    time.sleep(1.5)  # until the places are taken that they can have
-    known, new = front.visit(["10.79.0.2"], SECONDS - 3), front.visit(newcomers[50:], SECONDS - 3)
+    many = addresses > 1
+    eventually("they have what they can get", lambda: "are taken" in front.said() if many else front.refused() > 2000)
+    known, new = front.visit(["10.79.0.2"], SECONDS), front.visit(newcomers[50:], SECONDS)
     served = {"known": told(known), "new": told(new)}
     report = front.report()
+    eventually("all of them have come", lambda: front.refused() + report["clients"]["open"] > CONNECTIONS)
     strangers = told(flood)
 
     print(f"\n{addresses} addresses: {strangers}; clients {report.get('clients')}, error {report['error']}")
@@ -168,6 +177,5 @@ def test_ten_thousand_who_say_nothing_keep_nobody_waiting(front: Front, addresse
         assert not visits["failures"], f"{who}: {visits['failures'][:3]}"
         assert quantile(visits["waits"], 0.95) < 1.0, who
     assert report["connections"] <= 2, "strangers are no calls"
-    assert report["clients"]["refused"] > 0
-    assert ("are taken" in (report["error"] or "")) == (addresses > 1), "one address takes 5 %, which is no crowd"
+    assert ("are taken" in (report["error"] or "")) == many, "one address takes 5 %, which is no crowd"
     assert front.appliance.alive

@@ -506,8 +506,11 @@ class Silent:
             with contextlib.suppress(ConnectionError):
                 mine.append(await asyncio.open_connection("127.0.0.1", running.https, local_addr=(source, 0)))
         self._open += mine
-        await asyncio.sleep(0.3)
-        return sum(not reader.at_eof() and reader.exception() is None for reader, _ in mine)
+        before = -1
+        while (left := sum(not reader.at_eof() and reader.exception() is None for reader, _ in mine)) != before:
+            before = left
+            await asyncio.sleep(0.3)
+        return left
 
     async def go(self) -> None:
         for _, writer in self._open:
@@ -537,7 +540,7 @@ async def test_one_customers_crowd_takes_his_places_and_not_those_of_others(smal
 @pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
 async def test_one_connection_of_many_requests_gets_no_more_than_its_address_may_have(small: Running) -> None:
     site = [f"https://{A}:{small.https}/stream"] * 60
-    words = ["-skZ", "--http2", "--parallel-max", "100", "-m", "4", "--connect-to", f"::127.0.0.1:{small.https}"]
+    words = ["-skZ", "--http2", "--parallel-max", "100", "-m", "8", "--connect-to", f"::127.0.0.1:{small.https}"]
     words += ["-w", "%{http_code}\n", *(word for url in site for word in ("-o/dev/null", url))]
     curl = await asyncio.create_subprocess_exec("curl", *words, stdout=asyncio.subprocess.PIPE)
     try:

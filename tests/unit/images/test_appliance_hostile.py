@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
 import time
 from pathlib import Path
@@ -16,6 +17,7 @@ from unit.images.appliance_set import (
     MountedSet,
     certificate,
     config,
+    contract,
     haproxy,
     link,
     pem,
@@ -24,6 +26,7 @@ from unit.images.appliance_set import (
     weak,
 )
 
+COUNT, SEED = int(os.environ.get("MCS_FUZZ", "1000")), int(os.environ.get("MCS_FUZZ_SEED", "13"))
 SOON = 1.0
 """Seconds, on a busy machine; each of these took a minute or more, or was an exception."""
 DEEP = "[" * 16_000
@@ -205,29 +208,83 @@ def hostile(chance: random.Random, depth: int = 0) -> Any:
 
 
 def test_any_content_is_a_set_or_a_named_fault(tmp_path: Path) -> None:
-    chance, previous, taken = random.Random(13), None, 0  # noqa: S311 - the same each time
-    for _ in range(300):
-        mounted = MountedSet(tmp_path, links=[link(17)], certificates=[certificate_of_one()])
-        for _ in range(chance.randrange(1, 4)):
-            where = chance.choice(["links", "certificates", "users", "communities", "instance"])
-            value = hostile(chance)
-            entry = {**link(18), **value} if isinstance(value, dict) else value
-            if where != "instance":
-                setattr(mounted, where, [entry, link(19)])
-            elif isinstance(value, dict):
-                mounted.instance = mounted.instance | value
+    """A thousand in `make test`, more by MCS_FUZZ, others by MCS_FUZZ_SEED."""
+    chance, previous, taken = random.Random(SEED), None, 0  # noqa: S311 - the same each time
+    for number in range(COUNT):
         try:
-            previous = read(mounted, previous)
-            taken += 1
+            previous = config.understand(some_files(chance, tmp_path), "0" * 64, previous)
         except config.SetError as why:
             assert str(why).isprintable()
-        else:
-            assert all(2 <= known.number <= 251 for known in previous.links)
+            continue
+        taken += 1
+        assert all(2 <= known.number <= 251 for known in previous.links)
+        haproxy.hosts_entries(previous, ())
+        haproxy.tvoxes_entries(previous.links)
+        if number % 20 == 0:
             config.remember(previous, tmp_path / "last-good.json")
             recalled = config.recall(tmp_path / "last-good.json", previous.instance.name)
             assert recalled is not None
             assert recalled.links == previous.links
-    assert 50 < taken < 300, "both ends are reached"
+    assert COUNT / 10 < taken < COUNT, "both ends are reached"
+
+
+def some_files(chance: random.Random, directory: Path) -> dict[str, bytes]:
+    """A set as the operator writes it, with up to three things in it that are not."""
+    mounted = MountedSet(directory, links=[link(17)], certificates=[certificate_of_one()])
+    for _ in range(chance.randrange(1, 4)):
+        where = chance.choice(["links", "certificates", "users", "communities", "instance", "raw"])
+        value = hostile(chance)
+        if where == "raw":
+            content = json.dumps(value).encode()
+            mounted.raw[chance.choice(list(mounted.files()))] = content[: chance.randrange(len(content) + 1)]
+        elif where != "instance":
+            setattr(mounted, where, [{**link(18), **value} if isinstance(value, dict) else value, link(19)])
+        elif isinstance(value, dict):
+            mounted.instance = mounted.instance | value
+    return mounted.files()
+
+
+async def test_any_bytes_on_the_contract_port_get_an_answer_or_an_end(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    chance = random.Random(SEED)  # noqa: S311 - the same each time
+    whole = [
+        f"{asked} HTTP/1.1\r\n\r\n".encode() for asked in ("GET /readyz", "GET /connections", "POST /drain", "GET /")
+    ]
+
+    def asked() -> bytes:
+        """A request, and every other time one with a wrong byte or without its end."""
+        request = bytearray(chance.choice(whole))
+        if chance.random() < 0.5:
+            request[chance.randrange(len(request))] = chance.randrange(256)
+            del request[chance.randrange(len(request) * 2) :]
+        return bytes(request)
+
+    class Nobody:
+        def unready(self) -> str | None:
+            return None
+
+        def error(self) -> str | None:
+            return "\ud800"
+
+        async def report(self) -> dict[str, Any]:
+            raise haproxy.RuntimeApiError("x" * 9999)
+
+        async def drain(self, wanted: bool) -> None:
+            raise KeyError(wanted)
+
+    serve = contract.connection(contract.contract(Nobody()))
+    async with await asyncio.start_server(serve, "127.0.0.1", 0, limit=contract.LONGEST_HEAD) as server:
+        port, answers = server.sockets[0].getsockname()[1], set()
+        for _ in range(COUNT // 5):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(asked())
+            writer.write_eof()
+            answers.add((await asyncio.wait_for(reader.read(), 10))[:12])
+            writer.close()
+    assert answers <= {b"", *(b"HTTP/1.1 %d" % status for status in (200, 400, 404, 405, 503))}
+    assert {b"", b"HTTP/1.1 200", b"HTTP/1.1 400", b"HTTP/1.1 503"} <= answers
+    assert not caplog.records
 
 
 _ONE: list[dict[str, str]] = []
@@ -308,6 +365,29 @@ async def test_files_of_no_use_are_read_once_and_not_once_a_second(mounted: Moun
     (tmp_path / "manifest.json").write_bytes(b'{"version": 1, "files": {"links.json": ""}}')
     await running.look()
     assert running.error() == "links.json is named in the manifest and missing", "another manifest is read"
+
+
+@pytest.mark.parametrize("why", ["short", "x" * 300, "\U0001f600" * 300])
+async def test_a_report_of_any_refusals_is_what_the_agent_reads(tmp_path: Path, why: str) -> None:
+    settings = supervisor.Settings.from_environment({"MCS_RUN_DIR": str(tmp_path / "run")})
+    running = supervisor.Supervisor(settings, haproxy.HAProxy("true", tmp_path, tmp_path, {}))
+    instance = config.Instance("demo", "zzz.example.com")
+    running.current = config.ConfigSet("0" * 64, instance, (), 0, ())
+    running.left_out = {"x" * 240 + str(number): why for number in range(250)} | {instance.domain: why}
+    running.problems = ("\U0001f600" * 3000,)
+
+    class Counting:
+        async def connections(self) -> dict[int, int]:
+            return dict.fromkeys(range(2, 252), 24_700)
+
+        async def clients(self) -> haproxy.Clients:
+            return haproxy.Clients(24_700, 10**12)
+
+    running.proxy = Counting()  # type: ignore[assignment]
+    report = await running.report()
+    assert len(json.dumps(report)) < 64 * 1024
+    assert report["refused"][0]["domain"] == instance.domain
+    assert 1 < len(report["refused"]) <= 251
 
 
 def test_one_certificate_that_stands_in_for_250_links_is_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,6 +33,14 @@ def test_nobody_may_have_all_places(places: int) -> None:
     assert found.half < found.crowded < found.full < places
 
 
+@pytest.mark.parametrize(("places", "source", "known"), [(100, "200", "200"), (24_700, "1235", "4940")])
+def test_an_address_makes_as_many_connections_in_ten_seconds_as_it_may_have(
+    places: int, source: str, known: str
+) -> None:
+    told = limits.Limits(places).for_haproxy()
+    assert (told["MCS_SOURCE_RATE"], told["MCS_KNOWN_RATE"]) == (source, known)
+
+
 def test_an_office_has_room_for_hundreds_in_the_smallest_pod_that_is_tested() -> None:
     assert limits.limits(50_000, 512 * MEBIBYTE).known >= 500
 
