@@ -180,9 +180,9 @@ def _ca_lost(world: World, secret: str) -> str:
 
 
 def _first_of(texts: Sequence[str]) -> str:
-    """The first three, and how many more there are."""
+    """The first three, and how many more there are; in an order that a restart does not change, or it would write."""
     more = f"; and {len(texts) - 3} more" if len(texts) > 3 else ""
-    return "; ".join(texts[:3]) + more
+    return "; ".join(sorted(texts)[:3]) + more
 
 
 def _instance_domain(world: World, instance: MCSInstance) -> Condition:

@@ -138,7 +138,7 @@ def _world(shelf: Shelf, namespace: str, now: datetime, report: LinkReport | Non
     alive = [child for child in shelf.children.values() if not _is_left_behind(child, instances)]
     details: list[Parsed] = [child.detail for child in alive]
     wrong = [d for d in details if isinstance(d, Damaged)]
-    strangers = _strangers(alive) if ours[Kind.INSTANCE] else ()
+    strangers = sorted(_strangers(alive), key=lambda damaged: damaged.name) if ours[Kind.INSTANCE] else []
     return World(
         namespace=namespace,
         now=now,
@@ -151,7 +151,7 @@ def _world(shelf: Shelf, namespace: str, now: datetime, report: LinkReport | Non
         profiles={d.link: d for d in details if isinstance(d, Profile)},
         damaged=tuple(d for d in details if isinstance(d, DamagedProfile)),
         damaged_objects=tuple(damaged for damaged in wrong if not damaged.foreign),
-        ignored=(*(damaged for damaged in wrong if damaged.foreign), *strangers)[:_MOST_IGNORED],
+        ignored=(*(damaged for damaged in wrong if damaged.foreign), *strangers[:_MOST_IGNORED]),
         blocked={damaged.slot: damaged.name for damaged in wrong if damaged.slot},
         slots={(d.instance, d.number): d for d in details if isinstance(d, SlotSecret)},
         users_files={(c.resource.kind, c.name): c.users for c in alive if c.users},

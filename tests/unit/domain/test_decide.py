@@ -584,7 +584,7 @@ def test_a_profile_that_cannot_be_read_is_nobodys_to_write_over() -> None:
 def test_the_number_of_a_profile_that_cannot_be_read_is_given_to_nobody() -> None:
     damaged = DamagedProfile("a", "mcs", 2)
     assert plans(given(instance(), community(), link("b"), damaged=(damaged,)))["b"].number == 3
-    nobodys = DamagedProfile("a", "", 2, "has not the label mcs.tvox.io/instance")
+    nobodys = DamagedProfile("a", "", 2, "lacks label mcs.tvox.io/instance")
     assert plans(given(instance(), community(), link("b"), damaged=(nobodys,)))["b"].number == 3
     others = DamagedProfile("a", "former", 2)
     assert plans(given(instance(), community(), link("b"), damaged=(others,)))["b"].number == 2

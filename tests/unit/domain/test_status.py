@@ -463,6 +463,7 @@ def test_of_many_copies_three_are_named_and_the_others_counted(count: int, more:
     copies = tuple(replace(COPY, name=f"copy-{number}-profile") for number in range(count))
     text = message(of_instance(SERVED, ignored=copies), "Stalled")
     assert text.count("Secret copy-") == min(count, 3)
+    assert text == message(of_instance(SERVED, ignored=copies[::-1]), "Stalled"), "whatever order a restart brings"
     assert text.endswith(more or "Secret acme-profile")
 
 

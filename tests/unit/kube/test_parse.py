@@ -220,8 +220,8 @@ def test_a_profile_lists_no_more_than_32_fingerprints(listed: int, kept: bool) -
 @pytest.mark.parametrize(
     ("labels", "why"),
     [
-        ({"link": None}, "has not the label mcs.tvox.io/link"),
-        ({"instance": None}, "has not the label mcs.tvox.io/instance"),
+        ({"link": None}, "lacks label mcs.tvox.io/link"),
+        ({"instance": None}, "lacks label mcs.tvox.io/instance"),
         ({"link": "bolt"}, "has label mcs.tvox.io/link=bolt"),
         ({"type": "kubernetes.io/basic-auth"}, "has type kubernetes.io/basic-auth"),
     ],

@@ -6,6 +6,7 @@ import base64
 import copy
 import json
 from datetime import timedelta
+from random import Random
 from typing import Any
 
 import pytest
@@ -273,3 +274,32 @@ def test_a_restore_of_profiles_of_today_finds_every_identity_again() -> None:
         assert again.current(name) == space.current(name)
         assert again.number(name) == space.number(name)
         assert again.pins(name) == space.pins(name)
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("slots", [True, False], ids=["with slots", "without slots"])
+@pytest.mark.parametrize("today", [True, False], ids=["of today", "named"])
+def test_identities_restored_one_by_one_over_what_was_made_meanwhile_are_all_found_again(
+    seed: int, slots: bool, today: bool
+) -> None:
+    """In any order, with a look at the world after each: for a while the Secrets are of two CAs."""
+    names = ("acme", "bolt", "core")
+    space = served(*names)
+    if today:
+        of_today(space, *names)
+    kept = {name: body for name, body in space.secrets.items() if name.endswith(("-profile", "-ca"))}
+    kept |= {name: body for name, body in space.secrets.items() if slots and "-link-" in name}
+    meanwhile = served(*names)
+    assert meanwhile.current("acme") != space.current("acme")
+    order = sorted(kept)
+    Random(seed).shuffle(order)  # noqa: S311 - a repeatable order
+    for name in order:
+        meanwhile.secrets[name] = copy.deepcopy(kept[name])
+        meanwhile.round(seconds=1)
+    meanwhile.round(seconds=1)
+    for name in names:
+        assert meanwhile.profile(name)["tls.key"] == space.profile(name)["tls.key"]
+        assert meanwhile.profile(name)[f"{name}.ovpn"] == space.profile(name)[f"{name}.ovpn"]
+        assert meanwhile.number(name) == space.number(name)
+        assert space.current(name) in meanwhile.pins(name)
+        assert conditions(meanwhile.status(name))["Stalled"] == ("False", "NotStalled")

@@ -112,7 +112,7 @@ def _slot(name: str, place: Place, labels: Labels, owners: list[Object], data: O
     """Never refused for a damaged file: the Secret holds a number, whatever is in it."""
     link = labels.get(LABEL_LINK)
     if not link:
-        named = f"has not the label {LABEL_LINK}, which tells whose it is"
+        named = f"lacks label {LABEL_LINK}; if it is the operator's, set it to the name of its TVoxLink"
         return Damaged("Secret", name, named, foreign=True, slot=(place.owner, place.number))
     files = files_in(data, (*SLOT_FILES, "revision", FINGERPRINTS))
     certificate, key = files.get("tls.crt"), files.get("tls.key")
@@ -226,8 +226,8 @@ def _wrong_labels(labels: Labels, wanted: Mapping[str, str | None]) -> str:
     """Which label keeps a Secret from being what its name says; empty where none does."""
     for label, value in wanted.items():
         if value is not None and labels.get(label) != value:
-            has = f"has label {label}={labels[label]}" if label in labels else f"has not the label {label}"
-            return f"{has}; it is taken for the operator's with {label}={value}, if that is what it is"
+            has = f"has label {label}={labels[label]}" if label in labels else f"lacks label {label}"
+            return f"{has}; if it is the operator's, set {label}={value}"
     return ""
 
 
