@@ -103,8 +103,10 @@ class Names:
 
 
 def _claimed(world: World, plan: Plan) -> Iterator[tuple[str, Claim]]:
-    """The names of those who have a place, the instance's own first, and of two with one name the first. Who may have a name of another namespace is not
-    asked here, or one would have to know everything to know anything."""
+    """The names of those who have a place, the instance's own first, and of two with one name the first.
+
+    Who may have a name of another namespace is not asked here, or one would have to know everything to know anything.
+    """
     instance, where = plan.instance, world.namespace
     if instance is None:
         return
