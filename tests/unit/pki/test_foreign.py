@@ -8,6 +8,7 @@ import random
 import re
 import ssl
 import time
+from datetime import UTC, datetime
 
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -92,6 +93,13 @@ def test_the_verdict_about_a_ca_does_not_depend_on_todays_date() -> None:
     assert load_authority(pair.cert_pem, pair.key_pem)
     with pytest.raises(InvalidAuthorityError, match="begins at"):
         load_authority(pair.cert_pem, pair.key_pem, NOW)
+
+
+@pytest.mark.parametrize("year", [1990, 2090])
+def test_a_trial_asks_no_clock(year: int) -> None:
+    then = datetime(year, 3, 1, tzinfo=UTC)
+    ca = mint_ca("demo", then)
+    assert load_authority(ca.cert_pem, ca.key_pem, then) == ca
 
 
 def test_a_ca_is_tried_once_and_not_at_each_reconciliation() -> None:
