@@ -220,6 +220,8 @@ class TestEveryKind:
             (instance(domain="localhost"), 'spec.domain: Invalid value: "localhost"'),
             (instance(publicAddress="203.0.113.256"), 'spec.publicAddress: Invalid value: "203.0.113.256"'),
             (instance(vpn={"cidr": "198.18.0.0/16"}), 'spec.vpn.cidr: Invalid value: "198.18.0.0/16"'),
+            (instance(vpn={"cidr": "127.0.0.0/24"}), "addresses lead to no customer"),
+            (instance(vpn={"cidr": "239.1.2.0/24"}), "addresses lead to no customer"),
             (instance(vpn={"slots": 0}), "spec.vpn.slots: Invalid value: 0"),
             (instance(vpn={"slots": 251}), "spec.vpn.slots: Invalid value: 251"),
             (instance(network={"mediaPort": 9999}), "spec.network.mediaPort: Invalid value: 9999"),

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from mcs_operator.domain.conditions import Kind, Reason
+from mcs_operator.domain.conditions import Kind
 from mcs_operator.domain.decide import decide
 from mcs_operator.domain.plan import Plan
 from mcs_operator.domain.world import World
@@ -114,8 +114,10 @@ class Names:
 
 
 def _claimed(world: World, plan: Plan) -> Iterator[tuple[str, Claim]]:
-    """The names of those who are served, the instance's own first. Who may have a name of another namespace is not
-    asked here, or one would have to know everything to know anything."""
+    """The names of those who have a place, the instance's own first, and of two with one name the first.
+
+    Who may have a name of another namespace is not asked here, or one would have to know everything to know anything.
+    """
     instance, where = plan.instance, world.namespace
     if instance is None:
         return
@@ -123,10 +125,9 @@ def _claimed(world: World, plan: Plan) -> Iterator[tuple[str, Claim]]:
     oldest = min(identities.values(), default=None)
     yield instance.spec.domain, _claim(Kind.INSTANCE, where, instance.name, oldest, instance.created)
     for link_plan in plan.links:
-        link, refusal = link_plan.link, link_plan.refusal
-        if link_plan.number is None or (refusal and refusal.reason is Reason.DOMAIN_TAKEN):
-            continue
-        yield link.spec.domain, _claim(Kind.LINK, where, link.name, identities.get(link.name), link.created)
+        link = link_plan.link
+        if link_plan.number is not None:
+            yield link.spec.domain, _claim(Kind.LINK, where, link.name, identities.get(link.name), link.created)
 
 
 def _claim(kind: Kind, namespace: str, name: str, identity: datetime | None, created: datetime) -> Claim:

@@ -20,7 +20,7 @@ from mcs_operator.domain.conditions import Reason
 from mcs_operator.domain.faults import told
 from mcs_operator.domain.keyring import Keys, LinkKeys
 from mcs_operator.domain.keys import Authority, KeyPair
-from mcs_operator.domain.pins import OVERLAP, rotated
+from mcs_operator.domain.pins import OVERLAP, accepted, rotated
 from mcs_operator.domain.plan import LinkPlan, Plan
 from mcs_operator.domain.verdict import Verdict
 from mcs_operator.domain.world import AgentCredentials, Fingerprint, Profile, SlotSecret, World
@@ -190,9 +190,11 @@ def _link_keys(
         return None
     if profile is not None:
         return LinkKeys(server, profile.tls_crypt, profile.fingerprints, profile, ca)
-    if plan.profile_lost and slot and slot.tls_crypt and plan.pins.known:
-        # The customer stays connected on what his slot has. Nothing else of him is known any more.
-        return LinkKeys(server, slot.tls_crypt, plan.pins.known, None, ca)
+    if plan.profile_lost and slot and plan.pins.known:
+        # The customer stays connected on what his slot has. Nothing else of him is known any more. Of one who is
+        # revoked not even that is needed: his process has to stop, whatever is missing.
+        tls_crypt = slot.tls_crypt or ("" if accepted(plan.pins.known) else mint_tls_crypt())
+        return LinkKeys(server, tls_crypt, plan.pins.known, None, ca) if tls_crypt else None
     return None
 
 

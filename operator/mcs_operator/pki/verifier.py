@@ -8,6 +8,10 @@ from __future__ import annotations
 
 import os
 import ssl
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from tempfile import NamedTemporaryFile
 
 from mcs_operator.domain.keys import KeyPair
 from mcs_operator.pki.foreign import ForeignError, attempt
@@ -51,16 +55,26 @@ def _context(protocol: int, trusted_pem: str, pair: KeyPair | None) -> ssl.SSLCo
 
 
 def _load_pair(context: ssl.SSLContext, pair: KeyPair) -> None:
-    """Python reads them from a file only; this one is in memory, and has no name."""
-    descriptor = os.memfd_create("pair", os.MFD_CLOEXEC)
-    try:
-        with open(descriptor, "wb", closefd=False) as file:
-            file.write((pair.key_pem + pair.cert_pem).encode())
-        context.load_cert_chain(f"/proc/self/fd/{descriptor}")
-    except ssl.SSLError as error:
-        raise ForeignError(f"OpenSSL refuses to load it: {_reason(error)}") from None
-    finally:
-        os.close(descriptor)
+    with _file_with((pair.key_pem + pair.cert_pem).encode()) as path:
+        try:
+            context.load_cert_chain(path)
+        except ssl.SSLError as error:
+            raise ForeignError(f"OpenSSL refuses to load it: {_reason(error)}") from None
+
+
+@contextmanager
+def _file_with(content: bytes) -> Iterator[str]:
+    """Python loads a key from a file only. This one is in memory, and has no name; where there is no such thing (the
+    plugin on a Mac), nobody but its owner can read it."""
+    if sys.platform == "linux":
+        with os.fdopen(os.memfd_create("pair", os.MFD_CLOEXEC), "wb", buffering=0) as memory:
+            memory.write(content)
+            yield f"/proc/self/fd/{memory.fileno()}"
+    else:
+        with NamedTemporaryFile() as file:
+            file.write(content)
+            file.flush()
+            yield file.name
 
 
 def _shake_hands(servers: ssl.SSLContext, clients: ssl.SSLContext) -> None:

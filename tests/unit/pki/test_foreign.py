@@ -8,6 +8,8 @@ import random
 import re
 import ssl
 import time
+from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -92,6 +94,24 @@ def test_the_verdict_about_a_ca_does_not_depend_on_todays_date() -> None:
     assert load_authority(pair.cert_pem, pair.key_pem)
     with pytest.raises(InvalidAuthorityError, match="begins at"):
         load_authority(pair.cert_pem, pair.key_pem, NOW)
+
+
+@pytest.mark.parametrize("year", [1990, 2090])
+def test_a_trial_asks_no_clock(year: int) -> None:
+    then = datetime(year, 3, 1, tzinfo=UTC)
+    ca = mint_ca("demo", then)
+    assert load_authority(ca.cert_pem, ca.key_pem, then) == ca
+
+
+def test_where_there_are_no_files_in_memory_a_trial_leaves_none_behind(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("mcs_operator.pki.verifier.sys.platform", "darwin")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    pair = case_pair("easyrsa")
+    fresh = pair.cert_pem + "\n"  # nobody has asked about this text yet
+    assert load_authority(fresh, pair.key_pem, CASES_BEGIN).key_pem == pair.key_pem
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_ca_is_tried_once_and_not_at_each_reconciliation() -> None:

@@ -561,6 +561,18 @@ def test_one_links_material_that_is_gone_is_told_at_that_link_and_the_other_goes
     assert "mcs-link-002" in space.keys.damaged["acme"]
 
 
+def test_a_revocation_stops_also_a_slot_of_which_little_is_left() -> None:
+    space = served("acme", "bolt")
+    del space.secrets["acme-profile"]
+    put(space, "mcs-link-002", tls__crypt_key=None)
+    space.round(days=1).ask("acme", ANNOTATION_REVOKE)
+    space.round()
+    assert space.slot("acme")["enabled"] == "false"
+    assert not space.keys.damaged
+    before = space.slot("acme")
+    assert space.round(days=1).slot("acme") == before
+
+
 def test_one_links_keys_that_cannot_be_made_are_no_reason_to_make_none(monkeypatch: pytest.MonkeyPatch) -> None:
     def mint(ca: Any, name: str, now: datetime) -> Any:
         if name == "link-002.mcs":
