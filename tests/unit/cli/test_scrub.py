@@ -214,8 +214,8 @@ def test_what_points_to_a_secret_is_none(name: str) -> None:
 )
 def test_no_text_takes_long(text: str) -> None:
     begun = time.process_time()
-    Scrubber(["anna", "Anna Rossi"]).text(text[:500_000])
-    assert time.process_time() - begun < 5
+    Scrubber(["anna", "Anna Rossi"]).text(text[:100_000])
+    assert time.process_time() - begun < 3
 
 
 def test_what_is_left_out_is_left_out_once() -> None:
