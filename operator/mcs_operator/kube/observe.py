@@ -65,9 +65,9 @@ _MOST_IGNORED = 32
 async def observe(api: Api, store: Store, namespace: str, now: datetime, report: LinkReport | None) -> World:
     """The World of one namespace, after reading again what changed since the last time."""
     shelf = store.shelf(namespace)
-    await asyncio.gather(
-        *(_refresh(api, store, child) for child in list(shelf.children.values()) if _due(shelf, child))
-    )
+    due = [child for child in shelf.children.values() if _due(shelf, child)]
+    await asyncio.sleep(0)  # whoever filled a namespace with ten thousand names like ours makes others wait for half
+    await asyncio.gather(*(_refresh(api, store, child) for child in due))
     shelf.observed = {key: child.parsed for key, child in shelf.children.items()}
     world = _world(shelf, namespace, now, report)
     unlabelled = await _unlabelled(api, shelf, world)
