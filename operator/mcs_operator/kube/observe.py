@@ -43,7 +43,7 @@ from mcs_operator.kube.client import (
 from mcs_operator.kube.known import domains_elsewhere
 from mcs_operator.kube.parse import Parsed, parse_body
 from mcs_operator.kube.parse.bounds import mapping
-from mcs_operator.kube.parse.metadata import tidy
+from mcs_operator.kube.parse.metadata import missing_labels, tidy
 from mcs_operator.kube.parse.names import place_of_name
 from mcs_operator.kube.parse.ours import read
 from mcs_operator.kube.parse.secret import STRANGER
@@ -217,8 +217,3 @@ async def _labels_of(api: Api, namespace: str, name: str) -> Mapping[str, str] |
         return None  # only a message depends on it
     fit = tidy(found[0]) if found else None
     return fit["metadata"]["labels"] if fit else None
-
-
-def missing_labels(labels: Mapping[str, str], wanted: Mapping[str, str]) -> str:
-    """Which labels an object lacks to be taken for ours, as they are written; empty where it lacks none."""
-    return ", ".join(f"{name}={value}" for name, value in sorted(wanted.items()) if labels.get(name) != value)
