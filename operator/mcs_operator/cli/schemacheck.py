@@ -180,8 +180,8 @@ def _entries(metadata: Mapping[str, Any]) -> Iterator[Problem]:
             if not isinstance(owner.get(name), str) or not owner[name]:
                 yield _problem((*where, name), MISSING)
     for number, finalizer in enumerate(finalizers if isinstance(finalizers, list) else []):
-        if not isinstance(finalizer, str) or not _KEY.fullmatch(finalizer) or "/" not in finalizer:
-            rule = "must be a name with a prefix, such as example.com/cleanup"
+        if not isinstance(finalizer, str) or not _KEY.fullmatch(finalizer):
+            rule = "must be a name such as example.com/cleanup"
             yield _problem(("metadata", "finalizers", number), rule, finalizer)
 
 
@@ -199,7 +199,7 @@ def _value(schema: Schema, value: Any, where: Location) -> Iterator[Problem]:
         yield from _list(schema, value, where)
     elif isinstance(value, str):
         yield from _text(schema, value, where)
-    elif isinstance(value, int) and not isinstance(value, bool):
+    elif isinstance(value, int | float) and not isinstance(value, bool):
         yield from _number(schema, value, where)
 
 
@@ -250,7 +250,7 @@ def _text(schema: Schema, value: str, where: Location) -> Iterator[Problem]:
         yield _problem(where, says, value)
 
 
-def _number(schema: Schema, value: int, where: Location) -> Iterator[Problem]:
+def _number(schema: Schema, value: float, where: Location) -> Iterator[Problem]:
     if value < schema.get("minimum", value):
         yield _problem(where, number_limit("least", schema["minimum"]), value)
     elif value > schema.get("maximum", value):
@@ -273,6 +273,8 @@ def _unknown(schema: Schema, value: Any, where: Location) -> Iterator[Problem]:
 def _is(wanted: str, value: Any) -> bool:
     if wanted == "bool":
         return isinstance(value, bool)
+    if wanted == "int" and isinstance(value, float):
+        return value.is_integer()  # 2.0 is 2 to the API server
     return isinstance(value, _TYPES[wanted]) and not isinstance(value, bool)
 
 

@@ -148,7 +148,7 @@ class Scrubber:
     objects, which may be somebody's name as well."""
 
     def __init__(self, users: Iterable[str] = (), others: Iterable[str] = ()) -> None:
-        kept = set(others)
+        self._others = kept = frozenset(others)
         self._by_token: dict[str, list[str]] = {}
         for name in {form for user in users if len(user) > 2 for form in _forms(user)} - kept:
             if first := _TOKEN.search(name):
@@ -161,7 +161,7 @@ class Scrubber:
         return self._without_users(scrubbed(text))
 
     def _without_users(self, text: str) -> str:
-        text = _QUOTED_USER.sub(rf"\g<1>{A_USER}", text)
+        text = _QUOTED_USER.sub(self._quoted, text)
         if not self._by_token:
             return text
         found, done = [], 0
@@ -174,6 +174,9 @@ class Scrubber:
                     done = start + len(name)
                     break
         return "".join([*found, text[done:]])
+
+    def _quoted(self, found: re.Match[str]) -> str:
+        return found[0] if found[3] in self._others else f"{found[1]}{A_USER}"
 
     def _named(self, token: re.Match[str]) -> Iterable[tuple[int, str]]:
         """Names that may begin here: with the whole token, or with what is left without a final dot or a sign."""

@@ -30,7 +30,8 @@ from mcs_operator.kube.client import (
     Resource,
 )
 from mcs_operator.kube.diff import differences
-from mcs_operator.kube.observe import missing_labels, take_body
+from mcs_operator.kube.labels import lacking, mistaken
+from mcs_operator.kube.observe import take_body
 from mcs_operator.kube.outcome import Outcome
 from mcs_operator.kube.parse.metadata import tidy
 from mcs_operator.kube.removal import NEVER_PRUNED, delete_all, drop_slots, prune
@@ -139,7 +140,7 @@ async def _refused(api: Api, store: Store, manifest: Manifest, outcome: Outcome,
             outcome.waiting.append(_ENDING)
         return False
     if error.status == 409:
-        lacks = await _lacking(api, store, manifest)
+        lacks = await lacking(api, store, manifest)
         if not lacks:
             outcome.waiting.append(f"{what}: is there already, and is looked at again")
             return False
@@ -160,36 +161,11 @@ async def _stop(api: Api, store: Store, manifest: Manifest) -> int:
     return await delete_all(api, store, namespace, [child])
 
 
-async def _lacking(api: Api, store: Store, manifest: Manifest) -> str:
-    """Which labels an object whose name we need lacks; empty where it is ours: the store was behind, which a retry
-    mends."""
-    resource, namespace = BY_KIND[manifest.kind], manifest.body["metadata"]["namespace"]
-    body = tidy(await api.get(resource, namespace, manifest.name))
-    if body is None:
-        return ""
-    labels = body["metadata"]["labels"]
-    if labels.get(LABEL_MANAGED_BY) != OPERATOR:
-        return missing_labels(labels, manifest.body["metadata"]["labels"])
-    take_body(store, resource, body)
-    return ""
-
-
 def _note_foreign(manifest: Manifest, lacks: str, outcome: Outcome) -> None:
     what = f"{manifest.kind} {manifest.name}"
     outcome.foreign[what] = rules.not_ours(what, f"label {lacks}")
     if manifest.link:
         outcome.taken[manifest.link] = manifest.name
-
-
-def _mistaken(child: Child, manifest: Manifest) -> str:
-    """Which labels keep what has the name of an identity from being one: it is not written over. A link's label that
-    another link has is no mistake: that one's Secret has to go first."""
-    if not manifest.claim:
-        return ""
-    wanted = manifest.body["metadata"]["labels"]
-    wrong = [LABEL_INSTANCE] if child.labels.get(LABEL_INSTANCE) != wanted.get(LABEL_INSTANCE) else []
-    wrong += [LABEL_LINK] if manifest.link and LABEL_LINK not in child.labels else []
-    return missing_labels(child.labels, {label: wanted[label] for label in wrong if label in wanted})
 
 
 async def _apply(api: Api, store: Store, manifest: Manifest, outcome: Outcome) -> bool:
@@ -208,7 +184,7 @@ async def _apply(api: Api, store: Store, manifest: Manifest, outcome: Outcome) -
         raise ApiError(409, "AlreadyExists", "exists and is not ours; rename or delete it")
     if child.in_sync == _mark(wanted, child):
         return True
-    if lacks := _mistaken(child, manifest):  # or an identity that another instance left: not even for a rotation
+    if lacks := mistaken(child, manifest):  # or an identity that another instance left: not even for a rotation
         _note_foreign(manifest, lacks, outcome)
         return False
     if reason := _doomed(child, manifest):

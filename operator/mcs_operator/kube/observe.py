@@ -6,6 +6,7 @@ treated as absent by those who need its content, and is still known to exist, so
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -42,7 +43,7 @@ from mcs_operator.kube.client import (
 )
 from mcs_operator.kube.parse import Parsed, parse_body
 from mcs_operator.kube.parse.bounds import mapping
-from mcs_operator.kube.parse.metadata import tidy
+from mcs_operator.kube.parse.metadata import missing_labels, tidy
 from mcs_operator.kube.parse.names import place_of_name
 from mcs_operator.kube.parse.ours import read
 from mcs_operator.kube.parse.secret import STRANGER
@@ -66,7 +67,9 @@ _MOST_IGNORED = 32
 async def observe(api: Api, store: Store, namespace: str, now: datetime, report: LinkReport | None) -> World:
     """The World of one namespace, after reading again what changed since the last time."""
     shelf = store.shelf(namespace)
-    await together(*(_refresh(api, store, child) for child in list(shelf.children.values()) if _due(shelf, child)))
+    due = [child for child in shelf.children.values() if _due(shelf, child)]
+    await asyncio.sleep(0)  # whoever filled a namespace with ten thousand names like ours makes others wait for half
+    await together(*(_refresh(api, store, child) for child in due))
     await read_users_files(api, store, shelf)
     shelf.observed = {key: child.parsed for key, child in shelf.children.items()}
     world = await beside(_is_long(shelf), _world, shelf.copy(), namespace, now, report)
@@ -222,8 +225,3 @@ async def _labels_of(api: Api, namespace: str, name: str) -> Mapping[str, str] |
         return None  # only a message depends on it
     fit = tidy(found[0]) if found else None
     return fit["metadata"]["labels"] if fit else None
-
-
-def missing_labels(labels: Mapping[str, str], wanted: Mapping[str, str]) -> str:
-    """Which labels an object lacks to be taken for ours, as they are written; empty where it lacks none."""
-    return ", ".join(f"{name}={value}" for name, value in sorted(wanted.items()) if labels.get(name) != value)

@@ -43,7 +43,7 @@ BY_LABEL = (OF_OURS, OF_USERS)
 TLS = "kubernetes.io/tls"
 
 _KEPT = ("name", "namespace", "uid", "resourceVersion", "deletionTimestamp")
-_MOST_ENTRIES = 64
+_MOST_ENTRIES, _MOST_STRANGERS = 64, 500
 _REMEMBERED_SECONDS = 60.0
 """Of who went: answers and events about them may be late by seconds. Not by number: the UIDs of the last ten thousand,
 each of them all that is left of what was read with it, hold several megabytes of memory that could be used again."""
@@ -134,6 +134,8 @@ class Shelf:
     children: dict[tuple[Resource, str], Child] = field(default_factory=dict)
     observed: dict[tuple[Resource, str], str] = field(default_factory=dict)
     missed: dict[str, tuple[float, Mapping[str, str] | None]] = field(default_factory=dict)
+    strangers: int = 0
+    """How many came that bear our label and have the name of nothing of ours."""
     names: Named | None = None
     """What our objects name; None where it has to be collected anew."""
 
@@ -151,6 +153,14 @@ class Shelf:
         of nothing of ours. A users file is read by `usersfiles`."""
         ours = child.resource not in (SECRETS, CONFIG_MAPS) or place_of_name(child.resource, child.name) is not None
         return (child.is_ours and ours) or self._names_certificate(child)
+
+    def has_room_for(self, child: Child) -> bool:
+        """Whether a new one is worth to be known. What only bears our label is told about, and looked through at each
+        reconciliation: of those, a few hundred will do."""
+        if tls_or_users(child) or self.reads(child) or child.resource not in (SECRETS, CONFIG_MAPS):
+            return True
+        self.strangers += 1
+        return self.strangers <= _MOST_STRANGERS
 
     def _names_certificate(self, child: Child) -> bool:
         return child.resource is SECRETS and child.name in self.named().tls_secrets
@@ -236,7 +246,10 @@ class Store:
         shelf = self._shelves[namespace]
         child = shelf.children.get(key)
         if child is None:
-            shelf.children[key] = child = Child(resource, _trimmed(metadata), tls=tls)
+            child = Child(resource, _trimmed(metadata), tls=tls)
+            if not shelf.has_room_for(child):
+                return
+            shelf.children[key] = child
         elif _newer(metadata, child.metadata):
             child.tls = tls or (child.tls and child.uid == metadata["uid"])
             child.metadata, child.left = _trimmed(metadata), frozenset()
@@ -326,6 +339,11 @@ class Store:
                 for (kind, name), body in shelf.ours.items():
                     if kind == resource:
                         yield namespace, name, body["metadata"]
+
+
+def tls_or_users(child: Child) -> bool:
+    """Whether it may be named by an object of ours, now or later."""
+    return child.tls or child.lists_users
 
 
 def place_of(body: Object) -> Place:

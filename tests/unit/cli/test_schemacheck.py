@@ -95,7 +95,9 @@ LONG = "a" * 41
             id="256 KiB of annotations",
         ),
         pytest.param(
-            changed(a_link("a"), "metadata.finalizers", ["x"]), "metadata.finalizers[0]: 'x': must be", id="finalizer"
+            changed(a_link("a"), "metadata.finalizers", ["x y"]),
+            "metadata.finalizers[0]: 'x y': must be",
+            id="finalizer",
         ),
         pytest.param(changed(a_link("a"), "metadata.finalizers", [5]), "metadata.finalizers[0]: 5", id="finalizer 5"),
         pytest.param(
@@ -209,6 +211,8 @@ def test_what_the_api_server_refuses_is_told_with_its_place(body: Object, said: 
             an_instance(resources={"requests": {"cpu": "1"}, "limits": {"memory": "1Gi"}}), id="nothing to compare"
         ),
         pytest.param(an_instance(vpn={"slots": 250, "basePort": 1024}), id="at the limits"),
+        pytest.param(an_instance(vpn={"slots": 2.0}), id="2.0 is 2"),
+        pytest.param(changed(a_link("a"), "metadata.finalizers", ["x"]), id="a finalizer without a prefix"),
         pytest.param(a_community(users=[f"u{n}" for n in range(1000)]), id="1,000 users"),
         pytest.param(
             a_community(users=[{"name": "a", "displayName": "Jürgen 👩‍💻"}]), id="a name with letters of its own"
@@ -259,7 +263,7 @@ def test_limits_and_missing_fields_are_told_beside_everything_else() -> None:
             ["is missing", "is missing"],
         ),
         ("metadata.ownerReferences", [{"apiVersion": "v1", "kind": "Pod", "name": "a", "uid": "b"}], []),
-        ("metadata.finalizers", ["example.com/a b"], ["must be a name with a prefix, such as example.com/cleanup"]),
+        ("metadata.finalizers", ["example.com/a b"], ["must be a name such as example.com/cleanup"]),
         ("status", {"conditions": "x", "tunnel": []}, []),
         ("status", [], []),
     ],

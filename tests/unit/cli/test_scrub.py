@@ -165,6 +165,7 @@ def test_what_helps_stays(text: str) -> None:
         ("annalena and hanna", "annalena and hanna"),
         ("anna@acme", f"{A_USER}@acme"),
         ("link bolt is up", "link bolt is up"),
+        ("moved from 'bolt' to 'zoe'", f"moved from 'bolt' to '{A_USER}'"),
         ("al is short", "al is short"),
         ("user 'al' is short", f"user {A_USER} is short"),
     ],
@@ -214,8 +215,8 @@ def test_what_points_to_a_secret_is_none(name: str) -> None:
 )
 def test_no_text_takes_long(text: str) -> None:
     begun = time.process_time()
-    Scrubber(["anna", "Anna Rossi"]).text(text[:500_000])
-    assert time.process_time() - begun < 5
+    Scrubber(["anna", "Anna Rossi"]).text(text[:100_000])
+    assert time.process_time() - begun < 3
 
 
 def test_what_is_left_out_is_left_out_once() -> None:

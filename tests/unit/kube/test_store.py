@@ -353,6 +353,16 @@ def test_of_a_thousand_labels_and_entries_no_more_is_kept_than_ours_have(known: 
     assert len(child.metadata["annotations"]) <= 32
 
 
+def test_of_ten_thousand_objects_that_only_bear_our_label_some_hundred_are_known(known: Known) -> None:
+    for number in range(10_000):
+        body = labelled(f"stray-{number}", 5, OURS)
+        body["metadata"]["uid"] = f"u{number}"
+        take_body(known.store, CONFIG_MAPS, body)
+    assert len(known.names()) == 500
+    take_body(known.store, SECRETS, labelled("mcs-ca", 5, OURS))
+    assert "mcs-ca" in known.names(), "what has the name of ours finds its place"
+
+
 def test_to_ask_about_a_namespace_does_not_keep_it(known: Known) -> None:
     for number in range(1000):
         known.store.shelf(f"forged-{number}")

@@ -81,3 +81,8 @@ def _owner(owner: Object) -> Object:
 
 def _is_owner(owner: Object) -> bool:
     return all(isinstance(owner.get(key), str) for key in _OWNER)
+
+
+def missing_labels(labels: Mapping[str, str], wanted: Mapping[str, str]) -> str:
+    """Which labels an object lacks to be taken for ours, as they are written; empty where it lacks none."""
+    return ", ".join(f"{name}={value}" for name, value in sorted(wanted.items()) if labels.get(name) != value)
