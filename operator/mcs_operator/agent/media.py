@@ -8,6 +8,7 @@ the media would be taken for dead, and restarted without letting calls end.
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Literal
 
 import aiohttp
@@ -18,6 +19,8 @@ from mcs_operator.domain.linkstate import MAX_MESSAGE, MediaState
 
 EVERY = 1.0
 _TIMEOUT = aiohttp.ClientTimeout(total=3)
+SILENCE = 10.0
+"""Seconds for which its last word stands while it is too busy to answer. A process that is gone refuses at once."""
 _MAX_ANSWER = 64 * 1024
 
 
@@ -27,6 +30,8 @@ class Media:
     def __init__(self, url: str) -> None:
         self._url = url.rstrip("/")
         self._session: aiohttp.ClientSession | None = None
+        self._last: MediaState | None = None
+        self._heard = 0.0
 
     async def __aenter__(self) -> Media:
         # No proxy from the environment, and one connection at a time: it is a neighbour on loopback.
@@ -53,15 +58,20 @@ class Media:
         try:
             # Where it would send us on to is no business of ours: the agent reaches more than the appliance does.
             async with self._open().get(f"{self._url}/connections", allow_redirects=False) as response:
-                return parse(await _body(response)) if response.status == 200 else None
-        except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
+                self._last = parse(await _body(response)) if response.status == 200 else None
+            self._heard = time.monotonic()
+            return self._last
+        except TimeoutError:  # were it taken for dead, a drain would be over, and with it every call
+            return self._last if time.monotonic() - self._heard < SILENCE else None
+        except (aiohttp.ClientError, OSError, ValueError):
             return None
 
     async def drain(self, method: Literal["POST", "DELETE"]) -> tuple[int, bytes]:
         """Pass the order on; the appliance's own answer, or 502 where it gives none."""
         try:
             async with self._open().request(method, f"{self._url}/drain", allow_redirects=False) as response:
-                return response.status, await _body(response)
+                body = await _body(response)
+                return (response.status, body) if 200 <= response.status < 600 else (502, b"")
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             return 502, f'{{"error": "the appliance does not answer: {type(error).__name__}"}}'.encode()
 

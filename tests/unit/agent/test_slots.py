@@ -128,6 +128,13 @@ def test_a_pipe_in_the_files_place_does_not_stop_the_agent(tmp_path: Path) -> No
     assert list(looks.changed()) == [], "told once"
 
 
+@pytest.mark.parametrize(("size", "read"), [(16 * 1024, True), (16 * 1024 + 1, False)])
+def test_a_file_is_read_up_to_its_limit(tmp_path: Path, size: int, read: bool) -> None:
+    write(tmp_path, 2).write_text('{"state": "Running"}'.ljust(size))
+    ((_, slot),) = Slots(tmp_path).changed()
+    assert slot.error == (None if read else UNREADABLE + "has more than 16384 bytes")
+
+
 def test_a_file_that_cannot_be_opened_is_that_slots_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A link was put in its place since it was looked at, or the slot keeps others from reading it."""
     write(tmp_path, 2, state="Running")
