@@ -96,8 +96,10 @@ e2e: $(DEPS) node ## Against a real node (KUBECONFIG, or one of its own)
 bench: $(DEPS) ## Measure, as ratios within one run; writes build/bench
 	@hack/prepare
 	@hack/test-e2e $(PYTEST) tests/bench
-soak: $(DEPS) ## The pod's life ten times with 64 and 250 tunnels, and a customer's twenty times (45 minutes)
-	@hack/prepare
+FUZZ ?= 20000
+soak: $(DEPS) ## FUZZ hostile inputs at each of a dozen doors; the pod's life with 64 and 250 tunnels; a customer's, twenty times
+	@hack/prepare && hack/prepare chromium libnss3-tools
+	MCS_FUZZ=$(FUZZ) $(PYTEST) -n auto --timeout 3600 $$(grep -rl MCS_FUZZ tests/unit)
 	@MCS_LINKS=250 MCS_ROUNDS=20 hack/test-e2e $(PYTEST) -s tests/e2e/test_many_links.py tests/soak
 
 SAMPLE ?= 60

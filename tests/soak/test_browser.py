@@ -30,8 +30,7 @@ pytestmark = pytest.mark.skipif(
     not (HAPROXY and BROWSER and CERTUTIL),
     reason="not installed: haproxy, chromium or certutil (Debian: haproxy chromium libnss3-tools)",
 )
-"""Left out where there is no browser, in CI too: it is 350 MB. The unit tests show the 421 and the new connection with
-less."""
+"""In `make soak` alone, for a browser is 350 MB. The unit tests show the 421 and the new connection with curl."""
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 PAGE = """<!doctype html><title>nothing</title><p id=said>nothing</p>
