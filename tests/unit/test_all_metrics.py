@@ -1,0 +1,176 @@
+"""A table of every metric with its value: of the operator, of the instances, of the link agent.
+
+A metric that is new, or that tells something else, is a row here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from mcs_operator.agent import metrics as agent_metrics
+from mcs_operator.agent.board import Board, Counters
+from mcs_operator.agent.tunnel import Link, Session, Slot
+from mcs_operator.domain.exposition import Counter, Histogram
+from mcs_operator.domain.linkstate import MediaState, SlotState
+from mcs_operator.handlers import metrics
+from mcs_operator.handlers.queue import RECONCILE_SECONDS, RECONCILES
+from mcs_operator.handlers.service import Service
+from mcs_operator.kube.client import COMMUNITIES, INSTANCES, LINKS, REQUEST_SECONDS, REQUESTS
+from mcs_operator.pki import Ends
+from mcs_operator.settings import Settings
+from support.objects import a_community, a_link, an_instance
+from support.worlds import NAMESPACE, NOW
+
+PLACE = f'namespace="{NAMESPACE}",mcs_instance="mcs"'
+SECONDS = int(NOW.timestamp())
+
+
+def conditions(**each: tuple[str, str]) -> list[dict[str, str]]:
+    return [{"type": type_, "status": status, "reason": reason} for type_, (status, reason) in each.items()]
+
+
+INSTANCE = an_instance() | {
+    "status": {
+        "conditions": conditions(Ready=("True", "Serving")),
+        "links": {"accepted": 3, "up": 2, "rejected": 1, "capacity": 250},
+        "users": {"served": 10, "capacity": 1000},
+        "bandwidth": {"connections": 208},
+    }
+}
+COMMUNITY = a_community() | {"status": {"conditions": conditions(Ready=("False", "TierExceeded"))}}
+LINK = a_link("acme") | {
+    "status": {
+        "slot": 17,
+        "conditions": conditions(
+            Ready=("True", "Programmed"), Stalled=("True", "ProfileLost"), Connected=("False", "Lost")
+        ),
+    }
+}
+ENDS = Ends(
+    instance="mcs",
+    ca=NOW + timedelta(seconds=1),
+    agent=NOW + timedelta(seconds=2),
+    site=NOW + timedelta(seconds=3),
+    servers={17: NOW + timedelta(seconds=4)},
+    clients={17: NOW + timedelta(seconds=5)},
+    sites={17: NOW + timedelta(seconds=6)},
+)
+OF_THE_OPERATOR = {
+    "mcs_operator_leader": "1",
+    "mcs_operator_queue_depth": "4",
+    "mcs_operator_namespaces_unsettled": "1",
+    "mcs_operator_namespaces_failed": "2",
+    'mcs_operator_reconciles_total{outcome="failed"}': "1",
+    "mcs_operator_reconcile_duration_seconds_count": "1",
+    "mcs_operator_reconcile_duration_seconds_sum": "0.500000",
+    'mcs_operator_api_requests_total{method="GET",resource="secrets",code="200"}': "1",
+    "mcs_operator_api_request_duration_seconds_count": "1",
+}
+OF_INSTANCES = {
+    f'mcs_instance_info{{{PLACE},tier="UpTo1000"}}': "1",
+    f'mcs_instance_condition{{{PLACE},condition="Ready",status="True"}}': "1",
+    f'mcs_instance_condition{{{PLACE},condition="Ready",status="False"}}': "0",
+    f"mcs_instance_links_accepted{{{PLACE}}}": "3",
+    f"mcs_instance_links_up{{{PLACE}}}": "2",
+    f"mcs_instance_links_rejected{{{PLACE}}}": "1",
+    f"mcs_instance_links_capacity{{{PLACE}}}": "250",
+    f"mcs_instance_users_served{{{PLACE}}}": "10",
+    f"mcs_instance_users_capacity{{{PLACE}}}": "1000",
+    f"mcs_instance_connections_capacity{{{PLACE}}}": "208",
+    f"mcs_instance_communities_not_served{{{PLACE}}}": "1",
+    f'mcs_link_info{{{PLACE},link="link-017",name="acme",community="acme"}}': "1",
+    f'mcs_link_ready{{{PLACE},link="link-017",name="acme",reason="Programmed"}}': "1",
+    f'mcs_link_stalled{{{PLACE},link="link-017",name="acme",reason="ProfileLost"}}': "1",
+    f'mcs_link_connected{{{PLACE},link="link-017",name="acme",reason="Lost"}}': "0",
+    f"mcs_ca_expiry_timestamp_seconds{{{PLACE}}}": str(SECONDS + 1),
+    f"mcs_agent_certificate_expiry_timestamp_seconds{{{PLACE}}}": str(SECONDS + 2),
+    f"mcs_site_certificate_expiry_timestamp_seconds{{{PLACE}}}": str(SECONDS + 3),
+    f'mcs_link_server_certificate_expiry_timestamp_seconds{{{PLACE},link="link-017"}}': str(SECONDS + 4),
+    f'mcs_link_client_certificate_expiry_timestamp_seconds{{{PLACE},link="link-017"}}': str(SECONDS + 5),
+    f'mcs_link_site_certificate_expiry_timestamp_seconds{{{PLACE},link="link-017"}}': str(SECONDS + 6),
+}
+OF_THE_AGENT = {
+    f'mcs_link_up{{{PLACE},link="link-017"}}': "1",
+    f'mcs_link_flaps_total{{{PLACE},link="link-017"}}': "3",
+    f'mcs_link_received_bytes_total{{{PLACE},link="link-017"}}': "11",
+    f'mcs_link_sent_bytes_total{{{PLACE},link="link-017"}}': "12",
+    f'mcs_link_rtt_seconds{{{PLACE},link="link-017"}}': "0.500000",
+    f'mcs_link_established_timestamp_seconds{{{PLACE},link="link-017"}}': "1700000000",
+    f'mcs_link_refused_total{{{PLACE},link="link-017"}}': "13",
+    f'mcs_link_noise_total{{{PLACE},link="link-017"}}': "14",
+    f'mcs_slot_running{{{PLACE},link="link-017"}}': "1",
+    f'mcs_slot_quarantined{{{PLACE},link="link-017"}}': "0",
+    f'mcs_slot_quarantined{{{PLACE},link="link-018"}}': "1",
+    f'mcs_slot_running{{{PLACE},link="link-018"}}': "0",
+    f"mcs_media_up{{{PLACE}}}": "1",
+    f"mcs_media_connections{{{PLACE}}}": "200",
+    f"mcs_media_draining{{{PLACE}}}": "1",
+}
+
+
+def series(text: str) -> dict[str, str]:
+    rows = (line.rpartition(" ") for line in text.splitlines() if not line.startswith("#"))
+    return {name: value for name, _, value in rows}
+
+
+def names(told: dict[str, str]) -> set[str]:
+    return {re.sub(r"_(count|sum|bucket)$", "", name.partition("{")[0]) for name in told}
+
+
+@pytest.fixture
+def told() -> dict[str, str]:
+    """What Prometheus reads of a leader."""
+
+    async def read() -> str:
+        service = Service(Settings())
+        for at, (resource, body) in enumerate(((INSTANCES, INSTANCE), (COMMUNITIES, COMMUNITY), (LINKS, LINK))):
+            metadata = {"namespace": NAMESPACE, "uid": f"u{at}", "resourceVersion": str(at + 1), "generation": 1}
+            service.store.put(resource, body | {"metadata": metadata | body["metadata"]})
+        outcomes, seconds = Counter(RECONCILES), Histogram(RECONCILE_SECONDS, (1,))
+        outcomes.add("failed")
+        seconds.observe(0.5)
+        requests, answers = Counter(REQUESTS), Histogram(REQUEST_SECONDS, (1,))
+        requests.add("GET", "secrets", "200")
+        answers.observe(0.5)
+        known: Any = service
+        known._leads = True
+        known._queue = SimpleNamespace(depth=4, outcomes=outcomes, seconds=seconds)
+        api = SimpleNamespace(requests=requests, seconds=answers)
+        known._reconciler = SimpleNamespace(
+            unsettled={"a": 1}, failures={"a": 1, "b": 2}, api=api, ends={NAMESPACE: ENDS}
+        )
+        return "".join(service._expose())
+
+    return series(asyncio.run(read()))
+
+
+async def of_the_agent() -> dict[str, str]:
+    board = Board()
+    well = Link(Slot(SlotState.RUNNING, "r"), session=Session(1, "198.51.100.7:1", 1_700_000_000, "2.4.12"), flaps=3)
+    board.links = {17: well, 18: Link(Slot(SlotState.QUARANTINED, "r"))}
+    board.counters = {17: Counters(received=11, sent=12, rtt=0.5, refused=13, noise=14), 18: Counters()}
+    board.media_says(MediaState(connections=200, draining=True))
+    return series(agent_metrics.exposition(board, NAMESPACE, "mcs"))
+
+
+@pytest.mark.parametrize("row", OF_THE_OPERATOR | OF_INSTANCES)
+def test_a_leader_tells(told: dict[str, str], row: str) -> None:
+    assert told.get(row) == (OF_THE_OPERATOR | OF_INSTANCES)[row], sorted(told)
+
+
+@pytest.mark.parametrize("row", OF_THE_AGENT)
+async def test_the_agent_tells(row: str) -> None:
+    found = await of_the_agent()
+    assert found.get(row) == OF_THE_AGENT[row], sorted(found)
+
+
+def test_every_metric_has_a_row() -> None:
+    assert names(OF_THE_OPERATOR) == {metric.name for metric in metrics.OF_THE_OPERATOR}
+    assert names(OF_INSTANCES) == {metric.name for metric in metrics.OF_INSTANCES}
+    assert names(OF_THE_AGENT) == {metric.name for metric in (*agent_metrics.OF_SLOTS, *agent_metrics.OF_MEDIA)}
