@@ -176,7 +176,9 @@ class Scrubber:
         return "".join([*found, text[done:]])
 
     def _quoted(self, found: re.Match[str]) -> str:
-        return found[0] if found[3] in self._others else f"{found[1]}{A_USER}"
+        """The accounts of Kubernetes itself are nobody."""
+        kept = found[3] in self._others or found[3].startswith("system:")
+        return found[0] if kept else f"{found[1]}{A_USER}"
 
     def _named(self, token: re.Match[str]) -> Iterable[tuple[int, str]]:
         """Names that may begin here: with the whole token, or with what is left without a final dot or a sign."""

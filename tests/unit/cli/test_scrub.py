@@ -165,6 +165,8 @@ def test_what_helps_stays(text: str) -> None:
         ("annalena and hanna", "annalena and hanna"),
         ("anna@acme", f"{A_USER}@acme"),
         ("link bolt is up", "link bolt is up"),
+        ('User "system:serviceaccount:a:b" cannot list', 'User "system:serviceaccount:a:b" cannot list'),
+        ('User "jane" cannot list', f"User {A_USER} cannot list"),
         ("moved from 'bolt' to 'zoe'", f"moved from 'bolt' to '{A_USER}'"),
         ("al is short", "al is short"),
         ("user 'al' is short", f"user {A_USER} is short"),
