@@ -177,7 +177,7 @@ def test_another_tenants_domain_is_refused_without_his_name(api: Api, server: Ap
         until_known(api, "x.mcs.test")
         said = kubectl(api, a_link("new", domain="x.mcs.test")).stderr
         assert "spec.domain: x.mcs.test is in use" in said
-        for name in ("tenants-secret", "far", namespace, "namespace"):
+        for name in ("tenants-secret", "far", namespace):
             assert name not in said
 
 
