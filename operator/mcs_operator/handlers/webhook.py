@@ -115,18 +115,18 @@ def build_app(review: Review, ready: Callable[[], bool], path: Callable[[], str]
         if length is None or length > BODY_LIMIT:
             return web.Response(status=413 if length else 411, text=f"at most {BODY_LIMIT} bytes, and say how many\n")
         if length <= _LARGE:
-            return await judge(request)
+            return judge(await request.read())
         async with turns:
-            return await judge(request)
+            body = await request.read()
+            async with alone:  # those that are ready at the same moment would be one long pause of the event loop
+                await asyncio.sleep(0)
+                return judge(body)
 
-    async def judge(request: web.Request) -> web.Response:
-        body = await request.read()
-        async with alone:  # those that are ready at the same moment would be one long pause of the event loop
-            await asyncio.sleep(0)
-            try:
-                answer = _answer(_parsed(body), review)
-            except NoReviewError as error:
-                return web.Response(status=400, text=f"{error}\n")
+    def judge(body: bytes) -> web.Response:
+        try:
+            answer = _answer(_parsed(body), review)
+        except NoReviewError as error:
+            return web.Response(status=400, text=f"{error}\n")
         return web.Response(body=json.dumps(answer).encode(), content_type=_JSON)
 
     app = web.Application(client_max_size=BODY_LIMIT, middlewares=[_only_at(path)])
