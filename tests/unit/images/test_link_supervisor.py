@@ -212,9 +212,10 @@ def slot_9(tmp_path: Path) -> Iterator[Slot]:
 def living(slot: Slot) -> Iterator[Slot]:
     yield slot
     if slot.process:
+        slot.process.kill()  # first, or its shell may still tell of those that it sees killed
+        slot.process.wait(10)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(slot.process.pid, signal.SIGKILL)
-        slot.process.wait(10)
         assert SECRET_WORD not in slot.output.read_text()
         assert "line " not in slot.output.read_text(), "the shell complains"
 
