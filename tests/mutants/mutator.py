@@ -2,7 +2,7 @@
 
 A fault is one of: another comparison, another operator, `and` for `or`, a condition turned round, a number that is one
 more, a text that is another one, True for False, an argument or a statement left out, `None` returned. What only
-documents (docstrings, annotations, messages of `raise`) is left alone: nobody depends on it.
+documents (docstrings, annotations, messages of `raise`, sentences) is left alone: nobody depends on it.
 """
 
 from __future__ import annotations
@@ -166,7 +166,7 @@ def _faults(parent: ast.AST, field: str, node: ast.AST) -> Iterator[ast.AST]:  #
             yield _with(changed, value=not value)
         case ast.Constant(value=int() | float() as value):
             yield _with(changed, value=value + 1)
-        case ast.Constant(value=str() as value) if value and not isinstance(parent, ast.JoinedStr):
+        case ast.Constant(value=str() as value) if value and not _is_prose(value) and type(parent) is not ast.JoinedStr:
             yield _with(changed, value=f"{value}XX")
         case ast.Return(value=ast.expr() as value) if not _is_none(value):
             yield _with(changed, value=ast.Constant(None))
@@ -183,6 +183,11 @@ def _faults(parent: ast.AST, field: str, node: ast.AST) -> Iterator[ast.AST]:  #
     is_condition = (isinstance(parent, ast.If | ast.While | ast.IfExp) and field == "test") or field == "ifs"
     if is_condition and isinstance(node, ast.Name | ast.Call | ast.Attribute | ast.NamedExpr):
         yield ast.copy_location(ast.UnaryOp(ast.Not(), node), node)  # type: ignore[arg-type]
+
+
+def _is_prose(text: str) -> bool:
+    """A sentence for people: a slip of the pen in it is no fault of the program."""
+    return len(text.split()) > 2
 
 
 def _with(node: ast.AST, **fields: object) -> ast.AST:

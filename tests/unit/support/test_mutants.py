@@ -44,6 +44,7 @@ def test_a_small_fault_is_made(source: str, fault: str) -> None:
         pytest.param("a: Literal['b']", id="annotations"),
         pytest.param("raise ValueError('text')", id="what an exception says"),
         pytest.param("log.info('text', 1)", id="what is logged"),
+        pytest.param("a = 'a sentence for people'", id="sentences"),
         pytest.param("@dataclass(frozen=True)\nclass A: ...", id="how a class is made"),
         pytest.param("T = TypeVar('T')", id="type variables"),
     ],

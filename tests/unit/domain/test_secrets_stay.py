@@ -1,0 +1,41 @@
+"""What is secret, or somebody's name, is in no `repr`: objects end up in logs and in the messages of assertions."""
+
+from __future__ import annotations
+
+import pytest
+
+from mcs_operator.domain.keyring import LinkKeys
+from mcs_operator.domain.keys import Authority, KeyPair
+from mcs_operator.domain.shardfiles import ServedCertificate
+from mcs_operator.domain.usersfile import ListedUser, UsersFile
+from mcs_operator.domain.world import AgentCredentials, SlotSecret, TlsSecret
+from mcs_operator.kube.agents import Endpoint
+from support.worlds import NOW, fingerprint, profile, slot
+
+SECRET = "hunter2"
+PAIR = KeyPair("certificate", SECRET)
+
+
+@pytest.mark.parametrize(
+    "thing",
+    [
+        PAIR,
+        Authority("certificate", SECRET),
+        AgentCredentials(PAIR, SECRET),
+        TlsSecret("web", "chain", SECRET),
+        ServedCertificate("a.test", "chain", SECRET),
+        LinkKeys(PAIR, SECRET, (fingerprint("acme"),), None, "ca"),
+        Endpoint("uid", "host", 1, "name", "ca", SECRET),
+        SlotSecret(2, "mcs", "acme", "uid", "r", "r", PAIR, SECRET),
+        UsersFile("ConfigMap", "staff", (ListedUser(SECRET, SECRET, True, None),), count=1),
+    ],
+    ids=lambda thing: type(thing).__name__,
+)
+def test_it_is_not_shown(thing: object) -> None:
+    assert SECRET not in repr(thing)
+
+
+def test_nor_in_what_holds_it() -> None:
+    shown = repr((profile("acme", 2), slot(2, "acme"), NOW))
+    assert "SECRET==" not in shown
+    assert "OpenVPN Static key" not in shown
