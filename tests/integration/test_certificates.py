@@ -74,7 +74,7 @@ YESTERDAY = datetime.now(UTC) - timedelta(days=1)
         pytest.param(chain("acme.mcs.test", ends=YESTERDAY + timedelta(hours=1)), None, "expired", id="expired"),
         pytest.param(chain("other.mcs.test"), None, "not for acme.mcs.test", id="for another domain"),
         pytest.param(chain("acme.mcs.test"), text_of(key("another")), "not the key", id="with another key"),
-        pytest.param("rubbish", None, "not a certificate", id="rubbish"),
+        pytest.param("rubbish", None, "not in PEM form", id="rubbish"),
     ],
 )
 def test_a_certificate_that_goes_bad_keeps_the_last_good_one_and_says_why(

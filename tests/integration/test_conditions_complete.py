@@ -60,7 +60,14 @@ TOLD = [
     ("TVoxLink", "occupied", "Accepted", "False", "NameTaken", "occupied-profile"),
     ("Community", "elsewhere", "Ready", "False", "InstanceNotFound", "'nobody'"),
     ("Community", "no-file", "Ready", "False", "UsersNotFound", "'nowhere'"),
-    ("Community", "bad-file", "Ready", "False", "UsersInvalid", "'bad', key users.yaml: not YAML at line 2"),
+    (
+        "Community",
+        "bad-file",
+        "Ready",
+        "False",
+        "UsersInvalid",
+        "'bad', key users.yaml: line 2: [1].name: must be a text, and is a list",
+    ),
     ("MCSInstance", "second", "Accepted", "False", "NamespaceOccupied", "'mcs'"),
 ]
 

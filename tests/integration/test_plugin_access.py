@@ -244,7 +244,16 @@ def test_no_proxy_outlives_the_plugin(recorder: Recorder, run: Any, tmp_path: Pa
     folder = Path(tempfile.mkdtemp(prefix="m"))  # the path of a socket is short
     path = written(tmp_path / "k", config(recorder.url))
     process = subprocess.Popen(
-        [sys.executable, tmp_path / "bin" / "kubectl-mcs", "links", "--kubeconfig", path],
+        # SIGINT is ignored by what runs in the background, as these tests may, and by what that starts.
+        [
+            "env",
+            "--default-signal=INT",
+            sys.executable,
+            tmp_path / "bin" / "kubectl-mcs",
+            "links",
+            "--kubeconfig",
+            path,
+        ],
         env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "TMPDIR": str(folder)},
         stderr=subprocess.PIPE,
         text=True,

@@ -282,8 +282,8 @@ def test_the_251st_link_is_refused_gets_no_secret_and_takes_over_when_a_place_fr
     ("spec", "reason", "told"),
     [
         ({"domain": "mcs.test"}, "DomainTaken", "mcs.test"),
-        ({"domain": "holder.mcs.test"}, "DomainTaken", "'holder'"),
-        ({"vpnAddress": "198.18.254.2"}, "AddressTaken", "'holder'"),
+        ({"domain": "holder.mcs.test"}, "DomainTaken", "holder.mcs.test is in use"),
+        ({"vpnAddress": "198.18.254.2"}, "AddressTaken", "is used by another TVoxLink"),
         ({"vpnAddress": "10.0.0.9"}, "AddressOutOfRange", "198.18.254.2"),
     ],
 )

@@ -361,6 +361,8 @@ def test_the_policy_lets_in_what_is_public_and_out_to_no_private_network(api: Ap
         (21002, 21007, "UDP"),
         (21002, 21007, "TCP"),
     }
-    blocks = [to["ipBlock"] for rule in spec["egress"] for to in rule.get("to", []) if "ipBlock" in to]
+    dns = [rule for rule in spec["egress"] if {port["port"] for port in rule.get("ports", [])} == {53, 5353}]
+    assert [to["ipBlock"]["cidr"] for rule in dns for to in rule["to"] if "ipBlock" in to] == ["169.254.20.10/32"]
+    blocks = [to["ipBlock"] for r in spec["egress"] if r not in dns for to in r.get("to", []) if "ipBlock" in to]
     assert [block["cidr"] for block in blocks] == ["0.0.0.0/0"]
     assert {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"} <= set(blocks[0]["except"])

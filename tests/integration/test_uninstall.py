@@ -38,7 +38,7 @@ def helm(api: Api, *arguments: str) -> None:
 def left(api: Api) -> list[str]:
     """Everything of the release that is still there."""
     kinds = "deployment,service,serviceaccount,role,rolebinding,networkpolicy,clusterrole,clusterrolebinding,"
-    kinds += "validatingwebhookconfiguration,crd"
+    kinds += "validatingwebhookconfiguration,validatingadmissionpolicy,validatingadmissionpolicybinding,crd"
     selector = "--selector=app.kubernetes.io/name in (mcs-operator,mcs)"
     return api.kubectl("get", kinds, "--all-namespaces", selector, "--output=name").split()
 

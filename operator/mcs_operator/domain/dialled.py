@@ -51,10 +51,12 @@ def dialled(
     """
     by_link = {slot.link: slot.where for slot in slots if slot.instance == instance.name}
     mine = [p for p in profiles if p.instance == instance.name]
-    known = [where for p in mine if (where := _agreed(p.where, by_link.get(p.link)))]
+    agreed = {p.link: where for p in mine if (where := _agreed(p.where, by_link.get(p.link)))}
+    known = list(agreed.values())
     known = known or ([where for where in by_link.values() if where] if not mine else [])
     # A domain may change while no links exist: a profile that waits for its link gets the new one when that comes back.
-    names = [p.where.domain for p in mine if p.where and p.where.domain and p.released is None and p.link in alive]
+    held = {p.link for p in mine if p.released is None and p.link in alive}
+    names = [where.domain for link, where in agreed.items() if where.domain and link in held]
     vpn = instance.spec.vpn
     base_port = _usual(Counter(where.base_port for where in known), vpn.base_port)
     cidr = _usual(Counter(where.cidr for where in known if where.cidr), vpn.cidr)

@@ -34,7 +34,11 @@ class NoAnswerError(ApiError):
 
     def __init__(self, error: Exception) -> None:
         told = "time-out" if isinstance(error, TimeoutError) else str(error) or type(error).__name__
-        what = "no credentials" if isinstance(error, config.ConfigException) else "the API server does not answer"
+        what = "the API server does not answer"
+        if isinstance(error, config.ConfigException):
+            what = "no credentials"
+        elif isinstance(error, ValueError):
+            what = "what answers is no API server"
         super().__init__(0, "NoAnswer", f"{what}: {told}")
 
 
