@@ -41,6 +41,11 @@ class Strangers:
         self._over.set()
         self._thread.join()
 
+    @property
+    def are_done(self) -> bool:
+        """Whether all of them have been there, or their time is over: a busy machine has fewer."""
+        return not self._thread.is_alive()
+
     def _knock(self) -> None:
         held: deque[socket.socket] = deque()
         began = time.monotonic()
