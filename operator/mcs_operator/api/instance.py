@@ -194,6 +194,15 @@ def _ports_are_free(base: int) -> bool:
 class ResourceAmounts(Model):
     """CPU and memory."""
 
+    rules: ClassVar = (
+        Rule(  # of an int-or-string the pattern holds for texts alone
+            cel="!has(self.cpu) || type(self.cpu) == string || (self.cpu >= 1 && self.cpu <= 99999)",
+            message='must be cores above 0, such as 4, "1.5" or 500m',
+            field_path=".cpu",
+            holds=lambda amounts: amounts.cpu is None or amount(amounts.cpu) > 0,
+        ),
+    )
+
     cpu: Cpu | None = Field(default=None, description='Cores, for example 4, "1.5" or 500m.')
     memory: Bytes | None = Field(default=None, description="Bytes with a unit, for example 8G or 512Mi.")
 

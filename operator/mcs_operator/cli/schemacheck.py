@@ -63,6 +63,10 @@ _ANNOTATIONS_BYTES = 256 * 1024
 Location = tuple[int | str, ...]
 
 
+LARGEST_INTEGER = 2**63 - 1
+"""What the API server can read; beyond it a number is none."""
+
+
 def check(kind: type[KubernetesObject], body: Mapping[str, Any]) -> list[Problem]:
     """What the API server would refuse when the object is created; at most so many as anybody reads."""
     found = [*islice(_everything(kind, body), MAX_PROBLEMS)]
@@ -253,8 +257,8 @@ def _text(schema: Schema, value: str, where: Location) -> Iterator[Problem]:
 def _number(schema: Schema, value: float, where: Location) -> Iterator[Problem]:
     if value < schema.get("minimum", value):
         yield _problem(where, number_limit("least", schema["minimum"]), value)
-    elif value > schema.get("maximum", value):
-        yield _problem(where, number_limit("most", schema["maximum"]), value)
+    elif value > (most := schema.get("maximum", LARGEST_INTEGER)):
+        yield _problem(where, number_limit("most", most), value)
 
 
 def _unknown(schema: Schema, value: Any, where: Location) -> Iterator[Problem]:
