@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import hashlib
 import importlib
 import json
 import os
@@ -100,17 +101,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def tests_by_line() -> dict[str, dict[int, set[str]]]:
-    """Names of tests by file (below PACKAGE) and line; one run of all unit tests, in one process."""
+    """Names of tests by file (below PACKAGE) and line; one run of all unit tests, in one process.
+
+    Kept by the content of what was run: a second run on the same tree, with another seed, begins at once.
+    """
     BUILD.mkdir(parents=True, exist_ok=True)
-    data = BUILD / "coverage"
-    environment = os.environ | {"COVERAGE_FILE": str(data), "PYTHONPATH": f"{ROOT / 'tests'}:{ROOT / 'operator'}"}
-    command = [sys.executable, "-m", "coverage", "run", f"--source={PACKAGE}", "-m", "pytest", "-p", "mutants.reach"]
-    done = subprocess.run(
-        [*command, "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "tests/unit"],
-        cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    if done.returncode != 0:
-        sys.exit(f"the unit tests fail without any mutant:\n{done.stdout[-4000:]}{done.stderr[-2000:]}")
+    data = BUILD / f"coverage-{_content()}"
+    if not data.exists():
+        _measure(data)
     measured = coverage.CoverageData(str(data))
     measured.read()
     found: dict[str, dict[int, set[str]]] = {}
@@ -120,6 +118,38 @@ def tests_by_line() -> dict[str, dict[int, set[str]]]:
             line: {test for test in tests if test} for line, tests in lines.items()
         }
     return found
+
+
+def _content() -> str:
+    """A digest of the code, the tests and what they read: by these the lines are reached."""
+    digest = hashlib.sha256()
+    for name in _files_of_checkout():
+        if name.startswith(("docs/", "tests/mutants/")):
+            continue
+        digest.update(name.encode() + b"\0" + hashlib.sha256((ROOT / name).read_bytes()).digest())
+    return digest.hexdigest()[:16]
+
+
+def _files_of_checkout() -> list[str]:
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    return [name for name in filter(None, listed.split("\0")) if (ROOT / name).is_file()]
+
+
+def _measure(data: Path) -> None:
+    for old in data.parent.glob("coverage-*"):
+        old.unlink()
+    environment = os.environ | {"COVERAGE_FILE": str(data), "PYTHONPATH": f"{ROOT / 'tests'}:{ROOT / 'operator'}"}
+    command = [sys.executable, "-m", "coverage", "run", f"--source={PACKAGE}", "-m", "pytest", "-p", "mutants.reach"]
+    done = subprocess.run(
+        [*command, "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "tests/unit"],
+        cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode != 0:
+        data.unlink(missing_ok=True)
+        sys.exit(f"the unit tests fail without any mutant:\n{done.stdout[-4000:]}{done.stderr[-2000:]}")
 
 
 def _tests_for(reached: Mapping[str, Mapping[int, set[str]]], file: str, line: int) -> tuple[str, ...]:
@@ -185,21 +215,24 @@ def tried(cases: list[Case], parallel: int) -> list[Verdict]:
     with ThreadPoolExecutor(parallel) as pool:
         for verdict in pool.map(judge, cases):
             verdicts.append(verdict)
+            if not verdict.noticed and not verdict.why:
+                print(_survivor(verdict), flush=True)  # at once: a whole run takes long, and may be stopped
             if len(verdicts) % 50 == 0:
                 print(f"  {len(verdicts)} of {len(cases)} tried", flush=True)
     return verdicts
 
 
+def _survivor(verdict: Verdict) -> str:
+    case = verdict.case
+    untested = "" if case.tests else " (no test)"
+    return f"not noticed{untested}: {case.file}:{case.mutant.line}: {case.mutant.before}  ->  {case.mutant.after}"
+
+
 def _copy_of_checkout(tree: Path) -> Path:
     shutil.rmtree(tree, ignore_errors=True)
-    files = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    ).stdout  # fmt: skip
-    for name in filter(None, files.split("\0")):
-        if (ROOT / name).is_file():
-            (tree / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, tree / name)
+    for name in _files_of_checkout():
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, tree / name)
     return tree
 
 
@@ -265,11 +298,7 @@ def equivalents() -> dict[tuple[str, str, str], str]:
 
 
 def told(verdicts: list[Verdict]) -> int:
-    """Print the scores and what was not noticed; the exit code."""
-    survivors = [v for v in verdicts if not v.noticed and not v.why]
-    for verdict in sorted(survivors, key=lambda v: (v.case.file, v.case.mutant.line)):
-        mutant, where = verdict.case.mutant, f"{verdict.case.file}:{verdict.case.mutant.line}"
-        print(f"not noticed{'' if verdict.case.tests else ' (no test)'}: {where}: {mutant.before}  ->  {mutant.after}")
+    """Print the scores; the exit code."""
     below = False
     for part in PARTS:
         counted = [v for v in verdicts if v.case.part == part and not v.why]

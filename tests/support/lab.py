@@ -99,10 +99,15 @@ def remove_abandoned() -> None:
         if Path("/proc", path.name.split("-")[1]).exists():
             continue
         with suppress(RuntimeError):  # another run of now removes it as well
-            for pid in sh("ip", "netns", "pids", path.name).split():
-                with suppress(ProcessLookupError):
-                    os.kill(int(pid), signal.SIGKILL)
-            sh("ip", "netns", "del", path.name)
+            _remove(path.name)
+
+
+def _remove(name: str) -> None:
+    """A network namespace, and first what still runs in it: it would live on in a namespace without a name."""
+    for pid in sh("ip", "netns", "pids", name).split():
+        with suppress(ProcessLookupError):
+            os.kill(int(pid), signal.SIGKILL)
+    sh("ip", "netns", "del", name)
 
 
 class Namespace:
@@ -113,7 +118,7 @@ class Namespace:
         self.name = f"mcs-{os.getpid()}-{next(_numbers)}-{purpose}"
         self._closing = ExitStack()
         sh("ip", "netns", "add", self.name)
-        self._closing.callback(sh, "ip", "netns", "del", self.name)
+        self._closing.callback(_remove, self.name)
         self.ip("link", "set", "lo", "up")
 
     def close(self) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from support.lab import remove_abandoned, sh
+from support.lab import Namespace, remove_abandoned, sh
 from support.waiting import until
 
 
@@ -37,3 +37,12 @@ def test_hosts_of_a_run_that_was_cut_off_are_removed_with_what_runs_there(abando
         assert Path("/run/netns", lives).exists()
     finally:
         sh("ip", "netns", "del", lives)
+
+
+def test_a_host_that_is_closed_leaves_no_child_of_its_programs(tmp_path: Path) -> None:
+    """A supervisor that is ended at once has no time to end its openvpn."""
+    host = Namespace("parent")
+    host.start(tmp_path / "log", "sh", "-c", "sleep 60 & echo $!; wait")
+    child = until("its child runs", lambda: (tmp_path / "log").read_text().strip())
+    host.close()
+    assert not Path("/proc", child).exists() or "(sleep) Z" in Path("/proc", child, "stat").read_text()
