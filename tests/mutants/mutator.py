@@ -104,7 +104,7 @@ def _documenting(node: ast.AST) -> Iterator[ast.AST]:
             yield node
         case ast.Call(func=ast.Name(id="TypeVar" | "NewType" | "cast")):
             yield node
-        case ast.If(test=ast.Name(id="TYPE_CHECKING")):
+        case ast.If(test=ast.Name(id="TYPE_CHECKING")) | ast.Assign(targets=[ast.Name(id="__all__")]):
             yield node
         case ast.ClassDef(decorator_list=decorators):  # frozen, slots: against slips of programmers, which types find
             yield from decorators
