@@ -91,7 +91,7 @@ def test_a_part_below_95_percent_is_a_failure(
     case = Case("domain", "x.py", mutant, ("test",))
     verdicts = [Verdict(case, noticed=number < noticed) for number in range(20)]
     assert told([*verdicts, Verdict(case, noticed=False, why="the same")]) == code
-    assert f"domain     {noticed / 20:6.1%} of 20 noticed, 1 equivalent" in capsys.readouterr().out
+    assert f"domain     {noticed / 20:6.1%} of 20 noticed (0 of them hung), 1 equivalent" in capsys.readouterr().out
 
 
 def test_every_mutant_that_is_said_to_be_harmless_is_one_of_today_and_has_a_reason() -> None:
