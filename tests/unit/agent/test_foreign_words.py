@@ -28,7 +28,8 @@ NOW = 1_800_000_000.0
 WORDS = [
     "", "0", "-1", "17", "1e999", "NaN", "999999999999999999", "9" * 400, "null", "true", "[", "{", "]" * 9, "\\ud800",
     "\x00", "\u202e", "\t", "\r", ",", ":", "=", "END", "TITLE", "HEADER", "CLIENT_LIST", "203.0.113.5", "2001:db8::1",
-    "fe80::1%" + "z" * 90, "203.0.113.5:1", "[::1]:99999999", "Running", "Idle", "Quarantined", "x" * 600, "é", "٣", "\ud800",
+    "fe80::1%" + "z" * 90, "203.0.113.5:1", "[::1]:99999999", "Running", "Idle", "Quarantined", "x" * 600, "é", "٣",
+    "\ud800",
 ]  # fmt: skip
 LINES = [
     ">CLIENT:ESTABLISHED,{}", ">CLIENT:ENV,trusted_ip={}", ">CLIENT:ENV,trusted_ip6={}", ">CLIENT:ENV,trusted_port={}",
