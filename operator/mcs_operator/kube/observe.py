@@ -191,8 +191,10 @@ def _strangers(children: Iterable[Child]) -> Iterator[Damaged]:
 
 
 def _by_instance(children: Iterable[Child], kind: type[Detail]) -> dict[str, Detail]:
-    """What there is once for each instance, by the instance's name."""
-    return {child.labels[LABEL_INSTANCE]: child.detail for child in children if isinstance(child.detail, kind)}
+    """What there is once for each instance, by the instance's name: by that in its own, as a label may have been taken
+    away since it was read."""
+    found = ((place_of_name(child.resource, child.name), child.detail) for child in children)
+    return {place.owner: detail for place, detail in found if place and isinstance(detail, kind)}
 
 
 def _pod_of(instances: list[Any], details: list[Parsed]) -> Pod | None:
