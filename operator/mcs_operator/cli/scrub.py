@@ -49,6 +49,11 @@ _ASSIGNED = re.compile(
     rf"(?is)(?P<name>(?:{_WORDS})[\w.-]{{0,64}}+)(?P<sep>[\\\"']{{0,4}}\s{{0,3}}(?:=>|:=|[:=]|%3D|%3A)\s{{0,3}})"
     r"(?P<q>\\{0,3}[\"'])?(?P<value>(?(q)(?:(?!(?P=q))(?:\\.|.)){0,4096}|[^\s,;&}\"'\])]+))"
 )
+_PAIR = re.compile(
+    r"(?i)(?P<before>\bname[\\\"']{0,4}\s{0,3}[:=]\s{0,3}[\\\"']{0,4}(?P<name>[\w.-]{1,128}+)[\\\"']{0,4}(?:,\s{0,40}|\s{1,40})[\\\"']{0,4}"
+    r"value[\\\"']{0,4}\s{0,3}[:=]\s{0,3})(?P<q>\\{0,3}[\"'])?(?P<value>(?(q)(?:(?!(?P=q))(?:\\.|.)){0,4096}|[^\s,;&}\"'\])]+))"
+)
+"""A variable of a container, as a list of them has it: its name stands in a field of its own."""
 _OPTION = re.compile(r"(?<![\w-])(--?[a-zA-Z][\w-]{0,80}+)(\s{1,3})(?!-)(\S+)")
 _SAID = re.compile(
     r"(?i)\b(passw(?:or)?d|passphrase)(\s{1,3}(?:is|was)\s{1,3}|\s{1,3}(?=[\"']))(\"[^\"\n]*\"|'[^'\n]*'|\S+)"
@@ -78,6 +83,7 @@ def scrubbed(text: str) -> str:
     text = _INLINE.sub(_MARK, _BLOCK.sub(_MARK, text.replace(LEFT_OUT, _MARK)))
     text = _without_tails(text)
     text = _LOGIN.sub(rf"\g<1>{_MARK}@", _JSON_WEB_TOKEN.sub(_MARK, text))
+    text = _PAIR.sub(_paired, text)
     text = _HEADER.sub(rf"\g<1>\g<2>\g<q>{_MARK}", text)
     text = _SCHEME.sub(_scheme, text)
     text = _ASSIGNED.sub(_assigned, text)
@@ -118,6 +124,10 @@ def _assigned(found: re.Match[str]) -> str:
     if not is_secret_name((before[0] if before else "") + found["name"]) or found["value"].startswith(_MARK):
         return found[0]
     return f"{found['name']}{found['sep']}{found['q'] or ''}{_MARK}"
+
+
+def _paired(found: re.Match[str]) -> str:
+    return f"{found['before']}{found['q'] or ''}{_MARK}" if is_secret_name(found["name"]) else found[0]
 
 
 def _option(found: re.Match[str]) -> str:

@@ -76,8 +76,8 @@ class Cluster(Protocol):
     def domain_holders(self, namespace: str, domain: str) -> Iterable[tuple[Kind, str]]:
         """Kind and name of all in this namespace that have this domain."""
 
-    def is_domain_owned_elsewhere(self, namespace: str, domain: str) -> bool:
-        """Whether an object of another namespace is served under this name."""
+    def is_domain_owned_elsewhere(self, namespace: str, domain: str, kind: Kind, name: str) -> bool:
+        """Whether an object of another namespace is served under this name, and will be when this one is there."""
 
     def slots(self, namespace: str, instance: str) -> Mapping[int, str]:
         """Names of the links that hold a slot, by number."""
@@ -192,7 +192,7 @@ def _community_of(cluster: Cluster, namespace: str, link: TVoxLink) -> Iterator[
 
 def _domain(cluster: Cluster, kind: Kind, namespace: str, name: str, domain: str) -> Iterator[_Finding]:
     here = any(holder != (kind, name) for holder in cluster.domain_holders(namespace, domain))
-    if here or cluster.is_domain_owned_elsewhere(namespace, domain):
+    if here or cluster.is_domain_owned_elsewhere(namespace, domain, kind, name):
         yield _refuse(rules.domain_taken(domain).message)
 
 

@@ -125,6 +125,28 @@ def _community(world: World, instance: MCSInstance, community: Community) -> Ver
     return None if name == instance.name else _no_instance(world, name)
 
 
+@dataclass(frozen=True, slots=True)
+class _Damaged:
+    """Identities that cannot be read: why, by link, and the links of those that have a number. Gone through once: who
+    fills a namespace with ten thousand of them must not have them gone through for each of 250 links.
+
+    Numbers are of this instance's, and of those that a lost label leaves nobody's: a copy has no number.
+    """
+
+    why: Mapping[str, str]
+    numbers: Mapping[int, frozenset[str]]
+
+    @classmethod
+    def of(cls, world: World, instance: MCSInstance) -> _Damaged:
+        """Those of a namespace."""
+        numbers: dict[int, set[str]] = {}
+        for damaged in world.damaged:
+            if damaged.number is not None and damaged.instance in ("", instance.name):
+                numbers.setdefault(damaged.number, set()).add(damaged.link)
+        why = {damaged.link: damaged.why for damaged in reversed(world.damaged)}
+        return cls(why, {number: frozenset(links) for number, links in numbers.items()})
+
+
 @dataclass
 class _Ledger:
     """What has been given away so far while the links are gone through in their order of precedence."""
@@ -136,6 +158,10 @@ class _Ledger:
     numbers: dict[int, str] = field(default_factory=dict)
     accepted: int = 0
     of_community: Counter[str] = field(default_factory=Counter)
+    damaged: _Damaged = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.damaged = _Damaged.of(self.world, self.instance)
 
     def held_by(self, name: str) -> int | None:
         """Number that a link already has."""
@@ -209,14 +235,10 @@ def _spare_numbers(ledger: _Ledger, alive: set[str]) -> Iterator[int]:
     foreign = {
         s.number for s in _slots_of(ledger.world, ledger.instance) if s.link not in alive and s.number not in kept
     }
-    damaged = {d.number for d in _damaged(ledger) if d.number is not None}
     blocked = {number for owner, number in ledger.world.blocked if owner == ledger.instance.name}
-    yield from free_numbers({*ledger.numbers, *foreign, *damaged, *blocked}, kept, ledger.instance.spec.vpn.slots)
-
-
-def _damaged(ledger: _Ledger) -> list[DamagedProfile]:
-    """Those of this instance, and those that a lost label leaves nobody's: a copy has no number."""
-    return [damaged for damaged in ledger.world.damaged if damaged.instance in ("", ledger.instance.name)]
+    yield from free_numbers(
+        {*ledger.numbers, *foreign, *ledger.damaged.numbers, *blocked}, kept, ledger.instance.spec.vpn.slots
+    )
 
 
 def _numbered(ledger: _Ledger, plan: LinkPlan, spare: Iterator[int]) -> LinkPlan:
@@ -259,7 +281,7 @@ def _reference(ledger: _Ledger, link: TVoxLink) -> Verdict | None:
 def _refusal(ledger: _Ledger, link: TVoxLink, held: int | None) -> Verdict | None:
     """What only the user can change."""
     spec, cidr = link.spec, ledger.instance.spec.vpn.cidr
-    if held is None and (verdict := _in_the_way(ledger.world, link)):
+    if held is None and (verdict := _in_the_way(ledger, link)):
         return verdict
     if spec.domain in ledger.domains:
         return rules.domain_taken(spec.domain)
@@ -286,11 +308,11 @@ def _beyond_limit(ledger: _Ledger, community: str) -> Verdict | None:
     return rules.too_many_links_of_community(community, limit)
 
 
-def _in_the_way(world: World, link: TVoxLink) -> Verdict | None:
+def _in_the_way(ledger: _Ledger, link: TVoxLink) -> Verdict | None:
     """An identity at the link's name that is not its own, or may be and cannot be read: not to be written over."""
-    if (other := world.profiles.get(link.name)) is not None:
+    if (other := ledger.world.profiles.get(link.name)) is not None:
         return rules.identity_of_another(link.name, other.instance)
-    why = next((damaged.why for damaged in world.damaged if damaged.link == link.name), "")
+    why = ledger.damaged.why.get(link.name, "")
     return rules.identity_unreadable(link.name, why) if why else None
 
 
@@ -303,8 +325,8 @@ def _owner_of(ledger: _Ledger, number: int, link: TVoxLink) -> str:
         return rules.USED
     if ledger.held_by(link.name) == number:
         return ""
-    identities: tuple[Profile | DamagedProfile, ...] = (*ledger.profiles.values(), *_damaged(ledger))
-    if any(identity.number == number and identity.link != link.name for identity in identities):
+    kept = {profile.link for profile in ledger.profiles.values() if profile.number == number}
+    if (kept | ledger.damaged.numbers.get(number, frozenset())) - {link.name}:
         return rules.KEPT
     if secret := ledger.world.blocked.get((ledger.instance.name, number)):
         return f"is blocked by Secret {secret}, which is not the operator's"

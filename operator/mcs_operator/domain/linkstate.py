@@ -172,7 +172,8 @@ def _refused(value: object) -> list[Refused]:
     for entry in (entry.model_dump() if isinstance(entry, Refused) else entry for entry in entries):
         domain, problem = (entry.get("domain"), entry.get("problem")) if isinstance(entry, dict) else (None, None)
         told = _told(problem)
-        if isinstance(domain, str) and 0 < len(domain) <= MAX_DOMAIN and told:
+        # Printable as well: with half a character in it the whole report could not be sent, about 250 links.
+        if isinstance(domain, str) and 0 < len(domain) <= MAX_DOMAIN and domain.isprintable() and told:
             found.append(Refused(domain=domain.lower(), problem=told))
     return found
 

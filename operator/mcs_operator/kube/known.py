@@ -47,9 +47,9 @@ class Known:
         holders = self.store.domains.holders(domain)
         return ((Kind(kind), name) for kind, where, name in holders if where == namespace)
 
-    def is_domain_owned_elsewhere(self, namespace: str, domain: str) -> bool:
-        """Whether an object of another namespace is served under this name."""
-        return self.names.is_owned_elsewhere(domain, namespace)
+    def is_domain_owned_elsewhere(self, namespace: str, domain: str, kind: Kind, name: str) -> bool:
+        """Whether an object of another namespace is served under this name, and will be when this one is there."""
+        return self.names.is_owned_elsewhere(domain, namespace, kind, name)
 
     def slots(self, namespace: str, instance: str) -> Mapping[int, str]:
         """Names of the links that hold a slot, by number: by the Secrets' names, as their labels may be copies."""

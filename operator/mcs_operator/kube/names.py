@@ -72,9 +72,14 @@ class Names:
         domains = {_domain(body) for body in self._store.shelf(namespace).ours.values()}
         return {domain: others for domain in domains if domain and (others := self._others(domain, namespace))}
 
-    def is_owned_elsewhere(self, domain: str, namespace: str) -> bool:
-        """Whether an object of another namespace is served under this name."""
-        return any(domain in self._claims(where) for where in self._others(domain, namespace))
+    def is_owned_elsewhere(self, domain: str, namespace: str, kind: Kind, name: str) -> bool:
+        """Whether an object of another namespace is served under this name, and will be when this one is there."""
+        claims = (self._claims(where) for where in self._others(domain, namespace))
+        first = min((found[domain] for found in claims if domain in found), default=None)
+        if first is None:
+            return False
+        returning = self._returning(namespace, kind, name)
+        return returning is None or first < returning
 
     def tell(self, namespace: str) -> None:
         """Wake those whose names are concerned by what this namespace claims now and did not, or the other way
@@ -102,6 +107,12 @@ class Names:
         if known is None or known[0] != stamp:
             known = self._known[namespace] = stamp, self._worked_out(namespace, known[1] if known else {})
         return known[1]
+
+    def _returning(self, namespace: str, kind: Kind, name: str) -> Claim | None:
+        """What an object will claim by the identities that it left, the moment it is there again; None without any."""
+        profiles = self._world_of(namespace).profiles.values()
+        left = [p.created for p in profiles if name == (p.link if kind is Kind.LINK else p.instance)]
+        return Claim(False, min(left), namespace, name, kind) if left else None
 
     def _worked_out(self, namespace: str, before: Claims) -> Claims:
         """Where that fails, what it claimed before: it is not the failure of whoever asks, and is told there."""

@@ -19,7 +19,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from mcs_operator.domain.keys import Authority, KeyPair
 from mcs_operator.pki.foreign import ForeignError, attempt, certificates, remembered, subject_of, within_bounds
 from mcs_operator.pki.inspect import signed_by
-from mcs_operator.pki.leaf import SigningKey, Usage, sign_leaf
+from mcs_operator.pki.leaf import Usage, sign_leaf
+from mcs_operator.pki.privatekey import SigningKey, load_private_key
 from mcs_operator.pki.verifier import verify_mutual
 
 CURVES = ("secp256r1", "secp384r1", "secp521r1")
@@ -84,10 +85,7 @@ def _signing_key(key_pem: str) -> SigningKey:
 
     def load() -> object:
         try:
-            # Without the test for primes, which takes a second for RSA: the trial shows whether it signs.
-            return serialization.load_pem_private_key(
-                key_pem.encode(), password=None, unsafe_skip_rsa_key_validation=True
-            )
+            return load_private_key(key_pem)
         except TypeError:
             raise ForeignError("the CA's key is encrypted: store it without a passphrase") from None
 

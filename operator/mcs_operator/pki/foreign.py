@@ -69,6 +69,12 @@ def subject_of(certificate: x509.Certificate) -> str:
     return repr(text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…")
 
 
+def on_a_line(text: str) -> str:
+    """A name out of a certificate, for a message: without control characters, and cut."""
+    plain = "".join(c if c.isprintable() else "?" for c in text[:_SHOWN])
+    return plain if len(text) <= _SHOWN else f"{plain[:-1]}…"
+
+
 class Remembered(Generic[T]):
     """What a function said of some texts, the last ``size`` of them.
 

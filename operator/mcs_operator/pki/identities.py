@@ -48,7 +48,7 @@ def complete(world: World, plan: Plan) -> Keys:
     instance = plan.instance
     if instance is None:
         return Keys()
-    slots = {slot.link: slot for slot in world.slots.values() if slot.instance == instance.name}
+    slots = _slots(world, plan, instance)
     profiles = {name: profile for name, profile in world.profiles.items() if profile.instance == instance.name}
     authority, problem = _authority(world, plan, instance, slots)
     ca = authority.cert_pem if authority else _ca_of(slots.values())
@@ -83,6 +83,14 @@ def complete(world: World, plan: Plan) -> Keys:
         due=min(moments, default=None),
         defects=defects,
     )
+
+
+def _slots(world: World, plan: Plan, instance: MCSInstance) -> dict[str, SlotSecret]:
+    """The slots by link. Of several, which backups of two moments may leave, the one at the link's number: by another
+    one its server would get a new certificate at each run, and restart, for as long as that other cannot be removed."""
+    slots = {slot.link: slot for slot in world.slots.values() if slot.instance == instance.name}
+    own = (world.slots.get((instance.name, p.number)) for p in plan.served if p.number is not None)
+    return slots | {slot.link: slot for slot in own if slot}
 
 
 _NOTHING_LEFT = (

@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509.oid import NameOID
 
 from mcs_operator.pki.foreign import ForeignError, attempt, remembered, remembered_public, within_bounds
+from mcs_operator.pki.privatekey import load_private_key
 
 BACKDATE = timedelta(hours=1)
 """Every certificate of ours begins so much before it was signed: a TVox whose clock is slow must not refuse it."""
@@ -62,9 +62,8 @@ def is_pair(cert_pem: str, key_pem: str) -> bool:
 
     def compare() -> bool:
         within_bounds(key_pem, "the key")
-        # Without the test for primes, which takes a second for RSA: whose key it is, the comparison shows.
-        key = load_pem_private_key(key_pem.encode(), password=None, unsafe_skip_rsa_key_validation=True)
-        return load_certificate(cert_pem).public_key() == key.public_key()
+        key = load_private_key(key_pem)
+        return key is not None and load_certificate(cert_pem).public_key() == key.public_key()
 
     return _holds(compare)
 

@@ -8,12 +8,11 @@ from enum import Enum
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from mcs_operator.domain.keys import KeyPair
-
-SigningKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+from mcs_operator.pki.privatekey import SigningKey
 
 
 class Usage(Enum):

@@ -28,12 +28,14 @@ from mcs_operator.pki.foreign import (
     ForeignError,
     attempt,
     certificates,
+    on_a_line,
     remembered,
     subject_of,
     within_bounds,
 )
 from mcs_operator.pki.inspect import signed_by
 from mcs_operator.pki.leaf import pem
+from mcs_operator.pki.privatekey import SigningKey, load_private_key
 from mcs_operator.pki.verifier import verify_server
 
 CURVES = {"secp256r1": "P-256", "secp384r1": "P-384"}
@@ -126,7 +128,8 @@ def check_certificate(chain: str, key: str, domain: str | None, now: datetime) -
     if leaf.begins > now:
         return f"the certificate is not valid before {leaf.begins:%Y-%m-%dT%H:%M:%SZ}"
     if domain is not None and not any(_covers(name, domain) for name in leaf.names):
-        return f"the certificate is for {', '.join(leaf.names[:5]) or 'no DNS name'}, not for {domain}"
+        names = ", ".join(map(on_a_line, leaf.names[:5]))
+        return f"the certificate is for {names or 'no DNS name'}, not for {domain}"
     return ""
 
 
@@ -155,16 +158,12 @@ def _leaf(chain: str, key: str) -> _Leaf:
     return _Leaf("", names, leaf.not_valid_before_utc, leaf.not_valid_after_utc)
 
 
-def _private_key(key: str) -> ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey:
+def _private_key(key: str) -> SigningKey:
     within_bounds(key, "tls.key")
-    # Without the test for primes, which takes a second for 4096 bits: whose key it is shows later.
-    private = attempt(
-        lambda: serialization.load_pem_private_key(key.encode(), password=None, unsafe_skip_rsa_key_validation=True),
-        "tls.key is not a private key in PEM form (without a password)",
-    )
-    if isinstance(private, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
-        return private
-    raise ForeignError("tls.key is neither EC nor RSA, which no browser takes; use P-256, P-384 or RSA")
+    private = attempt(lambda: load_private_key(key), "tls.key is not a private key in PEM form (without a password)")
+    if private is None:
+        raise ForeignError("tls.key is neither EC nor RSA, which no browser takes; use P-256, P-384 or RSA")
+    return private
 
 
 def _check_key(public: object) -> None:
@@ -184,7 +183,7 @@ def _check_usage(leaf: x509.Certificate) -> None:
         raise ForeignError("the certificate is not for servers (extendedKeyUsage has no serverAuth)")
 
 
-def _try(found: list[x509.Certificate], private: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> None:
+def _try(found: list[x509.Certificate], private: SigningKey) -> None:
     """A handshake with it, of a client that trusts its issuer, or itself where the issuer is not among them.
 
     Not the whole chain: further up, browsers find ways of their own, past an expired root for example.

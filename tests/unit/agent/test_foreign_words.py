@@ -29,6 +29,7 @@ WORDS = [
     "", "0", "-1", "17", "1e999", "NaN", "999999999999999999", "9" * 400, "null", "true", "[", "{", "]" * 9, "\\ud800",
     "\x00", "\u202e", "\t", "\r", ",", ":", "=", "END", "TITLE", "HEADER", "CLIENT_LIST", "203.0.113.5", "2001:db8::1",
     "fe80::1%" + "z" * 90, "203.0.113.5:1", "[::1]:99999999", "Running", "Idle", "Quarantined", "x" * 600, "é", "٣",
+    "\ud800",
 ]  # fmt: skip
 LINES = [
     ">CLIENT:ESTABLISHED,{}", ">CLIENT:ENV,trusted_ip={}", ">CLIENT:ENV,trusted_ip6={}", ">CLIENT:ENV,trusted_port={}",
@@ -58,9 +59,15 @@ def value(chance: random.Random, depth: int = 0) -> object:
             return {chance.choice(WORDS)[:20]: value(chance, depth + 1) for _ in range(chance.randrange(4))}
 
 
+OF_THE_APPLIANCE = ("connections", "draining", "config", "users", "links", "error", "refused", "notTaken")
+
+
 def body(chance: random.Random, names: tuple[str, ...]) -> bytes:
     """A JSON object with these names, or what is left of one."""
     said = {name: value(chance) for name in names if chance.random() < 0.8}
+    if "refused" in said and chance.random() < 0.7:
+        said["refused"] = [{"domain": chance.choice(WORDS), "problem": chance.choice(WORDS)} for _ in range(3)]
+        said["connections"] = 3  # else nothing of the answer is taken
     if "state" in said and chance.random() < 0.7:
         said["state"] = chance.choice([state.value for state in SlotState])
     raw = json.dumps(said, ensure_ascii=chance.random() < 0.9).encode("utf-8", "surrogatepass")
@@ -95,7 +102,7 @@ async def test_nothing_that_a_slot_an_openvpn_or_the_appliance_says_ends_the_rep
             board.slot_says(slot, said)
         for line in lines(chance):
             hear(board, reader.feed(line))
-        board.media_says(media.parse(body(chance, ("connections", "draining", "config", "users", "links", "error"))))
+        board.media_says(media.parse(body(chance, OF_THE_APPLIANCE)))
         if number % 10 == 0:
             board = restarted(board, chance)
         board._publish()
@@ -145,6 +152,16 @@ def test_a_long_error_of_the_appliance_is_cut_and_its_connections_still_count() 
     assert media_state is not None
     assert (media_state.connections, media_state.error) == (200, "x" * MAX_MESSAGE)
     assert (media_state.users, media_state.links) == (foreign.MOST, 0)
+
+
+@pytest.mark.parametrize("odd", ["\ud800.mcs.test", "a\nb.mcs.test", "\u202ea.mcs.test", "a\0"])
+def test_a_refused_domain_that_no_report_could_carry_is_left_out_and_the_others_are_told(odd: str) -> None:
+    refused = [{"domain": odd, "problem": "its key is too short"}, {"domain": "b.mcs.test", "problem": "\ud800"}]
+    media_state = media.parse(json.dumps({"connections": 3, "refused": refused}).encode())
+    assert media_state is not None
+    report = LinkReport(epoch="e", version=1, media=media_state)
+    assert LinkReport.model_validate_json(report.model_dump_json()) == report
+    assert [told.domain for told in media_state.refused] == ["b.mcs.test"]
 
 
 @pytest.mark.parametrize("connections", [-1, "3", None, 1.5, True, []])

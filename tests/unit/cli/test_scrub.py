@@ -38,6 +38,9 @@ ASSIGNMENTS: tuple[Callable[[str, str], str], ...] = (
     lambda name, value: f"{name} := {value}",
     lambda name, value: f"run --{name.replace('_', '-').replace('.', '-')} {value} --verbose",
     lambda name, value: f"run --{name.replace('_', '-').replace('.', '-')}={value}",
+    lambda name, value: json.dumps({"env": [{"name": name, "value": value}]}),
+    lambda name, value: json.dumps({"said": json.dumps([{"name": name, "value": value}])}, indent=1),
+    lambda name, value: f"- name: {name}\n  value: {value}\n",
 )
 FORMS: tuple[Callable[[str], str], ...] = (
     lambda value: f"Authorization: Basic {base64.b64encode(f'me:{value}'.encode()).decode()}",

@@ -47,7 +47,7 @@ class Known:
             if body["spec"].get("domain") == domain:
                 yield Kind(body["kind"]), body["metadata"]["name"]
 
-    def is_domain_owned_elsewhere(self, namespace: str, domain: str) -> bool:
+    def is_domain_owned_elsewhere(self, namespace: str, domain: str, kind: Kind, name: str) -> bool:
         return domain in self.owned_elsewhere
 
     def slots(self, namespace: str, instance: str) -> Mapping[int, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -608,3 +609,24 @@ def test_of_a_lost_profile_the_slot_of_another_instances_namesake_tells_nothing(
 def test_a_number_that_a_strangers_secret_blocks_is_given_to_nobody() -> None:
     world = given(instance(), community(), links(3), blocked={("mcs", 3): "mcs-link-003", ("former", 4): "x"})
     assert [plan.number for plan in plans(world).values()] == [2, 4, 5]
+
+
+class Counted(tuple[DamagedProfile, ...]):
+    """Counts how often it is gone through."""
+
+    times = 0
+
+    def __iter__(self) -> Iterator[DamagedProfile]:
+        type(self).times += 1
+        return super().__iter__()
+
+
+@pytest.mark.parametrize("count", [1, 100])
+def test_what_somebody_filled_the_namespace_with_is_not_gone_through_for_each_link(count: int) -> None:
+    """Ten thousand Secrets named like profiles and 250 refused links took 0.4 s, in which nobody else had a turn."""
+    refused = [link(f"x{n}", domain="taken.test", vpn_address="198.18.254.9") for n in range(count)]
+    damaged = Counted(DamagedProfile(f"f{n}", "mcs", n + 2) for n in range(5))
+    world = given(instance(domain="taken.test"), community(), refused, damaged=damaged)
+    Counted.times = 0
+    assert not accepted(world)
+    assert Counted.times < 10

@@ -11,10 +11,13 @@ import pytest
 
 from mcs_operator.domain.conditions import Kind
 from mcs_operator.domain.world import World
-from mcs_operator.kube.client import INSTANCES, LINKS
+from mcs_operator.kube.client import BY_KIND, COMMUNITIES, INSTANCES, LINKS
 from mcs_operator.kube.domains import Domains
 from mcs_operator.kube.names import Names
+from mcs_operator.kube.observe import known_world
 from mcs_operator.kube.store import Store
+from mcs_operator.reconcile import names_of
+from support.objects import a_community, a_link, an_instance
 from support.worlds import NOW, community, given, instance, link, links, profile
 
 A, B, C = ("TVoxLink", "a", "x"), ("TVoxLink", "b", "x"), ("TVoxLink", "a", "y")
@@ -59,7 +62,7 @@ class Cluster:
         self.store = Store(wake=self.woken.append)
         self.version = 0
         self.worlds: dict[str, World] = {}
-        self.names = Names(self.store, self.worlds.__getitem__)
+        self.names = Names(self.store, lambda namespace: self.worlds.get(namespace, given()))
         for namespace, things in namespaces.items():
             self.set(namespace, *things)
 
@@ -128,6 +131,27 @@ def test_of_two_identities_the_older_one_has_it_so_who_is_created_again_loses_no
     assert (there.loses("a"), there.loses("b")) == ({"x.test"}, set())
 
 
+def test_who_took_the_name_of_a_deleted_link_does_not_keep_it_out_when_it_is_created_again() -> None:
+    """As by `kubectl replace --force`: the webhook lets in whom the reconciler will serve."""
+    old, young = (replace(profile("acme", 17), created=NOW - days * DAY) for days in (300, 1))
+    taken = site("1.test", acme(), young)
+    away = Cluster(a=taken, b=[*site("2.test"), old])
+    assert not away.names.is_owned_elsewhere("x.test", "b", Kind.LINK, "acme")
+    assert away.names.is_owned_elsewhere("x.test", "b", Kind.LINK, "another")
+    assert away.names.is_owned_elsewhere("x.test", "b", Kind.INSTANCE, "acme")
+    assert away.names.is_owned_elsewhere("x.test", "c", Kind.LINK, "acme")
+    back = Cluster(a=taken, b=[*site("2.test", acme()), old])
+    assert (back.loses("a"), back.loses("b")) == ({"x.test"}, set())
+
+
+def test_an_instance_that_is_created_again_comes_before_who_took_its_name() -> None:
+    old, young = (replace(profile("acme", 17), created=NOW - days * DAY) for days in (300, 1))
+    there = Cluster(a=site("1.test", acme(), young), b=[acme(), old])
+    assert not there.names.is_owned_elsewhere("x.test", "b", Kind.INSTANCE, "mcs")
+    there.set("b", acme(), replace(old, created=NOW))
+    assert there.names.is_owned_elsewhere("x.test", "b", Kind.INSTANCE, "mcs")
+
+
 def test_without_an_accepted_instance_nobody_owns_a_name() -> None:
     squatters = [link(f"s{n:03d}", age=9999, domain=f"s{n:03d}.test") for n in range(300)]
     forged = profile("s000", 17)
@@ -137,7 +161,7 @@ def test_without_an_accepted_instance_nobody_owns_a_name() -> None:
         Cluster(a=[instance("other", domain="2.test"), community(), squatters, forged], b=site("1.test", wanted)),
     ):
         assert there.loses("b") == set()
-        assert not there.names.is_owned_elsewhere("s000.test", "b")
+        assert not there.names.is_owned_elsewhere("s000.test", "b", Kind.LINK, "victim")
         assert there.loses("a") == {"s000.test"}
 
 
@@ -146,8 +170,8 @@ def test_the_250th_link_owns_its_name_and_the_251st_does_not() -> None:
     last, beyond = crowd[249].spec.domain, crowd[250].spec.domain
     there = Cluster(a=site("1.test", *crowd), b=site("2.test", link("p", domain=last), link("q", domain=beyond)))
     assert there.loses("b") == {last}
-    assert there.names.is_owned_elsewhere(last, "b")
-    assert not there.names.is_owned_elsewhere(beyond, "b")
+    assert there.names.is_owned_elsewhere(last, "b", Kind.LINK, "p")
+    assert not there.names.is_owned_elsewhere(beyond, "b", Kind.LINK, "q")
 
 
 def test_a_link_that_waits_for_its_community_owns_nothing_unless_it_has_a_place() -> None:
@@ -197,3 +221,18 @@ def test_a_namespace_whose_names_nobody_else_wants_is_not_looked_at() -> None:
     there.names = Names(there.store, pytest.fail)
     assert there.loses("a") == set()
     there.names.tell("a")
+
+
+def test_who_owns_a_name_is_worked_out_without_reading_a_single_user() -> None:
+    """It is asked in the midst of somebody else's review, and users who are switched off cost their owner nothing."""
+    store = Store(wake=lambda _: None)
+    listed = [{"name": f"u{n}", "enabled": False} for n in range(1000)]
+    crowded = a_community("acme")
+    crowded["spec"] |= {"users": listed, "usersFrom": [{"configMapRef": {"name": "staff"}}]}
+    for number, body in enumerate((an_instance("mcs"), crowded, a_link("acme", domain="x.test")), 1):
+        metadata = {"namespace": "a", "uid": f"u{number}", "resourceVersion": str(number)}
+        store.put(BY_KIND[body["kind"]], body | {"metadata": body["metadata"] | metadata})
+    world = known_world(store, "a", NOW)
+    assert [(c.name, c.spec.users, c.spec.users_from) for c in world.communities] == [("acme", (), ())]
+    assert names_of(store, lambda: NOW).is_owned_elsewhere("x.test", "b", Kind.LINK, "acme")
+    assert store.shelf("a").ours[COMMUNITIES, "acme"]["spec"]["users"] == listed

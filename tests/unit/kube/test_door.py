@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from mcs_operator.domain.conditions import Kind
 from mcs_operator.domain.decide import decide, without_leftovers
 from mcs_operator.domain.restored import with_newest_identities
 from mcs_operator.domain.status import Wanted, all_statuses
@@ -91,7 +92,7 @@ def look(store: Store, api: Any) -> set[str]:
     known.slots(NAMESPACE, "mcs")
     list(known.identities(NAMESPACE, "mcs"))
     list(known.domain_holders(NAMESPACE, "mcs.test"))
-    known.is_domain_owned_elsewhere("elsewhere", "mcs.test")
+    known.is_domain_owned_elsewhere("elsewhere", "mcs.test", Kind.LINK, "acme")
     asyncio.run(known.names.elsewhere(NAMESPACE))
     "".join(instances(store, {}))
     return found

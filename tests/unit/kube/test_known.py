@@ -45,7 +45,7 @@ def test_a_domain_of_this_namespace_is_told_with_its_holder_and_one_of_another_i
         metadata = {"namespace": namespace, "name": "acme", "uid": namespace, "resourceVersion": "1"}
         there.store.put(LINKS, {"metadata": metadata, "spec": {"domain": "x.test"}})
     assert list(there.domain_holders("demo", "x.test")) == [(Kind.LINK, "acme")]
-    assert not there.is_domain_owned_elsewhere("demo", "x.test"), "a wish owns nothing"
+    assert not there.is_domain_owned_elsewhere("demo", "x.test", Kind.LINK, "acme"), "a wish owns nothing"
 
 
 def test_the_clusters_networks_are_none_unless_somebody_reads_them() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,9 +11,10 @@ import pytest
 from mcs_operator.domain.keys import Authority
 from mcs_operator.kube import store
 from mcs_operator.kube.client import COMMUNITIES, CONFIG_MAPS, LINKS, SECRETS, Resource
-from mcs_operator.kube.observe import take_body
+from mcs_operator.kube.observe import known_world, take_body
 from mcs_operator.kube.store import Covers, Store, place_of
-from mcs_operator.settings import LABEL_MANAGED_BY, OPERATOR
+from mcs_operator.settings import LABEL_INSTANCE, LABEL_MANAGED_BY, OPERATOR
+from support.worlds import NOW
 
 OURS = {LABEL_MANAGED_BY: OPERATOR}
 BOTH = pytest.mark.parametrize("resource", [LINKS, SECRETS], ids=["a link", "a Secret"])
@@ -367,3 +369,13 @@ def test_to_ask_about_a_namespace_does_not_keep_it(known: Known) -> None:
     for number in range(1000):
         known.store.shelf(f"forged-{number}")
     assert len(known.store._shelves) == 0
+
+
+def test_a_label_that_goes_between_the_reading_and_the_deciding_ends_no_reconciliation() -> None:
+    here = Known().store
+    encoded = {name: base64.b64encode(b"text").decode() for name in ("ca.crt", "ca.key")}
+    metadata = {"name": "mcs-ca", "namespace": "demo", "uid": "u1", "resourceVersion": "1"}
+    labels = OURS | {LABEL_INSTANCE: "mcs"}
+    take_body(here, SECRETS, {"metadata": metadata | {"labels": labels}, "type": "Opaque", "data": encoded})
+    here.put(SECRETS, {"metadata": metadata | {"labels": OURS, "resourceVersion": "2"}})
+    assert known_world(here, "demo", NOW).authorities == {"mcs": Authority("text", "text")}

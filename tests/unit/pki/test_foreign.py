@@ -299,3 +299,81 @@ def test_a_small_certificate_is_remembered_by_itself_and_never_one_with_a_key_be
 
 def test_a_surrogate_is_no_reason_to_fail() -> None:
     assert not is_pair("\udcff", text_of(key()))
+
+
+# --- keys that cost whoever loads them ---
+
+MOMENT = datetime.now(UTC)
+BITS = 12_000
+HUGE = (1 << BITS) - 1
+"""As a prime of a key whose whole text is 4 KB."""
+
+
+def der(tag: int, *parts: bytes) -> bytes:
+    body = b"".join(parts)
+    size = len(body).to_bytes((len(body).bit_length() + 7) // 8, "big")
+    return bytes([tag, len(body)] if len(body) < 0x80 else [tag, 0x80 | len(size), *size]) + body
+
+
+def integer(number: int) -> bytes:
+    return der(2, number.to_bytes(number.bit_length() // 8 + 1, "big"))
+
+
+def pem_of(label: str, content: bytes) -> str:
+    return f"-----BEGIN {label}-----\n{base64.encodebytes(content).decode()}-----END {label}-----\n"
+
+
+def dsa_key() -> str:
+    """In PKCS #8, which leaves it to the reader to reckon out the public half."""
+    numbers = der(0x30, integer(HUGE), integer((1 << 256) - 189), integer(2))
+    kind = der(0x30, bytes.fromhex("06072a8648ce380401"), numbers)
+    return pem_of("PRIVATE KEY", der(0x30, b"\x02\x01\x00", kind, der(4, integer(HUGE))))
+
+
+def rsa_key(good: rsa.RSAPrivateKey, **others: int) -> str:
+    """A key with the modulus of a good one, and numbers beside it that are none of its own."""
+    known = good.private_numbers()
+    public = {"n": known.public_numbers.n, "e": known.public_numbers.e, "d": known.d}
+    beside = {"p": known.p, "q": known.q, "dmp1": known.dmp1, "dmq1": known.dmq1, "iqmp": known.iqmp}
+    numbers = ({"version": 0} | public | beside | others).values()
+    return pem_of("RSA PRIVATE KEY", der(0x30, *map(integer, numbers)))
+
+
+@pytest.mark.parametrize("label", ["PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY"])
+def test_a_key_of_another_kind_is_refused_before_anything_is_reckoned_with_it(label: str) -> None:
+    """30 KB of it took minutes, with Python's lock held: a tenant stopped the operator of the whole cluster."""
+    hostile = dsa_key().replace("PRIVATE KEY", label)
+    begun = time.thread_time()
+    told = check_certificate(chain(), hostile, None, MOMENT)
+    assert told.startswith("tls.key is n")
+    assert not is_pair(chain(), hostile)
+    with pytest.raises(InvalidAuthorityError, match="the CA's key is n"):
+        load_authority(mint_ca("demo", NOW).cert_pem, hostile)
+    assert time.thread_time() - begun < 0.2
+
+
+@pytest.mark.parametrize("other", [{"p": HUGE, "dmp1": HUGE}, {"dmq1": HUGE}, {"d": HUGE}, {"iqmp": HUGE}, {"q": 0}])
+def test_an_rsa_key_with_numbers_that_are_not_its_own_is_refused_before_it_is_used(other: dict[str, int]) -> None:
+    good = rsa.generate_private_key(65537, 2048)
+    assert check_certificate(chain(of=good), rsa_key(good), None, MOMENT) == ""
+    hostile = rsa_key(good, **other)
+    begun = time.thread_time()
+    assert check_certificate(chain(of=good), hostile, None, MOMENT).startswith("tls.key is not a private key")
+    assert not is_pair(chain(of=good), hostile)
+    with pytest.raises(InvalidAuthorityError, match="the CA's key is not a private key"):
+        load_authority(mint_ca("demo", NOW).cert_pem, hostile)
+    assert time.thread_time() - begun < 0.2
+
+
+def test_what_is_put_around_a_key_does_not_bring_another_one_before_the_parser() -> None:
+    inner = dsa_key()
+    for hostile in (
+        f"-----BEGIN RSA PRIVATE KEY-----\n{inner}-----END RSA PRIVATE KEY-----\n",
+        f"-----BEGIN DSA PRIVATE KEY-----\n{inner}",
+        inner.replace("END", "STOP"),
+        "-----BEGIN PRIVATE KEY-----\n" * 1000,
+    ):
+        begun = time.thread_time()
+        assert check_certificate(chain(), hostile, None, MOMENT).startswith("tls.key is n")
+        assert not is_pair(chain(), hostile)
+        assert time.thread_time() - begun < 0.1

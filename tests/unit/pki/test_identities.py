@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import copy
 import dataclasses
 import json
 from datetime import UTC, datetime, timedelta
@@ -22,7 +23,7 @@ from mcs_operator.domain.world import AgentCredentials, TlsSecret
 from mcs_operator.pki import common_name, fingerprint, identities, issued_by, mint_ca, mint_server, not_after
 from mcs_operator.pki.foreign import ForeignError
 from mcs_operator.pki.renewal import renew_at
-from mcs_operator.settings import ANNOTATION_REVOKE, ANNOTATION_ROTATE
+from mcs_operator.settings import ANNOTATION_REVOKE, ANNOTATION_ROTATE, LABEL_SLOT
 from support.certificates import case_pair
 from support.rounds import Rounds
 from support.worlds import NOW, PAIR, community, conditions, given, instance, link, links, message, slot
@@ -68,6 +69,23 @@ def test_a_client_certificate_ends_with_the_ca_and_the_server_accepts_it_alone()
     space = served()
     assert not_after(space.profile("acme")["tls.crt"]) == not_after(space.slot("acme")["ca.crt"])
     assert space.pins("acme") == (space.current("acme"),)
+
+
+def test_a_former_slot_of_a_link_that_cannot_be_removed_restarts_nobody() -> None:
+    """Restored from an old backup, and held by somebody's finalizer."""
+    space = served("acme", "bolt")
+    number, ca = space.number("acme"), space.keys.authority
+    assert ca is not None
+    before = space.slot("acme")
+    former = copy.deepcopy(space.secrets[f"mcs-link-{number:03d}"])
+    former["metadata"] |= {"name": "mcs-link-009", "labels": former["metadata"]["labels"] | {LABEL_SLOT: "009"}}
+    space.secrets["mcs-link-009"] = former
+    pair = mint_server(ca, "link-009.mcs", NOW)
+    put(space, "mcs-link-009", tls_crt=pair.cert_pem, tls_key=pair.key_pem)
+    for _ in range(3):
+        space.round(seconds=5)
+    assert not space.restarts
+    assert space.slot("acme") == before
 
 
 # --- renewal ---

@@ -85,6 +85,11 @@ def test_a_hundred_names_make_no_endless_message() -> None:
     assert len(problem(chain(*(f"c{n}.example.com" for n in range(100))))) < 300
 
 
+def test_what_stands_in_a_certificate_as_a_name_is_told_on_one_line_and_cut() -> None:
+    told = problem(chain("acme.mcs.test\0.evil\x1b[2J\n", "x" * 9000))
+    assert told == f"the certificate is for acme.mcs.test?.evil?[2j?, {'x' * 79}…, not for acme.mcs.test"
+
+
 @pytest.mark.parametrize(
     "make",
     [lambda: rsa.generate_private_key(65537, 2048), lambda: ec.generate_private_key(ec.SECP384R1())],
