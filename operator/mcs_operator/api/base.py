@@ -19,9 +19,10 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
-from mcs_operator.api.fields import ObjectName, Timestamp
+from mcs_operator.api.fields import ObjectName
 from mcs_operator.api.impact import list_map
 from mcs_operator.api.wording import explain, wrong_type
+from mcs_operator.timestamps import Timestamp
 
 MAX_NAME = 40
 """Characters of an object's name; `<instance>-max-250-tvoxlinks` and label values have to hold it."""

@@ -8,11 +8,10 @@ rules could cost too much. Every pattern has a sentence beside it (`Says`): nobo
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, PlainSerializer, StringConstraints, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, StringConstraints, WithJsonSchema
 
 from mcs_operator.api.wording import Says, domain_hint, name_hint
 
@@ -158,12 +157,6 @@ def canonical_bytes(text: str) -> str:
     return min(spellings, key=len, default=str(amount))
 
 
-def amount(quantity: str) -> Decimal:
-    """How much a Cpu or Bytes is, in cores or bytes: to compare two of a kind."""
-    number, unit = re.fullmatch(r"([0-9.]+)([A-Za-z]*)", quantity).groups()  # type: ignore[union-attr]
-    return Decimal(number) * ({"": Decimal(1), "m": Decimal("0.001")}.get(unit) or _UNITS[unit])
-
-
 Cpu = Annotated[
     str,
     BeforeValidator(_text_of_number),
@@ -188,16 +181,3 @@ Bytes = Annotated[
     Says("bytes", "must be bytes with a unit, such as 8Gi, 512Mi or 150G"),
 ]
 """Bytes with a unit: 8Gi, 150G, 512Mi. Without a unit it is refused: a bare number is nearly always a mistake."""
-
-
-def _whole_seconds_utc(moment: datetime) -> datetime:
-    return moment.astimezone(UTC).replace(microsecond=0)
-
-
-Timestamp = Annotated[
-    datetime,
-    AfterValidator(_whole_seconds_utc),
-    PlainSerializer(lambda moment: moment.strftime("%Y-%m-%dT%H:%M:%SZ"), return_type=str, when_used="json"),
-    WithJsonSchema({"type": "string", "format": "date-time"}),
-]
-"""RFC 3339, UTC, whole seconds, as Kubernetes writes it."""

@@ -22,11 +22,11 @@ from mcs_operator.api.fields import (
     LabelValue,
     ResourceName,
     SlashTwentyFour,
-    amount,
     megabits,
     seconds,
 )
 from mcs_operator.api.impact import LIST_ATOMIC, MAP_ATOMIC, Impact, impact
+from mcs_operator.api.quantity import parse_quantity
 from mcs_operator.api.schema import RULES_KEY, as_validation
 from mcs_operator.api.wording import AtMost
 from mcs_operator.settings import LAST_NUMBER, MAX_LINKS
@@ -199,7 +199,7 @@ class ResourceAmounts(Model):
             cel="!has(self.cpu) || type(self.cpu) == string || (self.cpu >= 1 && self.cpu <= 99999)",
             message='must be cores above 0, such as 4, "1.5" or 500m',
             field_path=".cpu",
-            holds=lambda amounts: amounts.cpu is None or amount(amounts.cpu) > 0,
+            holds=lambda amounts: amounts.cpu is None or parse_quantity(amounts.cpu) > 0,
         ),
     )
 
@@ -229,7 +229,7 @@ def _no_more_than(resource: str, text: str) -> Rule:
 
 def _is_within(requests: ResourceAmounts | None, limits: ResourceAmounts | None, resource: str) -> bool:
     asked, most = (amounts.as_quantities().get(resource) if amounts else None for amounts in (requests, limits))
-    return asked is None or most is None or amount(asked) <= amount(most)
+    return asked is None or most is None or parse_quantity(asked) <= parse_quantity(most)
 
 
 class Resources(Model):

@@ -9,10 +9,11 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from mcs_operator.api.base import AGE, Column, KubernetesObject, Model, Reference, Rule, Status, Tls, condition_column
-from mcs_operator.api.fields import Fqdn, IPv4, IPv4Network, Timestamp
+from mcs_operator.api.fields import Fqdn, IPv4, IPv4Network
 from mcs_operator.api.impact import LIST_SET, Impact, impact
 from mcs_operator.api.wording import AtMost
 from mcs_operator.settings import FIRST_NUMBER, LAST_NUMBER
+from mcs_operator.timestamps import Timestamp
 
 HOT, THIS_LINK = Impact.HOT, Impact.THIS_LINK
 

@@ -12,6 +12,7 @@ import click
 from mcs_operator.cli import views
 from mcs_operator.cli.access import Access, Cluster
 from mcs_operator.kube.client import Object, Resource
+from mcs_operator.timestamps import rfc3339
 
 LOOK_EVERY = 1.0
 """Seconds between two looks at what is waited for."""
@@ -28,7 +29,7 @@ def get(access: Access, resource: Resource, name: str) -> Object:
 
 def ask(access: Access, resource: Resource, name: str, annotation: str) -> None:
     """Set an annotation that asks for something as of now."""
-    moment = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    moment = rfc3339(datetime.now(UTC))
 
     async def annotate(cluster: Cluster) -> None:
         await cluster.annotate(resource, name, annotation, moment)

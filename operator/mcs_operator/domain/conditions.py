@@ -12,6 +12,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from mcs_operator.timestamps import rfc3339
+
 MESSAGE_LIMIT = 1024
 """Characters; a message may quote a user's value, and a value may be long."""
 
@@ -419,7 +421,7 @@ def as_objects(
                 "reason": str(condition.reason),
                 "message": _shortened(condition.message),
                 "observedGeneration": generation,
-                "lastTransitionTime": since or now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+                "lastTransitionTime": since or rfc3339(now),
             }
         )
     return objects

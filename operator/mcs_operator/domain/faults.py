@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from mcs_operator.domain.conditions import MESSAGE_LIMIT, OWNED, Kind, Reason, Status, Type
+from mcs_operator.timestamps import rfc3339
 
 _OURS = "mcs_operator/"
 GOES_ON = "What runs goes on, and what does not depend on it is done; please report this with the operator's log"
@@ -38,7 +39,7 @@ def failed_status(kind: Kind, live: Mapping[str, Any], generation: int, message:
         "reason": str(Reason.RECONCILE_FAILED),
         "message": message[:MESSAGE_LIMIT],
         "observedGeneration": generation,
-        "lastTransitionTime": since or now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "lastTransitionTime": since or rfc3339(now),
     }
     return {"observedGeneration": generation, **live, "conditions": _with(conditions, stalled)}
 

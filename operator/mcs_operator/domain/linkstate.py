@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated
 
@@ -23,11 +22,11 @@ from pydantic import (
     ConfigDict,
     FailFast,
     Field,
-    PlainSerializer,
     StringConstraints,
 )
 
 from mcs_operator.settings import FIRST_NUMBER, LAST_NUMBER, MAX_LINKS
+from mcs_operator.timestamps import Timestamp
 
 MAX_MESSAGE = 512
 """Longest message in characters; a Kubernetes condition allows 32,768, a person reads less."""
@@ -87,25 +86,6 @@ def plain(text: str, limit: int) -> str:
     return "".join(c if c.isprintable() else " " for c in text[:limit])
 
 
-def _in_whole_seconds_of_utc(moment: datetime) -> datetime:
-    """Kubernetes' own ``metav1.Time`` has whole seconds; finer ones differ after a round trip and cost a write."""
-    try:
-        return moment.astimezone(UTC).replace(microsecond=0)
-    except OverflowError:  # the first and the last day of all, in another zone
-        raise ValueError("no calendar has this time") from None
-
-
-def _rfc3339(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-Moment = Annotated[
-    datetime,
-    AfterValidator(_in_whole_seconds_of_utc),
-    PlainSerializer(_rfc3339, return_type=str, when_used="json"),
-]
-"""A point in time, UTC, whole seconds; ``2026-01-02T03:04:05Z`` on the wire."""
-
 Token = Annotated[str, AfterValidator(lambda text: plain(text, MAX_TOKEN))]
 Message = Annotated[str, AfterValidator(lambda text: plain(text, MAX_MESSAGE))]
 Count = Annotated[int, Field(ge=0, le=2**53)]
@@ -122,7 +102,7 @@ class Tunnel(_Wire):
     status: TunnelStatus = TunnelStatus.UNKNOWN
     reason: TunnelReason = TunnelReason.PENDING
     message: Message = ""
-    since: Moment | None = None
+    since: Timestamp | None = None
     """When ``status`` last changed; for an established tunnel the time at which OpenVPN says it came up."""
     peer: Token | None = None
     """Public address and port of the connected client, ``203.0.113.5:41234``; IPv6 as ``[2001:db8::1]:41234``."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mcs_operator.api import MCSInstance
-from mcs_operator.domain.quantity import parse_quantity
+from mcs_operator.api.quantity import parse_quantity
 from mcs_operator.domain.tiers import TIERS
 
 REQUESTED_SHARE = 0.75

@@ -13,9 +13,9 @@ from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
+from mcs_operator.api.quantity import parse_quantity
 from mcs_operator.domain import rules
 from mcs_operator.domain.manifest import Manifest, Wave, canonical, digest
-from mcs_operator.domain.quantity import parse_quantity
 from mcs_operator.domain.shardfiles import digest_of, vouching_instead
 from mcs_operator.kube import quota
 from mcs_operator.kube.client import (

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
-from mcs_operator.domain.quantity import parse_quantity
+from mcs_operator.api.quantity import parse_quantity
 
 _QUANTITY_PARENTS = {"requests", "limits", "capacity"}
 

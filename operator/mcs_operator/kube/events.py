@@ -6,11 +6,12 @@ import hashlib
 import logging
 from collections import OrderedDict
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from mcs_operator.domain.events import Note
 from mcs_operator.kube.client import EVENTS, Api, ApiError, Object
 from mcs_operator.settings import OPERATOR
+from mcs_operator.timestamps import rfc3339_micro
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ class Recorder:
         try:
             if series and (now - series.last).total_seconds() < SERIES_SECONDS:
                 series.count, series.last = series.count + 1, now
-                again = {"series": {"count": series.count, "lastObservedTime": _micro(now)}}
+                again = {"series": {"count": series.count, "lastObservedTime": rfc3339_micro(now)}}
                 await self._api.merge(EVENTS, namespace, series.name, again)
                 return
             event = _event(regarding, note, now, self._identity)
@@ -63,7 +64,7 @@ def _event(regarding: Object, note: Note, now: datetime, identity: str) -> Objec
         "apiVersion": EVENTS.api_version,
         "kind": EVENTS.kind,
         "metadata": {"name": f"{metadata['name']}.{mark}", "namespace": metadata["namespace"]},
-        "eventTime": _micro(now),
+        "eventTime": rfc3339_micro(now),
         "reportingController": f"{OPERATOR}.mcs.tvox.io",
         "reportingInstance": identity,
         "type": "Warning" if note.warning else "Normal",
@@ -79,7 +80,3 @@ def _event(regarding: Object, note: Note, now: datetime, identity: str) -> Objec
             "resourceVersion": metadata.get("resourceVersion", ""),
         },
     }
-
-
-def _micro(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from enum import Enum, auto
 
 from mcs_operator.kube.client import LEASES, Api, ApiError, Object
+from mcs_operator.timestamps import rfc3339_micro
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +95,11 @@ class Leader:
                 body = await self._get()
                 if body is None or _spec(body).get("holderIdentity") != self._identity:
                     return
-                spec = _spec(body) | {"holderIdentity": "", "renewTime": _now(), "leaseDurationSeconds": 1}
+                spec = _spec(body) | {
+                    "holderIdentity": "",
+                    "renewTime": rfc3339_micro(datetime.now(UTC)),
+                    "leaseDurationSeconds": 1,
+                }
                 await self._api.replace(LEASES, body | {"spec": spec})
         except _TROUBLE as error:
             log.info("the Lease was not given up: %s", error or type(error).__name__)
@@ -149,8 +154,8 @@ def _lease(metadata: Object, identity: str, transitions: int, since: str | None 
         "spec": {
             "holderIdentity": identity,
             "leaseDurationSeconds": int(DURATION),
-            "acquireTime": since or _now(),
-            "renewTime": _now(),
+            "acquireTime": since or rfc3339_micro(datetime.now(UTC)),
+            "renewTime": rfc3339_micro(datetime.now(UTC)),
             "leaseTransitions": transitions,
         },
     }
@@ -159,7 +164,3 @@ def _lease(metadata: Object, identity: str, transitions: int, since: str | None 
 def _clock() -> float:
     """Seconds, of a clock that nobody sets."""
     return asyncio.get_running_loop().time()
-
-
-def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 from mcs_operator.api import MCSInstance, NetworkMode
 from mcs_operator.domain.addressing import common_name
@@ -17,6 +17,7 @@ from mcs_operator.domain.world import Profile as KnownProfile
 from mcs_operator.render.objects import build_object, encoded, identity_owners
 from mcs_operator.render.openvpn import Firewall, Identity, LinkNet, Profile, Server, build_profile, slot_files
 from mcs_operator.settings import LABEL_SLOT, link_name
+from mcs_operator.timestamps import rfc3339
 
 
 def build_authority(instance: MCSInstance, keys: Keys) -> list[Manifest]:
@@ -169,4 +170,4 @@ def _net(instance: MCSInstance, number: int) -> LinkNet:
 
 
 def _time(moment: datetime | None) -> str | None:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if moment else None
+    return rfc3339(moment) if moment else None

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mcs_operator.api import Tier
-from mcs_operator.domain.quantity import parse_quantity
+from mcs_operator.api.quantity import parse_quantity
 from mcs_operator.domain.sizing import size
 from mcs_operator.domain.tiers import TIERS, connections_in
 from mcs_operator.render.pod import build_stateful_set

@@ -278,7 +278,7 @@ def test_nobodys_wall_clock_matters(monkeypatch: pytest.MonkeyPatch) -> None:
             server = Server()
             first, second = await two(server)
             text = (datetime.now(UTC) + skew).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-            monkeypatch.setattr(module, "_now", lambda: text)
+            monkeypatch.setattr(module, "rfc3339_micro", lambda _: text)
             await asyncio.sleep(60)
             assert first.acts()
             assert not second.acted
