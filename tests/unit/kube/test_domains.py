@@ -11,10 +11,10 @@ import pytest
 
 from mcs_operator.domain.conditions import Kind
 from mcs_operator.domain.world import World
+from mcs_operator.kube.cache.index import Domains
+from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.client import INSTANCES, LINKS
-from mcs_operator.kube.domains import Domains
 from mcs_operator.kube.names import Names
-from mcs_operator.kube.store import Store
 from support.worlds import NOW, community, given, instance, link, links, profile
 
 A, B, C = ("TVoxLink", "a", "x"), ("TVoxLink", "b", "x"), ("TVoxLink", "a", "y")
@@ -67,8 +67,8 @@ class Cluster:
         """What there is in a namespace from now on."""
         world = replace(given(*things), namespace=namespace)
         self.worlds[namespace] = world
-        shelf = self.store.shelf(namespace)
-        for resource, name in list(shelf.ours):
+        cache = self.store.cache(namespace)
+        for resource, name in list(cache.ours):
             self.store.drop(resource, namespace, name, f"{namespace}/{resource.kind}/{name}")
         for resource, objects in ((INSTANCES, world.instances), (LINKS, world.links)):
             for thing in objects:
