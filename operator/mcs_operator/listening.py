@@ -22,6 +22,8 @@ from typing import Any, cast
 
 from aiohttp import web
 
+from mcs_operator.tasks import end_all
+
 log = logging.getLogger(__name__)
 
 RELOAD_EVERY = 5.0
@@ -213,9 +215,7 @@ class Listener:
 
     async def stop(self) -> None:
         """End; requests that are being answered have a moment."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_all(self._tasks)
         if self._runner:
             await self._runner.cleanup()
 

@@ -35,13 +35,13 @@ from mcs_operator.kube import apply, pod, quota
 from mcs_operator.kube.agents import Agents, Endpoint
 from mcs_operator.kube.apply import Outcome
 from mcs_operator.kube.beside import beside
+from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.client import Api
 from mcs_operator.kube.failures import Failures
 from mcs_operator.kube.lookups import Lookups
 from mcs_operator.kube.names import Names
 from mcs_operator.kube.observe import known_world, observe
 from mcs_operator.kube.report import Reporter, Told
-from mcs_operator.kube.store import Store
 from mcs_operator.pki import Ends, agent_name, believed, complete, ends
 from mcs_operator.render.objects import identity_owners
 from mcs_operator.render.render import Desired, render, revocations
@@ -240,7 +240,7 @@ class Reconciler:
         """
         names = {f"{profile.link}-profile": profile for profile in plan.forgotten}
         await apply.drop_slots(self.api, self.store, world.namespace, names, outcome)
-        left = {name for _, name in self.store.shelf(world.namespace).children if name in names}
+        left = {name for _, name in self.store.cache(world.namespace).children if name in names}
         for profile in plan.given_up:
             if f"{profile.link}-profile" not in left:
                 await self._tell_given_up(world, profile)

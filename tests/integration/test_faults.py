@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from mcs_operator.kube.watch import SCOPES
+from mcs_operator.kube.cache.watch import SCOPES
 from support.api import Api, Object
 from support.cluster import CLUSTER, MissingError
 from support.levels import left_out_if_missing

@@ -41,6 +41,7 @@ PACKAGE = ROOT / "operator" / "mcs_operator"
 BUILD = ROOT / "build" / "mutants"
 EQUIVALENT = Path(__file__).with_name("equivalent.yaml")
 
+_CACHE = ("child", "index", "interning", "namespace", "store")
 PARTS: Mapping[str, tuple[str, ...]] = {
     "domain": ("domain/*.py",),
     "admission": ("domain/admission.py",),
@@ -48,7 +49,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "templates": ("render/templates/*.j2",),
     "pki": ("pki/*.py",),
     "agent": ("agent/*.py",),
-    "kube": ("kube/diff.py", "kube/domains.py", "kube/known.py", "kube/sharing.py", "kube/store.py", "kube/parse/*.py"),
+    "kube": ("kube/diff.py", "kube/known.py", "kube/parse/*.py", *(f"kube/cache/{name}.py" for name in _CACHE)),
     "cli": ("cli/*.py",),
     "api": ("api/*.py",),
 }

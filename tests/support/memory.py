@@ -9,9 +9,8 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
-from mcs_operator.kube.client import CHILDREN, OURS, ApiError, Resource
-from mcs_operator.kube.observe import take_body
-from mcs_operator.kube.store import Store
+from mcs_operator.kube.cache.store import Store
+from mcs_operator.kube.client import OURS, ApiError, Resource
 
 Object = dict[str, Any]
 Key = tuple[Resource, str, str]
@@ -37,7 +36,7 @@ class MemoryApi:
         if "status" in known and "status" not in body:
             body["status"] = known["status"]
         stored = self._keep(key, body)
-        take_body(store, resource, stored) if resource in CHILDREN else store.put(resource, stored)
+        store.take(resource, stored)
         return stored
 
     def find(self, resource: Resource, name: str, namespace: str = "demo") -> Object | None:

@@ -15,11 +15,11 @@ import pytest
 
 from mcs_operator import reconcile as module
 from mcs_operator.kube.agents import Agents
+from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.client import COMMUNITIES, INSTANCES, LINKS, SECRETS, ApiError
 from mcs_operator.kube.events import Recorder
 from mcs_operator.kube.lookups import Lookups
 from mcs_operator.kube.report import Reporter
-from mcs_operator.kube.store import Store
 from mcs_operator.reconcile import Reconciler
 from mcs_operator.render import render as rendering
 from mcs_operator.settings import ANNOTATION_REVOKE, Settings

@@ -22,6 +22,7 @@ from mcs_operator.domain.linkstate import SlotState
 from mcs_operator.listening import Listener
 from mcs_operator.resolver import Resolver
 from mcs_operator.settings import AGENT_PORT_OFFSET, CONTRACT_PORT_OFFSET, link_name
+from mcs_operator.tasks import end_all
 
 log = logging.getLogger(__name__)
 
@@ -158,11 +159,9 @@ async def run(config: Config, stop: asyncio.Event) -> None:
             for task in done - {stopped}:
                 task.result()  # each runs for ever: whichever ended, failed
         finally:
-            for task in (*tasks, stopped):
-                task.cancel()
             board.close()
             remembered.write_if_possible(board.remembered())  # before the ends of the readers look like ends of tunnels
-            await asyncio.gather(*tasks, stopped, return_exceptions=True)
+            await end_all((*tasks, stopped))
             await listener.stop()
 
 

@@ -14,9 +14,9 @@ from typing import Any
 from mcs_operator.domain.conditions import Status, Type
 from mcs_operator.domain.exposition import Metric, Sample, exposed
 from mcs_operator.handlers.queue import RECONCILE_SECONDS, RECONCILES
+from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.client import COMMUNITIES, INSTANCES, LINKS, REQUEST_SECONDS, REQUESTS, Object
 from mcs_operator.kube.parse.ours import named
-from mcs_operator.kube.store import Store
 from mcs_operator.pki import Ends
 from mcs_operator.settings import link_name
 
@@ -132,7 +132,7 @@ def instances(store: Store, ends: Mapping[str, Ends]) -> Iterator[str]:
     """
     told: dict[Metric, list[Sample]] = {metric: [] for metric in OF_INSTANCES}
     for namespace in sorted(store.namespaces()):
-        ours = store.shelf(namespace).ours
+        ours = store.cache(namespace).ours
         for (resource, _), body in sorted(ours.items(), key=lambda item: item[0][1]):
             if resource == INSTANCES:
                 _add(told, _of_instance(namespace, body))

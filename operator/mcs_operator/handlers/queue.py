@@ -18,6 +18,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from mcs_operator.domain.exposition import Counter, Histogram, Metric
+from mcs_operator.tasks import end_all
 
 log = logging.getLogger(__name__)
 
@@ -91,11 +92,9 @@ class Queue:
     async def close(self) -> None:
         """Cancel all runs; every step of a reconciliation may be the last one. Later marks wait for another `open`."""
         self._open.clear()
-        tasks = [state.task for state in self._keys.values() if state.task]
+        tasks = [state.task for state in self._keys.values()]
         self._keys.clear()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_all(tasks)
 
     async def _serve(self, key: str, state: _Key) -> None:
         await self._open.wait()

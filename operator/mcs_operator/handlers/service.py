@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-from collections.abc import Awaitable, Iterator
+from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,6 +22,8 @@ from mcs_operator.handlers.route import Route
 from mcs_operator.handlers.scraping import Scraping
 from mcs_operator.handlers.webhook import Webhook
 from mcs_operator.kube.agents import Agents
+from mcs_operator.kube.cache.store import Store
+from mcs_operator.kube.cache.watch import Watcher
 from mcs_operator.kube.client import Api
 from mcs_operator.kube.events import Recorder
 from mcs_operator.kube.known import Known
@@ -29,11 +31,10 @@ from mcs_operator.kube.lease import Leader
 from mcs_operator.kube.lookups import Lookups
 from mcs_operator.kube.networks import Networks
 from mcs_operator.kube.report import Reporter
-from mcs_operator.kube.store import Store
-from mcs_operator.kube.watch import Watcher
 from mcs_operator.reconcile import Reconciler, names_of
 from mcs_operator.resolver import Resolver
 from mcs_operator.settings import LEASE, Settings
+from mcs_operator.tasks import Supervisor
 
 log = logging.getLogger(__name__)
 
@@ -69,13 +70,13 @@ class Service:
         metrics_port: int = 0,
     ) -> None:
         self.store = Store(wake=self._wake, nudge=self._nudge)
-        self.failed = asyncio.Event()
+        self._tasks = Supervisor()
+        self.failed = self._tasks.failed
         self._settings = settings
         self._leads = False
         self._queue: Queue | None = None
         self._watcher: Watcher | None = None
         self._networks: Networks | None = None
-        self._tasks: list[asyncio.Task[None]] = []
         self._open = AsyncExitStack()
         self._admission = admission
         known = Known(self.store, names_of(self.store, _now), self._known_networks)
@@ -119,16 +120,16 @@ class Service:
         self._watcher = Watcher(self._api, self.store, self._settings.namespaces, on_list=self._wake_all)
         self._networks = Networks(self._api, on_change=self._wake_all)
         self._reconciler.networks = self._known_networks
-        self._begin(self._networks.run(), "networks")
-        self._begin(self._watcher.run(), "watches")
-        self._begin(self._scraping.run(), "metrics")
+        self._tasks.begin(self._networks.run(), "networks")
+        self._tasks.begin(self._watcher.run(), "watches")
+        self._tasks.begin(self._scraping.run(), "metrics")
         if self._admission.port:
             self._route = Route(self._api, lambda: self._leads)
-            self._begin(self._route.run(), "webhook's path")
-        self._begin(self._webhook.run(), "webhook")
+            self._tasks.begin(self._route.run(), "webhook's path")
+        self._tasks.begin(self._webhook.run(), "webhook")
         if leader is None:
             log.info("not in a pod: leading without a Lease")
-        self._begin(leader.run(self._lead) if leader else self._lead(), "leader")
+        self._tasks.begin(leader.run(self._lead) if leader else self._lead(), "leader")
 
     async def _candidate(self) -> Leader:
         """Who asks for the Lease, on connections of his own, and without whose say nothing is written."""
@@ -142,9 +143,7 @@ class Service:
     async def stop(self) -> None:
         """End all tasks and connections, the last begun first, and let another replica lead. However far the start
         has come: what failed there must not be hidden by what fails here."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.end()
         try:
             await self._open.aclose()
         except Exception:
@@ -169,19 +168,6 @@ class Service:
             if self._reconciler:
                 self._reconciler.ends.clear()
                 self._reconciler.failures.clear()
-
-    def _begin(self, work: Awaitable[None], name: str) -> None:
-        self._tasks.append(asyncio.create_task(self._guard(work), name=name))
-
-    async def _guard(self, work: Awaitable[None]) -> None:
-        """None of our tasks ends by itself: whichever does takes the process with it, a new one starts clean."""
-        try:
-            await work
-        except asyncio.CancelledError:
-            raise
-        except Exception:
-            log.exception("a task that must never end has failed")
-        self.failed.set()
 
     def _sick(self) -> str:
         return "a task has ended" if self.failed.is_set() else ""

@@ -20,6 +20,7 @@ from pydantic import ValidationError
 
 from mcs_operator.domain.linkstate import LinkReport
 from mcs_operator.domain.lookup import RESOLVE_SECONDS, UNAVAILABLE, Answer, Failure, Question, Resolution
+from mcs_operator.tasks import end_all
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +98,8 @@ class Agents:
         if known and known.endpoint == endpoint:
             return
         if known:
-            self._end(known)
+            if known.task:
+                known.task.cancel()
             del self._polls[namespace]
         if endpoint is not None:
             same = known is not None and known.endpoint.pod_uid == endpoint.pod_uid
@@ -136,16 +138,9 @@ class Agents:
 
     async def close(self) -> None:
         """End all polls."""
-        polls = list(self._polls.values())
+        tasks = [poll.task for poll in self._polls.values()]
         self._polls.clear()
-        for poll in polls:
-            self._end(poll)
-        await asyncio.gather(*(poll.task for poll in polls if poll.task), return_exceptions=True)
-
-    @staticmethod
-    def _end(poll: _Poll) -> None:
-        if poll.task:
-            poll.task.cancel()
+        await end_all(tasks)
 
     async def _run(self, namespace: str, poll: _Poll) -> None:
         """Poll until cancelled. Nothing that an agent, its CA or a defect of ours does ends this: nobody would notice,

@@ -18,6 +18,9 @@ from mcs_operator.domain import rules
 from mcs_operator.domain.manifest import Manifest, Wave, canonical, digest
 from mcs_operator.domain.shardfiles import digest_of, vouching_instead
 from mcs_operator.kube import quota
+from mcs_operator.kube.cache.child import Child, digests
+from mcs_operator.kube.cache.fetch import fetch
+from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.client import (
     BY_KIND,
     CONFIG_MAPS,
@@ -31,11 +34,9 @@ from mcs_operator.kube.client import (
 )
 from mcs_operator.kube.diff import differences
 from mcs_operator.kube.labels import lacking, mistaken
-from mcs_operator.kube.observe import take_body
 from mcs_operator.kube.outcome import Outcome
 from mcs_operator.kube.parse.metadata import tidy
 from mcs_operator.kube.removal import NEVER_PRUNED, delete_all, drop_slots, prune
-from mcs_operator.kube.store import Child, Store, digests
 from mcs_operator.kube.together import together
 from mcs_operator.settings import (
     ANNOTATION_APPLIED,
@@ -91,7 +92,7 @@ def _vouching_for_what_is_there(store: Store, manifest: Manifest, outcome: Outco
 
     None where that is the ConfigMap of all links: nothing can be vouched for without.
     """
-    children = store.shelf(manifest.body["metadata"]["namespace"]).children
+    children = store.cache(manifest.body["metadata"]["namespace"]).children
     instead: dict[str, str | None] = {}
     for shard in outcome.unwritten:
         if shard.kind != SECRETS.kind:
@@ -106,14 +107,14 @@ def _vouching_for_what_is_there(store: Store, manifest: Manifest, outcome: Outco
 
 
 def _child(store: Store, manifest: Manifest) -> Child | None:
-    children = store.shelf(manifest.body["metadata"]["namespace"]).children
+    children = store.cache(manifest.body["metadata"]["namespace"]).children
     return children.get((BY_KIND[manifest.kind], manifest.name))
 
 
 def _is_kept(store: Store, manifest: Manifest) -> bool:
     """Whether the CA is there as it was decided about, though it could not be brought up to date: its key is safe."""
     child, key = _child(store, manifest), (BY_KIND[manifest.kind], manifest.name)
-    observed = store.shelf(manifest.body["metadata"]["namespace"]).observed.get(key)
+    observed = store.cache(manifest.body["metadata"]["namespace"]).observed.get(key)
     return child is not None and child.version == observed and not child.metadata.get("deletionTimestamp")
 
 
@@ -156,7 +157,7 @@ async def _stop(api: Api, store: Store, manifest: Manifest) -> int:
     let in. The next run makes it anew, from the profile; where that is lost, the Secret is all that is left of it."""
     child, namespace = _child(store, manifest), manifest.body["metadata"]["namespace"]
     profile = (SECRETS, f"{manifest.link}-profile")
-    if child is None or profile not in store.shelf(namespace).children:
+    if child is None or profile not in store.cache(namespace).children:
         return 0
     return await delete_all(api, store, namespace, [child])
 
@@ -171,9 +172,9 @@ def _note_foreign(manifest: Manifest, lacks: str, outcome: Outcome) -> None:
 async def _apply(api: Api, store: Store, manifest: Manifest, outcome: Outcome) -> bool:
     resource, wanted = BY_KIND[manifest.kind], digest(canonical(manifest.body))
     namespace = manifest.body["metadata"]["namespace"]
-    shelf, key = store.shelf(namespace), (resource, manifest.name)
-    child = shelf.children.get(key)
-    if child is None and manifest.claim and key in shelf.observed:
+    cache, key = store.cache(namespace), (resource, manifest.name)
+    child = cache.children.get(key)
+    if child is None and manifest.claim and key in cache.observed:
         # Made again, it would bring back keys that somebody has just deleted; what that means is for the next World.
         outcome.waiting.append(f"{manifest.kind} {manifest.name}: went while it was decided about")
         return False
@@ -182,7 +183,7 @@ async def _apply(api: Api, store: Store, manifest: Manifest, outcome: Outcome) -
         return True
     if child.metadata.get("labels", {}).get(LABEL_MANAGED_BY) != OPERATOR:  # a users file, a certificate
         raise ApiError(409, "AlreadyExists", "exists and is not ours; rename or delete it")
-    if child.in_sync == _mark(wanted, child):
+    if child.fulfils(wanted):
         return True
     if lacks := mistaken(child, manifest):  # or an identity that another instance left: not even for a rotation
         _note_foreign(manifest, lacks, outcome)
@@ -190,10 +191,10 @@ async def _apply(api: Api, store: Store, manifest: Manifest, outcome: Outcome) -
     if reason := _doomed(child, manifest):
         outcome.waiting.append(f"{manifest.kind} {manifest.name}: {reason}")
         return False
-    if manifest.claim and child.version != shelf.observed.get(key):
+    if manifest.claim and child.version != cache.observed.get(key):
         outcome.waiting.append(f"{manifest.kind} {manifest.name}: was changed while it was decided about")
         return False
-    live = await _live(api, store, resource, namespace, child)
+    live = await _live(api, store, child)
     if live is None:
         outcome.waiting.append(f"{manifest.kind} {manifest.name}: went while it was looked at")
         return False
@@ -207,7 +208,7 @@ async def _apply(api: Api, store: Store, manifest: Manifest, outcome: Outcome) -
         await _write(api, store, resource, request, outcome)
     if manifest.claim:  # made by a plain create, whose owner no apply can take away again
         outcome.writes += await _put_owners(api, store, resource, child, body["metadata"].get("ownerReferences", []))
-    _note_in_sync(store, resource, manifest, wanted)
+    store.note_in_sync(resource, namespace, manifest.name, wanted)
     return True
 
 
@@ -224,22 +225,11 @@ async def _create(
         # By server-side apply from the start: fields that a plain create owns could never be removed by a later apply.
         request = quota.put(api, body, foreign) if resource == RESOURCE_QUOTAS else api.apply(resource, body)
         await _write(api, store, resource, request, outcome)
-    _note_in_sync(store, resource, manifest, wanted)
-
-
-def _mark(wanted: str, child: Child) -> str:
-    """With the version: whatever somebody else writes makes it worth another look."""
-    return f"{wanted} {child.version}"
-
-
-def _note_in_sync(store: Store, resource: Resource, manifest: Manifest, wanted: str) -> None:
-    child = store.shelf(manifest.body["metadata"]["namespace"]).children.get((resource, manifest.name))
-    if child is not None:  # deleted by somebody while our write was on its way: its event brings us back
-        child.in_sync = _mark(wanted, child)
+    store.note_in_sync(resource, body["metadata"]["namespace"], manifest.name, wanted)
 
 
 async def _write(api: Api, store: Store, resource: Resource, request: Any, outcome: Outcome) -> None:
-    take_body(store, resource, await request)
+    store.take(resource, await request)
     outcome.writes += 1
 
 
@@ -269,16 +259,12 @@ def _doomed(child: Child, manifest: Manifest) -> str:
     return ""
 
 
-async def _live(api: Api, store: Store, resource: Resource, namespace: str, child: Child) -> Object | None:
+async def _live(api: Api, store: Store, child: Child) -> Object | None:
     """What there is to compare with: digests for Secrets and ConfigMaps, the whole body for others."""
-    if resource in (SECRETS, CONFIG_MAPS) and not child.stale:
+    if child.resource in (SECRETS, CONFIG_MAPS) and not child.stale:
         return {"metadata": child.metadata, "data": child.data}
-    body = await api.get(resource, namespace, child.name)
-    if body is None:
-        store.drop(resource, namespace, child.name, child.uid)
-        return None
-    take_body(store, resource, body)
-    if resource in (SECRETS, CONFIG_MAPS):
+    body = await fetch(api, store, child)
+    if body is not None and child.resource in (SECRETS, CONFIG_MAPS):
         return {"metadata": child.metadata, "data": child.data}
     return body
 
@@ -299,7 +285,7 @@ def _stamped(body: Object, wanted: str) -> Object:
 
 async def set_owners(api: Api, store: Store, namespace: str, instance: str, name: str, owners: list[Object]) -> None:
     """Have a Secret of this instance belong to these owners and no others, whatever else is in it."""
-    child = store.shelf(namespace).children.get((SECRETS, name))
+    child = store.cache(namespace).children.get((SECRETS, name))
     labels = child.metadata.get("labels", {}) if child else {}
     if child and labels.get(LABEL_MANAGED_BY) == OPERATOR and labels.get(LABEL_INSTANCE) == instance:
         await _put_owners(api, store, SECRETS, child, owners)
@@ -313,7 +299,7 @@ async def _put_owners(api: Api, store: Store, resource: Resource, child: Child, 
         return 0
     patch = {"metadata": {"ownerReferences": wanted or None, "uid": child.uid}}
     try:
-        take_body(store, resource, await api.merge(resource, str(child.metadata["namespace"]), child.name, patch))
+        store.take(resource, await api.merge(resource, str(child.metadata["namespace"]), child.name, patch))
     except ApiError as error:
         if error.status not in (404, 409):  # gone, or another one by now: its event brings us back
             raise
@@ -325,17 +311,17 @@ async def set_secret_entry(api: Api, store: Store, namespace: str, name: str, ke
 
     One that is gone or was changed by now is well: its event brings us back.
     """
-    shelf = store.shelf(namespace)
-    child = shelf.children.get((SECRETS, name))
+    cache = store.cache(namespace)
+    child = cache.children.get((SECRETS, name))
     if child is None:
         return
     encoded = base64.b64encode(text.encode()).decode()
     patch = {
-        "metadata": {"uid": child.uid, "resourceVersion": shelf.observed.get((SECRETS, name), "")},
+        "metadata": {"uid": child.uid, "resourceVersion": cache.observed.get((SECRETS, name), "")},
         "data": {key: encoded},
     }
     try:
-        take_body(store, SECRETS, await api.merge(SECRETS, namespace, name, patch))
+        store.take(SECRETS, await api.merge(SECRETS, namespace, name, patch))
     except ApiError as error:
         if error.status not in (404, 409):
             raise

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from mcs_operator.domain.conditions import Kind
 from mcs_operator.domain.networks import Network
 from mcs_operator.domain.world import Profile, SlotSecret
+from mcs_operator.kube.cache.namespace import NamespaceCache
+from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.client import COMMUNITIES, INSTANCES, LINKS, Object, Resource
 from mcs_operator.kube.names import Names
 from mcs_operator.kube.parse.names import Role, place_of_name
-from mcs_operator.kube.store import Shelf, Store
 from mcs_operator.settings import LABEL_LINK
 
 _RESOURCES = {Kind.INSTANCE: INSTANCES, Kind.COMMUNITY: COMMUNITIES, Kind.LINK: LINKS}
@@ -27,20 +28,20 @@ class Known:
 
     def find(self, kind: Kind, namespace: str, name: str) -> Object | None:
         """One object, or None."""
-        return self.store.shelf(namespace).ours.get((_RESOURCES[kind], name))
+        return self.store.cache(namespace).ours.get((_RESOURCES[kind], name))
 
     def instances(self, namespace: str | None = None) -> Iterator[Object]:
         """Of one namespace, or of all."""
         for name in [namespace] if namespace is not None else self.store.namespaces():
-            yield from _of(self.store.shelf(name), INSTANCES)
+            yield from _of(self.store.cache(name), INSTANCES)
 
     def communities(self, namespace: str) -> Iterator[Object]:
         """Of one namespace."""
-        return _of(self.store.shelf(namespace), COMMUNITIES)
+        return _of(self.store.cache(namespace), COMMUNITIES)
 
     def links(self, namespace: str) -> Iterator[Object]:
         """Of one namespace."""
-        return _of(self.store.shelf(namespace), LINKS)
+        return _of(self.store.cache(namespace), LINKS)
 
     def domain_holders(self, namespace: str, domain: str) -> Iterator[tuple[Kind, str]]:
         """Kind and name of all in this namespace that have this domain."""
@@ -54,7 +55,7 @@ class Known:
     def slots(self, namespace: str, instance: str) -> Mapping[int, str]:
         """Names of the links that hold a slot, by number: by the Secrets' names, as their labels may be copies."""
         found = {}
-        for (resource, name), child in self.store.shelf(namespace).children.items():
+        for (resource, name), child in self.store.cache(namespace).children.items():
             place = place_of_name(resource, name) if child.is_ours else None
             if place and place.role is Role.SLOT and place.owner == instance:
                 found[place.number] = child.labels.get(LABEL_LINK, "")
@@ -67,12 +68,12 @@ class Known:
     def identities(self, namespace: str, instance: str) -> Iterator[Profile | SlotSecret]:
         """What links of an instance of this name have, or had, as far as it was read; without what is an instance's
         own, and goes with it."""
-        for child in self.store.shelf(namespace).children.values():
+        for child in self.store.cache(namespace).children.values():
             detail, owners = child.detail, child.metadata.get("ownerReferences", [])
             goes = any(owner.get("kind") == Kind.INSTANCE for owner in owners)
             if isinstance(detail, Profile | SlotSecret) and detail.instance == instance and not goes:
                 yield detail
 
 
-def _of(shelf: Shelf, resource: Resource) -> Iterator[Object]:
-    return (body for (kind, _), body in shelf.ours.items() if kind is resource)
+def _of(cache: NamespaceCache, resource: Resource) -> Iterator[Object]:
+    return (body for (kind, _), body in cache.ours.items() if kind is resource)

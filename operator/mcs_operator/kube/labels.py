@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from mcs_operator.domain.manifest import Manifest
+from mcs_operator.kube.cache.child import Child
+from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.client import BY_KIND, Api
-from mcs_operator.kube.observe import take_body
 from mcs_operator.kube.parse.metadata import missing_labels, tidy
-from mcs_operator.kube.store import Child, Store
 from mcs_operator.settings import LABEL_INSTANCE, LABEL_LINK, LABEL_MANAGED_BY, OPERATOR
 
 
@@ -20,7 +20,7 @@ async def lacking(api: Api, store: Store, manifest: Manifest) -> str:
     labels = body["metadata"]["labels"]
     if labels.get(LABEL_MANAGED_BY) != OPERATOR:
         return missing_labels(labels, manifest.body["metadata"]["labels"])
-    take_body(store, resource, body)
+    store.take(resource, body)
     return ""
 
 

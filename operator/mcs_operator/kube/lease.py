@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from enum import Enum, auto
 
 from mcs_operator.kube.client import LEASES, Api, ApiError, Object
+from mcs_operator.tasks import end_all
 from mcs_operator.timestamps import rfc3339_micro
 
 log = logging.getLogger(__name__)
@@ -76,8 +77,7 @@ class Leader:
             log.error("the Lease could not be renewed for %.0f s: not leading any more", RENEW_WITHIN)
         finally:
             self.leading = False
-            work.cancel()
-            await asyncio.gather(work, return_exceptions=True)
+            await end_all([work])
 
     def may_act(self) -> bool:
         """Whether the Lease is held at this very moment. By the clock, and not by what was noticed: a process that

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 
 from mcs_operator.domain.lookup import UNAVAILABLE, Answer, Failure, Lookup
 from mcs_operator.kube.together import together
+from mcs_operator.tasks import end_all
 
 log = logging.getLogger(__name__)
 
@@ -109,11 +110,9 @@ class Lookups:
 
     async def close(self) -> None:
         """End all tasks."""
-        tasks = [here.task for here in self._namespaces.values() if here.task]
+        tasks = [here.task for here in self._namespaces.values()]
         self._namespaces.clear()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_all(tasks)
 
     @staticmethod
     def _end(here: _Namespace | None) -> None:

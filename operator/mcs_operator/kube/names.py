@@ -18,8 +18,9 @@ from mcs_operator.domain.conditions import Kind
 from mcs_operator.domain.decide import decide
 from mcs_operator.domain.plan import Plan
 from mcs_operator.domain.world import World
+from mcs_operator.kube.cache.namespace import NamespaceCache
+from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.client import INSTANCES
-from mcs_operator.kube.store import Shelf, Store
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +70,7 @@ class Names:
 
     def _contested(self, namespace: str) -> dict[str, set[str]]:
         """Domains of this namespace's objects that others have, too, and the namespaces of those."""
-        domains = {_domain(body) for body in self._store.shelf(namespace).ours.values()}
+        domains = {_domain(body) for body in self._store.cache(namespace).ours.values()}
         return {domain: others for domain in domains if domain and (others := self._others(domain, namespace))}
 
     def is_owned_elsewhere(self, domain: str, namespace: str, kind: Kind, name: str) -> bool:
@@ -99,11 +100,11 @@ class Names:
         return {where for _, where, _ in self._store.domains.holders(domain) if where != namespace}
 
     def _claims(self, namespace: str) -> Claims:
-        shelf = self._store.shelf(namespace)
-        if not any(resource is INSTANCES for resource, _ in shelf.ours):
+        cache = self._store.cache(namespace)
+        if not any(resource is INSTANCES for resource, _ in cache.ours):
             self._known.pop(namespace, None)
             return {}
-        stamp, known = _stamp(shelf), self._known.get(namespace)
+        stamp, known = _stamp(cache), self._known.get(namespace)
         if known is None or known[0] != stamp:
             known = self._known[namespace] = stamp, self._worked_out(namespace, known[1] if known else {})
         return known[1]
@@ -151,7 +152,7 @@ def _domain(body: dict[str, object]) -> str:
     return domain if isinstance(domain, str) else ""
 
 
-def _stamp(shelf: Shelf) -> int:
+def _stamp(cache: NamespaceCache) -> int:
     """Another number whenever anything that decisions look at is another version."""
-    ours = tuple((key, body["metadata"]["resourceVersion"]) for key, body in shelf.ours.items())
-    return hash((ours, tuple((key, child.parsed) for key, child in shelf.children.items())))
+    ours = tuple((key, body["metadata"]["resourceVersion"]) for key, body in cache.ours.items())
+    return hash((ours, tuple((key, child.parsed) for key, child in cache.children.items())))

@@ -1,6 +1,6 @@
-"""Observe: from the store, and a few GETs for what changed, to one frozen World.
+"""Observe: from what is known, and a few GETs for what changed, to one frozen World.
 
-Everything is parsed here, at the door, by the total functions of `kube.parse`. A Secret of ours that cannot be read is
+Everything was parsed at the door, by the total functions of `kube.parse`. A Secret of ours that cannot be read is
 treated as absent by those who need its content, and is still known to exist, so that nothing is written over it.
 """
 
@@ -28,27 +28,16 @@ from mcs_operator.domain.world import (
     World,
 )
 from mcs_operator.kube.beside import beside
-from mcs_operator.kube.client import (
-    COMMUNITIES,
-    CONFIG_MAPS,
-    INSTANCES,
-    LINKS,
-    PODS,
-    RESOURCE_QUOTAS,
-    SECRETS,
-    Api,
-    ApiError,
-    Object,
-    Resource,
-)
-from mcs_operator.kube.parse import Parsed, parse_body
-from mcs_operator.kube.parse.bounds import mapping
+from mcs_operator.kube.cache.child import Child
+from mcs_operator.kube.cache.fetch import fetch
+from mcs_operator.kube.cache.namespace import NamespaceCache
+from mcs_operator.kube.cache.store import Store
+from mcs_operator.kube.client import COMMUNITIES, CONFIG_MAPS, INSTANCES, LINKS, SECRETS, Api, ApiError, Object
+from mcs_operator.kube.parse import Parsed
 from mcs_operator.kube.parse.metadata import missing_labels, tidy
 from mcs_operator.kube.parse.names import place_of_name
 from mcs_operator.kube.parse.ours import read
 from mcs_operator.kube.parse.secret import STRANGER
-from mcs_operator.kube.parse.shard import read_shard
-from mcs_operator.kube.store import Child, Shelf, Store, digests
 from mcs_operator.kube.together import together
 from mcs_operator.kube.usersfiles import read_users_files
 from mcs_operator.settings import LABEL_INSTANCE, LABEL_LINK, LABEL_MANAGED_BY, OPERATOR
@@ -57,7 +46,6 @@ Detail = TypeVar("Detail", Authority, AgentCredentials)
 
 _KINDS = {INSTANCES: Kind.INSTANCE, COMMUNITIES: Kind.COMMUNITY, LINKS: Kind.LINK}
 _MANY_INLINE = 5_000
-_PARSED_BODIES = (SECRETS, CONFIG_MAPS, PODS, RESOURCE_QUOTAS)
 _MISSED_SECONDS = 60.0
 """Between looks for a Secret that is missed: where its label is put right, its event comes at once."""
 _MOST_IGNORED = 32
@@ -66,14 +54,13 @@ _MOST_IGNORED = 32
 
 async def observe(api: Api, store: Store, namespace: str, now: datetime, report: LinkReport | None) -> World:
     """The World of one namespace, after reading again what changed since the last time."""
-    shelf = store.shelf(namespace)
-    due = [child for child in shelf.children.values() if _due(shelf, child)]
+    outdated = store.outdated(namespace)
     await asyncio.sleep(0)  # whoever filled a namespace with ten thousand names like ours makes others wait for half
-    await together(*(_refresh(api, store, child) for child in due))
-    await read_users_files(api, store, shelf)
-    shelf.observed = {key: child.parsed for key, child in shelf.children.items()}
-    world = await beside(_is_long(shelf), _world, shelf.copy(), namespace, now, report)
-    return replace(world, unlabelled=await _unlabelled(api, shelf, world))
+    await together(*(fetch(api, store, child) for child in outdated))
+    await read_users_files(api, store, namespace)
+    known = store.snapshot(namespace)
+    world = await beside(_is_long(known), _world, known, namespace, now, report)
+    return replace(world, unlabelled=await _unlabelled(api, store, world))
 
 
 def known_world(store: Store, namespace: str, now: datetime) -> World:
@@ -82,62 +69,25 @@ def known_world(store: Store, namespace: str, now: datetime) -> World:
     And without users: whoever asks so asks for who has a place and a name, in the midst of somebody else's turn, and to
     read forty thousand users takes a quarter of a second.
     """
-    shelf = store.shelf(namespace).copy()
-    shelf.ours = {key: _without_users(body) if key[0] is COMMUNITIES else body for key, body in shelf.ours.items()}
-    return replace(_world(shelf, namespace, now, None), users_files={})
+    known = store.cache(namespace)
+    ours = {key: _without_users(body) if key[0] is COMMUNITIES else body for key, body in known.ours.items()}
+    return replace(_world(replace(known, ours=ours), namespace, now, None), users_files={})
 
 
 def _without_users(body: Object) -> Object:
     return body | {"spec": {key: value for key, value in body["spec"].items() if key not in ("users", "usersFrom")}}
 
 
-def _is_long(shelf: Shelf) -> bool:
+def _is_long(cache: NamespaceCache) -> bool:
     """Whether the Communities have so many users inline that to parse them takes more than some milliseconds."""
-    listed = (body["spec"].get("users") for (resource, _), body in shelf.ours.items() if resource is COMMUNITIES)
+    listed = (body["spec"].get("users") for (resource, _), body in cache.ours.items() if resource is COMMUNITIES)
     return sum(len(users) for users in listed if isinstance(users, list)) > _MANY_INLINE
 
 
-def _due(shelf: Shelf, child: Child) -> bool:
-    """Whether the body is needed and is not the one that was read. What nobody names any more is let go of here."""
-    if child.resource not in _PARSED_BODIES:
-        return False
-    if not shelf.reads(child):
-        child.detail = None
-        return False
-    return child.stale or (child.tls and child.detail is None)
-
-
-async def _refresh(api: Api, store: Store, child: Child) -> None:
-    body = await api.get(child.resource, str(child.metadata["namespace"]), child.name)
-    if body is None:
-        store.drop(child.resource, str(child.metadata["namespace"]), child.name, child.uid)
-        return
-    take_body(store, child.resource, body)
-
-
-def take_body(store: Store, resource: Resource, body: Object) -> Object | None:
-    """Put a full object into the store: from a list, a GET, or the answer to our own write. What `Store.put` says."""
-    fit = store.put(resource, body)
-    if fit is None:
-        return None
-    metadata = fit["metadata"]
-    shelf = store.shelf(metadata["namespace"])
-    child = shelf.children.get((resource, metadata["name"]))
-    if child is None or child.version != metadata["resourceVersion"]:
-        return fit  # a newer one is known already, or that it is gone
-    child.parsed = child.version
-    reads = shelf.reads(child)
-    if resource in (SECRETS, CONFIG_MAPS):
-        child.data = digests(mapping(fit.get("data"))) if child.is_ours else {}
-        child.shard = read_shard(resource, child.name, child.labels, fit) if reads else {}
-    child.detail = parse_body(resource, fit) if reads else None
-    return fit
-
-
-def _world(shelf: Shelf, namespace: str, now: datetime, report: LinkReport | None) -> World:
+def _world(cache: NamespaceCache, namespace: str, now: datetime, report: LinkReport | None) -> World:
     ours: dict[Kind, list[Any]] = {kind: [] for kind in Kind}
     unreadable, conditions = [], {}
-    for (resource, name), body in shelf.ours.items():
+    for (resource, name), body in cache.ours.items():
         kind = _KINDS[resource]
         conditions[kind, name] = body["status"].get("conditions", [])
         if body["metadata"].get("deletionTimestamp"):
@@ -147,8 +97,8 @@ def _world(shelf: Shelf, namespace: str, now: datetime, report: LinkReport | Non
             unreadable.append(found)
         else:
             ours[kind].append(found)
-    instances = {body["metadata"]["uid"] for (resource, _), body in shelf.ours.items() if resource == INSTANCES}
-    alive = [child for child in shelf.children.values() if not _is_left_behind(child, instances)]
+    instances = {body["metadata"]["uid"] for (resource, _), body in cache.ours.items() if resource == INSTANCES}
+    alive = [child for child in cache.children.values() if not _is_left_behind(child, instances)]
     details: list[Parsed] = [child.detail for child in alive]
     wrong = [d for d in details if isinstance(d, Damaged)]
     strangers = sorted(_strangers(alive), key=lambda damaged: damaged.name) if ours[Kind.INSTANCE] else []
@@ -206,27 +156,29 @@ def _pod_of(instances: list[Any], details: list[Parsed]) -> Pod | None:
 # --- what is missed, and may be there without its labels ---
 
 
-async def _unlabelled(api: Api, shelf: Shelf, world: World) -> dict[str, str]:
+async def _unlabelled(api: Api, store: Store, world: World) -> dict[str, str]:
     """Why Secrets that are missed are not found although they are there, by name. Only their metadata are asked for."""
-    wanted = dict(_missed(shelf, world))
-    shelf.missed = {name: known for name, known in shelf.missed.items() if name in wanted}
-    due = [n for n in wanted if n not in shelf.missed or time.monotonic() - shelf.missed[n][0] > _MISSED_SECONDS]
-    for name, labels in zip(due, await together(*(_labels_of(api, world.namespace, n) for n in due)), strict=True):
-        shelf.missed[name] = time.monotonic(), labels
-    found = {name: labels for name, (_, labels) in shelf.missed.items() if labels is not None}
+    namespace, wanted = world.namespace, dict(_missed(store.cache(world.namespace), world))
+    store.forget_missed(namespace, wanted)
+    missed = store.cache(namespace).missed
+    due = [n for n in wanted if n not in missed or time.monotonic() - missed[n][0] > _MISSED_SECONDS]
+    for name, labels in zip(due, await together(*(_labels_of(api, namespace, n) for n in due)), strict=True):
+        store.note_missed(namespace, name, labels)
+    seen = store.cache(namespace).missed.items()
+    found = {name: labels for name, (_, labels) in seen if labels is not None}
     return {name: why for name, labels in found.items() if (why := missing_labels(labels, wanted[name]))}
 
 
-def _missed(shelf: Shelf, world: World) -> Iterator[tuple[str, dict[str, str]]]:
+def _missed(cache: NamespaceCache, world: World) -> Iterator[tuple[str, dict[str, str]]]:
     """Names of identities that something else tells of, and the labels that each would have."""
     for instance in world.instances:
         of_it = {LABEL_MANAGED_BY: OPERATOR, LABEL_INSTANCE: instance.name}
         slots = {slot.link for slot in world.slots.values() if slot.instance == instance.name}
         known = slots or any(profile.instance == instance.name for profile in world.profiles.values())
-        if known and instance.spec.vpn.ca_secret_ref is None and (SECRETS, f"{instance.name}-ca") not in shelf.children:
+        if known and instance.spec.vpn.ca_secret_ref is None and (SECRETS, f"{instance.name}-ca") not in cache.children:
             yield f"{instance.name}-ca", of_it
         for link in slots & {link.name for link in world.links}:
-            if (SECRETS, f"{link}-profile") not in shelf.children:
+            if (SECRETS, f"{link}-profile") not in cache.children:
                 yield f"{link}-profile", of_it | {LABEL_LINK: link}
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.client import PODS, STATEFUL_SETS, Api, ApiError, Object
-from mcs_operator.kube.store import Store
 
 
 async def annotate(api: Api, store: Store, namespace: str, pod: str, annotations: dict[str, str | None]) -> None:
@@ -12,7 +12,7 @@ async def annotate(api: Api, store: Store, namespace: str, pod: str, annotations
     The pod's body is some 350 KB with 250 slots, so only its metadata is asked back, and where the pod is still the
     one that was parsed, only the annotations are taken over.
     """
-    child = store.shelf(namespace).children.get((PODS, pod))
+    child = store.cache(namespace).children.get((PODS, pod))
     if child is None:
         return
     change: Object = {"annotations": annotations}
@@ -26,10 +26,7 @@ async def annotate(api: Api, store: Store, namespace: str, pod: str, annotations
             raise
         await api.merge(PODS, namespace, pod, {"metadata": change}, metadata_only=True)
         return
-    store.put(PODS, {"metadata": answer["metadata"]})
-    if child.version == answer["metadata"]["resourceVersion"]:
-        child.detail = child.detail.annotated(answer["metadata"].get("annotations", {}))
-        child.parsed = child.version
+    store.take_annotated(child, answer)
 
 
 async def next_one_is_current(api: Api, namespace: str, stateful_set: str) -> bool:

@@ -10,10 +10,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from mcs_operator.domain.quota import INSTANCES_COUNT, LIMITS, LINKS_COUNT, Doubt, Usage
+from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.client import INSTANCES, LINKS, RESOURCE_QUOTAS, Api, ApiError, Object, Resource
-from mcs_operator.kube.observe import take_body
 from mcs_operator.kube.parse.quota import usage_of
-from mcs_operator.kube.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +53,7 @@ class Counter:
 
     async def check(self, namespace: str, name: str, now: datetime) -> float | None:
         """Compare the quota's count with the store, and mend it if it is time; seconds until the next look."""
-        children = self.store.shelf(namespace).children
+        children = self.store.cache(namespace).children
         child = children.get((RESOURCE_QUOTAS, name))
         if child is None or child.stale or not isinstance(child.detail, Usage):
             self.doubts.pop(namespace, None)  # its event brings us back
@@ -72,7 +71,7 @@ class Counter:
             if error.status not in (404, 409):  # gone, or counted by somebody else: its event brings us back
                 raise
         else:
-            take_body(self.store, RESOURCE_QUOTAS, body)
+            self.store.take(RESOURCE_QUOTAS, body)
         self.doubts.pop(namespace, None)
         return None
 
@@ -82,7 +81,7 @@ class Counter:
 
     def _known(self, namespace: str, resource: Resource) -> int:
         """Those that are being deleted count as well: they are there until they are gone."""
-        return sum(1 for kind, _ in self.store.shelf(namespace).ours if kind == resource)
+        return sum(1 for kind, _ in self.store.cache(namespace).ours if kind == resource)
 
 
 async def _write_count(api: Api, namespace: str, name: str, version: str) -> Object:

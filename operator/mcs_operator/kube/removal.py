@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from contextlib import nullcontext
 
 from mcs_operator.domain.manifest import Manifest
+from mcs_operator.kube.cache.child import Child
+from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.client import BY_KIND, PODS, RESOURCE_QUOTAS, SECRETS, STATEFUL_SETS, VOLUME_CLAIMS, Api
 from mcs_operator.kube.outcome import Outcome
-from mcs_operator.kube.store import Child, Store
 from mcs_operator.settings import LABEL_INSTANCE
 
 NEVER_PRUNED = (PODS, VOLUME_CLAIMS, STATEFUL_SETS, RESOURCE_QUOTAS)
@@ -32,7 +33,7 @@ async def prune(
     wanted = {(BY_KIND[manifest.kind], manifest.name) for manifest in manifests}
     doomed = [
         child
-        for key, child in store.shelf(namespace).children.items()
+        for key, child in store.cache(namespace).children.items()
         if key not in wanted
         and child.resource not in NEVER_PRUNED
         and child.metadata.get("labels", {}).get(LABEL_INSTANCE) == instance
@@ -46,7 +47,7 @@ async def drop_slots(
 ) -> int:
     """Delete Secrets of links that have no place any more, as they were observed; how many are gone now. What fails
     is noted in the ``outcome``, or raised where there is none."""
-    children = store.shelf(namespace).children
+    children = store.cache(namespace).children
     doomed = [child for name in names if (child := children.get((SECRETS, name)))]
     return await delete_all(api, store, namespace, doomed, outcome, as_observed=True)
 
@@ -62,13 +63,12 @@ async def delete_all(
 ) -> int:
     """Delete these; how many are gone now. ``as_observed``: only in the version that was decided about; of another one
     its event brings us back."""
-    deleted, observed = 0, store.shelf(namespace).observed
+    deleted = 0
     for child in doomed:
-        key = child.resource, child.name
-        version = observed.get(key, "") if as_observed else ""
+        observed = store.cache(namespace).observed.get((child.resource, child.name), "")
+        version = observed if as_observed else ""
         with outcome.guarding(f"{child.resource.kind} {child.name}") if outcome else nullcontext():
             if await api.delete(child.resource, namespace, child.name, uid=child.uid, version=version):
-                store.drop(child.resource, namespace, child.name, child.uid)
-                observed.pop(key, None)
+                store.gone(child, by_us=True)
                 deleted += 1
     return deleted

@@ -11,9 +11,9 @@ from typing import Any
 from mcs_operator.domain.conditions import OWNED, Kind
 from mcs_operator.domain.events import Note, notes_for
 from mcs_operator.domain.faults import failed_status
+from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.client import BY_KIND, INSTANCES, Api, ApiError, Object
 from mcs_operator.kube.events import Recorder
-from mcs_operator.kube.store import Store
 from mcs_operator.kube.together import together
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ class Reporter:
 
     async def write_failure(self, namespace: str, text: str, now: datetime) -> Told:
         """That the namespace's reconciliation fails, on its MCSInstances; on whatever of ours there is without one."""
-        ours = self.store.shelf(namespace).ours
+        ours = self.store.cache(namespace).ours
         chosen = {key: body for key, body in ours.items() if key[0] is INSTANCES} or ours
         statuses = {}
         for (resource, name), body in chosen.items():
@@ -60,7 +60,7 @@ class Reporter:
     async def tell(self, namespace: str, kind: Kind, name: str, note: Note, now: datetime) -> None:
         """Post an Event about one of our objects."""
         resource = BY_KIND[kind.value]
-        live = self.store.shelf(namespace).ours.get((resource, name))
+        live = self.store.cache(namespace).ours.get((resource, name))
         if live is not None:
             identified = {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": live["metadata"]}
             await self.recorder.post(identified, note, now)
@@ -75,7 +75,7 @@ class Reporter:
 
     async def _write(self, namespace: str, kind: Kind, name: str, status: Status, now: datetime, told: Told) -> None:
         resource = BY_KIND[kind.value]
-        live = self.store.shelf(namespace).ours.get((resource, name))
+        live = self.store.cache(namespace).ours.get((resource, name))
         if live is None or _ours_of(live.get("status") or {}, kind) == status:
             return
         # With the UID, so that a namesake created meanwhile is not told what was decided about the one before it.
@@ -94,7 +94,7 @@ class Reporter:
                 told.unwritten.append(f"{kind} {name}")
             return
         told.writes += 1
-        self.store.put(resource, answer)
+        self.store.take(resource, answer)
         for note in notes_for(kind, live.get("status") or {}, status):
             await self.tell(namespace, kind, name, note, now)
 

@@ -14,8 +14,12 @@ from typing import Any
 
 from mcs_operator.domain.usersfile import UsersFile, UsersFileError, content_of, take_users_file
 from mcs_operator.kube.beside import beside
+from mcs_operator.kube.cache.child import Child
+from mcs_operator.kube.cache.fetch import fetch
+from mcs_operator.kube.cache.namespace import NamespaceCache
+from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.client import COMMUNITIES, CONFIG_MAPS, INSTANCES, SECRETS, Api, Object, Resource
-from mcs_operator.kube.store import Child, Shelf, Store
+from mcs_operator.kube.parse.metadata import tidy
 
 MOST_LISTED = 20_000
 """Users in all files of a namespace, those who are switched off included: twice the largest tier."""
@@ -26,54 +30,52 @@ _SHORT = 16 * 1024
 """Bytes that are read within milliseconds, at once. Anything longer is read beside the event loop."""
 
 
-async def read_users_files(api: Api, store: Store, shelf: Shelf) -> None:
+async def read_users_files(api: Api, store: Store, namespace: str) -> None:
     """Bring up to date what is known of the files that are named, and forget what was in others."""
-    named = dict.fromkeys(_named(shelf))
-    for key, other in shelf.children.items():
+    cache = store.cache(namespace)
+    named = dict.fromkeys(_named(cache))
+    for key, other in cache.children.items():
         if key not in named:
-            other.users = None
+            store.take_users(other, None)
     left = MOST_LISTED
     for key in named:
-        child = shelf.children.get(key)
+        child = cache.children.get(key)
         if child is None or not child.lists_users:
             continue
         held = child.users
         if held is None or held.version != child.version or (held.problem == _TOO_MANY and held.count <= left):
             await _read(api, store, child)
         if child.users and child.users.count > left:
-            child.users = replace(child.users, users=None, problem=_TOO_MANY)
+            store.take_users(child, replace(child.users, users=None, problem=_TOO_MANY))
         left -= len((child.users and child.users.users) or ())
 
 
 async def _read(api: Api, store: Store, child: Child) -> None:
     resource, held = child.resource, child.users
-    body = await api.get(resource, str(child.metadata["namespace"]), child.name)
-    if body is None:
-        store.drop(resource, str(child.metadata["namespace"]), child.name, child.uid)
-        return
-    fit = store.put(resource, body)
-    if fit is None:
+    body = await fetch(api, store, child)
+    fit = tidy(body)
+    if body is None or fit is None:
         return
     version = str(fit["metadata"]["resourceVersion"])
     try:
         content = content_of(resource.kind, body)
     except UsersFileError as error:
-        child.users = UsersFile(resource.kind, child.name, problem=str(error), version=version)
+        store.take_users(child, UsersFile(resource.kind, child.name, problem=str(error), version=version))
         return
     digest = hashlib.sha256(content or b"").digest()
     if held and held.digest == digest and held.problem != _TOO_MANY:
-        child.users = replace(held, version=version)
+        store.take_users(child, replace(held, version=version))
         return
     is_long = content is not None and len(content) > _SHORT
     found = await beside(is_long, take_users_file, resource.kind, child.name, content)
-    child.users = replace(found, version=version, digest=digest)
+    store.take_users(child, replace(found, version=version, digest=digest))
 
 
-def _named(shelf: Shelf) -> Iterator[tuple[Resource, str]]:
+def _named(cache: NamespaceCache) -> Iterator[tuple[Resource, str]]:
     """By Communities that are served, in the order in which their users are, so that whoever came first is not set
     aside for a newcomer."""
-    instances = {name for resource, name in shelf.ours if resource == INSTANCES}
-    communities = (body for (resource, _), body in shelf.ours.items() if resource == COMMUNITIES)
+    instances = {name for resource, name in cache.ours if resource == INSTANCES}
+    communities = (body for (resource, _), body in cache.ours.items() if resource == COMMUNITIES)
     for body in sorted(communities, key=_age):
         spec = _mapping(body.get("spec"))
         sources = spec.get("usersFrom")

@@ -14,8 +14,8 @@ from mcs_operator.domain.decide import decide
 from mcs_operator.domain.exposition import Histogram, Metric, exposed
 from mcs_operator.domain.world import TlsSecret, World
 from mcs_operator.handlers.metrics import OF_INSTANCES, OF_THE_OPERATOR, instances
+from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.client import BY_KIND, _plural
-from mcs_operator.kube.store import Store
 from mcs_operator.pki import Ends, complete, ends, not_after
 from mcs_operator.settings import ANNOTATION_REVOKE, ANNOTATION_ROTATE
 from support.certificates import chain, key, text_of

@@ -15,10 +15,10 @@ from mcs_operator.domain.decide import decide
 from mcs_operator.domain.manifest import Manifest, Wave, digest
 from mcs_operator.domain.shardfiles import ServedUser, users_files
 from mcs_operator.kube import apply
+from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.client import SECRETS, SERVICES, ApiError, Resource
 from mcs_operator.kube.errors import NoAnswerError
-from mcs_operator.kube.observe import observe, take_body
-from mcs_operator.kube.store import Store
+from mcs_operator.kube.observe import observe
 from mcs_operator.reconcile import unwritten_users
 from mcs_operator.render.render import render
 from mcs_operator.settings import LABEL_INSTANCE, LABEL_LINK, LABEL_MANAGED_BY, OPERATOR, Settings
@@ -55,7 +55,7 @@ class Namespace:
         self.api: Any = FakeApi()
         self.store = Store(wake=lambda _: None)
         self.name = name
-        take_body(self.store, SECRETS, a_secret(name))
+        self.store.take(SECRETS, a_secret(name))
         self.look()
 
     def look(self) -> None:
@@ -132,7 +132,7 @@ class Mounts:
         self.store = Store(wake=lambda _: None)
 
     def bring(self, *things: Any) -> apply.Outcome:
-        shards = {name: blob for c in self.store.shelf("demo").children.values() for name, blob in c.shard.items()}
+        shards = {name: blob for c in self.store.cache("demo").children.values() for name, blob in c.shard.items()}
         world = self.world = given(instance(), *things, shards=shards)
         plan = decide(world)
         manifests = [
@@ -367,7 +367,7 @@ def test_an_identity_that_lost_a_label_is_not_written_over(of: str | None, label
     api, store = Restored({}), Store(lambda _: None)
     body = a_secret("x-profile")
     body["metadata"]["labels"] = {key: value for key, value in LABELS.items() if key != label}
-    take_body(store, SECRETS, body)
+    store.take(SECRETS, body)
     asyncio.run(observe(api, store, "demo", NOW, None))  # type: ignore[arg-type]
     outcome = asyncio.run(apply.apply_all(api, store, [manifest("x-profile", of=of)]))  # type: ignore[arg-type]
     assert f"without label {label}=" in outcome.foreign["Secret x-profile"]
@@ -387,7 +387,7 @@ def test_what_is_missed_is_looked_for_by_name_once_and_its_labels_are_told() -> 
     api, store = Counting({LABEL_MANAGED_BY: "Helm"}), Store(lambda _: None)
     for resource, body in good():
         if body["metadata"]["name"] not in ("mcs-ca", "acme-profile"):
-            take_body(store, resource, stored(body, 1))
+            store.take(resource, stored(body, 1))
     for _ in range(3):
         world = asyncio.run(observe(api, store, NAMESPACE, NOW, None))  # type: ignore[arg-type]
         assert set(world.unlabelled) == {"mcs-ca", "acme-profile"}

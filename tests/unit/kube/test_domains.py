@@ -11,11 +11,11 @@ import pytest
 
 from mcs_operator.domain.conditions import Kind
 from mcs_operator.domain.world import World
+from mcs_operator.kube.cache.index import Domains
+from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.client import BY_KIND, COMMUNITIES, INSTANCES, LINKS
-from mcs_operator.kube.domains import Domains
 from mcs_operator.kube.names import Names
 from mcs_operator.kube.observe import known_world
-from mcs_operator.kube.store import Store
 from mcs_operator.reconcile import names_of
 from support.objects import a_community, a_link, an_instance
 from support.worlds import NOW, community, given, instance, link, links, profile
@@ -70,8 +70,8 @@ class Cluster:
         """What there is in a namespace from now on."""
         world = replace(given(*things), namespace=namespace)
         self.worlds[namespace] = world
-        shelf = self.store.shelf(namespace)
-        for resource, name in list(shelf.ours):
+        cache = self.store.cache(namespace)
+        for resource, name in list(cache.ours):
             self.store.drop(resource, namespace, name, f"{namespace}/{resource.kind}/{name}")
         for resource, objects in ((INSTANCES, world.instances), (LINKS, world.links)):
             for thing in objects:
@@ -235,4 +235,4 @@ def test_who_owns_a_name_is_worked_out_without_reading_a_single_user() -> None:
     world = known_world(store, "a", NOW)
     assert [(c.name, c.spec.users, c.spec.users_from) for c in world.communities] == [("acme", (), ())]
     assert names_of(store, lambda: NOW).is_owned_elsewhere("x.test", "b", Kind.LINK, "acme")
-    assert store.shelf("a").ours[COMMUNITIES, "acme"]["spec"]["users"] == listed
+    assert store.cache("a").ours[COMMUNITIES, "acme"]["spec"]["users"] == listed

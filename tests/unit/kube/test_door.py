@@ -20,10 +20,10 @@ from mcs_operator.domain.decide import decide, without_leftovers
 from mcs_operator.domain.restored import with_newest_identities
 from mcs_operator.domain.status import Wanted, all_statuses
 from mcs_operator.handlers.metrics import instances
+from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.client import CONFIG_MAPS, OURS, SECRETS
 from mcs_operator.kube.known import Known
-from mcs_operator.kube.observe import observe, take_body
-from mcs_operator.kube.store import Store
+from mcs_operator.kube.observe import observe
 from mcs_operator.pki import believed
 from mcs_operator.reconcile import names_of
 from support.hostile import encoded
@@ -84,7 +84,7 @@ def quiet(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 def look(store: Store, api: Any) -> set[str]:
     """Everything that reads the store, down to the statuses; what was found, by type."""
     world = asyncio.run(observe(api, store, NAMESPACE, NOW, None))
-    found = {type(child.detail).__name__ for child in store.shelf(NAMESPACE).children.values()}
+    found = {type(child.detail).__name__ for child in store.cache(NAMESPACE).children.values()}
     found |= {type(thing).__name__ for thing in (*world.unreadable, *world.links, *world.users_files.values())}
     world, _ = without_leftovers(with_newest_identities(believed(world)))
     all_statuses(world, decide(world), Wanted(revisions={}))
@@ -103,13 +103,13 @@ def look(store: Store, api: Any) -> set[str]:
 def test_no_body_raises_holds_up_the_others_or_stays() -> None:
     store, api, slowest = Store(wake=lambda _: None), Bodies(), Slowest()
     for number, (resource, body) in enumerate(good()):
-        take_body(store, resource, stored(body, number + 1))
+        store.take(resource, stored(body, number + 1))
     found = look(store, api)
     before = megabytes()
     for number, (resource, body) in enumerate(bodies(SEED, COUNT), 1):
         if isinstance(body, dict) and isinstance(body.get("metadata"), dict):
             api.known[resource, str(body["metadata"].get("name"))] = body
-        take = store.put if resource in OURS or number % 3 == 0 else lambda r, b: take_body(store, r, b)
+        take = store.put if resource in OURS or number % 3 == 0 else store.take
         slowest.call(f"{resource.kind} {number}", lambda take=take, r=resource, b=body: take(r, b))
         if number % ROUND == 0:
             found |= look(store, api)
@@ -138,5 +138,5 @@ def test_the_largest_objects_that_there_can_be_are_taken_in_at_once() -> None:
             metadata = {"name": name, "labels": labels | {"mcs.tvox.io/slot": "002"}}
             content = text if resource is CONFIG_MAPS else encoded(text)
             body = stored({"metadata": metadata, "data": {file: content}, "type": "Opaque"}, number + 2)
-            slowest.call(f"{name} {filling!r}", lambda r=resource, b=body: take_body(store, r, b))
+            slowest.call(f"{name} {filling!r}", lambda r=resource, b=body: store.take(r, b))
     assert slowest.seconds < LONGEST_SECONDS, f"{slowest.what}: {slowest.seconds}"

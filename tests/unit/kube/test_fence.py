@@ -13,10 +13,10 @@ import pytest
 from mcs_operator.domain.manifest import Manifest, Wave
 from mcs_operator.handlers.queue import Queue
 from mcs_operator.kube.apply import apply_all
+from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.client import SECRETS, Api, Object
 from mcs_operator.kube.errors import NoAnswerError, NotLeadingError
 from mcs_operator.kube.lease import RENEW_WITHIN, Leader
-from mcs_operator.kube.store import Store
 from support.virtual_time import VirtualTime
 
 

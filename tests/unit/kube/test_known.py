@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from mcs_operator.domain.conditions import Kind
+from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.client import LINKS, SECRETS
 from mcs_operator.kube.known import Known
 from mcs_operator.kube.names import Names
-from mcs_operator.kube.store import Store
 from support.worlds import given, profile, slot
 
 
@@ -20,7 +20,7 @@ def known() -> Known:
 def secret(there: Known, name: str, detail: Any, **metadata: Any) -> None:
     body = {"metadata": {"namespace": "demo", "name": name, "uid": name, "resourceVersion": "1", **metadata}}
     there.store.put(SECRETS, body)
-    there.store.shelf("demo").children[SECRETS, name].detail = detail
+    there.store.cache("demo").children[SECRETS, name].detail = detail
 
 
 def owned_by(kind: str) -> dict[str, Any]:

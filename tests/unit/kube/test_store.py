@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from mcs_operator.domain.keys import Authority
-from mcs_operator.kube import store
+from mcs_operator.kube.cache import store
+from mcs_operator.kube.cache.store import Covers, Store, place_of
 from mcs_operator.kube.client import COMMUNITIES, CONFIG_MAPS, LINKS, SECRETS, Resource
-from mcs_operator.kube.observe import known_world, take_body
-from mcs_operator.kube.store import Covers, Store, place_of
+from mcs_operator.kube.observe import known_world
 from mcs_operator.settings import LABEL_INSTANCE, LABEL_MANAGED_BY, OPERATOR
 from support.worlds import NOW
 
@@ -28,13 +28,13 @@ class Known:
         self.store = Store(wake=self.woken.append)
 
     def names(self, namespace: str = "demo") -> set[str]:
-        shelf = self.store.shelf(namespace)
-        return {name for _, name in (*shelf.ours, *shelf.children)}
+        cache = self.store.cache(namespace)
+        return {name for _, name in (*cache.ours, *cache.children)}
 
     def version(self, resource: Resource, name: str) -> str:
-        shelf = self.store.shelf("demo")
-        body: Any = shelf.ours.get((resource, name))
-        return str(body["metadata"]["resourceVersion"]) if body else shelf.children[resource, name].version
+        cache = self.store.cache("demo")
+        body: Any = cache.ours.get((resource, name))
+        return str(body["metadata"]["resourceVersion"]) if body else cache.children[resource, name].version
 
 
 def take_list(
@@ -90,7 +90,7 @@ def test_of_our_objects_the_copies_that_others_keep_in_them_are_left_out(known: 
         "annotations": {"kubectl.kubernetes.io/last-applied-configuration": "{}", "mcs.tvox.io/x": "y"},
     }
     known.store.put(LINKS, body)
-    kept = known.store.shelf("demo").ours[LINKS, "a"]["metadata"]
+    kept = known.store.cache("demo").ours[LINKS, "a"]["metadata"]
     assert "managedFields" not in kept
     assert kept["annotations"] == {"mcs.tvox.io/x": "y"}
 
@@ -170,7 +170,7 @@ def test_who_went_is_remembered_for_a_minute_and_not_for_ever(known: Known, monk
 
 def test_a_body_that_comes_after_the_deletion_is_put_nowhere(known: Known) -> None:
     known.store.drop(SECRETS, "demo", "a", "u1", "6")
-    take_body(known.store, SECRETS, seen(version=5))
+    known.store.take(SECRETS, seen(version=5))
     assert known.names() == set()
 
 
@@ -218,8 +218,8 @@ def test_a_list_that_says_nothing_new_wakes_nobody(known: Known) -> None:
 
 
 def test_a_body_is_read_again_only_when_it_changed(known: Known) -> None:
-    take_body(known.store, SECRETS, seen(version=5))
-    child = known.store.shelf("demo").children[SECRETS, "a"]
+    known.store.take(SECRETS, seen(version=5))
+    child = known.store.cache("demo").children[SECRETS, "a"]
     assert not child.stale
     known.store.put(SECRETS, seen(version=6))
     assert child.stale
@@ -227,21 +227,21 @@ def test_a_body_is_read_again_only_when_it_changed(known: Known) -> None:
 
 def test_an_old_body_does_not_pass_for_the_new_one(known: Known) -> None:
     known.store.put(SECRETS, seen(version=6))
-    take_body(known.store, SECRETS, seen(version=5))
-    assert known.store.shelf("demo").children[SECRETS, "a"].stale
+    known.store.take(SECRETS, seen(version=5))
+    assert known.store.cache("demo").children[SECRETS, "a"].stale
 
 
 def test_of_a_secret_only_digests_are_kept(known: Known) -> None:
     body = seen() | {"data": {"tls.key": "c2VjcmV0"}}
-    take_body(known.store, SECRETS, body)
-    assert "c2VjcmV0" not in repr(known.store.shelf("demo"))
+    known.store.take(SECRETS, body)
+    assert "c2VjcmV0" not in repr(known.store.cache("demo"))
 
 
 def test_managed_fields_are_not_kept(known: Known) -> None:
     body = seen()
     body["metadata"]["managedFields"] = [{"manager": "kubectl"}]
     known.store.put(LINKS, body)
-    assert "managedFields" not in repr(known.store.shelf("demo"))
+    assert "managedFields" not in repr(known.store.cache("demo"))
 
 
 # --- more than one label, more than one watch ---
@@ -263,7 +263,7 @@ def leave(store: Store, label: str, version: int, name: str = "mcs-ca") -> None:
 @pytest.mark.parametrize("first", [True, False], ids=["the other watch tells first", "the other watch tells last"])
 def test_to_lose_one_of_two_labels_is_not_to_be_deleted(known: Known, first: bool) -> None:
     """Somebody labels a CA as a users file, and takes the label away again."""
-    take_body(known.store, SECRETS, labelled("mcs-ca", 5, OURS | USERS))
+    known.store.take(SECRETS, labelled("mcs-ca", 5, OURS | USERS))
     if first:
         known.store.put(SECRETS, labelled("mcs-ca", 6, OURS))
     leave(known.store, "mcs.tvox.io/users", 6)
@@ -309,8 +309,8 @@ def test_a_label_that_came_back_meanwhile_makes_an_old_farewell_void(known: Know
 def test_a_ca_is_a_ca_whatever_label_is_put_beside_ours(known: Known, labels: dict[str, str]) -> None:
     data = dict.fromkeys(("ca.crt", "ca.key"), "YQ==")
     body = labelled("mcs-ca", 5, labels | {"mcs.tvox.io/instance": "mcs"}) | {"data": data}
-    take_body(known.store, SECRETS, body)
-    assert isinstance(known.store.shelf("demo").children[SECRETS, "mcs-ca"].detail, Authority)
+    known.store.take(SECRETS, body)
+    assert isinstance(known.store.cache("demo").children[SECRETS, "mcs-ca"].detail, Authority)
 
 
 # --- what is held ---
@@ -330,8 +330,8 @@ def a_users_file(name: str, version: int = 5) -> dict[str, Any]:
 def test_a_users_file_that_nobody_names_is_not_held_and_wakes_nobody(known: Known) -> None:
     known.store.put(COMMUNITIES, a_community_that_names("named"))
     for name in ("named", "stray"):
-        take_body(known.store, CONFIG_MAPS, a_users_file(name))
-    assert "anna" not in repr(known.store.shelf("demo").children[CONFIG_MAPS, "stray"])
+        known.store.take(CONFIG_MAPS, a_users_file(name))
+    assert "anna" not in repr(known.store.cache("demo").children[CONFIG_MAPS, "stray"])
     assert known.woken == ["demo", "demo"], "of the Community, and of the file that it names"
 
 
@@ -339,7 +339,7 @@ def test_of_a_child_no_more_is_kept_than_is_asked_for(known: Known) -> None:
     body = labelled("mcs-links", 5, OURS | {"team": "x" * 60})
     body["metadata"]["annotations"] = {"mcs.tvox.io/applied": "abc", "other": "y" * 200_000}
     known.store.put(CONFIG_MAPS, body)
-    kept = known.store.shelf("demo").children[CONFIG_MAPS, "mcs-links"].metadata
+    kept = known.store.cache("demo").children[CONFIG_MAPS, "mcs-links"].metadata
     assert kept["annotations"] == {"mcs.tvox.io/applied": "abc"}
     assert kept["labels"] == OURS
 
@@ -348,8 +348,8 @@ def test_of_a_thousand_labels_and_entries_no_more_is_kept_than_ours_have(known: 
     many = {f"app.kubernetes.io/a{number}": "x" for number in range(1000)}
     body = labelled("mcs-links", 5, many | OURS) | {"data": {f"k{number}": "" for number in range(100_000)}}
     body["metadata"]["annotations"] = {f"mcs.tvox.io/a{number}": "x" for number in range(1000)}
-    take_body(known.store, CONFIG_MAPS, body)
-    child = known.store.shelf("demo").children[CONFIG_MAPS, "mcs-links"]
+    known.store.take(CONFIG_MAPS, body)
+    child = known.store.cache("demo").children[CONFIG_MAPS, "mcs-links"]
     assert child.labels == OURS
     assert len(child.data) <= 64
     assert len(child.metadata["annotations"]) <= 32
@@ -359,16 +359,16 @@ def test_of_ten_thousand_objects_that_only_bear_our_label_some_hundred_are_known
     for number in range(10_000):
         body = labelled(f"stray-{number}", 5, OURS)
         body["metadata"]["uid"] = f"u{number}"
-        take_body(known.store, CONFIG_MAPS, body)
+        known.store.take(CONFIG_MAPS, body)
     assert len(known.names()) == 500
-    take_body(known.store, SECRETS, labelled("mcs-ca", 5, OURS))
+    known.store.take(SECRETS, labelled("mcs-ca", 5, OURS))
     assert "mcs-ca" in known.names(), "what has the name of ours finds its place"
 
 
 def test_to_ask_about_a_namespace_does_not_keep_it(known: Known) -> None:
     for number in range(1000):
-        known.store.shelf(f"forged-{number}")
-    assert len(known.store._shelves) == 0
+        known.store.cache(f"forged-{number}")
+    assert len(known.store._entries) == 0
 
 
 def test_a_label_that_goes_between_the_reading_and_the_deciding_ends_no_reconciliation() -> None:
@@ -376,6 +376,6 @@ def test_a_label_that_goes_between_the_reading_and_the_deciding_ends_no_reconcil
     encoded = {name: base64.b64encode(b"text").decode() for name in ("ca.crt", "ca.key")}
     metadata = {"name": "mcs-ca", "namespace": "demo", "uid": "u1", "resourceVersion": "1"}
     labels = OURS | {LABEL_INSTANCE: "mcs"}
-    take_body(here, SECRETS, {"metadata": metadata | {"labels": labels}, "type": "Opaque", "data": encoded})
+    here.take(SECRETS, {"metadata": metadata | {"labels": labels}, "type": "Opaque", "data": encoded})
     here.put(SECRETS, {"metadata": metadata | {"labels": OURS, "resourceVersion": "2"}})
     assert known_world(here, "demo", NOW).authorities == {"mcs": Authority("text", "text")}

@@ -14,9 +14,9 @@ from mcs_operator.domain.usersfile import UsersFile
 from mcs_operator.domain.world import World
 from mcs_operator.kube import observe as observing
 from mcs_operator.kube import usersfiles
+from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.client import BY_KIND, COMMUNITIES, CONFIG_MAPS, SECRETS, Resource
 from mcs_operator.kube.observe import observe
-from mcs_operator.kube.store import Store
 from mcs_operator.settings import LABEL_USERS
 from support.objects import a_community, an_instance
 from support.worlds import NOW
@@ -100,7 +100,7 @@ def test_a_file_that_nobody_names_is_never_fetched_and_forgotten_when_it_is_not_
     assert demo.look().users_files
     demo.community("acme", ["other"])
     assert (demo.look().users_files, demo.fetched) == ({}, [])
-    assert all(child.users is None for child in demo.store.shelf("demo").children.values())
+    assert all(child.users is None for child in demo.store.cache("demo").children.values())
 
 
 @pytest.mark.parametrize("more", [{"instance": "nobody"}, {"enabled": False}], ids=["no instance", "switched off"])
@@ -177,10 +177,10 @@ def test_of_one_namespace_so_many_users_are_held_and_whoever_came_first_is_not_s
 )
 def test_a_community_that_is_stored_oddly_names_nothing(demo: Cluster, users: Any) -> None:
     demo.community("acme", [])
-    body = demo.store.shelf("demo").ours[COMMUNITIES, "acme"]
+    body = demo.store.cache("demo").ours[COMMUNITIES, "acme"]
     body["spec"]["usersFrom"] = users
     demo.store.put(COMMUNITIES, body)
-    assert list(usersfiles._named(demo.store.shelf("demo"))) == []
+    assert list(usersfiles._named(demo.store.cache("demo"))) == []
 
 
 class Turns:

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from mcs_operator.kube import watch
+from mcs_operator.kube.cache import watch
+from mcs_operator.kube.cache.store import Store
+from mcs_operator.kube.cache.watch import Watcher
 from mcs_operator.kube.client import CONFIG_MAPS, LINKS, SECRETS, Resource, WatchEvent
-from mcs_operator.kube.store import Store
-from mcs_operator.kube.watch import Watcher
 from support.hostile import VALUES, nested
 from support.hostile.objects import bodies
 
@@ -61,7 +61,7 @@ async def taken(server: Server) -> set[str]:
     with contextlib.suppress(asyncio.CancelledError):
         await task
     return {
-        name for space in store.namespaces() for _, name in (*store.shelf(space).children, *store.shelf(space).ours)
+        name for space in store.namespaces() for _, name in (*store.cache(space).children, *store.cache(space).ours)
     }
 
 

@@ -15,13 +15,13 @@ _LONGEST = 128
 """Characters of a value that is looked for among the others: longer ones (users' data) are nobody else's."""
 
 
-def shared(value: T) -> T:
+def interned(value: T) -> T:
     """An equal value of new dictionaries and lists."""
     found: object = value
     if isinstance(value, dict):
-        found = {sys.intern(key): shared(item) for key, item in value.items()}
+        found = {sys.intern(key): interned(item) for key, item in value.items()}
     elif isinstance(value, list):
-        found = [shared(item) for item in value]
+        found = [interned(item) for item in value]
     elif isinstance(value, str) and len(value) <= _LONGEST:
         found = sys.intern(value)
     return cast(T, found)

@@ -15,6 +15,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
+from mcs_operator.kube.cache.child import BY_LABEL, OF_OURS, OF_USERS, TLS
+from mcs_operator.kube.cache.store import Place, Store, place_of
 from mcs_operator.kube.client import (
     CHILDREN,
     CONFIG_MAPS,
@@ -28,10 +30,8 @@ from mcs_operator.kube.client import (
     WatchEvent,
 )
 from mcs_operator.kube.errors import NoAnswerError
-from mcs_operator.kube.observe import take_body
 from mcs_operator.kube.parse.bounds import count, mapping, text
 from mcs_operator.kube.parse.metadata import is_version, tidy
-from mcs_operator.kube.store import BY_LABEL, OF_OURS, OF_USERS, TLS, Place, Store, place_of
 from mcs_operator.kube.together import together
 
 log = logging.getLogger(__name__)
@@ -157,9 +157,9 @@ class Watcher:
         return version
 
     def _take(self, scope: Scope, body: Object) -> Object | None:
-        if scope.ours or not scope.bodies:
+        if not scope.bodies:
             return self._store.put(scope.resource, body, tls=scope.field is not None)
-        return take_body(self._store, scope.resource, body)
+        return self._store.take(scope.resource, body)
 
     async def _relist(self) -> None:
         while True:

@@ -1,0 +1,71 @@
+"""Everything that is known of one namespace, to read. The store alone writes to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from mcs_operator.kube.cache.child import Child
+from mcs_operator.kube.client import CONFIG_MAPS, SECRETS, Object, Resource
+from mcs_operator.kube.parse.bounds import mapping
+from mcs_operator.kube.parse.names import place_of_name
+from mcs_operator.kube.parse.ours import named, users_sources
+
+Key = tuple[Resource, str]
+"""Kind and name."""
+Sighting = tuple[float, Mapping[str, str] | None]
+"""When somebody looked, and the labels that were found; None where there was nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What objects of ours name: nothing else that is foreign is ever read or held."""
+
+    tls_secrets: frozenset[str]
+    users_files: frozenset[tuple[str, str]]
+    """Kind and name."""
+
+
+@dataclass(slots=True)
+class NamespaceCache:
+    """``ours`` are our three kinds in full, ``children`` what we made, or read.
+
+    ``observed``: the versions of the children that the last World was made of, less those that we took away ourselves.
+    ``missed``: Secrets that were looked for by name. ``names``: what our objects name; None where it has to be
+    collected anew.
+    """
+
+    ours: Mapping[Key, Object] = field(default_factory=dict)
+    children: Mapping[Key, Child] = field(default_factory=dict)
+    observed: Mapping[Key, str] = field(default_factory=dict)
+    missed: Mapping[str, Sighting] = field(default_factory=dict)
+    names: Named | None = None
+
+    def concerns(self, child: Child) -> bool:
+        """Whether a change of this child can matter: a certificate or a users file that none of our objects names
+        cannot."""
+        return child.is_ours or self.names_users(child) or self._names_certificate(child)
+
+    def reads(self, child: Child) -> bool:
+        """Whether its body is read as one of ours, or as a certificate: not where it bears our label and has the name
+        of nothing of ours. A users file is read by `usersfiles`."""
+        ours = child.resource not in (SECRETS, CONFIG_MAPS) or place_of_name(child.resource, child.name) is not None
+        return (child.is_ours and ours) or self._names_certificate(child)
+
+    def names_users(self, child: Child) -> bool:
+        """Whether this is a users file that a Community names."""
+        return child.lists_users and (child.resource.kind, child.name) in self.named().users_files
+
+    def _names_certificate(self, child: Child) -> bool:
+        return child.resource is SECRETS and child.name in self.named().tls_secrets
+
+    def named(self) -> Named:
+        """What tls.secretRef, vpn.caSecretRef and usersFrom of our objects name."""
+        if self.names is None:
+            specs = [mapping(body.get("spec")) for body in self.ours.values()]
+            tls = {
+                named(spec, *path, "name") for spec in specs for path in (("tls", "secretRef"), ("vpn", "caSecretRef"))
+            }
+            users = {source for spec in specs for source in users_sources(spec)}
+            self.names = Named(frozenset(tls - {""}), frozenset(users))
+        return self.names
