@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from contextlib import nullcontext
 
 from mcs_operator.domain.manifest import Manifest
+from mcs_operator.domain.outcome import Outcome
 from mcs_operator.kube.client import BY_KIND, PODS, RESOURCE_QUOTAS, SECRETS, STATEFUL_SETS, VOLUME_CLAIMS, Api
-from mcs_operator.kube.outcome import Outcome
+from mcs_operator.kube.outcome import guarding
 from mcs_operator.kube.store import Child, Store
 from mcs_operator.settings import LABEL_INSTANCE
 
@@ -66,7 +67,7 @@ async def delete_all(
     for child in doomed:
         key = child.resource, child.name
         version = observed.get(key, "") if as_observed else ""
-        with outcome.guarding(f"{child.resource.kind} {child.name}") if outcome else nullcontext():
+        with guarding(outcome, f"{child.resource.kind} {child.name}") if outcome else nullcontext():
             if await api.delete(child.resource, namespace, child.name, uid=child.uid, version=version):
                 store.drop(child.resource, namespace, child.name, child.uid)
                 observed.pop(key, None)
