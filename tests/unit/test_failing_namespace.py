@@ -9,10 +9,12 @@ import asyncio
 import base64
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from types import ModuleType
 from typing import Any
 
 import pytest
 
+from mcs_operator import following
 from mcs_operator import reconcile as module
 from mcs_operator.kube.agents import Agents
 from mcs_operator.kube.cache.store import Store
@@ -21,6 +23,7 @@ from mcs_operator.kube.events import Recorder
 from mcs_operator.kube.lookups import Lookups
 from mcs_operator.kube.report import Reporter
 from mcs_operator.reconcile import Reconciler
+from mcs_operator.render import changes as changing
 from mcs_operator.render import render as rendering
 from mcs_operator.settings import ANNOTATION_REVOKE, Settings
 from support.memory import MemoryApi, Object
@@ -118,8 +121,17 @@ PARTS = [
     "build_volume_claim",
     "build_stateful_set",
 ]
-STEPS = ["decide", "complete", "render", "with_newest_identities", "without_leftovers"]
-LATER_STEPS = ["ends", "names_to_ask", "decide_restart", "all_statuses", "identity_owners"]
+STEPS = ["decide", "complete", "render", "with_newest_identities", "without_leftovers", "changes"]
+LATER_STEPS = [
+    (following, "ends"),
+    (following, "names_to_ask"),
+    (module, "all_statuses"),
+    (module, "wanted"),
+    (module, "pod_changes"),
+    (changing, "decide_restart"),
+    (changing, "identity_owners"),
+    (changing, "identity_json"),
+]
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -190,11 +202,11 @@ def test_when_nothing_can_be_decided_or_made_who_is_revoked_is_stopped_all_the_s
     demo.settle()
 
 
-@pytest.mark.parametrize("step", LATER_STEPS)
+@pytest.mark.parametrize(("where", "step"), LATER_STEPS)
 def test_a_step_that_fails_keeps_no_revocation_from_being_written(
-    demo: Demo, monkeypatch: pytest.MonkeyPatch, step: str
+    demo: Demo, monkeypatch: pytest.MonkeyPatch, where: ModuleType, step: str
 ) -> None:
-    monkeypatch.setattr(module, step, breaks)
+    monkeypatch.setattr(where, step, breaks)
     demo.revoke("acme", demo.now)
     demo.run()
     assert not demo.runs("acme")

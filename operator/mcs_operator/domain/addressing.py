@@ -27,6 +27,11 @@ def common_name(number: int, instance: str) -> str:
     return f"{link_name(number)}.{instance}"
 
 
+def agent_name(instance: str, namespace: str) -> str:
+    """The name in the link agent's certificate, which the operator asks for whatever the pod's address is."""
+    return f"{instance}-agent.{namespace}.mcs"
+
+
 def free_numbers(used: Iterable[int], released: Mapping[int, datetime], slots: int = MAX_LINKS) -> list[int]:
     """Numbers in the order in which they are given away: those with a slot first; of these the never used ones, then
     the longest released.

@@ -14,6 +14,7 @@ from pathlib import Path
 from mcs_operator.domain.admission import review
 from mcs_operator.domain.exposition import exposed
 from mcs_operator.domain.networks import Network
+from mcs_operator.following import names_of
 from mcs_operator.handlers import metrics
 from mcs_operator.handlers.probes import Probes
 from mcs_operator.handlers.queue import Queue
@@ -31,7 +32,7 @@ from mcs_operator.kube.lease import Leader
 from mcs_operator.kube.lookups import Lookups
 from mcs_operator.kube.networks import Networks
 from mcs_operator.kube.report import Reporter
-from mcs_operator.reconcile import Reconciler, names_of
+from mcs_operator.reconcile import Reconciler
 from mcs_operator.resolver import Resolver
 from mcs_operator.settings import LEASE, Settings
 from mcs_operator.tasks import Supervisor

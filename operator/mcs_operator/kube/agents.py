@@ -18,8 +18,13 @@ from http import HTTPStatus
 import aiohttp
 from pydantic import ValidationError
 
+from mcs_operator.domain.addressing import agent_name
+from mcs_operator.domain.keyring import Keys
 from mcs_operator.domain.linkstate import LinkReport
 from mcs_operator.domain.lookup import RESOLVE_SECONDS, UNAVAILABLE, Answer, Failure, Question, Resolution
+from mcs_operator.domain.plan import Plan
+from mcs_operator.domain.world import World
+from mcs_operator.settings import AGENT_PORT_OFFSET
 from mcs_operator.tasks import end_all
 
 log = logging.getLogger(__name__)
@@ -52,6 +57,16 @@ class Endpoint:
     name: str
     ca: str
     token: str = field(repr=False)
+
+
+def endpoint_of(world: World, plan: Plan, keys: Keys) -> Endpoint | None:
+    """Where the agent of this namespace is; None while no pod runs, or nobody would know it."""
+    running, instance = world.pod, plan.instance
+    if running is None or instance is None or not running.ip or keys.agent is None or keys.ca is None:
+        return None
+    port = instance.spec.vpn.base_port + AGENT_PORT_OFFSET
+    name = agent_name(instance.name, world.namespace)
+    return Endpoint(running.uid, running.ip, port, name, keys.ca, keys.agent.token)
 
 
 @dataclass(slots=True)

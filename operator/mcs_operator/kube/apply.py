@@ -16,6 +16,7 @@ from typing import Any
 from mcs_operator.api.quantity import parse_quantity
 from mcs_operator.domain import rules
 from mcs_operator.domain.manifest import Manifest, Wave, canonical, digest
+from mcs_operator.domain.outcome import Outcome
 from mcs_operator.domain.shardfiles import digest_of, vouching_instead
 from mcs_operator.kube import quota
 from mcs_operator.kube.cache.child import Child, digests
@@ -34,7 +35,7 @@ from mcs_operator.kube.client import (
 )
 from mcs_operator.kube.diff import differences
 from mcs_operator.kube.labels import lacking, mistaken
-from mcs_operator.kube.outcome import Outcome
+from mcs_operator.kube.outcome import note
 from mcs_operator.kube.parse.metadata import tidy
 from mcs_operator.kube.removal import NEVER_PRUNED, delete_all, drop_slots, prune
 from mcs_operator.kube.together import together
@@ -127,9 +128,9 @@ async def _guarded(api: Api, store: Store, manifest: Manifest, outcome: Outcome)
         try:
             return await _refused(api, store, manifest, outcome, error)
         except Exception as another:
-            outcome.note(what, another, manifest.link)
+            note(outcome, what, another, manifest.link)
     except Exception as error:
-        outcome.note(what, error, manifest.link)
+        note(outcome, what, error, manifest.link)
     return False
 
 
@@ -148,7 +149,7 @@ async def _refused(api: Api, store: Store, manifest: Manifest, outcome: Outcome,
         _note_foreign(manifest, lacks, outcome)
     if error.status == 422 and manifest.takes_away:
         outcome.writes += await _stop(api, store, manifest)
-    outcome.note(what, error, manifest.link)
+    note(outcome, what, error, manifest.link)
     return False
 
 

@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from contextlib import nullcontext
 
 from mcs_operator.domain.manifest import Manifest
+from mcs_operator.domain.outcome import Outcome
 from mcs_operator.kube.cache.child import Child
 from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.client import BY_KIND, PODS, RESOURCE_QUOTAS, SECRETS, STATEFUL_SETS, VOLUME_CLAIMS, Api
-from mcs_operator.kube.outcome import Outcome
+from mcs_operator.kube.outcome import guarding
 from mcs_operator.settings import LABEL_INSTANCE
 
 NEVER_PRUNED = (PODS, VOLUME_CLAIMS, STATEFUL_SETS, RESOURCE_QUOTAS)
@@ -67,7 +68,7 @@ async def delete_all(
     for child in doomed:
         observed = store.cache(namespace).observed.get((child.resource, child.name), "")
         version = observed if as_observed else ""
-        with outcome.guarding(f"{child.resource.kind} {child.name}") if outcome else nullcontext():
+        with guarding(outcome, f"{child.resource.kind} {child.name}") if outcome else nullcontext():
             if await api.delete(child.resource, namespace, child.name, uid=child.uid, version=version):
                 store.gone(child, by_us=True)
                 deleted += 1

@@ -15,7 +15,7 @@ from datetime import datetime
 
 from mcs_operator.api import MCSInstance
 from mcs_operator.domain import rules
-from mcs_operator.domain.addressing import common_name
+from mcs_operator.domain.addressing import agent_name, common_name
 from mcs_operator.domain.conditions import Reason
 from mcs_operator.domain.faults import told
 from mcs_operator.domain.keyring import Keys, LinkKeys
@@ -102,11 +102,6 @@ _NOTHING_LEFT = (
 def _ca_of(slots: Iterable[SlotSecret]) -> str | None:
     """Where nothing can be signed: the CA's certificate that a slot has, for those who verify by it."""
     return next((slot.ca for slot in slots if slot.ca and is_certificate(slot.ca)), None)
-
-
-def agent_name(instance: str, namespace: str) -> str:
-    """The name in the link agent's certificate, which the operator asks for whatever the pod's address is."""
-    return f"{instance}-agent.{namespace}.mcs"
 
 
 # --- the CA ---

@@ -42,6 +42,11 @@ class Desired:
     link_defects: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def all_defects(self) -> list[str]:
+        """Of parts and of links."""
+        return [*self.defects, *self.link_defects.values()]
+
+    @property
     def poke(self) -> str:
         """Changes whenever something that the pod has mounted changes."""
         return digest(canonical([self.voucher, sorted(self.revisions.items())]))[:16]

@@ -19,8 +19,8 @@ from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.client import SECRETS, SERVICES, ApiError, Resource
 from mcs_operator.kube.errors import NoAnswerError
 from mcs_operator.kube.observe import observe
-from mcs_operator.reconcile import unwritten_users
 from mcs_operator.render.render import render
+from mcs_operator.render.wanted import unwritten_users
 from mcs_operator.settings import LABEL_INSTANCE, LABEL_LINK, LABEL_MANAGED_BY, OPERATOR, Settings
 from support.hostile.objects import good, stored
 from support.memory import MemoryApi

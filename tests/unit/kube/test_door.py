@@ -19,13 +19,13 @@ from mcs_operator.domain.conditions import Kind
 from mcs_operator.domain.decide import decide, without_leftovers
 from mcs_operator.domain.restored import with_newest_identities
 from mcs_operator.domain.status import Wanted, all_statuses
+from mcs_operator.following import names_of
 from mcs_operator.handlers.metrics import instances
 from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.client import CONFIG_MAPS, OURS, SECRETS
 from mcs_operator.kube.known import Known
 from mcs_operator.kube.observe import observe
 from mcs_operator.pki import believed
-from mcs_operator.reconcile import names_of
 from support.hostile import encoded
 from support.hostile.objects import bodies, good, stored
 from support.worlds import NAMESPACE, NOW

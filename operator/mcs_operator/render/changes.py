@@ -1,0 +1,190 @@
+"""Changes: from the plan and what is desired to all that has to be done. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from mcs_operator.api import MCSInstance
+from mcs_operator.domain.changes import (
+    Changes,
+    Forgotten,
+    Mark,
+    PodChanges,
+    PodStep,
+    Poke,
+    Removal,
+    Replace,
+    StartDraining,
+    StopDraining,
+)
+from mcs_operator.domain.events import Note
+from mcs_operator.domain.keyring import Keys
+from mcs_operator.domain.linkstate import LinkReport
+from mcs_operator.domain.outcome import Outcome
+from mcs_operator.domain.plan import Plan
+from mcs_operator.domain.restart import LOOK_AGAIN, Restart, Step, decide_restart
+from mcs_operator.domain.world import DamagedProfile, Pod, Profile, SlotSecret, World
+from mcs_operator.render.objects import identity_owners
+from mcs_operator.render.render import Desired, revocations
+from mcs_operator.render.secrets import identity_json
+from mcs_operator.settings import ANNOTATION_DRAINING, ANNOTATION_POKE, link_name
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What was decided about a namespace, and what is to be done for it."""
+
+    world: World
+    plan: Plan
+    keys: Keys
+    desired: Desired
+    changes: Changes
+
+    def vouched(self, voucher: str) -> Decision:
+        """The same where another manifest.json than the desired one had to be written; its digest, if so."""
+        return replace(self, desired=replace(self.desired, voucher=voucher or self.desired.voucher))
+
+
+def changes(world: World, plan: Plan, desired: Desired, leftovers: Iterable[SlotSecret] = ()) -> Changes:
+    """All that has to be done about objects. Each part is worked out by itself: one that fails is in the errors, and
+    keeps no revocation from being written. Only nothing is pruned then."""
+    left = Changes(world.namespace, world.now, leftovers=_leftovers(leftovers))
+    instance = plan.instance
+    if instance is None:
+        return left
+    errors: list[Exception] = []
+    forgotten = _part(errors, lambda: _forgotten(plan))
+    marks = _part(errors, lambda: tuple(_released(world, p) for p in plan.released if p not in plan.forgotten))
+    displaced = _part(errors, lambda: _displaced(world, plan, instance))
+    owners = _part(errors, lambda: tuple(identity_owners(instance)))
+    return replace(
+        left,
+        instance=instance.name,
+        uid=instance.uid,
+        forgotten=forgotten or (),
+        marks=marks or (),
+        # Where it is not known who has to wait for a number, nobody new gets one.
+        manifests=tuple(m for m in desired.manifests if m.takes_away or forgotten is not None),
+        displaced=displaced or (),
+        unmanaged=_unmanaged(world, instance, desired) if owners is not None else (),
+        owners=owners or (),
+        # With a defect it is not known what nobody wants any more.
+        prune=not desired.defects and not errors,
+        errors=tuple(errors),
+    )
+
+
+def _part(errors: list[Exception], make: Callable[[], T]) -> T | None:
+    try:
+        return make()
+    except Exception as error:
+        errors.append(error)
+        return None
+
+
+def revoking(world: World, leftovers: Iterable[SlotSecret] = ()) -> Changes:
+    """What takes something away and waits for nothing, whatever it is that cannot be decided, signed or rendered."""
+    found = tuple(revocations(world))
+    return Changes(world.namespace, world.now, leftovers=_leftovers(leftovers), manifests=found)
+
+
+def _leftovers(slots: Iterable[SlotSecret]) -> tuple[Removal, ...]:
+    return tuple(_removal(slot, "its identity went with an earlier instance") for slot in slots)
+
+
+def _removal(slot: SlotSecret, why: str) -> Removal:
+    return Removal(f"{slot.instance}-{link_name(slot.number)}", why)
+
+
+def _displaced(world: World, plan: Plan, instance: MCSInstance) -> tuple[Removal, ...]:
+    """Slots of links that have another number by now, or none."""
+    placed = {p.link.name: p.number for p in plan.served}
+    return tuple(
+        _removal(slot, "its link has no place there any more")
+        for slot in world.slots.values()
+        if slot.instance == instance.name and slot.link not in plan.untouched and placed.get(slot.link) != slot.number
+    )
+
+
+def _forgotten(plan: Plan) -> tuple[Forgotten, ...]:
+    holders: dict[int | None, tuple[str, ...]] = {}
+    for served in plan.served if plan.forgotten else ():
+        holders[served.number] = (*holders.get(served.number, ()), served.link.name)
+    found = []
+    for profile in plan.forgotten:
+        early = profile in plan.given_up
+        why = "its number is needed" if early else "spec.retain.links is over"
+        removal = Removal(f"{profile.link}-profile", f"its link is gone, and {why}")
+        note = _given_up(profile) if early else None
+        found.append(Forgotten(removal, holders.get(profile.number, ()), note))
+    return tuple(found)
+
+
+def _given_up(profile: Profile) -> Note:
+    """Whoever creates that link again will wonder why its TVox needs a new profile."""
+    text = (
+        f"the identity of the deleted TVoxLink {profile.link} is given up before spec.retain.links is over: its "
+        f"number {profile.number} is needed, as no unused one has a slot; created again, it gets a new profile"
+    )
+    return Note(True, "IdentityGivenUp", "Replace", text)
+
+
+def _released(world: World, profile: Profile) -> Mark:
+    """The retention clock of an identity whose link is gone starts."""
+    return Mark(f"{profile.link}-profile", "identity.json", identity_json(profile.released_at(world.now)))
+
+
+def _unmanaged(world: World, instance: MCSInstance, desired: Desired) -> tuple[str, ...]:
+    """Identities that no manifest is about: their link is gone, or their CA is not to be used."""
+    rendered = {manifest.name for manifest in desired.manifests}
+    damaged = [identity for identity in world.damaged if identity.instance]  # the others are copies
+    identities: tuple[Profile | DamagedProfile, ...] = (*world.profiles.values(), *damaged)
+    names = [f"{instance.name}-ca", *(f"{identity.link}-profile" for identity in identities)]
+    return tuple(name for name in names if name not in rendered)
+
+
+def pod_changes(decision: Decision, confirmed: LinkReport | None, outcome: Outcome) -> PodChanges:
+    """What has to be done about the running pod, after what came of the other changes.
+
+    ``confirmed`` is what the agent says at present: by what it said before it fell silent nobody's call is ended.
+    Nothing is done before the new template is written: the next pod would be made from the old one.
+    """
+    world, plan, desired = decision.world, decision.plan, decision.desired
+    instance, pod = plan.instance, world.pod
+    if instance is None or pod is None:
+        return PodChanges()
+    restart = Restart(Step.NOTHING)
+    if desired.template:
+        restart = decide_restart(instance, pod, desired.template, confirmed, world.now)
+        restart = restart if outcome.is_written(f"StatefulSet {instance.name}") else replace(restart, step=Step.NOTHING)
+    again: float | None = LOOK_AGAIN
+    if restart.step in (Step.NOTHING, Step.WAIT_TO_BE_ASKED):
+        again = (restart.due - world.now).total_seconds() if restart.due else None
+    return PodChanges(pod.name, _poke(world, pod, desired, outcome), restart, _step(world, pod, restart), again)
+
+
+def _poke(world: World, pod: Pod, desired: Desired, outcome: Outcome) -> Poke | None:
+    if pod.terminating:
+        return None
+    # Unknown is not behind: an operator that has just started must not write before it has asked.
+    behind = desired.behind(world.report) if world.report else outcome.writes > 0
+    return Poke(desired.poke, pod.annotations.get(ANNOTATION_POKE, ""), behind)
+
+
+def _step(world: World, pod: Pod, restart: Restart) -> PodStep | None:
+    match restart.step:
+        case Step.START_DRAINING:
+            return StartDraining(world.now)
+        case Step.DRAIN_AGAIN:
+            return StartDraining()
+        case Step.STOP_DRAINING:
+            return StopDraining(noted=ANNOTATION_DRAINING in pod.annotations)
+        case Step.REPLACE:
+            text = f"pod {pod.name} (UID {pod.uid}) is replaced: {restart.cause}"
+            return Replace(pod.uid, pod.name.removesuffix("-0"), Note(True, "Restarting", "Replace", text))
+        case _:
+            return None
