@@ -42,7 +42,7 @@ BUILD = ROOT / "build" / "mutants"
 EQUIVALENT = Path(__file__).with_name("equivalent.yaml")
 
 PARTS: Mapping[str, tuple[str, ...]] = {
-    "domain": ("domain/*.py",),
+    "domain": ("domain/**/*.py",),
     "admission": ("domain/admission.py",),
     "render": ("render/*.py",),
     "templates": ("render/templates/*.j2",),
