@@ -43,7 +43,7 @@ EQUIVALENT = Path(__file__).with_name("equivalent.yaml")
 
 _CACHE = ("child", "index", "interning", "namespace", "store")
 PARTS: Mapping[str, tuple[str, ...]] = {
-    "domain": ("domain/*.py",),
+    "domain": ("domain/**/*.py",),
     "admission": ("domain/admission.py",),
     "render": ("render/*.py",),
     "templates": ("render/templates/*.j2",),

@@ -384,6 +384,22 @@ class Condition:
     message: str = ""
 
 
+NOT_SERVED: Mapping[Type, Condition] = {
+    condition.type: condition
+    for condition in (
+        Condition(Type.RECONCILING, F, R.RECONCILED),
+        Condition(Type.SIZED, T, R.AS_TIER),
+        Condition(Type.RESTART_PENDING, F, R.UP_TO_DATE),
+        Condition(Type.CAPACITY_PRESSURE, F, R.SUFFICIENT),
+        Condition(Type.PROGRAMMED, F, R.NOT_ACCEPTED),
+        Condition(Type.CONNECTED, F, R.PENDING, "the link is not accepted"),
+        Condition(Type.ROTATION_PENDING, F, R.UP_TO_DATE),
+        Condition(Type.DOMAIN_RESOLVED, U, R.NOT_ACCEPTED, "nobody asks: it is not accepted"),
+    )
+}
+"""What a condition says about an object that is not served, beside why it is not."""
+
+
 def is_known(kind: Kind, condition: Condition) -> bool:
     """Whether the table has this condition with this status and reason."""
     return (kind, condition.type, condition.status, condition.reason) in _KNOWN

@@ -10,6 +10,7 @@ import pytest
 
 from mcs_operator.domain.conditions import (
     MESSAGE_LIMIT,
+    NOT_SERVED,
     OWNED,
     REFUSALS,
     TABLE,
@@ -20,6 +21,7 @@ from mcs_operator.domain.conditions import (
     Status,
     Type,
     as_objects,
+    is_known,
 )
 from support.worlds import NOW
 
@@ -45,6 +47,13 @@ def test_every_kind_owns_ready_reconciling_stalled_and_accepted() -> None:
     for kind in Kind:
         assert {Type.READY, Type.RECONCILING, Type.STALLED, Type.ACCEPTED} <= set(OWNED[kind])
     assert {Type.PROGRAMMED, Type.CONNECTED} <= set(OWNED[Kind.LINK])
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_of_an_object_that_is_not_served_every_condition_says_something(kind: Kind) -> None:
+    why = {Type.ACCEPTED, Type.READY, Type.STALLED}
+    assert set(OWNED[kind]) - why <= set(NOT_SERVED)
+    assert all(is_known(kind, NOT_SERVED[type]) for type in set(OWNED[kind]) - why)
 
 
 def test_the_table_says_nothing_twice_and_explains_everything() -> None:

@@ -1,0 +1,180 @@
+"""The status of an MCSInstance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from mcs_operator.api import MCSInstance, NetworkMode
+from mcs_operator.domain import rules
+from mcs_operator.domain.conditions import Condition, Kind, Reason, Type
+from mcs_operator.domain.faults import GOES_ON
+from mcs_operator.domain.ledger import Ledger, ledger, pressure
+from mcs_operator.domain.linkstate import TunnelStatus
+from mcs_operator.domain.networks import Network, met_by
+from mcs_operator.domain.plan import Plan
+from mcs_operator.domain.restart import Restart
+from mcs_operator.domain.status.link import is_programmed
+from mcs_operator.domain.status.shared import (
+    F,
+    T,
+    domain_resolved,
+    reconciling,
+    stalled_by,
+    status_of,
+    status_of_refused,
+)
+from mcs_operator.domain.status.wanted import Wanted
+from mcs_operator.domain.verdict import Verdict
+from mcs_operator.domain.world import World
+from mcs_operator.settings import ANNOTATION_RESTART
+
+_NO_POD = "the pod does not exist yet; if that lasts, `kubectl describe statefulset {}` says why"
+
+
+def instance_status(world: World, plan: Plan, instance: MCSInstance, wanted: Wanted) -> dict[str, Any]:
+    """Status of one MCSInstance, the served one or one that came second."""
+    if plan.instance is None or instance.name != plan.instance.name:
+        occupied = rules.namespace_occupied(world.namespace, plan.instance.name if plan.instance else "")
+        return status_of_refused(world, Kind.INSTANCE, instance.name, instance.generation, occupied, final=True)
+    links = {state.slot: state for state in world.report.links} if world.report else {}
+    served = [p for p in plan.links if p.accepted]
+    pod, known = world.pod, ledger(instance, len(served), len(plan.users.users))
+    conditions = [*_conditions(world, plan, wanted, known), _domain_resolved(world, instance)]
+    status = {
+        **status_of(world, Kind.INSTANCE, instance.name, instance.generation, conditions),
+        "links": {
+            "accepted": len(served),
+            "up": sum(1 for state in links.values() if state.tunnel.status is TunnelStatus.TRUE),
+            "rejected": sum(1 for p in plan.links if not p.accepted),
+            "capacity": known.links.capacity,
+            "left": known.links.left,
+        },
+        "users": {"served": known.users.used, "capacity": known.users.capacity, "left": known.users.left},
+        "bandwidth": {"total": f"{known.megabits}M", "connections": known.connections},
+    }
+    if pod:
+        status |= {"node": pod.node, "podUID": pod.uid, "image": pod.image}
+    return status
+
+
+def _conditions(world: World, plan: Plan, wanted: Wanted, known: Ledger) -> list[Condition]:
+    pod, name = world.pod, plan.instance.name if plan.instance else ""
+    problem = _NO_POD.format(name) if pod is None else pod.media_problem
+    ready = pod is not None and pod.media_ready
+    below = wanted.sizing.below if wanted.sizing else ""
+    return [
+        Condition(Type.ACCEPTED, T, Reason.ACCEPTED),
+        Condition(Type.READY, T, Reason.SERVING)
+        if ready
+        else Condition(Type.READY, F, Reason.MEDIA_NOT_READY, problem),
+        reconciling(_waits_for(world, plan, wanted, None if ready else problem)),
+        _stalled(world, plan, name, wanted),
+        Condition(Type.SIZED, F, Reason.BELOW_TIER, below) if below else Condition(Type.SIZED, T, Reason.AS_TIER),
+        _restart_pending(wanted.restart),
+        _capacity_pressure(known),
+    ]
+
+
+def _waits_for(world: World, plan: Plan, wanted: Wanted, media_problem: str | None) -> str | None:
+    pending = [p for p in plan.served if not is_programmed(world, p, wanted)]
+    if wanted.failures:
+        return f"not written: {'; '.join(wanted.failures)}"
+    if media_problem is not None:
+        return f"waiting for the media container: {media_problem}"
+    if pending:
+        return f"{len(pending)} slots are not programmed yet"
+    return wanted.untaken or None
+
+
+def _stalled(world: World, plan: Plan, name: str, wanted: Wanted) -> Condition:
+    """What waits for a person, the gravest first; what is ignored is told as well, and is no reason to stall."""
+    if plan.identity_lost:
+        return Condition(Type.STALLED, T, Reason.IDENTITY_LOST, _ca_lost(world, f"{name}-ca"))
+    if wanted.foreign:
+        return Condition(Type.STALLED, T, Reason.NAME_TAKEN, _first_of(wanted.foreign))
+    for told in (
+        _defect(wanted.defects),
+        wanted.authority,
+        _differs(plan),
+        _network(world, plan),
+        _domain_elsewhere(world, plan),
+        wanted.certificates.get((Kind.INSTANCE, name)),
+    ):
+        if told:
+            return stalled_by(told)
+    if damaged := [str(d) for d in world.damaged_objects if f"{d.kind} {d.name}" not in wanted.rendered]:
+        text = f"{_first_of(damaged)}; restore it from the backup, or delete it"
+        return Condition(Type.STALLED, T, Reason.OBJECT_DAMAGED, text)
+    if world.ignored:
+        text = f"not taken for the operator's, and without effect: {_first_of([str(i) for i in world.ignored])}"
+        return Condition(Type.STALLED, F, Reason.OBJECTS_IGNORED, text)
+    return stalled_by(None)
+
+
+def _defect(defects: tuple[str, ...]) -> Verdict | None:
+    if not defects:
+        return None
+    return Verdict(Reason.RECONCILE_FAILED, f"{'; '.join(defects)}. {GOES_ON}")
+
+
+def _ca_lost(world: World, secret: str) -> str:
+    """What has become of the CA, and what to do."""
+    wrong = [d.why for d in (*world.damaged_objects, *world.ignored) if (d.kind, d.name) == ("Secret", secret)]
+    if lacks := world.unlabelled.get(secret):
+        why = rules.not_ours(f"Secret {secret}", f"label {lacks}")
+    elif wrong:
+        why = f"Secret {secret} {wrong[0]}; put it right, or restore it from the backup"
+    else:
+        why = f"Secret {secret} with the CA is gone while identities signed by it exist; restore it from the backup"
+    return f"{why}. Nothing is minted anew because every TVox would need a new profile"
+
+
+def _first_of(texts: Sequence[str]) -> str:
+    """The first three, and how many more there are; in an order that a restart does not change, or it would write."""
+    more = f"; and {len(texts) - 3} more" if len(texts) > 3 else ""
+    return "; ".join(sorted(texts)[:3]) + more
+
+
+def _domain_resolved(world: World, instance: MCSInstance) -> Condition:
+    domain, address = instance.spec.domain, instance.spec.public_address
+    remedy = f"publish an A record {domain} {address}, and no other address"
+    return domain_resolved(world, Kind.INSTANCE, instance.name, domain, address, remedy)
+
+
+def _capacity_pressure(known: Ledger) -> Condition:
+    verdict = pressure(known)
+    if verdict is None:
+        return Condition(Type.CAPACITY_PRESSURE, F, Reason.SUFFICIENT)
+    return Condition(Type.CAPACITY_PRESSURE, T, verdict.reason, verdict.message)
+
+
+def _differs(plan: Plan) -> Verdict | None:
+    return Verdict(Reason.PROFILES_DIFFER, ". ".join(plan.dialled.found)) if plan.dialled.found else None
+
+
+def _network(world: World, plan: Plan) -> Verdict | None:
+    if plan.instance is None:
+        return None
+    cidr, known = plan.instance.spec.vpn.cidr, list(world.networks)
+    if world.pod and plan.instance.spec.network.mode is not NetworkMode.HOST_NETWORK:
+        known.append(Network(world.pod.ip, "Pods of this cluster"))  # not every network plugin tells them in podCIDRs
+    taken = met_by(cidr, known)
+    return rules.network_taken(cidr, taken.cidr, taken.what) if taken else None
+
+
+def _domain_elsewhere(world: World, plan: Plan) -> Verdict | None:
+    domain = plan.instance.spec.domain if plan.instance else ""
+    return rules.domain_taken(domain) if domain in world.elsewhere else None
+
+
+def _restart_pending(restart: Restart) -> Condition:
+    if restart.cause:
+        return Condition(Type.RESTART_PENDING, T, Reason.DRAINING, f"{restart.cause}; the pod is replaced when idle")
+    if restart.parts:
+        message = (
+            f"the pod runs an older template, which differs in: {', '.join(restart.parts)}. It goes on as it is until "
+            f"you ask for a restart by annotation {ANNOTATION_RESTART} with the present time"
+        )
+        return Condition(Type.RESTART_PENDING, T, Reason.POD_OUTDATED, message)
+    return Condition(Type.RESTART_PENDING, F, Reason.UP_TO_DATE)
