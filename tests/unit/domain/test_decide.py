@@ -608,3 +608,13 @@ def test_of_a_lost_profile_the_slot_of_another_instances_namesake_tells_nothing(
 def test_a_number_that_a_strangers_secret_blocks_is_given_to_nobody() -> None:
     world = given(instance(), community(), links(3), blocked={("mcs", 3): "mcs-link-003", ("former", 4): "x"})
     assert [plan.number for plan in plans(world).values()] == [2, 4, 5]
+
+
+def test_an_address_whose_slot_is_anothers_is_taken_and_ones_own_slot_is_not_in_the_way() -> None:
+    asks = link("a", vpnAddress="198.18.254.17")
+    theirs = plans(given(instance(), community(), asks, slot(17, "gone")))["a"].refusal
+    assert theirs is not None
+    assert (
+        theirs.message == "spec.vpnAddress: 198.18.254.17 is used by another TVoxLink of this instance; choose another"
+    )
+    assert plans(given(instance(), community(), asks, slot(17, "a")))["a"].refusal is None
