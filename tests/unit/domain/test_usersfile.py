@@ -125,7 +125,6 @@ def test_the_largest_tier_fits_one_file_and_one_user_more_does_not() -> None:
         pytest.param("- name: [a]", "[0].name: must be a text, and is a list", id="a list as name"),
         pytest.param("- name: a\n- name: Anna", "line 2: [1].name: may have lower case", id="upper case"),
         pytest.param("- name: Anna", "write it in lower case", id="upper case, what to do"),
-        pytest.param("- name: -anna", "ends with a letter or digit; choose another", id="no name, what to do"),
         pytest.param("- name: anna!", "choose another", id="a character that no name has"),
         pytest.param("- name: 'anna\n\n  '", "or a quote missing?", id="a line end behind the name"),
         pytest.param("- name: " + "a" * 65, "[0].name: has 65 characters, and may have 64", id="too long a name"),
@@ -455,3 +454,10 @@ def test_who_is_listed_is_not_shown_with_the_file() -> None:
     taken = take_users_file("ConfigMap", "staff", b"- name: hunter2\n")
     assert taken.users is not None
     assert "hunter2" not in repr(taken)
+
+
+def test_a_name_that_no_lower_case_mends_is_to_be_chosen_anew() -> None:
+    assert take_users_file("ConfigMap", "staff", b"- name: -anna\n").problem == (
+        "line 1: [0].name: may have lower case letters, digits and . _ @ + -, and begins and ends with a letter or "
+        "digit; choose another"
+    )
