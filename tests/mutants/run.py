@@ -157,15 +157,20 @@ def _measure(data: Path) -> None:
 
 
 def _tests_for(reached: Mapping[str, Mapping[int, set[str]]], file: str, line: int) -> tuple[str, ...]:
-    """Those that reach the line; for what runs at import, and for templates, those that reach the module at all."""
+    """Those that reach the line; for what runs at import, and for templates, those that reach the module at all, and
+    all of the files that are named after it: what looks at a table of the module runs no line of it."""
     if file.endswith(".j2"):
         lines: Mapping[int, set[str]] = {0: set().union(*reached.get("render/openvpn.py", {}).values())}
         line = 0
     else:
         lines = reached.get(file, {})
-    tests = lines.get(line) or set().union(*lines.values())
     own = Path(file).stem.removesuffix(".nft").removesuffix(".conf")
+    tests = lines.get(line) or set().union(*lines.values(), _files_named_after(own))
     return tuple(sorted(tests, key=lambda test: (f"test_{own}" not in test, len(test), test))[:MOST_TESTS])
+
+
+def _files_named_after(module: str) -> set[str]:
+    return {str(path.relative_to(ROOT)) for path in (ROOT / "tests" / "unit").rglob(f"test_{module}*.py")}
 
 
 # ---- which mutants there are

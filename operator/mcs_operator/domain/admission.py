@@ -8,9 +8,10 @@ refused: whoever changes a label of something that is in a bad state already mus
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from operator import attrgetter
 from typing import Any, Protocol
 
 from mcs_operator.api import Community, Impact, InvalidObjectError, KubernetesObject, MCSInstance, NetworkMode, TVoxLink
@@ -21,7 +22,7 @@ from mcs_operator.domain.addressing import address_of, number_of
 from mcs_operator.domain.capacity import fits
 from mcs_operator.domain.conditions import Kind
 from mcs_operator.domain.dialled import Dialled, dialled
-from mcs_operator.domain.ledger import crossings, ledger
+from mcs_operator.domain.ledger import Ledger, Line, crossings, ledger
 from mcs_operator.domain.networks import Network, met_by
 from mcs_operator.domain.tiers import TIERS
 from mcs_operator.domain.world import Profile, SlotSecret
@@ -128,7 +129,7 @@ def _link(cluster: Cluster, namespace: str, new: TVoxLink, old: TVoxLink | None)
     if old is None and not fits(count):
         yield _refuse(rules.too_many_links(new.spec.instance_ref.name, count).message)
     elif old is None and instance is not None:
-        yield from _near(instance, links=count)
+        yield from _near(instance, attrgetter("links"), count, count + 1)
     if old is None or old.spec.domain != new.spec.domain:
         yield from _domain(cluster, Kind.LINK, namespace, new.name, new.spec.domain)
     if instance is None:
@@ -219,8 +220,8 @@ def _community(cluster: Cluster, namespace: str, new: Community, old: Community 
     total = _users(cluster, namespace, name) + added
     if added > 0 and total > capacity:
         yield _refuse(rules.users_beyond_tier(tier, capacity, _enabled(new), total))
-    elif added > 0:
-        yield from _near(instance, users=total - added, more=added)
+    else:
+        yield from _near(instance, attrgetter("users"), total - added, total)
     limit, known = _community_limit(instance, "users"), cluster.find(Kind.COMMUNITY, namespace, new.name)
     own = (_counted_users(known) if known else 0) + added
     if limit is not None and added > 0 and own > limit:
@@ -323,15 +324,13 @@ def _same_node(cluster: Cluster, namespace: str, new: MCSInstance, old: MCSInsta
 # ---- what they share
 
 
-def _near(instance: Object, *, links: int = 0, users: int = 0, more: int = 1) -> Iterator[_Finding]:
-    """Warnings where so many more reach a mark of the ledger."""
+def _near(instance: Object, line: Callable[[Ledger], Line], before: int, after: int) -> Iterator[_Finding]:
+    """Warnings where this line of the ledger reaches a mark."""
     try:
         parsed = MCSInstance.from_object(instance)
     except InvalidObjectError:
         return
-    counted, grown = ledger(parsed, links, users), ledger(parsed, links + more, users + more)
-    pair = (counted.users, grown.users) if users else (counted.links, grown.links)
-    yield from map(_Finding, crossings(*pair))
+    yield from map(_Finding, crossings(*(line(ledger(parsed, count, count)) for count in (before, after))))
 
 
 _HOSTNAME = "kubernetes.io/hostname"

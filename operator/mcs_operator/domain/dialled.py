@@ -67,7 +67,7 @@ def dialled(
         "spec.domain": (instance.spec.domain, domain),
     }
     found = tuple(
-        rules.profiles_differ(field, str(declared), str(there), len(known) or len(names))
+        rules.profiles_differ(field, str(declared), str(there), len(known))
         for field, (declared, there) in differences.items()
         if there is not None
     )

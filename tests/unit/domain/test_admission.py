@@ -433,3 +433,190 @@ def test_whoever_reaches_a_mark_is_warned_and_nobody_after_him() -> None:
     assert said(237) == ["capacity: 238 of 250 TVoxLinks (95 %, 12 left); plan another instance"]
     users = created(crowd(100), cluster(MCS, crowd(700, "big"))).warnings
     assert users == ("capacity: 800 of 1000 users (80 %, 200 left); plan a larger tier",)
+
+
+def capacity(answer: Answer) -> list[str]:
+    return [warning for warning in answer.warnings if warning.startswith("capacity: ")]
+
+
+def test_the_first_users_of_an_instance_are_users_and_no_links() -> None:
+    assert created(crowd(240), cluster(MCS)).warnings == ()
+    assert created(crowd(800), cluster(MCS)).warnings == (
+        "capacity: 800 of 1000 users (80 %, 200 left); plan a larger tier",
+    )
+
+
+def test_a_single_user_may_reach_a_mark() -> None:
+    assert capacity(created(crowd(1), cluster(MCS, crowd(798, "big")))) == []
+    assert capacity(created(crowd(1), cluster(MCS, crowd(799, "big")))) != []
+
+
+def test_a_change_that_adds_nothing_reaches_no_mark() -> None:
+    links = many(200)
+    assert capacity(changed(links[7], a_link("c007", protocol="TCP"), cluster(MCS, ACME, *links))) == []
+    assert capacity(changed(crowd(800), crowd(799), cluster(MCS, crowd(800)))) == []
+
+
+def test_a_link_that_is_there_already_does_not_count_twice() -> None:
+    """A second `kubectl create` of the same name comes here before the store refuses it: it is told that, not this."""
+    known = cluster(MCS, ACME, *many(250))
+    assert created(a_link("c007"), known).refusals == ()
+
+
+def test_every_field_that_cuts_the_tunnel_is_named() -> None:
+    after = a_link("a", protocol="TCP", enabled=False)
+    (warning,) = changed(a_link("a"), after, cluster(MCS, ACME)).warnings
+    fields, words = warning.split(": ")
+    assert (sorted(fields.split(", ")), words) == (
+        ["spec.enabled", "spec.protocol"],
+        "this customer's tunnel reconnects once",
+    )
+
+
+def test_every_field_that_restarts_the_pod_is_named() -> None:
+    after = an_instance(vpn={"slots": 8}, image="localhost/mcs/appliance:next")
+    (warning,) = changed(MCS, after, cluster(MCS, ACME)).warnings
+    fields, words = warning.split(": ")
+    assert (sorted(fields.split(", ")), words) == (
+        ["spec.image", "spec.vpn.slots"],
+        "the media pod drains and restarts, 0 customers are interrupted",
+    )
+
+
+def test_a_link_of_a_community_beyond_a_lowered_limit_may_be_changed() -> None:
+    one, two = a_link("one"), a_link("two")
+    known = cluster(limited(links=1), ACME, one, two)
+    assert changed(one, a_link("one", protocol="TCP"), known).refusals == ()
+
+
+def test_a_community_that_is_beyond_its_tier_or_limit_may_be_changed_in_another_field() -> None:
+    def after(count: int) -> Any:
+        return a_community(users=[f"u{n}" for n in range(count)], defaultFunctions=["Audio"])
+
+    over = crowd(1000) | {"status": {"users": {"served": 1000, "notServed": 500}}}
+    assert changed(over, after(1000), cluster(MCS, over)).refusals == ()
+    assert changed(crowd(5), after(5), cluster(limited(users=1), crowd(5))).refusals == ()
+
+
+def test_one_user_more_than_tier_or_limit_is_too_many() -> None:
+    assert changed(crowd(1), crowd(2), cluster(MCS, crowd(1), crowd(999, "big"))).refusals
+    assert changed(crowd(3), crowd(4), cluster(limited(users=3), crowd(3))).refusals
+
+
+def test_who_is_disabled_counts_for_nothing() -> None:
+    some = a_community("big", users=[{"name": f"u{n}", "enabled": n < 999} for n in range(1500)])
+    assert created(crowd(1), cluster(MCS, some)).refusals == ()
+    assert created(crowd(2), cluster(MCS, some)).refusals
+    none = a_community("big", users=["a", "b"], enabled=False)
+    assert created(crowd(1), cluster(MCS, crowd(999, "some"), none)).refusals == ()
+    assert created(crowd(2), cluster(MCS, crowd(999, "some"), none)).refusals
+    off = a_community("acme", users=["a", "b"], enabled=False)
+    full = cluster(MCS, crowd(999, "some"), off)
+    assert created(off, cluster(MCS, crowd(1000, "some"))).refusals == ()
+    (refusal,) = changed(off, crowd(2), full).refusals
+    assert refusal.startswith("spec.users: 2: 1001 enabled users would be more than the 1000 of tier UpTo1000")
+
+
+@pytest.mark.parametrize(("served", "refused"), [(0, False), (999_999, True), (1_000_000, True), (1_000_001, False)])
+def test_a_million_users_may_be_counted_and_no_more(served: int, refused: bool) -> None:
+    big = crowd(1000, "big") | {"status": {"users": {"served": served}}}
+    if served > 1_000_000:
+        big = crowd(0, "big") | {"status": {"users": {"served": served}}}
+    assert bool(created(crowd(1), cluster(MCS, big)).refusals) is refused
+
+
+def test_profiles_that_their_slots_contradict_say_nothing_of_an_instance() -> None:
+    known = cluster(ACME, a_link("acme"))
+    other = replace(WHERE, base_port=22000, domain="")
+    known.known = [replace(profile("acme", 17), where=WHERE), slot(17, "acme", where=other)]
+    assert created(MCS, known).refusals == ()
+
+
+def test_an_instance_in_a_bad_state_may_be_changed_in_another_field() -> None:
+    before = an_instance(vpn={"slots": 6})
+    counted = crowd(1) | {"status": {"users": {"served": 1001}}}
+    known = cluster(before, counted, held={17: "beyond"})
+    assert changed(before, an_instance(vpn={"slots": 6}, drainSeconds=9), known).refusals == ()
+
+
+SELECTOR = "spec.nodeSelector"
+
+
+def test_an_instance_alone_is_warned_of_no_neighbour_and_is_not_its_own() -> None:
+    assert created(MCS, cluster()).warnings == ()
+    after = an_instance(nodeSelector={"kubernetes.io/hostname": "mcs-node", "zone": "dmz"})
+    answer = changed(MCS, after, cluster(MCS))
+    assert answer.refusals == ()
+    assert answer.warnings == (f"{SELECTOR}: the media pod drains and restarts, 0 customers are interrupted",)
+
+
+def test_an_instance_of_the_same_name_elsewhere_is_another_one() -> None:
+    (refusal,) = created(MCS, cluster(there=[an_instance(domain="far.test")])).refusals
+    assert refusal.startswith(SELECTOR)
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "told"),
+    [
+        ({"zone": "a"}, {"zone": "b"}, ""),
+        ({"zone": "a"}, {"zone": "a"}, "warned"),
+        ({"zone": "a"}, {"disk": "fast"}, "warned"),
+        ({"zone": "a"}, {"kubernetes.io/hostname": "n"}, "warned"),
+        ({"kubernetes.io/hostname": "n"}, {"zone": "a"}, "warned"),
+        ({"kubernetes.io/hostname": "n"}, {"kubernetes.io/hostname": "m"}, ""),
+        ({"kubernetes.io/hostname": "n"}, {"kubernetes.io/hostname": "n"}, "refused"),
+        ({"kubernetes.io/hostname": "n", "zone": "a"}, {"kubernetes.io/hostname": "n", "zone": "b"}, ""),
+        ({"kubernetes.io/hostname": "n", "zone": "a"}, {"kubernetes.io/hostname": "n", "disk": "fast"}, "refused"),
+    ],
+)
+def test_labels_tell_whether_two_instances_may_share_a_node(
+    mine: dict[str, str], theirs: dict[str, str], told: str
+) -> None:
+    other = an_instance("far", domain="far.test", nodeSelector=theirs)
+    answer = created(an_instance(nodeSelector=mine), cluster(there=[other]))
+    assert (bool(answer.refusals), bool(answer.warnings)) == (told == "refused", told == "warned")
+    before = an_instance(nodeSelector={"zone": "former"})
+    answer = changed(before, an_instance(nodeSelector=mine), cluster(before, there=[other]))
+    refused = [text for text in answer.refusals if text.startswith(SELECTOR)]
+    assert bool(refused) is (told == "refused")
+    assert any("may choose the same node" in text for text in answer.warnings) is (told == "warned")
+
+
+def test_an_instance_behind_a_load_balancer_takes_no_ports_of_a_node() -> None:
+    other = an_instance("far", domain="far.test", network={"mode": "LoadBalancer"})
+    assert created(MCS, cluster(there=[other])) == Answer()
+
+
+def test_whoever_leaves_the_load_balancer_is_asked_for_a_node_of_his_own() -> None:
+    before, other = an_instance(network={"mode": "LoadBalancer"}), an_instance("far", domain="far.test")
+    assert changed(before, MCS, cluster(before, there=[other])).refusals
+    assert changed(MCS, an_instance(drainSeconds=9), cluster(MCS, there=[other])).refusals == (), "it is there already"
+
+
+def test_a_warning_is_shown_whole_up_to_256_characters_and_cut_beyond() -> None:
+    def warned(name: str) -> str:
+        (warning,) = created(a_link("a", community=name), cluster(MCS)).warnings
+        return warning
+
+    around = len(warned("c")) - 1
+    names = [("c" * 60 + ".") * 3 + "c" * (256 - around - 183 + more) for more in (0, 1)]
+    whole, cut = map(warned, names)
+    assert whole == f"spec.communityRef.name: no Community '{names[0]}' in namespace demo yet"
+    assert (len(whole), len(cut)) == (256, 256)
+    assert cut == f"spec.communityRef.name: no Community '{names[1]}' in namespace demo yet"[:255] + "…"
+
+
+def test_operations_have_the_api_servers_names() -> None:
+    assert [Operation("CREATE"), Operation("UPDATE")] == list(Operation)
+
+
+def test_a_link_is_told_of_each_thing_that_it_waits_for_in_full() -> None:
+    assert created(a_link("new"), cluster()).warnings == (
+        "spec.instanceRef.name: no MCSInstance 'mcs' in namespace demo yet; the link waits for it",
+        "spec.communityRef.name: no Community 'acme' in namespace demo yet",
+    )
+    assert created(crowd(1), cluster()).warnings == (
+        "spec.instanceRef.name: no MCSInstance 'mcs' in namespace demo yet; the Community waits for it",
+    )
+    (mismatch,) = created(a_link("new"), cluster(MCS, a_community(instance="else"))).warnings
+    assert mismatch.startswith("spec.communityRef.name: Community 'acme' has another spec.instanceRef than this link")

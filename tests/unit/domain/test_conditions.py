@@ -23,6 +23,7 @@ from mcs_operator.domain.conditions import (
     as_objects,
     is_known,
 )
+from support.api import ROOT
 from support.worlds import NOW
 
 T, F = Status.TRUE, Status.FALSE
@@ -136,3 +137,11 @@ def test_a_message_is_never_longer_than_a_screen(length: int, shown: int) -> Non
     message = written(with_ready(F, Reason.USERS_INVALID, "x" * length))["Ready"]["message"]
     assert len(message) == shown
     assert message.endswith("…") is (length > MESSAGE_LIMIT)
+
+
+def test_the_page_of_conditions_has_every_row_as_it_is() -> None:
+    page = (ROOT / "docs" / "conditions.md").read_text()
+    written = {kind: page.partition(f"## {kind}\n")[2].partition("\n## ")[0] for kind in Kind}
+    for row in TABLE:
+        trigger = row.trigger.replace("|", "\\|")
+        assert f"| {row.type} | {row.status} | `{row.reason}` | {trigger} |\n" in f"{written[row.kind]}\n"

@@ -630,3 +630,13 @@ def test_what_somebody_filled_the_namespace_with_is_not_gone_through_for_each_li
     Counted.times = 0
     assert not accepted(world)
     assert Counted.times < 10
+
+
+def test_an_address_whose_slot_is_anothers_is_taken_and_ones_own_slot_is_not_in_the_way() -> None:
+    asks = link("a", vpnAddress="198.18.254.17")
+    theirs = plans(given(instance(), community(), asks, slot(17, "gone")))["a"].refusal
+    assert theirs is not None
+    assert (
+        theirs.message == "spec.vpnAddress: 198.18.254.17 is used by another TVoxLink of this instance; choose another"
+    )
+    assert plans(given(instance(), community(), asks, slot(17, "a")))["a"].refusal is None

@@ -151,3 +151,42 @@ def test_a_link_that_comes_back_after_a_change_of_domain_has_the_new_one() -> No
     released = profile("acme", 2, Where(21000, "198.18.254.0/24", "old.test"), released=NOW)
     plan = decide(worlds.given(instance(), community(), link("acme"), released))
     assert plan.dialled == Dialled()
+
+
+@pytest.mark.parametrize("other", [Where(22000, THERE.cidr), Where(THERE.base_port, "198.18.98.0/24")])
+def test_a_slot_contradicts_by_its_port_or_by_its_network_alone(other: Where) -> None:
+    assert dialled(instance(), [profile("a", 2)], [slot(2, "a", where=other)], {"a"}) == Dialled()
+    silent = slot(2, "a", where=Where(THERE.base_port))
+    assert len(dialled(instance(), [profile("a", 2)], [silent], {"a"}).found) == 3
+
+
+def test_the_first_line_is_read_too_and_nothing_beyond_the_beginning() -> None:
+    def padded(line: str, length: int) -> str:
+        return "\n" * (length - len(line)) + line
+
+    assert where_of_profile("remote old.test 23017", 17) == Where(23000, "", "old.test")
+    assert where_of_slot("port 23017", 17) == Where(23000)
+    for read, line, found in (
+        (where_of_profile, "remote old.test 1041", Where(1024, "", "old.test")),
+        (where_of_slot, "port 1041", Where(1024)),
+    ):
+        assert read(padded(line, 8192), 17) == found
+        assert read(padded(line, 8193), 17) is None
+
+
+def test_the_number_of_profiles_that_differ_is_told_with_each_difference() -> None:
+    kept = profile("b", 3, released=NOW)
+    found = dialled(instance(), [profile("a", 2), kept], [], {"a"})
+    assert ["2 profiles" in text for text in found.found] == [True, True, True]
+
+
+def test_a_link_of_another_instance_keeps_no_domain() -> None:
+    def differs(of: str) -> list[str]:
+        world = worlds.given(
+            instance(vpn={"slots": 250, "basePort": 23000, "cidr": THERE.cidr}), community(), link("a", instance=of),
+            profile("a", 2),
+        )  # fmt: skip
+        return words(decide(world).dialled)
+
+    assert differs("mcs") == ["spec.domain"]
+    assert differs("gone") == []

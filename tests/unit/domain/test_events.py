@@ -225,3 +225,40 @@ def test_a_note_is_as_long_as_the_api_server_allows() -> None:
 def test_whatever_the_live_status_is_the_difference_to_it_can_be_told(before: dict[str, Any]) -> None:
     status = of(Kind.LINK, Type.ACCEPTED, Status.FALSE, Reason.DOMAIN_TAKEN)
     assert len(notes_for(Kind.LINK, before, status)) == 1
+
+
+ACTIONS = {
+    ("Programmed", "Quarantined"): "KeepLastGood",
+    ("Programmed", "NoFreeSlot"): "Wait",
+    ("Stalled", "ProfileLost"): "KeepLastGood",
+    ("Stalled", "IdentityLost"): "Wait",
+    ("Stalled", "ObjectDamaged"): "Wait",
+    ("Stalled", "ObjectsIgnored"): "Ignore",
+    ("Stalled", "CertificateInvalid"): "KeepLastGood",
+    ("Stalled", "CaNotFound"): "Wait",
+    ("Stalled", "CaInvalid"): "Wait",
+    ("RotationPending", "NewNotSeen"): "Rotate",
+    ("RotationPending", "OldRefused"): "Refuse",
+    ("RotationPending", "Revoked"): "Stop",
+    ("Ready", "UsersInvalid"): "KeepLastGood",
+    ("Ready", "TierExceeded"): "Refuse",
+    ("RestartPending", "PodOutdated"): "Wait",
+    ("RestartPending", "Draining"): "Drain",
+    ("CapacityPressure", "NearlyFull"): "Count",
+    ("CapacityPressure", "AlmostFull"): "Count",
+}
+
+
+def test_each_event_says_what_the_operator_did_and_whether_it_is_a_warning() -> None:
+    refused = {("Accepted", reason.value) for reason in REFUSALS} | {
+        ("Accepted", "NamespaceOccupied"),
+        ("Accepted", "InvalidSpec"),
+    }
+    calm = {("RestartPending", "PodOutdated"), ("RestartPending", "Draining"), ("RotationPending", "NewNotSeen")}
+    wanted = ACTIONS | dict.fromkeys(refused, "Refuse")
+    for type, reason in {(type, reason) for type in Type for reason in Reason}:
+        condition = {"type": type.value, "reason": reason.value, "message": "x" * 2000}
+        found = notes_for(Kind.LINK, {}, {"conditions": [condition]})
+        place = (type.value, reason.value)
+        note = Note(place not in calm, reason.value, wanted.get(place, ""), "x" * 1000)
+        assert found == ([note] if place in wanted else []), place

@@ -75,3 +75,17 @@ def test_no_line_break_and_no_change_of_direction_gets_into_a_condition() -> Non
 @pytest.mark.parametrize(("text", "cut"), [("", ""), ("a", "a"), ("ab", "ab"), ("abc", "ab"), ("ä€", "ä€")])
 def test_a_text_is_cut_at_its_limit(text: str, cut: str) -> None:
     assert plain(text, 2) == cut
+
+
+def test_of_what_is_not_said_the_least_is_taken() -> None:
+    (link,) = read(report()).links
+    assert link.tunnel.model_dump(mode="json") == {
+        "status": "Unknown", "reason": "Pending", "message": "", "since": None, "peer": None, "clientVersion": None,
+        "flaps": 0, "fingerprint": None,
+    }  # fmt: skip
+
+
+def test_a_report_is_not_changed_after_it_was_read() -> None:
+    (link,) = read(report()).links
+    with pytest.raises(ValidationError, match="frozen"):
+        link.slot = 18

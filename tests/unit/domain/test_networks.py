@@ -108,3 +108,11 @@ def test_a_network_of_the_cluster_stalls_the_instance_and_names_both() -> None:
     world = worlds.given(given_one, community(), worlds.report(), networks=(there,))
     status = all_statuses(world, decide(world), Wanted({}))[Kind.INSTANCE, "mcs"]
     assert message(status, "Stalled").startswith("spec.vpn.cidr: 10.244.3.0/24 meets 10.244.0.0/16, which has Pods of")
+
+
+def test_what_is_never_to_be_used_is_told_in_words() -> None:
+    met = [met_by(cidr) for cidr in REFUSED[::2]]
+    assert [network.what for network in met if network] == [
+        "unspecified addresses", "loopback addresses", "link-local addresses", "multicast addresses",
+        "reserved addresses",
+    ]  # fmt: skip

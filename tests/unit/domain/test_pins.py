@@ -178,3 +178,10 @@ def test_what_is_revoked_never_comes_back_through_a_rotation() -> None:
 )
 def test_the_stage(known: list[object], reached: Stage) -> None:
     assert stage(known) is reached  # type: ignore[arg-type]
+
+
+def test_whoever_asks_at_the_first_second_of_all_asks_after_an_unknown_creation() -> None:
+    unknown = fingerprint("old", created=None)
+    first = datetime(1970, 1, 1, 0, 0, 1, tzinfo=NOW.tzinfo)
+    assert decide_pins([unknown], rotate(first), None, NOW).rotate
+    assert not decide_pins([unknown], rotate(first - SECOND), None, NOW).rotate

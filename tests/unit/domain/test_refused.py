@@ -122,3 +122,13 @@ def test_an_instance_says_why_the_appliance_does_not_take_its_newest_configurati
 )
 def test_why_a_set_is_not_taken_is_a_bounded_text_or_nothing(said: object, heard: str | None) -> None:
     assert MediaState.model_validate({"notTaken": said}).notTaken == heard
+
+
+def test_who_has_a_certificate_that_is_taken_is_told_nothing() -> None:
+    seen = world()
+    assert refused.certificates(seen, decide(seen)) == {}
+
+
+def test_a_set_that_was_taken_is_not_told_of() -> None:
+    assert refused.whole_set(world(), "any") == ""
+    assert refused.whole_set(given(), "any") == ""

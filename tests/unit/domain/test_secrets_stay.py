@@ -39,3 +39,10 @@ def test_nor_in_what_holds_it() -> None:
     shown = repr((profile("acme", 2), slot(2, "acme"), NOW))
     assert "SECRET==" not in shown
     assert "OpenVPN Static key" not in shown
+
+
+def test_of_a_links_keys_its_pins_are_to_be_had_and_its_secrets_not_shown() -> None:
+    pin = fingerprint("acme")
+    keys = LinkKeys(PAIR, SECRET, (pin,), None, "ca")
+    assert (keys.pins, keys.revoked) == ((pin.sha256,), False)
+    assert SECRET not in repr(keys)

@@ -265,6 +265,17 @@ def test_chain_and_key_count_together(size: int, wrong: bool) -> None:
     assert bool(too_large(chain, key)) is wrong
 
 
+@pytest.mark.parametrize(("more", "wrong"), [(0, False), (1, True)])
+def test_what_the_appliance_gets_may_have_30000_bytes_and_no_more(more: int, wrong: bool) -> None:
+    frame = len("-----BEGIN CERTIFICATE-----\n\n-----END CERTIFICATE-----\n")
+    lines, rest = divmod(30_000 - frame + 1 + more, 65)
+    body = "\n".join([*["A" * 64] * lines, *(["A" * (rest - 1)] if rest > 1 else [])])
+    chain = f"-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n"
+    assert (len(chain), served_certificate("a.test", chain, "").chain) == (30_000 + more, chain)
+    for around in ("", "#" * 9):
+        assert bool(too_large(chain + around, "")) is wrong
+
+
 # --- and back ---
 
 

@@ -8,12 +8,15 @@ from typing import Any
 
 import pytest
 
+from mcs_operator.domain import rules
 from mcs_operator.domain.conditions import Kind, Reason
 from mcs_operator.domain.decide import decide
 from mcs_operator.domain.linkstate import LinkReport, SlotState, Tunnel, TunnelReason, TunnelStatus
+from mcs_operator.domain.restart import Restart, Step
 from mcs_operator.domain.sizing import size
 from mcs_operator.domain.status import Wanted, all_statuses
 from mcs_operator.domain.verdict import Verdict
+from mcs_operator.domain.where import Where
 from mcs_operator.domain.world import Damaged, DamagedProfile, Unreadable, World
 from support.worlds import (
     NOW,
@@ -510,3 +513,20 @@ def test_of_a_profile_that_is_missed_it_is_said_whether_it_is_gone(more: dict[st
     assert conditions(status)["Stalled"] == ("True", "ProfileLost")
     assert said in message(status, "Stalled")
     assert ("is gone" in message(status, "Stalled")) is (not more)
+
+
+def test_several_things_of_one_kind_are_told_one_after_the_other() -> None:
+    where = Where(23000, "198.18.99.0/24", "mcs.test")
+    its_profile, its_slot = identity("a", 17)
+    things = [instance(), community(), link("a"), replace(its_profile, where=where), its_slot, pod()]
+    wanted = Wanted(
+        revisions={17: "r17"},
+        failures=("Secret one", "Secret two"),
+        restart=Restart(Step.WAIT_TO_BE_ASKED, ("image", "slots")),
+    )
+    status = told(given(things), Kind.INSTANCE, "mcs", wanted)
+    assert message(status, "Reconciling") == "not written: Secret one; Secret two"
+    assert "which differs in: image, slots. It goes on" in message(status, "RestartPending")
+    port = rules.profiles_differ("spec.vpn.basePort", "21000", "23000", 1)
+    network = rules.profiles_differ("spec.vpn.cidr", "198.18.254.0/24", "198.18.99.0/24", 1)
+    assert message(status, "Stalled") == f"{port}. {network}"

@@ -448,3 +448,16 @@ def test_without_libyaml_it_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None
     assert "control characters" in problem('- {name: anna, displayName: "\\ud83d"}')
     assert problem("[" * 60_000).startswith("line 1: [0]: must be a user")
     assert "anchors and aliases" in problem("- &a {name: a}")
+
+
+def test_who_is_listed_is_not_shown_with_the_file() -> None:
+    taken = take_users_file("ConfigMap", "staff", b"- name: hunter2\n")
+    assert taken.users is not None
+    assert "hunter2" not in repr(taken)
+
+
+def test_a_name_that_no_lower_case_mends_is_to_be_chosen_anew() -> None:
+    assert take_users_file("ConfigMap", "staff", b"- name: -anna\n").problem == (
+        "line 1: [0].name: may have lower case letters, digits and . _ @ + -, and begins and ends with a letter or "
+        "digit; choose another"
+    )
