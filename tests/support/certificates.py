@@ -9,7 +9,7 @@ from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import NameOID
 
 from mcs_operator.domain.keys import KeyPair
@@ -59,6 +59,22 @@ def chain(*names: str, of: Any = None, begins: datetime | None = None, ends: dat
         builder = builder.add_extension(alternative, critical=False)
     algorithm = None if isinstance(secret, ed25519.Ed25519PrivateKey) else hashes.SHA256()
     return builder.sign(secret, algorithm).public_bytes(PEM).decode()
+
+
+def composite(bits: int) -> rsa.RSAPrivateKey:
+    """An RSA key whose numbers are no primes: whoever looks for that refuses it, after a second for a large one."""
+    p, q = (1 << bits // 2) - 1, (1 << bits // 2) - 3
+    numbers = rsa.RSAPrivateNumbers(p, q, 65537, 65537, 65537, 3, rsa.RSAPublicNumbers(65537, p * q))
+    return numbers.private_key(unsafe_skip_rsa_key_validation=True)
+
+
+def old_text_of(secret: rsa.RSAPrivateKey) -> str:
+    """A private key as PEM, as OpenSSL wrote it before PKCS #8."""
+    how = serialization.PrivateFormat.TraditionalOpenSSL
+    return secret.private_bytes(PEM, how, serialization.NoEncryption()).decode()
+
+
+COMPOSITE = old_text_of(composite(2048))
 
 
 def tls_secret(name: str, certificate: str, of: str | None = None) -> Object:

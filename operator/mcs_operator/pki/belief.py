@@ -76,15 +76,14 @@ def _signer(world: World, instance: str) -> str | None:
 
 
 def _originals(world: World) -> Iterator[tuple[str, str]]:
-    """By certificate that more than one profile has, the link whose it is: who is named in it, or holds its slot."""
+    """By certificate, the link whose it is, also where several have it: who is named in it, or holds its slot."""
     groups: defaultdict[str, list[Profile]] = defaultdict(list)
     for profile in world.profiles.values():
         groups[profile.client.cert_pem].append(profile)
     for certificate, group in groups.items():
-        if len(group) > 1:
-            holders = [p.link for p in group if p.named or _holder(world.slots, p) == p.link]
-            if len(holders) == 1:
-                yield certificate, holders[0]
+        holders = [p.link for p in group if p.named or _holder(world.slots, p) == p.link]
+        if len(holders) == 1:
+            yield certificate, holders[0]
 
 
 def _holder(slots: Mapping[tuple[str, int], SlotSecret], profile: Profile) -> str:

@@ -38,7 +38,7 @@ from mcs_operator.pki.leaf import pem
 from mcs_operator.pki.privatekey import SigningKey, load_private_key
 from mcs_operator.pki.verifier import verify_server
 
-CURVES = {"secp256r1": "P-256", "secp384r1": "P-384"}
+CURVES = ("secp256r1", "secp384r1")
 MIN_RSA_BITS, MAX_RSA_BITS = 2048, 8192
 WEAK_HASHES = (hashes.MD5, hashes.SHA1)
 _REMEMBERED = 8192
@@ -196,8 +196,8 @@ def _try(found: list[x509.Certificate], private: SigningKey) -> None:
     try:
         verify_server(KeyPair(pem(leaf), encoded), pem(anchor))
     except ForeignError as error:
-        issuer = "" if anchor is leaf else f", issued by {subject_of(anchor)}"
-        raise ForeignError(f"the certificate in tls.crt{issuer}, would be refused by browsers ({error})") from None
+        issuer = "" if anchor is leaf else f", issued by {subject_of(anchor)},"
+        raise ForeignError(f"the certificate in tls.crt{issuer} would be refused by browsers ({error})") from None
 
 
 def _names(leaf: x509.Certificate) -> tuple[str, ...]:

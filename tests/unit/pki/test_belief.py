@@ -5,18 +5,21 @@ from __future__ import annotations
 import base64
 import copy
 import json
+from collections import OrderedDict
+from dataclasses import replace
 from datetime import timedelta
 from random import Random
 from typing import Any
 
 import pytest
 
+from mcs_operator.domain.keys import KeyPair
 from mcs_operator.domain.manifest import canonical
-from mcs_operator.domain.world import World
-from mcs_operator.pki import believed, fingerprint, mint_ca, mint_client
+from mcs_operator.domain.world import Damaged, DamagedProfile, TlsSecret, World
+from mcs_operator.pki import belief, believed, fingerprint, mint_ca, mint_client
 from mcs_operator.settings import ANNOTATION_REVOKE, ANNOTATION_ROTATE, LABEL_INSTANCE, LABEL_LINK, LABEL_SLOT
 from support.rounds import Rounds
-from support.worlds import conditions, link, message
+from support.worlds import conditions, instance, link, message
 
 Body = dict[str, Any]
 
@@ -203,6 +206,49 @@ def test_without_a_ca_the_names_in_the_certificates_still_count() -> None:
     assert set(doubted(space).profiles) == {"bolt"}
 
 
+def test_a_certificate_that_the_users_own_ca_did_not_sign_is_not_believed() -> None:
+    """Also where the namespace has yet another CA of the operator's: by whose it is measured the instance says."""
+    links = [link("acme", age=2), link("bolt", age=1)]
+    ca = mint_ca("ours", Rounds([]).now - timedelta(days=1))
+    own = instance(vpn={"caSecretRef": {"name": "our-ca"}})
+    space = Rounds(links, instance=own, tls={"our-ca": TlsSecret("our-ca", ca.cert_pem, ca.key_pem)}).round()
+    assert set(doubted(space).profiles) == {"acme", "bolt"}
+    forged = mint_client(mint_ca("ours", space.now - timedelta(days=1)), "link-002.mcs", space.now)
+    write(space.secrets["acme-profile"], "tls.crt", forged.cert_pem)
+    told = identity(space, "acme")
+    told["fingerprints"][0]["sha256"] = fingerprint(forged.cert_pem)
+    write(space.secrets["acme-profile"], "identity.json", json.dumps(told))
+    world = doubted(space)
+    assert set(world.profiles) == {"bolt"}
+    assert world.damaged == (
+        DamagedProfile("acme", "mcs", 2, "has a certificate that the CA of MCSInstance 'mcs' did not sign"),
+    )
+
+
+@pytest.mark.parametrize("text", ["damaged", "\udcff"], ids=["rubbish", "half of a pair"])
+def test_a_profile_whose_certificate_is_none_is_treated_as_one_that_cannot_be_read(text: str) -> None:
+    world = served("acme", "bolt").world()
+    acme = world.profiles["acme"]
+    spoilt = replace(acme, client=KeyPair(text, acme.client.key_pem))
+    found = believed(replace(world, profiles={**world.profiles, "acme": spoilt}))
+    assert set(found.profiles) == {"bolt"}
+    assert found.damaged == (DamagedProfile("acme", "mcs", None, "cannot be read: tls.crt is not a certificate"),)
+
+
+def test_of_answers_about_certificates_the_newest_are_remembered_and_asked_for_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(belief, "_answers", OrderedDict())
+    monkeypatch.setattr(belief, "_REMEMBERED", 2)
+    monkeypatch.setattr(belief, "common_name", lambda text: asked.append(text) or text.upper())
+    for text in ("a", "b", "a", "c", "b", "c", "a"):
+        assert belief._name_in(text) == text.upper()
+    assert asked == ["a", "b", "c", "a"]
+    monkeypatch.setattr(belief, "fingerprint", lambda text: f"pin of {text}")
+    assert belief._fingerprint_of("a") == "pin of a", "another question about the same text"
+
+
 # --- slots ---
 
 
@@ -222,6 +268,25 @@ def test_a_copy_of_a_slot_under_another_number_has_no_effect_but_that_nobody_get
     space.links += [link(f"new{number}", age=-number) for number in range(8)]
     space.round(seconds=1)
     assert 9 not in {space.number(f"new{number}") for number in range(8)}
+
+
+def test_what_is_a_copy_is_told_as_somebody_elses_with_the_number_that_it_blocks() -> None:
+    space = served("acme")
+    copied(space, "mcs-link-002", "mcs-link-009", slot="009")
+    body = copied(space, "acme-profile", "bolt-profile", link="bolt")
+    body["data"]["bolt.ovpn"] = body["data"].pop("acme.ovpn")
+    world = doubted(space)
+    assert world.ignored == (
+        Damaged("Secret", "bolt-profile", "is a copy of Secret acme-profile", foreign=True),
+        Damaged(
+            "Secret",
+            "mcs-link-009",
+            "has the certificate of link-002.mcs: it is a copy of another slot's",
+            foreign=True,
+            slot=("mcs", 9),
+        ),
+    )
+    assert world.blocked == {("mcs", 9): "mcs-link-009"}
 
 
 def test_an_address_that_is_blocked_by_a_copy_is_taken_and_the_secret_is_named() -> None:

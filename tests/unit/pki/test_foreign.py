@@ -8,20 +8,24 @@ import random
 import re
 import ssl
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives import serialization
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mcs_operator.pki import InvalidAuthorityError, load_authority, mint_ca, mint_client, mint_server
-from mcs_operator.pki.foreign import MAX_BYTES, ForeignError, Remembered, attempt, remembered_public
-from mcs_operator.pki.inspect import is_certificate, is_pair, issued_by
+from mcs_operator.pki import InvalidAuthorityError, load_authority, mint_ca, mint_client, mint_server, verifier
+from mcs_operator.pki.foreign import MAX_BYTES, ForeignError, Remembered, attempt, remembered_public, subject_of
+from mcs_operator.pki.inspect import is_certificate, is_pair, issued_by, load_certificate
 from mcs_operator.pki.serving import check_certificate
-from support.certificates import CASES_BEGIN, case_pair, chain, key, text_of
+from support.certificates import CASES_BEGIN, COMPOSITE, PEM, case_pair, chain, composite, key, old_text_of, text_of
 from support.worlds import NOW
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # as the package does, about what others made
@@ -137,17 +141,7 @@ def _told(key_pem: str) -> str:
     return str(caught.value)
 
 
-def _large_key() -> str:
-    """An RSA key of 4104 bits whose numbers are no primes: what matters is that nobody computes with it."""
-    size = 4104
-    p, q = (1 << size // 2) - 1, (1 << size // 2) - 3
-    numbers = rsa.RSAPrivateNumbers(p, q, 65537, 65537, 65537, 3, rsa.RSAPublicNumbers(65537, p * q))
-    secret = numbers.private_key(unsafe_skip_rsa_key_validation=True)
-    how = serialization.PrivateFormat.TraditionalOpenSSL
-    return secret.private_bytes(serialization.Encoding.PEM, how, serialization.NoEncryption()).decode()
-
-
-LARGE = _large_key()
+LARGE = old_text_of(composite(4104))
 
 
 def test_too_much_is_refused_before_it_is_parsed() -> None:
@@ -155,6 +149,59 @@ def test_too_much_is_refused_before_it_is_parsed() -> None:
     assert "at most" in _refused(ca.cert_pem + "#" * MAX_BYTES, ca.key_pem)
     assert "at most" in _refused(ca.cert_pem, ca.key_pem + "#" * MAX_BYTES)
     assert "11 certificates" in _refused(ca.cert_pem * 11, ca.key_pem)
+
+
+def test_a_certificate_and_its_key_are_read_up_to_their_bounds_and_not_beyond() -> None:
+    """Also a single one, and where the answer is only yes or no."""
+    certificate, secret = CA.cert_pem.ljust(MAX_BYTES, "#"), CA.key_pem.ljust(MAX_BYTES, "#")
+    assert load_certificate(certificate) == load_certificate(CA.cert_pem)
+    assert is_pair(certificate, secret)
+    assert not is_pair(certificate, secret + "#")
+    assert not is_pair(certificate + "#", secret)
+    with pytest.raises(ForeignError, match=r"^the certificate has 30,001 bytes: 30,000 at most are read$"):
+        load_certificate(certificate + "#")
+
+
+def test_whose_key_it_is_is_asked_without_a_search_for_primes() -> None:
+    """That takes a second for a large key, in which everybody else waits."""
+    assert is_pair(certified(composite(2048).public_key()), COMPOSITE)
+
+
+def certified(public: Any) -> str:
+    """A certificate for somebody's public key."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "x")])
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(public).serial_number(7)
+    signed = builder.not_valid_before(NOW).not_valid_after(NOW + timedelta(days=1)).sign(key(), hashes.SHA256())
+    return signed.public_bytes(PEM).decode()
+
+
+@pytest.mark.parametrize(
+    ("length", "shown"),
+    [(1, "'CN=" + "x" + "'"), (60, "'CN=" + "x" * 60 + "'"), (64, "'CN=" + "x" * 64 + "'")],
+)
+def test_whose_a_certificate_is_is_told_in_full(length: int, shown: str) -> None:
+    assert subject_of(load_certificate(chain("x" * length))) == shown
+
+
+@pytest.mark.parametrize(("text", "shown"), [("x" * 80, "x" * 80), ("x" * 81, "x" * 79 + "…"), ("x", "x")])
+def test_a_long_subject_is_cut_to_80_characters(text: str, shown: str) -> None:
+    assert subject_of(SimpleNamespace(subject=SimpleNamespace(rfc4514_string=lambda: text))) == f"'{shown}'"  # type: ignore[arg-type]
+
+
+def test_a_handshake_that_does_not_end_is_no_consent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever of the two is not done: in TLS 1.2 the client ends after the server, in TLS 1.3 before it."""
+    ca = mint_ca("demo", NOW)
+    server = mint_server(ca, "link-002.mcs", NOW)
+    monkeypatch.setattr(verifier, "_LEVEL", "DEFAULT:@SECLEVEL=2")
+    for newest, rounds in ((ssl.TLSVersion.TLSv1_2, 2), (ssl.TLSVersion.TLSv1_3, 1)):
+        monkeypatch.setattr(verifier, "_ROUNDS", rounds)
+        servers = verifier._context(ssl.PROTOCOL_TLS_SERVER, ca.cert_pem, server)
+        clients = verifier._context(ssl.PROTOCOL_TLS_CLIENT, ca.cert_pem, mint_client(ca, "link-002.mcs", NOW))
+        clients.maximum_version = newest
+        with pytest.raises(ForeignError, match=r"^OpenSSL refuses it: the handshake does not end$"):
+            verifier._shake_hands(servers, clients)
+        monkeypatch.setattr(verifier, "_ROUNDS", rounds + 1)
+        verifier._shake_hands(servers, clients)
 
 
 def _refused(cert_pem: str, key_pem: str) -> str:
@@ -291,10 +338,10 @@ def test_an_error_and_what_is_too_large_are_not_remembered() -> None:
 def test_a_small_certificate_is_remembered_by_itself_and_never_one_with_a_key_behind_it() -> None:
     asked: list[str] = []
     ask = remembered_public(8)(lambda *texts: asked.append(texts[0]))
-    small, large, with_key = CA.cert_pem, "#" * 4097, CA.cert_pem + CA.key_pem
-    for text in (small, small, large, large, with_key, with_key):
+    small, edge, large, with_key = CA.cert_pem, "#" * 4096, "#" * 4097, CA.cert_pem + CA.key_pem
+    for text in (small, small, edge, edge, large, large, with_key, with_key):
         ask(text)
-    assert asked == [small, large, large, with_key, with_key]
+    assert asked == [small, edge, large, large, with_key, with_key]
 
 
 def test_a_surrogate_is_no_reason_to_fail() -> None:

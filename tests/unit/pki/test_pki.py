@@ -115,11 +115,65 @@ def test_the_agent_answers_to_names_and_addresses() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["", "-a", "a b", "a\nb", "a/b", "../tls", "x" * 65, "DEFAULT", "tls.key", "server.conf"]
+    "name",
+    [
+        "",
+        "-a",
+        "a b",
+        "a\nb",
+        "a/b",
+        "../tls",
+        "x" * 65,
+        "DEFAULT",
+        "revision",
+        "enabled",
+        "a.key",
+        "a.crt",
+        "a.conf",
+        "a.nft",
+    ],
 )
 def test_a_common_name_that_openvpn_would_misread_as_a_file_or_an_option_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="common name"):
         mint_client(CA, name, NOW)
+
+
+@pytest.mark.parametrize("name", ["a", "9", "x" * 64, "link-017.demo", "a_b.C-9"])
+def test_any_other_common_name_is_taken(name: str) -> None:
+    assert common_name(mint_client(CA, name, NOW).cert_pem) == name
+
+
+@pytest.mark.parametrize("ca", [True, False])
+def test_a_key_may_do_what_it_is_for_and_nothing_else(ca: bool) -> None:
+    pem = CA.cert_pem if ca else mint_server(CA, "a", NOW).cert_pem
+    extensions = {type(e.value): e for e in parsed(pem).extensions}
+    usage, constraints = extensions[x509.KeyUsage], extensions[x509.BasicConstraints]
+    assert usage.value == x509.KeyUsage(
+        digital_signature=not ca,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=not ca,
+        key_cert_sign=ca,
+        crl_sign=ca,
+        encipher_only=False,
+        decipher_only=False,
+    )
+    assert constraints.value == x509.BasicConstraints(ca=ca, path_length=0 if ca else None)
+    assert {kind.__name__ for kind, extension in extensions.items() if extension.critical} == {
+        "KeyUsage",
+        "BasicConstraints",
+    }
+
+
+def test_a_leaf_names_its_key_and_its_issuers_by_their_identifiers() -> None:
+    """OpenSSL finds the issuer by it among several of one name, as after a CA was made anew."""
+    leaf = parsed(mint_server(CA, "a", NOW).cert_pem)
+    issuer = parsed(CA.cert_pem).extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    named = leaf.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value
+    own = leaf.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    assert named == x509.AuthorityKeyIdentifier(issuer.digest, None, None)
+    assert own == x509.SubjectKeyIdentifier.from_public_key(leaf.public_key())  # type: ignore[arg-type]
 
 
 def test_no_key_shows_up_in_a_repr() -> None:
@@ -159,6 +213,8 @@ def test_what_is_no_certificate_is_not_quoted_in_the_error() -> None:
 def test_a_tls_crypt_key_has_2048_bits_and_is_never_the_same() -> None:
     text = mint_tls_crypt()
     lines = text.splitlines()
+    assert lines[:3] == ["#", "# 2048 bit OpenVPN static key", "#"]
+    assert text.endswith("\n-----END OpenVPN Static key V1-----\n")
     begin = lines.index("-----BEGIN OpenVPN Static key V1-----")
     end = lines.index("-----END OpenVPN Static key V1-----")
     assert len(bytes.fromhex("".join(lines[begin + 1 : end]))) * 8 == 2048
@@ -216,7 +272,9 @@ def test_our_own_ca_passes_its_own_check() -> None:
 @pytest.mark.parametrize(
     "key",
     [
+        pytest.param(ec.generate_private_key(ec.SECP256R1()), id="EC P-256"),
         pytest.param(ec.generate_private_key(ec.SECP384R1()), id="EC P-384"),
+        pytest.param(ec.generate_private_key(ec.SECP521R1()), id="EC P-521"),
         pytest.param(rsa.generate_private_key(65537, 2048), id="RSA 2048"),
     ],
 )
@@ -294,8 +352,11 @@ def test_rubbish_is_refused(text: str) -> None:
 
 
 def test_a_ca_is_refused_before_and_after_its_time() -> None:
-    assert "expired at 2046-03-01" in refused(CA.cert_pem, CA.key_pem, not_after(CA.cert_pem))
-    assert "begins at" in refused(CA.cert_pem, CA.key_pem, NOW - timedelta(hours=2))
+    end, begin, second = not_after(CA.cert_pem), NOW - timedelta(hours=1), timedelta(seconds=1)
+    whose = "the certificate of 'CN=MCS CA demo'"
+    assert refused(CA.cert_pem, CA.key_pem, end) == f"{whose} expired at 2046-03-01T12:00:00Z"
+    assert refused(CA.cert_pem, CA.key_pem, begin - second) == f"{whose} begins at 2026-03-01T11:00:00Z"
+    assert load_authority(CA.cert_pem, CA.key_pem, begin) == load_authority(CA.cert_pem, CA.key_pem, end - second)
     assert load_authority(CA.cert_pem, CA.key_pem) == CA, "without a clock the dates do not matter"
 
 

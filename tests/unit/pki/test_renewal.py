@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -27,6 +28,13 @@ def test_every_link_is_due_between_two_and_five_sixths_of_its_certificates_life(
     ages = [(renew_at(CERT, name) - NOW) / timedelta(days=SERVER_DAYS) for name in fleet(250)]
     assert 2 / 3 - 0.01 < min(ages) < 0.68
     assert 0.82 < max(ages) < 5 / 6 + 0.01
+
+
+@pytest.mark.parametrize("name", ["acme", "bolt", "c0000", "a-name-of-63-characters"])
+def test_the_moment_within_the_spread_follows_from_the_links_name_alone(name: str) -> None:
+    """Another share after an update of the operator would be another wave of restarts."""
+    share = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4]) / 2**32
+    assert renew_at(CERT, name) == NOW + timedelta(days=SERVER_DAYS) * (2 / 3 + share / 6)
 
 
 def test_250_links_of_one_day_are_spread_over_two_months_the_same_way_each_time() -> None:

@@ -18,10 +18,13 @@ from mcs_operator.domain.keys import Authority
 from mcs_operator.domain.shardfiles import ServedCertificate, certificates_files, packed
 from mcs_operator.domain.world import TlsSecret
 from mcs_operator.pki import mint_ca, mint_client
+from mcs_operator.pki.foreign import ForeignError
+from mcs_operator.pki.inspect import load_certificate
+from mcs_operator.pki.leaf import pem
 from mcs_operator.pki.mint import mint_https
-from mcs_operator.pki.serving import _read, check_certificate, serving
+from mcs_operator.pki.serving import _check_key, _read, check_certificate, serving
 from support import certificates
-from support.certificates import CASES_BEGIN, PEM, case_pair, key, text_of
+from support.certificates import CASES_BEGIN, COMPOSITE, PEM, case_pair, key, text_of
 from support.worlds import NOW, community, given, identity, instance, link, links
 
 
@@ -69,6 +72,14 @@ def test_a_certificate_for_another_domain_is_refused_and_names_its_own(names: tu
     told = problem(chain(*names))
     assert "not for acme.mcs.test" in told
     assert names[0] in told
+
+
+def test_of_a_certificate_for_others_the_first_five_names_are_told() -> None:
+    names = [f"c{number}.example.com" for number in range(6)]
+    five = ", ".join(names[:5])
+    assert problem(chain(*names)) == f"the certificate is for {five}, not for acme.mcs.test"
+    assert problem(chain(names[0])) == "the certificate is for c0.example.com, not for acme.mcs.test"
+    assert problem(chain()) == "the certificate is for no DNS name, not for acme.mcs.test"
 
 
 def test_a_wildcard_stands_for_exactly_one_label() -> None:
@@ -147,6 +158,41 @@ def test_a_certificate_that_its_issuer_may_not_sign_is_refused_in_openssls_words
     ca = case_pair(issuer)
     pair = mint_https(Authority(ca.cert_pem, ca.key_pem), "acme", ["acme.mcs.test"], CASES_BEGIN, 90)
     assert says in problem(pair.cert_pem + ca.cert_pem, pair.key_pem, now=CASES_BEGIN)
+
+
+def test_who_issued_a_certificate_that_browsers_refuse_is_named_where_it_came_along() -> None:
+    ca = case_pair("critx")
+    pair = mint_https(Authority(ca.cert_pem, ca.key_pem), "acme", ["acme.mcs.test"], CASES_BEGIN, 90)
+    assert problem(pair.cert_pem + ca.cert_pem, pair.key_pem, now=CASES_BEGIN) == (
+        "the certificate in tls.crt, issued by 'CN=critx intermediate', would be refused by browsers "
+        "(OpenSSL refuses it: unhandled critical extension)"
+    )
+    alone = pem(load_certificate(ca.cert_pem))
+    assert problem(alone, ca.key_pem, now=CASES_BEGIN) == (
+        "the certificate in tls.crt would be refused by browsers (OpenSSL refuses it: unhandled critical extension)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("bits", "says"),
+    [(2047, "has 2047 bits; browsers take 2048 to 8192"), (2048, ""), (8192, ""), (8193, "has 8193 bits")],
+)
+def test_an_rsa_key_is_measured_at_both_ends(bits: int, says: str) -> None:
+    found = told_of_a_key(rsa.RSAPublicNumbers(65537, (1 << bits) - 1).public_key())
+    assert says in found if says else found == ""
+
+
+def told_of_a_key(public: Any) -> str:
+    try:
+        _check_key(public)
+    except ForeignError as error:
+        return str(error)
+    return ""
+
+
+def test_whose_key_it_is_is_found_out_without_a_search_for_primes() -> None:
+    """That takes a second for a large key, in which everybody else waits."""
+    assert "not the key of the first certificate" in problem(chain("acme.mcs.test"), COMPOSITE)
 
 
 def test_the_text_around_a_certificate_and_a_key_is_not_passed_on() -> None:
