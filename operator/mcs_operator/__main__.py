@@ -11,6 +11,7 @@ from pathlib import Path
 
 import kopf
 
+from mcs_operator.dryrun import dry_run
 from mcs_operator.handlers.events import registry_for
 from mcs_operator.handlers.service import Admission, Service
 from mcs_operator.settings import Settings
@@ -24,6 +25,12 @@ def main(arguments: list[str] | None = None) -> int:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="run the operator until SIGTERM")
+    run.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="write nothing: print what would be done now in each namespace, a line each, and exit (0; 1 where that "
+        "cannot be told of all namespaces). Needs rights to read only, no Lease; ports are not opened",
+    )
     run.add_argument("--log-format", choices=["full", "json"], default="full", help="default: full")
     run.add_argument("--verbose", action="store_true", help="log debug messages of the operator (never of Kopf)")
     run.add_argument(
@@ -59,6 +66,10 @@ def main(arguments: list[str] | None = None) -> int:
     )
     chosen = parser.parse_args(arguments)
     settings = Settings.from_environment()
+    if chosen.dry_run:
+        logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING)
+        logging.getLogger("mcs_operator").setLevel(logging.DEBUG if chosen.verbose else logging.ERROR)
+        return asyncio.run(dry_run(settings))
     if chosen.issue_webhook_certificate and not settings.namespace:
         parser.error("--issue-webhook-certificate needs POD_NAMESPACE")
     admission = Admission(

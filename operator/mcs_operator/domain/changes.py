@@ -66,6 +66,11 @@ class Changes:
     prune: bool = False
     errors: tuple[Exception, ...] = ()
 
+    @property
+    def removals(self) -> tuple[Removal, ...]:
+        """All of those, with their reasons."""
+        return (*self.leftovers, *(forgotten.removal for forgotten in self.forgotten), *self.displaced)
+
 
 @dataclass(frozen=True, slots=True)
 class StartDraining:
@@ -94,6 +99,17 @@ class Replace:
 
 PodStep = StartDraining | StopDraining | Replace
 """What is done to the running pod. A new kind needs a case in `kube.executor`, which the type checker asks for."""
+
+
+def told_step(step: PodStep) -> str:
+    """In words, after the name of the pod."""
+    match step:
+        case StartDraining():
+            return "starts to drain"
+        case StopDraining():
+            return "stops draining"
+        case Replace():
+            return "is replaced"
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,11 +32,15 @@ class Networks:
     async def run(self) -> None:
         """Read for ever."""
         while True:
-            found = await self._read()
-            if found != self.known:
-                self.known = found
-                self._on_change()
+            await self.read()
             await asyncio.sleep(EVERY_SECONDS)
+
+    async def read(self) -> None:
+        """Read once."""
+        found = await self._read()
+        if found != self.known:
+            self.known = found
+            self._on_change()
 
     async def _read(self) -> tuple[Network, ...]:
         found = {Network(os.environ.get("KUBERNETES_SERVICE_HOST", ""), _SERVICES)}
