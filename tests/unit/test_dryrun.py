@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from mcs_operator.kube.store import Store
 
 from mcs_operator.__main__ import main
 from mcs_operator.dryrun import DryRun
@@ -20,7 +21,6 @@ from mcs_operator.kube.errors import NotLeadingError
 from mcs_operator.kube.events import Recorder
 from mcs_operator.kube.lookups import Lookups
 from mcs_operator.kube.report import Reporter
-from mcs_operator.kube.store import Store
 from mcs_operator.reconcile import Reconciler
 from mcs_operator.settings import ANNOTATION_RESTART, Settings
 from support.memory import MemoryApi, Object
