@@ -9,12 +9,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from mcs_operator.kube.store import Store
 
 from mcs_operator.__main__ import main
 from mcs_operator.dryrun import DryRun
 from mcs_operator.following import Following
 from mcs_operator.kube.agents import Agents
+from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.client import COMMUNITIES, INSTANCES, LINKS, PODS, SECRETS, Resource
 from mcs_operator.kube.dryrun import DryRunApi
 from mcs_operator.kube.errors import NotLeadingError
