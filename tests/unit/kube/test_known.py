@@ -106,3 +106,16 @@ def test_the_clusters_networks_are_those_that_were_read() -> None:
     there = known()
     network = Network("10.42.0.0/16", "pods")
     assert list(Known(there.store, there.names, lambda: [network]).networks()) == [network]
+
+
+def test_texts_of_128_characters_that_recur_are_held_once_and_longer_ones_are_nobody_elses() -> None:
+    there = known()
+    for name in ("one", "other"):
+        metadata = {"namespace": "demo", "name": name, "uid": name, "resourceVersion": "1"}
+        spec = {"short": "".join(["x"] * 128), "long": "".join(["x"] * 129), "list": ["".join(["y"] * 128)]}
+        there.store.put(LINKS, {"metadata": metadata, "spec": spec})
+    one, other = (there.find(Kind.LINK, "demo", name) for name in ("one", "other"))
+    assert one is not None and other is not None
+    assert one["spec"]["short"] is other["spec"]["short"]
+    assert one["spec"]["list"][0] is other["spec"]["list"][0]
+    assert one["spec"]["long"] is not other["spec"]["long"]
