@@ -80,6 +80,8 @@ def test_words_of_others_are_cut_at_512_characters() -> None:
 
 def test_the_scheduler_is_heard_where_it_has_no_node() -> None:
     assert said({"conditions": [{"type": "PodScheduled", "status": "False", "message": "no"}]}) == "Unschedulable: no"
+    gated = {"type": "PodScheduled", "status": "False", "reason": "SchedulingGated", "message": "held"}
+    assert said({"conditions": [gated]}) == "SchedulingGated: held"
     for other in ({"type": "PodScheduled", "status": "True"}, {"type": "Ready", "status": "False"}):
         assert said({"conditions": [other | {"reason": "Other"}]}, state={}) == "the pod is starting"
 
