@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from mcs_operator.domain.conditions import Kind
+from mcs_operator.domain.networks import Network
 from mcs_operator.kube.cache.store import Store
-from mcs_operator.kube.client import LINKS, SECRETS
+from mcs_operator.kube.client import COMMUNITIES, CONFIG_MAPS, INSTANCES, LINKS, SECRETS
 from mcs_operator.kube.known import Known
 from mcs_operator.kube.names import Names
+from mcs_operator.settings import LABEL_LINK, LABEL_MANAGED_BY, LABEL_USERS, OPERATOR
 from support.worlds import given, profile, slot
 
 
@@ -50,3 +52,70 @@ def test_a_domain_of_this_namespace_is_told_with_its_holder_and_one_of_another_i
 
 def test_the_clusters_networks_are_none_unless_somebody_reads_them() -> None:
     assert list(known().networks()) == []
+
+
+# --- what is known by name ---
+
+
+def put(there: Known, resource: Any, namespace: str, name: str, **labels: str) -> None:
+    metadata = {"namespace": namespace, "name": name, "uid": f"{namespace} {name}", "resourceVersion": "1"}
+    there.store.put(resource, {"metadata": metadata | {"labels": labels}, "spec": {}})
+
+
+def names(bodies: Any) -> list[tuple[str, str]]:
+    return [(body["metadata"]["namespace"], body["metadata"]["name"]) for body in bodies]
+
+
+def test_an_object_is_found_by_its_kind_its_namespace_and_its_name() -> None:
+    there = known()
+    for kind, resource in ((Kind.INSTANCE, INSTANCES), (Kind.COMMUNITY, COMMUNITIES), (Kind.LINK, LINKS)):
+        put(there, resource, "demo", f"the-{kind.lower()}")
+    for kind in Kind:
+        found = there.find(kind, "demo", f"the-{kind.lower()}")
+        assert found is not None and found["metadata"]["name"] == f"the-{kind.lower()}"
+        assert there.find(kind, "other", f"the-{kind.lower()}") is None
+        assert [there.find(other, "demo", f"the-{kind.lower()}") for other in Kind if other != kind] == [None, None]
+
+
+def test_objects_are_listed_by_kind_of_one_namespace_and_instances_of_all() -> None:
+    there = known()
+    for namespace in ("demo", "other"):
+        for resource in (INSTANCES, COMMUNITIES, LINKS):
+            put(there, resource, namespace, resource.plural)
+    assert names(there.instances()) == [("demo", INSTANCES.plural), ("other", INSTANCES.plural)]
+    assert names(there.instances("other")) == [("other", INSTANCES.plural)]
+    assert names(there.communities("demo")) == [("demo", COMMUNITIES.plural)]
+    assert names(there.links("demo")) == [("demo", LINKS.plural)]
+    assert list(there.instances("")) == list(there.links("nowhere")) == []
+
+
+def test_who_holds_a_slot_is_told_by_the_names_of_the_secrets_that_are_ours() -> None:
+    there, ours = known(), {LABEL_MANAGED_BY: OPERATOR}
+    put(there, SECRETS, "demo", "mcs-link-017", **ours, **{LABEL_LINK: "acme"})
+    put(there, SECRETS, "demo", "mcs-link-018", **ours)
+    put(there, SECRETS, "demo", "other-link-019", **ours, **{LABEL_LINK: "far"})
+    put(there, SECRETS, "demo", "mcs-link-020", **{LABEL_LINK: "copy", LABEL_USERS: "true"})
+    put(there, SECRETS, "demo", "mcs-ca", **ours)
+    put(there, CONFIG_MAPS, "demo", "mcs-link-021", **ours)
+    put(there, SECRETS, "elsewhere", "mcs-link-022", **ours)
+    assert there.slots("demo", "mcs") == {17: "acme", 18: ""}
+    assert there.slots("demo", "other") == {19: "far"}
+
+
+def test_the_clusters_networks_are_those_that_were_read() -> None:
+    there = known()
+    network = Network("10.42.0.0/16", "pods")
+    assert list(Known(there.store, there.names, lambda: [network]).networks()) == [network]
+
+
+def test_texts_of_128_characters_that_recur_are_held_once_and_longer_ones_are_nobody_elses() -> None:
+    there = known()
+    for name in ("one", "other"):
+        metadata = {"namespace": "demo", "name": name, "uid": name, "resourceVersion": "1"}
+        spec = {"short": "".join(["x"] * 128), "long": "".join(["x"] * 129), "list": ["".join(["y"] * 128)]}
+        there.store.put(LINKS, {"metadata": metadata, "spec": spec})
+    one, other = (there.find(Kind.LINK, "demo", name) for name in ("one", "other"))
+    assert one is not None and other is not None
+    assert one["spec"]["short"] is other["spec"]["short"]
+    assert one["spec"]["list"][0] is other["spec"]["list"][0]
+    assert one["spec"]["long"] is not other["spec"]["long"]

@@ -11,7 +11,7 @@ import pytest
 from mcs_operator.domain.keys import Authority
 from mcs_operator.kube.cache import store
 from mcs_operator.kube.cache.store import Covers, Store, place_of
-from mcs_operator.kube.client import COMMUNITIES, CONFIG_MAPS, LINKS, SECRETS, Resource
+from mcs_operator.kube.client import COMMUNITIES, CONFIG_MAPS, INSTANCES, LINKS, SECRETS, Resource
 from mcs_operator.kube.observe import known_world
 from mcs_operator.settings import LABEL_INSTANCE, LABEL_MANAGED_BY, OPERATOR
 from support.worlds import NOW
@@ -195,6 +195,121 @@ def test_what_is_newer_than_the_list_stays(known: Known, resource: Resource) -> 
     known.store.put(resource, seen("new", version=11))
     take_list(known.store, resource, [], "10")
     assert known.names() == {"new"}
+
+
+@BOTH
+def test_a_list_ends_what_is_as_old_as_itself_of_its_kind_and_of_its_namespace(
+    known: Known, resource: Resource
+) -> None:
+    known.store.put(resource, seen("here", version=10, uid="here"))
+    known.store.put(resource, seen("there", version=10, uid="there", namespace="there"))
+    for other in (COMMUNITIES, CONFIG_MAPS):
+        known.store.put(other, seen(other.plural, version=10, uid=other.plural))
+    known.store.sweep(resource, set(), "", within="demo")
+    known.store.sweep(resource, set(), "9", within="demo")
+    assert known.names() == {"here", COMMUNITIES.plural, CONFIG_MAPS.plural}
+    known.store.sweep(resource, set(), "10", within="demo")
+    assert known.names() == {COMMUNITIES.plural, CONFIG_MAPS.plural}
+    assert known.names("there") == {"there"}
+    known.store.sweep(resource, {("demo", "there")}, "10")
+    assert known.names("there") == set(), "a namesake of another namespace is another object"
+
+
+@BOTH
+@pytest.mark.parametrize(("told", "last"), [("8", 8), ("", 5)], ids=["by an event", "by an answer"])
+def test_who_went_comes_back_with_a_newer_version_only(known: Known, resource: Resource, told: str, last: int) -> None:
+    known.store.put(resource, seen(version=5))
+    known.store.drop(resource, "demo", "a", "u1", told)
+    known.store.drop(resource, "demo", "a", "u1", "3")
+    assert known.store.put(resource, seen(version=last)) is not None, "it is an object, if a late one"
+    assert known.names() == set()
+    known.store.put(resource, seen(version=last + 1))
+    assert known.names() == {"a"}
+
+
+@BOTH
+def test_what_is_taken_in_comes_back_in_its_shape_and_what_is_no_object_does_not(
+    known: Known, resource: Resource
+) -> None:
+    fit = known.store.put(resource, seen(version=5))
+    assert fit is not None and fit["metadata"]["ownerReferences"] == []
+    assert place_of(fit) == ("demo", "a")
+    assert known.store.put(resource, {"metadata": {"name": "a"}}) is None
+    assert known.woken == ["demo"]
+
+
+def test_an_object_that_is_nested_without_end_is_left_out_and_wakes_nobody(known: Known) -> None:
+    deep: dict[str, Any] = {}
+    for _ in range(5000):
+        deep = {"a": deep}
+    known.store.put(LINKS, seen() | {"spec": {"other": deep}})
+    assert known.names() == set()
+    assert known.woken == []
+
+
+def test_a_domain_that_is_wanted_or_freed_wakes_the_others_who_want_it(known: Known) -> None:
+    for namespace in ("one", "two"):
+        known.store.put(LINKS, seen(namespace=namespace, uid=namespace) | {"spec": {"domain": "x.test"}})
+    assert known.woken == ["one", "two", "one"]
+    known.woken.clear()
+    known.store.put(LINKS, seen(namespace="one", uid="one", version=2) | {"spec": {"domain": "y.test"}})
+    assert known.woken == ["one", "two"]
+    known.store.put(LINKS, seen(namespace="one", uid="one", version=3) | {"spec": {"domain": "x.test"}})
+    known.woken.clear()
+    known.store.drop(LINKS, "two", "a", "two")
+    assert known.woken == ["two", "one"]
+    assert set(known.store.domains.holders("x.test")) == {("TVoxLink", "one", "a")}
+
+
+def test_a_certificate_wakes_its_namespace_as_long_as_an_object_names_it(known: Known) -> None:
+    def change(version: int) -> list[str]:
+        """Who is woken when each of these changes; its name stands for it."""
+        changed = []
+        for resource, name in ((SECRETS, "tls"), (SECRETS, "ca"), (SECRETS, "other"), (CONFIG_MAPS, "tls")):
+            before = len(known.woken)
+            body = labelled(name, version, {})
+            known.store.put(resource, body | {"metadata": body["metadata"] | {"uid": name}}, tls=True)
+            changed += [f"{resource.kind} {name}"] * (len(known.woken) - before)
+        return changed
+
+    def names(version: int, **spec: Any) -> None:
+        known.store.put(INSTANCES, seen("mcs", version, uid="i1") | {"spec": spec})
+
+    assert change(1) == []
+    names(2, tls={"secretRef": {"name": "tls"}}, vpn={"caSecretRef": {"name": "ca"}})
+    assert change(3) == ["Secret tls", "Secret ca"]
+    names(4, tls={"secretRef": {"name": "other"}})
+    assert change(5) == ["Secret other"]
+    known.store.drop(INSTANCES, "demo", "mcs", "i1")
+    assert change(6) == []
+    known.woken.clear()
+    known.store.drop(SECRETS, "demo", "tls", "tls")
+    assert known.woken == []
+
+
+@pytest.mark.parametrize(
+    ("uid", "version", "stays"),
+    [("u1", 6, True), ("u2", 6, False)],
+    ids=["a newer version of a certificate", "a namesake of a certificate"],
+)
+def test_of_a_certificate_its_type_is_remembered_and_not_of_its_namesake(
+    known: Known, uid: str, version: int, stays: bool
+) -> None:
+    """Metadata do not tell the type: who is known as a certificate is watched by that as well."""
+    known.store.put(SECRETS, labelled("tls", 5, USERS), tls=True)
+    body = labelled("tls", version, USERS)
+    known.store.put(SECRETS, body | {"metadata": body["metadata"] | {"uid": uid}})
+    known.store.drop(SECRETS, "demo", "tls", uid, "7", "mcs.tvox.io/users")
+    assert known.names() == ({"tls"} if stays else set())
+
+
+@pytest.mark.parametrize(("uid", "stays"), [("u1", True), ("u2", False)], ids=["of itself", "of a namesake"])
+def test_the_list_of_certificates_tells_the_type_also_where_it_is_late(known: Known, uid: str, stays: bool) -> None:
+    known.store.put(SECRETS, labelled("tls", 5, USERS))
+    body = labelled("tls", 4, USERS)
+    known.store.put(SECRETS, body | {"metadata": body["metadata"] | {"uid": uid}}, tls=True)
+    leave(known.store, "mcs.tvox.io/users", 6, "tls")
+    assert known.names() == ({"tls"} if stays else set())
 
 
 @BOTH
