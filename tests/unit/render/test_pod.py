@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+import yaml
 
 from mcs_operator.domain.decide import decide
 from mcs_operator.domain.manifest import canonical
@@ -223,6 +224,20 @@ def test_a_silent_node_evicts_nobody() -> None:
     for taint in ("not-ready", "unreachable"):
         (found,) = [t for t in tolerations if t["key"] == f"node.kubernetes.io/{taint}"]
         assert "tolerationSeconds" not in found
+
+
+def test_the_users_tolerations_are_taken_over_word_for_word_and_as_plain_data() -> None:
+    """A field with null, or a type that YAML does not know, would be none of a pod's."""
+    wanted = [
+        {"key": "media", "operator": "Equal", "value": "yes", "effect": "NoSchedule"},
+        {"operator": "Exists"},
+    ]
+    tolerations = pod(instance(tolerations=wanted))["tolerations"]
+    assert yaml.safe_load(yaml.safe_dump(tolerations)) == [
+        {"key": "node.kubernetes.io/not-ready", "operator": "Exists", "effect": "NoExecute"},
+        {"key": "node.kubernetes.io/unreachable", "operator": "Exists", "effect": "NoExecute"},
+        *wanted,
+    ]
 
 
 def test_the_pod_is_pinned_to_its_node() -> None:
