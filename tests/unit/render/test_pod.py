@@ -274,6 +274,13 @@ def test_with_a_device_plugin_no_path_of_the_node_is_mounted() -> None:
         assert not [m for m in slot["volumeMounts"] if m["mountPath"] == "/dev/net/tun"]
 
 
+def test_the_nodes_device_is_where_the_user_says_and_must_be_a_character_device() -> None:
+    volumes = pod(instance(vpn={"slots": 2, "tunDevice": {"hostPath": "/dev/tun7"}}))["volumes"]
+    assert [v for v in volumes if v["name"] == "tun"] == [
+        {"name": "tun", "hostPath": {"path": "/dev/tun7", "type": "CharDevice"}}
+    ]
+
+
 # --- what restarts ---
 
 
