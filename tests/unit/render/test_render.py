@@ -140,6 +140,11 @@ def test_what_a_ca_signs_that_cannot_be_kept_is_not_handed_out(kept: bool) -> No
     assert set(found.revisions) == ({2} if kept else set())
 
 
+def test_a_manifest_of_a_link_says_whose_it_is_so_that_a_refused_write_is_told_there() -> None:
+    of = {name: m.link for name, m in by_name(instance(), community(users=("a",)), link("a")).items() if m.link}
+    assert of == {"Secret/a-profile": "a", "Secret/mcs-link-002": "a"}
+
+
 # --- slots ---
 
 
