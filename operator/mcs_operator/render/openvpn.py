@@ -266,12 +266,13 @@ def _checked_host(host: str) -> str:
 
 def _checked_identity(identity: Identity) -> dict[str, str]:
     """The texts without their last line break, by the name that the profile gives them."""
-    texts = {"ca": identity.ca, "cert": identity.cert, "key": identity.key, "tls_crypt": identity.tls_crypt}
+    given = {"ca": identity.ca, "cert": identity.cert, "key": identity.key, "tls_crypt": identity.tls_crypt}
+    texts = {name: text.rstrip("\n") for name, text in given.items()}
     for name, text in texts.items():
         pattern = _STATIC_KEY if name == "tls_crypt" else _PEM
-        if not pattern.fullmatch(text.rstrip("\n") + "\n"):
+        if not pattern.fullmatch(text + "\n"):
             raise ValueError(f"{name} is not in the form that OpenVPN reads")  # never quote it: it may be a key
-    return {name: text.rstrip("\n") for name, text in texts.items()}
+    return texts
 
 
 @cache  # each link of an instance asks, at every reconciliation
@@ -285,7 +286,6 @@ def _environment() -> Environment:
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         undefined=StrictUndefined,
         trim_blocks=True,
-        lstrip_blocks=True,
         keep_trailing_newline=True,
         auto_reload=False,  # the templates are part of the program: no look at their files for each of 750 texts
     )

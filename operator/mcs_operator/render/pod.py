@@ -290,9 +290,8 @@ def _volumes(instance: MCSInstance) -> list[Object]:
         {"name": "stop", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}},
         {"name": "agent", "secret": {"secretName": f"{name}-agent"}},
     ]
-    if not device.resource_name:
-        path = device.host_path or "/dev/net/tun"
-        volumes.append({"name": "tun", "hostPath": {"path": path, "type": "CharDevice"}})
+    if device.host_path:
+        volumes.append({"name": "tun", "hostPath": {"path": device.host_path, "type": "CharDevice"}})
     return volumes
 
 

@@ -83,6 +83,12 @@ def test_resolvers_that_are_named_take_the_place_of_the_usual_ones() -> None:
     ]
 
 
+def test_a_resolvers_network_may_be_written_by_any_address_in_it() -> None:
+    """Else it would be taken for a namespace's name, which the API server refuses: no policy at all."""
+    dns, _ = spec(Settings(namespace="mcs-system", dns=("10.9.0.7/24",)))["egress"]
+    assert dns["to"] == [{"ipBlock": {"cidr": "10.9.0.0/24"}}]
+
+
 @pytest.mark.parametrize(
     "address",
     ["10.96.0.1", "172.16.0.1", "172.31.255.255", "192.168.1.1", "169.254.169.254", "100.64.0.1", "100.127.255.255"],

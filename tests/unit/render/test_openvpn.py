@@ -9,8 +9,10 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
+from jinja2 import UndefinedError
 
 from mcs_operator.domain.slotfiles import SLOT_FILES, slot_revision
 from mcs_operator.render.openvpn import (
@@ -18,6 +20,7 @@ from mcs_operator.render.openvpn import (
     Identity,
     LinkNet,
     Profile,
+    Protocol,
     Server,
     _environment,
     _firewall,
@@ -85,6 +88,14 @@ def test_other_numbers_are_no_links(number: int) -> None:
 def test_a_network_or_port_that_leaves_no_room_is_refused(cidr: str, base_port: int) -> None:
     with pytest.raises(ValueError):
         LinkNet(17, base_port, cidr)
+
+
+@pytest.mark.parametrize("base_port", [1, 65284])
+def test_every_base_port_that_leaves_room_for_all_links_is_taken(base_port: int) -> None:
+    assert LinkNet(251, base_port).port == base_port + 251 <= 65535
+    for beyond in (0, 65285):
+        with pytest.raises(ValueError, match="leaves no room"):
+            LinkNet(2, beyond)
 
 
 # --- the server ---
@@ -176,6 +187,11 @@ def test_an_unknown_protocol_is_refused() -> None:
         build_server_conf(replace(SERVER, protocol="udp"))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="neither UDP nor TCP"):
         build_profile(replace(PROFILE, protocol="SCTP"))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("protocol", get_args(Protocol))
+def test_every_protocol_that_a_caller_may_name_is_rendered(protocol: Protocol) -> None:
+    assert f"proto {protocol.lower()}4" in build_server_conf(replace(SERVER, protocol=protocol))
 
 
 def test_every_client_of_a_link_gets_the_links_address() -> None:
@@ -329,7 +345,8 @@ def test_a_source_that_is_none_is_refused(source: str) -> None:
 
 @pytest.mark.parametrize("part", ["ca", "cert", "key", "tls_crypt"])
 @pytest.mark.parametrize(
-    "text", ["", "rubbish", "</key>\nup /bin/sh\n", CERT + "up /bin/sh\n", KEY.replace("SECRET", "</key>")]
+    "text",
+    ["", "rubbish", "</key>\nup /bin/sh\n", CERT + "up /bin/sh\n", CERT + "XX\n", KEY.replace("SECRET", "</key>")],
 )
 def test_a_pem_that_is_none_is_refused_without_quoting_it(part: str, text: str) -> None:
     with pytest.raises(ValueError, match="not in the form") as caught:
@@ -368,8 +385,44 @@ def test_on_a_node_of_its_own_the_whole_rtp_range_is_open() -> None:
 
 def test_another_media_port_is_the_one_that_is_open() -> None:
     assert "udp dport { 3478, 15000 }" in build_firewall(Firewall(NET, media_port=15000))
-    with pytest.raises(ValueError, match="media port"):
-        build_firewall(Firewall(NET, media_port=0))
+
+
+@pytest.mark.parametrize("port", [1, 65535])
+def test_every_port_may_be_the_medias_and_what_is_none_may_not(port: int) -> None:
+    assert f"udp dport {{ {', '.join(sorted(('3478', str(port)), key=len))} }} accept" in own_chain(
+        build_firewall(Firewall(NET, media_port=port)), "link_017_from"
+    )
+    for none in (0, 65536):
+        with pytest.raises(ValueError, match="media port"):
+            build_firewall(Firewall(NET, media_port=none))
+
+
+def test_a_network_that_is_wider_or_narrower_than_a_slash_24_is_refused() -> None:
+    for cidr in ("198.18.254.0/23", "198.18.254.0/25"):
+        with pytest.raises(ValueError, match="not a /24"):
+            LinkNet(17, cidr=cidr)
+
+
+def test_a_template_that_names_what_nobody_gives_is_an_error_and_no_gap_in_the_text() -> None:
+    """A directive with nothing behind it would be OpenVPN's to interpret."""
+    with pytest.raises(UndefinedError):
+        _environment().from_string("port {{ prot }}").render(port=21017)
+
+
+@pytest.mark.parametrize("domain", ["a", "a" * 63, ".".join(["a" * 63] * 3 + ["b" * 61]), "0", "a-b", "xn--a.b"])
+def test_every_domain_name_is_taken(domain: str) -> None:
+    assert f"remote {domain} 21017" in lines(build_profile(replace(PROFILE, domain=domain)))
+    with pytest.raises(ValueError, match="not a domain name"):
+        build_profile(replace(PROFILE, domain=".".join(["a" * 63] * 3 + ["b" * 62])))
+
+
+@pytest.mark.parametrize("name", ["a", "A", "0", "a" * 64, "a.b_c-D"])
+def test_every_common_name_that_we_mint_is_taken(name: str) -> None:
+    assert f"verify-x509-name {name} name" in lines(build_profile(replace(PROFILE, server_name=name)))
+
+
+def test_an_ipv6_address_is_dialled_in_its_short_form() -> None:
+    assert "remote 2001:db8::1 21017" in lines(build_profile(replace(PROFILE, public_address="2001:DB8:0::1")))
 
 
 @pytest.mark.parametrize("sources", [[], ["0.0.0.0/0"], ["0.0.0.0/1", "128.0.0.0/1"]])
@@ -497,6 +550,17 @@ def test_the_same_values_give_the_same_bytes() -> None:
     assert once[0]["firewall.nft"] is not again[0]["firewall.nft"], "else a cache was compared with itself"
     other = replace(Firewall(NET, ["192.0.2.1"]), allowed_sources=["192.0.2.2"])
     assert build_firewall(other) != build_firewall(Firewall(NET, ["192.0.2.1"]))
+
+
+def test_the_templates_files_are_read_once_and_not_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two looks for each of 750 texts, at every reconciliation."""
+    build_profile(PROFILE)
+
+    def looked(path: object) -> float:
+        raise AssertionError(f"looked at {path}")
+
+    monkeypatch.setattr("jinja2.loaders.os.path.getmtime", looked)
+    assert build_profile(PROFILE)
 
 
 def test_the_order_in_which_sources_are_written_makes_no_other_revision() -> None:

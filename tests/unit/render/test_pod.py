@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+import yaml
 
 from mcs_operator.domain.decide import decide
 from mcs_operator.domain.manifest import canonical
@@ -225,6 +226,20 @@ def test_a_silent_node_evicts_nobody() -> None:
         assert "tolerationSeconds" not in found
 
 
+def test_the_users_tolerations_are_taken_over_word_for_word_and_as_plain_data() -> None:
+    """A field with null, or a type that YAML does not know, would be none of a pod's."""
+    wanted = [
+        {"key": "media", "operator": "Equal", "value": "yes", "effect": "NoSchedule"},
+        {"operator": "Exists"},
+    ]
+    tolerations = pod(instance(tolerations=wanted))["tolerations"]
+    assert yaml.safe_load(yaml.safe_dump(tolerations)) == [
+        {"key": "node.kubernetes.io/not-ready", "operator": "Exists", "effect": "NoExecute"},
+        {"key": "node.kubernetes.io/unreachable", "operator": "Exists", "effect": "NoExecute"},
+        *wanted,
+    ]
+
+
 def test_the_pod_is_pinned_to_its_node() -> None:
     assert pod(instance())["nodeSelector"] == {"kubernetes.io/hostname": "mcs-node"}
 
@@ -257,6 +272,13 @@ def test_with_a_device_plugin_no_path_of_the_node_is_mounted() -> None:
     for slot in spec["containers"][2:]:
         assert slot["resources"]["limits"]["example.com/tun"] == "1"
         assert not [m for m in slot["volumeMounts"] if m["mountPath"] == "/dev/net/tun"]
+
+
+def test_the_nodes_device_is_where_the_user_says_and_must_be_a_character_device() -> None:
+    volumes = pod(instance(vpn={"slots": 2, "tunDevice": {"hostPath": "/dev/tun7"}}))["volumes"]
+    assert [v for v in volumes if v["name"] == "tun"] == [
+        {"name": "tun", "hostPath": {"path": "/dev/tun7", "type": "CharDevice"}}
+    ]
 
 
 # --- what restarts ---

@@ -122,6 +122,29 @@ def test_only_what_stands_for_a_number_or_an_identity_is_claimed() -> None:
     assert claimed == {"Secret/mcs-ca", "Secret/a-profile", "Secret/mcs-link-002"}
 
 
+def test_keys_that_are_not_there_yet_are_no_defect() -> None:
+    world = given(instance(), community(), link("a"))
+    found = rendered(world, keys=Keys())
+    assert found.defects == ()
+    assert not [m for m in found.manifests if m.kind == "Secret"]
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_what_a_ca_signs_that_cannot_be_kept_is_not_handed_out(kept: bool) -> None:
+    """The next run would make another CA, and every profile that was handed out would be void."""
+    world = given(instance(), community(), link("a"), ca=kept)
+    damaged: Any = "not an authority"
+    found = rendered(world, keys=replace(keys_for(decide(world)), authority=damaged))
+    assert len(found.defects) == 1
+    assert ("mcs-agent" in {m.name for m in found.manifests}) is kept
+    assert set(found.revisions) == ({2} if kept else set())
+
+
+def test_a_manifest_of_a_link_says_whose_it_is_so_that_a_refused_write_is_told_there() -> None:
+    of = {name: m.link for name, m in by_name(instance(), community(users=("a",)), link("a")).items() if m.link}
+    assert of == {"Secret/a-profile": "a", "Secret/mcs-link-002": "a"}
+
+
 # --- slots ---
 
 
@@ -462,6 +485,31 @@ def test_a_load_balancer_carries_every_port_of_the_pod_and_no_other(slots: int) 
 def test_the_data_volume_has_the_tiers_size_or_the_users(spec: dict[str, Any], size: str) -> None:
     claim = by_name(instance(**spec))["PersistentVolumeClaim/mcs-data"].body["spec"]
     assert claim["resources"]["requests"]["storage"] == size
+
+
+def test_the_data_volume_is_of_the_class_that_the_user_names_and_else_of_the_clusters_default() -> None:
+    def spec(**storage: Any) -> dict[str, Any]:
+        found: dict[str, Any] = by_name(instance(storage=storage))["PersistentVolumeClaim/mcs-data"].body["spec"]
+        return found
+
+    assert spec(className="fast")["storageClassName"] == "fast"
+    assert "storageClassName" not in spec()
+
+
+def test_what_the_user_wants_gone_with_the_instance_belongs_to_it_and_is_never_pruned_before() -> None:
+    """As an owner and not as a controller: an identity is never pruned."""
+    of_mcs = {"apiVersion": "mcs.tvox.io/v1alpha1", "kind": "MCSInstance", "name": "mcs", "uid": instance().uid}
+    found = by_name(instance(retain={"pki": "Delete"}), community(), link("a"))
+    for name in ("Secret/mcs-ca", "Secret/a-profile"):
+        assert found[name].body["metadata"]["ownerReferences"] == [of_mcs], name
+
+
+def test_a_users_own_ca_makes_the_profile_verify_the_servers_name() -> None:
+    """Else everybody with a server's certificate of that CA could pose as this MCS."""
+    own = instance(vpn={"slots": 250, "caSecretRef": {"name": "company-ca"}})
+    for of, verified in ((own, True), (instance(), False)):
+        text = files(by_name(of, community(), link("a"), identity("a", 17))["Secret/a-profile"])["a.ovpn"]
+        assert ("verify-x509-name link-017.mcs name" in text) is verified
 
 
 # --- whether the pod has it all ---
