@@ -299,7 +299,7 @@ class _Conversation:
                 async with asyncio.timeout_at(deadline):
                     line = await self._line()
             except TimeoutError:
-                if self._asked is not None and self._loop.time() >= self._asked + ANSWER_WITHIN:
+                if self._asked is not None:
                     raise
                 continue
             event = self._reader.feed(line)
@@ -323,7 +323,7 @@ class _Conversation:
         if self._asked is None and now >= self._ask_at:
             if self._output.transport.get_write_buffer_size() > MAX_LINE:
                 raise NotOpenVPNError  # it talks and never listens
-            self._asked, self._ask_at = now, now + STATUS_EVERY
+            self._asked = now
             self._output.write(b"status 3\n")
 
     async def _line(self) -> str:

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from enum import StrEnum
+from enum import Enum, auto
 from typing import Any, assert_never
 
 from mcs_operator.agent import foreign
@@ -40,17 +40,17 @@ REFUSAL_STANDS = 60.0
 """Two refused clients for different reasons take turns; the report does not follow each of them."""
 
 
-class Refusal(StrEnum):
+class Refusal(Enum):
     """Why OpenVPN turned a client away who knew the link's tls-crypt key (so: no mere stranger).
 
     A client that refuses *our* certificate just falls silent (measured: over UDP the server hears of no alert), so that
     there is no reason for it here.
     """
 
-    EXPIRED = "expired"
-    NOT_YET_VALID = "not yet valid"
-    NOT_PINNED = "not pinned"
-    NOT_TRUSTED = "not trusted"
+    EXPIRED = auto()
+    NOT_YET_VALID = auto()
+    NOT_PINNED = auto()
+    NOT_TRUSTED = auto()
 
 
 @dataclass(frozen=True, slots=True)

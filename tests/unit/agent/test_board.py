@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
@@ -12,7 +13,15 @@ from mcs_operator.agent.board import CALM, Board, Counters
 from mcs_operator.agent.management import Client, Listing, Noise
 from mcs_operator.agent.metrics import exposition
 from mcs_operator.agent.tunnel import Established, Gone, Link, Refusal, Refused, Session, Slot
-from mcs_operator.domain.linkstate import LinkReport, MediaState, SlotState, TunnelReason
+from mcs_operator.domain.linkstate import (
+    LinkReport,
+    LinkState,
+    MediaState,
+    SlotState,
+    Tunnel,
+    TunnelReason,
+    TunnelStatus,
+)
 
 NOW = 1_800_000_000.0
 RUNNING = Slot(SlotState.RUNNING, "revision-1")
@@ -145,6 +154,92 @@ async def test_what_only_time_changes_is_told_too() -> None:
     board.tick()
     await calm()
     assert board.report.links[0].tunnel.reason is TunnelReason.LOST
+
+
+async def test_a_moment_that_is_due_is_taken_up_then_and_not_before() -> None:
+    clock = Clock()
+    board = Board(clock)
+    board.slot_says(17, RUNNING)
+    board.hear(17, Established(session()))
+    board.hear(17, Gone())
+    for passed, ended in ((2.9, False), (3.0, True)):
+        clock.now = NOW + passed
+        board.tick()
+        assert (board.links[17].ended is None) is ended
+    await calm()
+
+
+async def test_a_link_is_reported_with_all_that_is_known_of_it() -> None:
+    board = await board_with(17)
+    board.slot_says(17, Slot(SlotState.RUNNING, "revision-1", "an error", 7))
+    board.hear(17, Established(session()))
+    await calm()
+    assert board.report.links == [
+        LinkState(
+            slot=17,
+            revision="revision-1",
+            state=SlotState.RUNNING,
+            error="an error",
+            tunnel=Tunnel(
+                status=TunnelStatus.TRUE,
+                reason=TunnelReason.ESTABLISHED,
+                since=datetime.fromtimestamp(NOW, UTC),
+                peer="203.0.113.5:40000",
+                clientVersion="2.4.12",
+                fingerprint="ab" * 32,
+            ),
+        )
+    ]
+
+
+async def test_the_first_version_is_one_and_each_epoch_another_of_16_digits() -> None:
+    first, second = Board(Clock()), Board(Clock())
+    assert (first.report.version, first.report.links, first.report.media) == (0, [], None)
+    assert first.report.epoch != second.report.epoch
+    assert len(first.report.epoch) == 16
+    assert not first.closed
+    first.slot_says(17, RUNNING)
+    first.complete_now()
+    assert first.report.version == 1
+    first.close()
+
+
+async def test_before_the_first_report_is_complete_it_names_no_appliance() -> None:
+    board = Board(Clock())
+    board.slot_says(17, RUNNING)
+    board.media_says(MediaState(connections=5))
+    assert board.media == MediaState(connections=5)
+    assert board.report.media is None
+    board.complete_now()
+    assert board.report.media == MediaState(connections=5)
+    board.close()
+
+
+async def test_after_closing_nothing_is_planned_any_more() -> None:
+    board = await board_with(17)
+    before = board.report
+    board.hear(17, Established(session()))
+    board.close()
+    board.hear(17, Listing(()))
+    await calm()
+    assert board.report == before
+    board = Board(Clock())
+    board.close()
+    assert await asyncio.wait_for(board.wait(None, None, 60), 0.5) == board.report, "also before it was complete"
+
+
+async def test_connected_are_the_slots_with_a_tunnel() -> None:
+    board = await board_with(17, 18)
+    board.hear(17, Established(session()))
+    assert board.connected() == {17: session()}
+
+
+def test_nothing_is_counted_yet_of_a_new_slot() -> None:
+    assert Counters() == Counters(received=0, sent=0, refused=0, noise=0, rtt=None, last=None)
+    counters = Counters()
+    for passed in (0, -5):
+        counters.pass_on(Client(Session(1, "10.0.0.1:5", 1), passed, passed))
+        assert (counters.received, counters.sent) == (0, 0)
 
 
 async def test_calls_that_come_and_go_are_no_news_unless_the_media_drains() -> None:
@@ -361,6 +456,55 @@ async def test_metrics_of_a_slot_say_whether_it_runs_and_whether_it_refuses(
     labels = '{namespace="ns",mcs_instance="demo",link="link-017"}'
     assert told[f"mcs_slot_running{labels}"] == running
     assert told[f"mcs_slot_quarantined{labels}"] == quarantined
+
+
+async def test_the_whole_text_of_one_link_and_an_appliance() -> None:
+    board = await board_with(17)
+    board.slot_says(2, Slot(SlotState.IDLE))
+    board.hear(17, Established(session()))
+    board.hear(17, listing(11, 22))
+    board.hear(17, Noise())
+    board.hear(17, Refused(Refusal.NOT_PINNED, "198.51.100.9"))
+    board.counters[17].rtt = 0.25
+    place = 'namespace="ns",mcs_instance="demo"'
+    of_slots = {
+        "mcs_link_up": ("gauge", 1),
+        "mcs_link_flaps_total": ("counter", 0),
+        "mcs_link_received_bytes_total": ("counter", 11),
+        "mcs_link_sent_bytes_total": ("counter", 22),
+        "mcs_link_rtt_seconds": ("gauge", 0.25),
+        "mcs_link_established_timestamp_seconds": ("gauge", NOW),
+        "mcs_link_refused_total": ("counter", 1),
+        "mcs_link_noise_total": ("counter", 1),
+        "mcs_slot_running": ("gauge", 1),
+        "mcs_slot_quarantined": ("gauge", 0),
+    }
+    wanted = {f'{name}{{{place},link="link-017"}}': float(value) for name, (_, value) in of_slots.items()}
+    silent = {f"mcs_media_up{{{place}}}": 0.0}
+    answering = {f"mcs_media_up{{{place}}}": 1.0, f"mcs_media_connections{{{place}}}": 3.0}
+    assert series(exposition(board, "ns", "demo")) == wanted | silent
+    board.media_says(MediaState(connections=3, draining=True))
+    text = exposition(board, "ns", "demo")
+    assert series(text) == wanted | answering | {f"mcs_media_draining{{{place}}}": 1.0}
+    kinds = {name: kind for name, (kind, _) in of_slots.items()}
+    kinds |= {f"mcs_media_{name}": "gauge" for name in ("up", "connections", "draining")}
+    assert {words[2]: words[3] for line in text.splitlines() if (words := line.split())[1] == "TYPE"} == kinds
+    board.close()
+
+
+@pytest.mark.parametrize(
+    ("slot", "told"),
+    [
+        (Slot(SlotState.IDLE), False),
+        (Slot(SlotState.IDLE, "revision-1"), True),
+        (Slot(SlotState.IDLE, None, "damaged"), True),
+        (Slot(SlotState.STARTING), True),
+    ],
+)
+async def test_metrics_of_a_free_slot_are_not_told(slot: Slot, told: bool) -> None:
+    board = await board_with()
+    board.slot_says(17, slot)
+    assert ("link-017" in exposition(board, "ns", "demo")) is told
 
 
 @pytest.mark.parametrize("count", [0, 1, 250])

@@ -14,7 +14,7 @@ import pytest
 
 from mcs_operator.agent import management
 from mcs_operator.agent.management import MAX_BLOCK, MAX_LINE, Event, Heard, Listing, Noise, Reader, Stir
-from mcs_operator.agent.tunnel import Established, Gone, Link, Refusal, Refused, Roster, Slot
+from mcs_operator.agent.tunnel import Established, Gone, Link, Refusal, Refused, Roster, Session, Slot
 from mcs_operator.domain.linkstate import SlotState, Tunnel, TunnelReason, TunnelStatus
 
 TRANSCRIPTS = Path(__file__).parent / "transcripts"
@@ -256,6 +256,41 @@ def test_an_ipv6_peer_is_written_in_brackets() -> None:
 
 def test_an_announcement_that_makes_no_sense_makes_us_ask_for_the_list() -> None:
     assert announcement(trusted_ip="nowhere") == [Stir()]
+
+
+def test_what_openvpn_says_by_itself_between_two_rows_of_a_list_does_not_disturb_it() -> None:
+    (listing,) = feed(_TITLE, _HEADER, row(), ">INFO:x", ">BYTECOUNT:1,2", row("10.0.0.2:6"), "END")
+    assert isinstance(listing, Listing)
+    assert [client.session.peer for client in listing.clients] == ["10.0.0.1:5", "10.0.0.2:6"]
+
+
+def test_a_list_that_was_cut_off_is_forgotten_when_the_next_begins() -> None:
+    (listing,) = feed(_TITLE, _HEADER, row(), _TITLE, _HEADER, row("10.0.0.2:6"), "END")
+    assert isinstance(listing, Listing)
+    assert [client.session.peer for client in listing.clients] == ["10.0.0.2:6"]
+
+
+def test_lines_of_a_client_that_are_no_announcement_are_passed_over() -> None:
+    said = ("trusted_ip=10.0.0.1", "trusted_port=5", "time_unix=1800000000")
+    env = [f">CLIENT:ENV,{one}" for one in said]
+    assert feed(*env, ">CLIENT:ENV,END") == [], "nobody was announced"
+    others = (">CLIENT:ADDRESS,3,198.18.254.17,1", ">CLIENT:trusted_port=6", ">CLIENT:XENV,trusted_ip=10.0.0.9")
+    assert feed(">CLIENT:ESTABLISHED,3", *env, *others, ">CLIENT:ENV,END") == [
+        Established(Session(3, "10.0.0.1:5", 1_800_000_000))
+    ]
+
+
+def test_an_end_in_the_log_is_a_stir_and_any_other_word_of_a_client_is_none() -> None:
+    assert feed(">LOG:1,,x/10.0.0.1:5 SIGTERM[soft,remote-exit] received, client-instance exiting") == [Stir()]
+    assert feed(">LOG:1,,x/10.0.0.1:5 SIGUSR1[soft,ping-restart] received, client-instance restarting") == [Stir()]
+    assert feed(">LOG:1,,x/10.0.0.1:5 MULTI: Learn: 198.18.254.17 -> x/10.0.0.1:5") == []
+
+
+@pytest.mark.parametrize(("digits", "taken"), [(19, True), (20, False)])
+def test_a_number_of_more_than_19_digits_is_none(digits: int, taken: bool) -> None:
+    (listing,) = feed(_TITLE, _HEADER, row(client="9" * digits), "END")
+    assert isinstance(listing, Listing)
+    assert len(listing.clients) == taken
 
 
 def test_of_an_announcement_only_what_is_wanted_is_kept() -> None:

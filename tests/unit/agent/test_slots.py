@@ -135,6 +135,30 @@ def test_a_file_is_read_up_to_its_limit(tmp_path: Path, size: int, read: bool) -
     assert slot.error == (None if read else UNREADABLE + "has more than 16384 bytes")
 
 
+@pytest.mark.parametrize(("pid", "told"), [(0, 0), (2**22, 2**22), (2**22 + 1, 2**22), (-1, None), ("7", None)])
+def test_a_process_has_a_number_that_linux_gives(pid: object, told: int | None) -> None:
+    assert parse(json.dumps({"state": "Running", "pid": pid}).encode()) == Slot(SlotState.RUNNING, pid=told)
+
+
+@pytest.mark.timeout(5)
+def test_neither_a_link_nor_a_pipe_is_read_that_came_in_the_files_place_since_it_was_looked_at(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert slots._read(str(tmp_path / "pipe")) == b""
+    write(tmp_path, 2, state="Running")
+    (tmp_path / "link").symlink_to(tmp_path / "link-002" / "state.json")
+    with pytest.raises(OSError):
+        slots._read(str(tmp_path / "link"))
+
+
+def test_no_file_is_left_open(tmp_path: Path) -> None:
+    looks = Slots(tmp_path)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for revision in ("a", "b", "c"):
+        write(tmp_path, 2, state="Running", revision=revision)
+        list(looks.changed())
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
 def test_a_file_that_cannot_be_opened_is_that_slots_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A link was put in its place since it was looked at, or the slot keeps others from reading it."""
     write(tmp_path, 2, state="Running")

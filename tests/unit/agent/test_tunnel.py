@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -487,3 +488,136 @@ def test_a_contest_is_over_when_the_last_turn_is_long_ago_and_not_before() -> No
     assert story.link.next_change(START + 41) == START + 40 + WINDOW
     assert story.tunnel(40 + WINDOW - 1).reason is TunnelReason.WRONG_PEER
     assert story.tunnel(40 + WINDOW).reason is not TunnelReason.WRONG_PEER
+
+
+# --- every edge ---
+
+
+@pytest.mark.parametrize(("apart", "same"), [(2, True), (-2, True), (2.5, False), (-2.5, False), (3, False)])
+def test_one_client_is_the_same_up_to_two_seconds_apart(apart: float, same: bool) -> None:
+    one = Session(1, f"{HOME}:1", START)
+    assert one.is_same(replace(one, since=START + apart)) is same
+    assert not one.is_same(replace(one, client=2))
+
+
+@pytest.mark.parametrize(("after", "told"), [(59.9, Refusal.EXPIRED), (60, Refusal.NOT_PINNED)])
+def test_another_refusal_is_told_once_the_first_stood_for_a_minute(after: float, told: Refusal) -> None:
+    story = Story().at(1, Roster(()), EXPIRED).at(1 + after, NOT_PINNED)
+    assert story.link.refusal is not None
+    assert story.link.refusal.refused.why is told
+    assert story.link.refusal.last == START + (1 if told is Refusal.EXPIRED else 61)
+
+
+def test_in_the_very_moment_in_which_an_end_is_judged_a_refusal_counts() -> None:
+    assert Story().connects(5).restarts(100).at(100 + GRACE, EXPIRED).link.refusal is not None
+
+
+@pytest.mark.parametrize(
+    ("why", "told"),
+    [
+        (Refusal.EXPIRED, "its certificate has expired"),
+        (Refusal.NOT_YET_VALID, "its certificate is not valid yet, or a clock is wrong"),
+        (Refusal.NOT_PINNED, "its certificate is not this link's present one"),
+        (Refusal.NOT_TRUSTED, "its certificate is not of this instance"),
+    ],
+)
+@pytest.mark.parametrize(("detail", "added"), [("", ""), ("self-signed", " (self-signed)")])
+def test_a_refusal_says_who_and_why(why: Refusal, told: str, detail: str, added: str) -> None:
+    message = Story().at(1, Roster(()), Refused(why, HOME, detail)).tunnel().message
+    assert message == f"{HOME} was refused: {told}{added}"
+
+
+def test_what_is_said_of_a_link_without_a_refusal() -> None:
+    assert Story().tunnel().message == "OpenVPN of this slot has not been read yet"
+    assert Story().at(1, Roster(())).tunnel().message == "nobody has connected yet"
+    assert Story().connects(5).tunnel().message == ""
+    assert Story().connects(5).disappears(6).tunnel().message == "the tunnel ended"
+    flapping = "lost 3 times within 10 minutes; over when 10 minutes are quiet"
+    assert Story().flaps([100, 200, 300]).tunnel().message == flapping
+
+
+def test_a_wrong_peer_is_told_whole_and_names_at_most_four_places() -> None:
+    assert turns(4, HOME, OTHER).tunnel() == Tunnel(
+        status=TunnelStatus.FALSE,
+        reason=TunnelReason.WRONG_PEER,
+        message=f"the same profile is used by turns at {OTHER} and {HOME}: each throws the other out",
+        since=moment(46),
+        flaps=2,
+        fingerprint=PIN,
+    )
+    hosts = [f"10.0.0.{number}" for number in range(1, 6)]
+    assert "at 10.0.0.1 and 10.0.0.2 and 10.0.0.3 and 10.0.0.4: each" in turns(10, *hosts).tunnel().message
+
+
+def test_a_rotated_key_forgets_who_threw_out_whom() -> None:
+    link = turns(4, HOME, OTHER).link.after(Slot(SlotState.RUNNING, "revision-2"), START + 50)
+    assert (link.contested, link.moves, link.refusal) == (None, (), None)
+    twice = turns(3, HOME, OTHER).link.after(Slot(SlotState.RUNNING, "revision-2"), START + 50)
+    story = Story(twice)
+    story.connects(60, OTHER)
+    assert story.says()[1] != "WrongPeer", "it was the first time with this key"
+
+
+def test_a_turn_of_ten_minutes_ago_is_forgotten_and_at_most_six_are_kept() -> None:
+    story = turns(2, HOME, OTHER)
+    moved = story.link.moves[0].at - START
+    story.connects(moved + WINDOW)
+    assert [(one.loser, one.winner) for one in story.link.moves] == [(OTHER, HOME)]
+    assert [one.at for one in turns(12, HOME, OTHER).link.moves] == [START + 10 + 12 * turn for turn in range(6, 12)]
+
+
+def test_a_tunnel_whose_contest_was_never_one_changes_nothing_by_itself() -> None:
+    story = Story().connects(10).connects(20, OTHER)
+    assert (story.link.contested, len(story.link.moves)) == (None, 1)
+    assert story.link.next_change(START + 21) is None
+    assert replace(story.link, contested=START, moves=()).next_change(START + 21) is None
+
+
+def test_an_end_without_a_tunnel_is_none() -> None:
+    before = Story().at(1, Roster(())).link
+    assert before.after(Gone(), START + 2) == before
+    assert Link().read is False
+
+
+def test_a_free_slot_keeps_what_its_supervisor_says_and_a_switched_off_one_its_past() -> None:
+    free = Slot(SlotState.IDLE, None, "an error")
+    assert Story().connects(5).at(9, free).link == Link(free)
+    switched_off = Slot(SlotState.IDLE, "revision-1")
+    lost = Story().connects(5).disappears(9)
+    assert lost.at(10, switched_off).link == replace(Story().connects(5).disappears(9).link, slot=switched_off)
+    running = Story().connects(5).restarts(9).at(10, Slot(SlotState.QUARANTINED, "revision-1"))
+    assert running.link.ended is not None, "only an idle one says at once that its process ended on purpose"
+
+
+def test_all_that_is_remembered_is_recalled() -> None:
+    slot = Slot(SlotState.RUNNING, "revision-1", "an error", 7)
+    story = Story(replace(turns(4, HOME, OTHER).link, slot=slot))
+    link = replace(story.link, losses=(START + 1, START + 2), flaps=2, flapping=True, lost=START + 2)
+    assert Link.recalled(json.loads(json.dumps(link.remembered())), slot, START + 60) == replace(link, read=False)
+    assert Link.recalled(None, slot, START + 60) == Link(slot)
+
+
+def test_a_planned_restart_while_nobody_watched_ended_the_tunnel_when_the_agent_was_back() -> None:
+    link = Story().connects(5).link
+    slot = Slot(SlotState.RUNNING, "revision-2", pid=8)
+    recalled = Link.recalled(link.remembered(), slot, START + 60)
+    assert recalled == Link(slot, lost=START + 60, fingerprint=PIN)
+
+
+def test_a_new_revision_of_the_same_process_is_the_one_in_force_when_the_agent_is_back() -> None:
+    link = Story(Link().after(Slot(SlotState.RUNNING, "revision-1", pid=7), START)).connects(5).link
+    slot = Slot(SlotState.RUNNING, "revision-2", pid=7)
+    assert Link.recalled(link.remembered(), slot, START + 60).revision == "revision-2"
+
+
+@pytest.mark.parametrize("name", ["client", "since", "peer"])
+def test_a_session_that_is_remembered_in_part_is_none(name: str) -> None:
+    memory = Story().connects(5).link.remembered()
+    recalled = Link.recalled(memory | {"session": memory["session"] | {name: None}}, RUNNING, START + 60)
+    assert recalled == Link(RUNNING, fingerprint=PIN)
+
+
+def test_of_remembered_turns_the_last_six_are_taken_and_a_bad_time_is_long_ago() -> None:
+    memory = {"moves": [[START + number, HOME, OTHER] for number in range(8)] + [["soon", HOME, OTHER], [1, 2]]}
+    moves = Link.recalled(memory, RUNNING, START + 60).moves
+    assert [one.at for one in moves] == [*(START + number for number in range(3, 8)), 0.0]
