@@ -9,6 +9,7 @@ from typing import Any
 
 from mcs_operator.api import Impact, KubernetesObject, MCSInstance, TVoxLink
 from mcs_operator.api.changes import Change, changes
+from mcs_operator.render.pod import restart_hash
 
 
 class Severity(IntEnum):
@@ -73,6 +74,9 @@ def effect(before: KubernetesObject | None, after: KubernetesObject, links: Sequ
         return Effect(after.kind, after.name, "created", Severity.HOT)
     differing = changes(before, after)
     severity = max((_OF[change.impact] for change in differing), default=Severity.NONE)
+    if isinstance(before, MCSInstance) and isinstance(after, MCSInstance):
+        restarts = restart_hash(before) != restart_hash(after)  # what the operator itself goes by
+        severity = Severity.RESTART if restarts else Severity.HOT if severity is Severity.RESTART else severity
     if severity is Severity.THIS_LINK and isinstance(before, TVoxLink) and not before.spec.enabled:
         severity = Severity.HOT  # its tunnel does not run
     interrupted: tuple[str, ...] = ()

@@ -8,6 +8,7 @@ import pytest
 
 from mcs_operator.api import MCSInstance, TVoxLink
 from mcs_operator.cli.effects import Severity, effect
+from mcs_operator.render.pod import restart_hash
 from support.objects import a_link, an_instance
 
 SERVED = ("acme", "bolt")
@@ -41,6 +42,13 @@ def test_a_restart_names_every_customer_and_the_field() -> None:
     found = effect(instance(), instance(vpn={"slots": 8}), SERVED)
     assert (found.severity, found.customers) == (Severity.RESTART, SERVED)
     assert any("spec.vpn.slots (Restart): 6 -> 8" in line for line in found.lines())
+
+
+@pytest.mark.parametrize("spec", [{"vpn": {"slots": 8}}, {"domain": "other.test"}, {"tier": "UpTo10000"}, {}])
+def test_a_restart_is_foretold_exactly_where_the_operator_restarts(spec: dict[str, Any]) -> None:
+    """By the hash that the operator compares with the running pod's."""
+    restarts = restart_hash(instance()) != restart_hash(instance(**spec))
+    assert (effect(instance(), instance(**spec), SERVED).severity is Severity.RESTART) == restarts
 
 
 @pytest.mark.parametrize("output", [effect(None, link(), ()).as_data()])
