@@ -245,7 +245,7 @@ class Link:
         return link._joined(sessions[-1], now)
 
     def _refused(self, refused: Refused, now: float) -> Link:
-        if self.session or (self.ended and now - self.ended.at < GRACE):
+        if self.session or self.ended:
             return self
         old = self.refusal
         if old is None:
