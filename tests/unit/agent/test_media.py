@@ -83,11 +83,15 @@ async def is_packed(_: web.Request) -> web.Response:
     return web.Response(body=bomb, headers={"Content-Encoding": "gzip"})
 
 
+async def is_packed_and_small(_: web.Request) -> web.Response:
+    return web.Response(body=gzip.compress(b'{"connections": 7}'), headers={"Content-Encoding": "gzip"})
+
+
 async def fails(_: web.Request) -> web.Response:
     return web.json_response({"connections": 7}, status=500)
 
 
-@pytest.mark.parametrize("answer", [leads_elsewhere, never_ends, is_packed, fails])
+@pytest.mark.parametrize("answer", [leads_elsewhere, never_ends, is_packed, is_packed_and_small, fails])
 async def test_an_answer_that_is_none_is_not_believed_and_not_followed(answer: Answer) -> None:
     async with appliance(answer) as url, Media(url) as client:
         assert await client.state() is None
@@ -135,13 +139,13 @@ async def test_it_is_asked_directly_and_as_a_stranger_each_time(monkeypatch: pyt
         response.set_cookie("who", "you")
         return response
 
-    async with appliance(answer) as url, Media(url + "/") as client:
+    async with appliance(answer) as url, Media(url + "/X/") as client:
         named = url.replace("127.0.0.1", "localhost")  # aiohttp keeps no cookies of an address
-        async with Media(named + "/") as by_name:
+        async with Media(named + "/X/") as by_name:
             for one in (client, by_name):
                 assert await one.state() == MediaState(connections=5)
                 await one.drain("DELETE")
-    assert asked == [("GET", "/connections", "identity", {}), ("DELETE", "/drain", "identity", {})] * 2
+    assert asked == [("GET", "/X/connections", "identity", {}), ("DELETE", "/X/drain", "identity", {})] * 2
 
 
 async def test_after_its_use_no_connection_is_left() -> None:

@@ -616,7 +616,12 @@ def test_new_credentials_are_said_once(tmp_path: Path, ca: Authority, caplog: py
         put_credentials(tmp_path, ca, "another-token")
         credentials.reload()
         credentials.reload()
-    assert [record.getMessage() for record in caplog.records] == ["credentials reloaded"]
+        put_credentials(tmp_path, ca, "")
+        credentials.reload()
+    assert [record.getMessage() for record in caplog.records] == [
+        "credentials reloaded",
+        "credentials: the changed files are not usable, the former stay: ValueError",
+    ]
 
 
 # --- memory ---
