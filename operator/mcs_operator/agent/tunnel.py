@@ -245,7 +245,7 @@ class Link:
         return link._joined(sessions[-1], now)
 
     def _refused(self, refused: Refused, now: float) -> Link:
-        if self.session or (self.ended and now - self.ended.at < GRACE):
+        if self.session or self.ended:
             return self
         old = self.refusal
         if old is None:
@@ -337,7 +337,9 @@ class Link:
             reason = TunnelReason.CERTIFICATE_EXPIRED if expired else TunnelReason.AUTHENTICATION_FAILED
             return TunnelStatus.FALSE, reason, _explain(self.refusal.refused)
         if self.flapping:
-            text = f"lost {FLAPS} times within {WINDOW / 60:.0f} minutes; over when {WINDOW / 60:.0f} minutes are quiet"
+            text = (
+                f"lost {FLAPS} times within {WINDOW // 60:.0f} minutes; over when {WINDOW // 60:.0f} minutes are quiet"
+            )
             return up, TunnelReason.FLAPPING, text
         if session:
             return up, TunnelReason.ESTABLISHED, ""
@@ -386,8 +388,6 @@ class Link:
         moves = [move for move in _listed(said.get("moves")) if isinstance(move, list) and len(move) == 3]
         known = cls(
             slot=slot,
-            session=None,
-            read=False,
             lost=foreign.seconds(said.get("lost")),
             fingerprint=foreign.sha256(said.get("fingerprint")),
             losses=tuple(filter(None, map(foreign.seconds, _listed(said.get("losses")))))[-FLAPS:],

@@ -145,10 +145,10 @@ def test_an_end_is_not_passed_on_and_noise_is_but_asks_nothing() -> None:
         openvpn = OpenVPN()
         asyncio.get_running_loop().call_later(3, openvpn.says, END)
         asyncio.get_running_loop().call_later(5, openvpn.says, NOISE)
-        await talked(openvpn, 6)
+        await talked(openvpn, 14)
         return openvpn.heard, openvpn.asked()
 
-    assert in_no_time(story()) == ([Listing(()), Listing(()), Noise()], [0, 3])
+    assert in_no_time(story()) == ([Listing(()), Listing(()), Noise(), Listing(())], [0, 3, 13])
 
 
 def test_25_lines_are_read_before_the_others_have_their_turn() -> None:
@@ -200,8 +200,17 @@ def descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
-async def test_after_the_end_no_descriptor_is_left_and_the_other_end_knows(tmp_path: Path) -> None:
-    ended = asyncio.Event()
+async def test_after_the_end_no_descriptor_is_left_and_the_other_end_knows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where somebody still holds the streams: an exception does, with its traceback."""
+    ended, held, connection = asyncio.Event(), [], management._connection
+
+    async def holding(path: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        held.append(await connection(path))
+        return held[-1]
+
+    monkeypatch.setattr(management, "_connection", holding)
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"x" * 2 * management.MAX_LINE)

@@ -172,3 +172,16 @@ def test_an_answer_that_names_no_number_of_connections_is_none(connections: obje
 
 def test_an_answer_with_nothing_in_it_is_that_of_an_appliance_at_rest() -> None:
     assert media.parse(b"{}") == MediaState()
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [(0, 0.0), (0.5, 0.5), (253_402_300_799, 253_402_300_799.0), (253_402_300_800, None), (-0.5, None), (True, None)],
+)
+def test_a_time_is_one_from_1970_to_the_end_of_9999(value: object, told: float | None) -> None:
+    assert foreign.seconds(value) == told
+
+
+@pytest.mark.parametrize(("value", "told"), [(0, 0), (2**53, 2**53), (2**53 + 1, 2**53), (-1, None), (True, None)])
+def test_a_count_is_one_from_0_and_cut_at_what_a_float_can_tell(value: object, told: int | None) -> None:
+    assert foreign.whole(value) == told

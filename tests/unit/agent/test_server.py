@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -14,18 +15,25 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import aiohttp
 import pytest
 from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
 
 from mcs_operator.agent import agent, media, rtt, server
 from mcs_operator.agent.agent import Config
 from mcs_operator.agent.board import Board, Counters
 from mcs_operator.agent.memory import Memory
+from mcs_operator.agent.tunnel import Link, Session
 from mcs_operator.domain.linkstate import LinkReport, MediaState, TunnelReason, metrics_token
+from mcs_operator.listening import Limits
 from mcs_operator.pki.mint import Authority, mint_agent, mint_ca
+from mcs_operator.resolver import Resolver
 from support.ports import free_port
+from support.virtual_time import VirtualTime
 
 TOKEN = "a-token-of-the-test"
 LINKS = "/v1/links"
@@ -450,6 +458,170 @@ async def test_a_link_that_is_down_has_no_round_trip_time() -> None:
     await asyncio.sleep(0.05)
     task.cancel()
     assert counters.rtt is None
+
+
+async def test_a_measured_connection_is_closed() -> None:
+    closed = asyncio.Event()
+    held = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            await reader.read()
+        closed.set()
+        writer.close()
+
+    opened = asyncio.open_connection
+
+    async def holding(*place: str | int) -> object:
+        held.append(await opened(*place))
+        return held[-1]
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as listening:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(asyncio, "open_connection", holding)
+            await rtt.measure("127.0.0.1", listening.sockets[0].getsockname()[1])
+        await asyncio.wait_for(closed.wait(), 5)
+
+
+def paced(taking: float, count: int, seconds: float) -> list[tuple[float, str, int]]:
+    """When which address was measured."""
+    measured: list[tuple[float, str, int]] = []
+
+    async def measure(address: str, port: int) -> float:
+        measured.append((round(asyncio.get_running_loop().time(), 2), address, port))
+        await asyncio.sleep(taking)
+        return 0.25
+
+    async def story() -> None:
+        board = Board()
+        for number in range(2, 2 + count):
+            board.links[number] = Link(session=Session(1, "203.0.113.5:1", 1_800_000_000))
+            board.counters[number] = Counters()
+        gone = board.counters.pop(2, None) if count > 1 else None
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(TimeoutError):
+            patch.setattr(rtt, "measure", measure)
+            patch.setattr(rtt, "time", SimpleNamespace(monotonic=asyncio.get_running_loop().time))
+            async with asyncio.timeout(seconds):
+                await rtt.measure_for_ever(board, rtt.Addresses("198.18.254.0/24"))
+        assert {counters.rtt for counters in board.counters.values()} == {0.25 if taking < seconds else None}
+        assert gone is None or gone.rtt is None
+
+    with asyncio.Runner(loop_factory=VirtualTime) as runner:
+        runner.run(story())
+    return measured
+
+
+def test_each_link_is_measured_every_15_seconds_and_all_are_spread_over_them() -> None:
+    first = [(5.0 * turn, f"198.18.254.{2 + turn}", 80) for turn in range(2)]
+    assert paced(0.01, 2, 29.9) == [*first, *((15 + at, address, port) for at, address, port in first)]
+
+
+def test_a_round_that_takes_longer_is_followed_by_the_next_and_16_at_most_are_under_way() -> None:
+    assert [at for at, _, _ in paced(20, 1, 41)] == [0, 20.1, 40.2]
+    assert len(paced(100, 40, 60)) == 16
+
+
+def test_a_connect_has_two_seconds() -> None:
+    async def story() -> float:
+        async def silence(*_: object) -> None:
+            await asyncio.sleep(60)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(asyncio, "open_connection", silence)
+            assert await rtt.measure("198.18.254.17") is None
+        return asyncio.get_running_loop().time()
+
+    with asyncio.Runner(loop_factory=VirtualTime) as runner:
+        assert runner.run(story()) == 2
+
+
+# --- what is answered ---
+
+
+class Answering:
+    """An appliance that takes every order."""
+
+    async def drain(self, method: str) -> tuple[int, bytes]:
+        return 207, method.encode()
+
+    async def state(self) -> MediaState:
+        return MediaState(connections=3, draining=True)
+
+
+async def test_every_answer_says_what_it_is_and_an_order_is_news_at_once(tmp_path: Path, ca: Authority) -> None:
+    put_credentials(tmp_path / "credentials", ca)
+    board, known = Board(), server.Credentials(tmp_path / "credentials")
+    board.complete_now()
+    app = server.build_app(board, cast(media.Media, Answering()), Resolver(), known, ("ns", "demo"))
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    told = []
+    async with TestClient(TestServer(app)) as client:
+        for method, path, body in (
+            ("GET", "/metrics", None),
+            ("GET", "/v1/links", None),
+            ("GET", "/v1/links?version=x", None),
+            ("POST", "/v1/resolve", '{"names": []}'),
+            ("POST", "/v1/resolve", "x"),
+            ("POST", "/v1/drain", None),
+            ("DELETE", "/v1/drain", None),
+        ):
+            async with client.request(method, path, headers=headers, data=body) as answer:
+                told.append((answer.status, answer.headers["Content-Type"], await answer.text()))
+        async with client.request("GET", "/v1/drain") as refused:
+            assert (refused.status, refused.headers["WWW-Authenticate"]) == (401, "Bearer")
+        for size, status in ((128 * 1024, 400), (128 * 1024 + 1, 413)):
+            async with client.post("/v1/resolve", headers=headers, data=b" " * size) as long:
+                assert long.status == status
+    assert board.media == MediaState(connections=3, draining=True)
+    board.close()
+    text, as_json = "text/plain; version=0.0.4; charset=utf-8", "application/json"
+    assert [(status, kind) for status, kind, _ in told[:2]] == [(200, text), (200, as_json)]
+    assert told[2:] == [
+        (400, "application/json; charset=utf-8", '{"error": "version and wait are numbers"}'),
+        (200, as_json, '{"answers":{}}'),
+        (400, "application/json; charset=utf-8", '{"error": "the body is no list of names"}'),
+        (207, as_json, "POST"),
+        (207, as_json, "DELETE"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("asked", "waits"), [("", 0), ("&wait=7", 7), ("&wait=60", 60), ("&wait=61", 60), ("&wait=-1", 0), ("&wait=nan", 0)]
+)
+async def test_nobody_waits_longer_than_a_minute(tmp_path: Path, ca: Authority, asked: str, waits: float) -> None:
+    put_credentials(tmp_path / "credentials", ca)
+    board, waited = Board(), []
+
+    async def wait(*question: object) -> LinkReport:
+        waited.append(question)
+        return board.report
+
+    board.wait = wait  # type: ignore[method-assign]
+    known = server.Credentials(tmp_path / "credentials")
+    app = server.build_app(board, cast(media.Media, Answering()), Resolver(), known, ("ns", "demo"))
+    async with TestClient(TestServer(app)) as client:
+        await client.get(f"/v1/links?epoch=e&version=3{asked}", headers={"Authorization": f"Bearer {TOKEN}"})
+    assert waited == [("e", 3, waits)]
+
+
+def test_a_connection_is_let_be_for_longer_than_one_may_wait() -> None:
+    assert Limits(connections=64, per_peer=16, answer=75.0) == server.LIMITS
+
+
+def test_new_credentials_are_said_once(tmp_path: Path, ca: Authority, caplog: pytest.LogCaptureFixture) -> None:
+    put_credentials(tmp_path, ca)
+    credentials = server.Credentials(tmp_path)
+    with caplog.at_level("INFO"):
+        credentials.reload()
+        put_credentials(tmp_path, ca, "another-token")
+        credentials.reload()
+        credentials.reload()
+        put_credentials(tmp_path, ca, "")
+        credentials.reload()
+    assert [record.getMessage() for record in caplog.records] == [
+        "credentials reloaded",
+        "credentials: the changed files are not usable, the former stay: ValueError",
+    ]
 
 
 # --- memory ---
