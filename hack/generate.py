@@ -1,6 +1,6 @@
 """Write every generated file: `make generate` calls this, and `make verify` fails where the result differs.
 
-Sources are the models in operator/mcs_operator/api and the conditions table in operator/mcs_operator/domain; nothing
+Sources are the models and the conditions table in operator/mcs_operator/api, and a few tables beside them; nothing
 that is written here may be edited by hand.
 """
 
@@ -23,18 +23,18 @@ from generate_pictures import pictures  # noqa: E402 - beside this file
 
 from mcs_operator.agent.metrics import OF_MEDIA, OF_SLOTS  # noqa: E402 - the path has to be there first
 from mcs_operator.api import KINDS, KubernetesObject  # noqa: E402 - the path has to be there first
+from mcs_operator.api.conditions import REFUSALS, TABLE, WAITING, ConditionStatus, Kind, Type  # noqa: E402
 from mcs_operator.api.crd import build_crd, root_schema  # noqa: E402
 from mcs_operator.api.impact import Impact  # noqa: E402
 from mcs_operator.api.schema import plain_schema  # noqa: E402
 from mcs_operator.api.wording import SAYS_KEY, plain_sentence  # noqa: E402
-from mcs_operator.domain import rules  # noqa: E402
-from mcs_operator.domain.conditions import REFUSALS, TABLE, WAITING, Kind, Status, Type  # noqa: E402
-from mcs_operator.domain.exposition import Metric  # noqa: E402
-from mcs_operator.domain.quota import LINKS_COUNT, quota_name  # noqa: E402
-from mcs_operator.domain.tiers import TIERS  # noqa: E402
-from mcs_operator.domain.verdict import Verdict  # noqa: E402
+from mcs_operator.domain.rules import messages  # noqa: E402
+from mcs_operator.domain.rules.quota import LINKS_COUNT, quota_name  # noqa: E402
+from mcs_operator.domain.rules.tiers import TIERS  # noqa: E402
+from mcs_operator.domain.rules.verdict import Verdict  # noqa: E402
 from mcs_operator.handlers.metrics import OF_INSTANCES, OF_THE_OPERATOR  # noqa: E402
 from mcs_operator.settings import API_VERSION, GROUP  # noqa: E402
+from mcs_operator.telemetry import Metric  # noqa: E402
 
 HEADER = "# Generated from the models in operator/mcs_operator/api by `make generate`. Do not edit.\n"
 INSTALL_HEADER = "# Generated from charts/mcs-operator by `make generate`. Do not edit.\n"
@@ -206,7 +206,7 @@ def errors() -> str:
         "| Rule | Message, for example | Condition |",
         "| --- | --- | --- |",
     ]
-    for rule, example in rules.EXAMPLES.items():
+    for rule, example in messages.EXAMPLES.items():
         said = str((rule.__doc__ or "").split(";")[0].split("\n")[0]).rstrip(".")
         verdict = isinstance(example, Verdict)
         message, reason = (example.message, f"`{example.reason}`") if verdict else (example, "")
@@ -240,7 +240,7 @@ def errors() -> str:
     lines += [
         f"| `{row.reason}` | {_cell(row.trigger)} ({row.kind}) |"
         for row in TABLE
-        if row.type is Type.STALLED and row.status is Status.TRUE and not row.trigger.startswith("As ")
+        if row.type is Type.STALLED and row.status is ConditionStatus.TRUE and not row.trigger.startswith("As ")
     ]
     return "\n".join([*lines, ""])
 
@@ -262,7 +262,7 @@ def conditions() -> str:
 
 
 def sizing_page() -> str:
-    """docs/sizing.md with the table of tiers, which `domain/tiers.py` alone knows."""
+    """docs/sizing.md with the table of tiers, which `domain/rules/tiers.py` alone knows."""
     rows = [
         f"| `{name}` | {tier.users:,} | {tier.cpu_millicores // 1000} cores | {tier.memory_bytes // 10**9} GB "
         f"| {tier.disk_gigabytes} GB SSD | {tier.nic_megabits // 1000} Gb/s | {tier.internet_megabits:,} Mb/s "

@@ -14,19 +14,19 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from mcs_operator.domain.changes import Changes, PodChanges, told_step
-from mcs_operator.domain.faults import told
 from mcs_operator.domain.outcome import Outcome
-from mcs_operator.domain.restart import Step
-from mcs_operator.kube.agents import Agents
+from mcs_operator.domain.pod.restart import Step
+from mcs_operator.domain.status.faults import told
 from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.cache.watch import Watcher
 from mcs_operator.kube.client import Api
 from mcs_operator.kube.dryrun import DryRunApi
 from mcs_operator.kube.events import Recorder
 from mcs_operator.kube.executor import Executor
-from mcs_operator.kube.lookups import Lookups
 from mcs_operator.kube.networks import Networks
 from mcs_operator.kube.report import Reporter
+from mcs_operator.media.agents import Agents
+from mcs_operator.media.lookups import Lookups
 from mcs_operator.reconcile import Reconciler
 from mcs_operator.resolver import Resolver
 from mcs_operator.settings import Settings

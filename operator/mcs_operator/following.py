@@ -9,31 +9,31 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from mcs_operator.domain.faults import told
+from mcs_operator.domain.facts.networks import Network
+from mcs_operator.domain.facts.world import World
 from mcs_operator.domain.keyring import Keys
-from mcs_operator.domain.networks import Network
 from mcs_operator.domain.plan import Plan
-from mcs_operator.domain.preflight import names_to_ask
-from mcs_operator.domain.restored import with_newest_identities
-from mcs_operator.domain.world import World
-from mcs_operator.kube.agents import Agents, endpoint_of
+from mcs_operator.domain.rules.restored import with_newest_identities
+from mcs_operator.domain.status.faults import told
+from mcs_operator.domain.status.preflight import names_to_ask
 from mcs_operator.kube.cache.store import Store
-from mcs_operator.kube.lookups import Lookups
 from mcs_operator.kube.names import Names
 from mcs_operator.kube.observe import known_world
-from mcs_operator.pki import Ends, believed, ends
+from mcs_operator.media.agents import Agents, endpoint_of
+from mcs_operator.media.lookups import Lookups
+from mcs_operator.pki import Expiries, believed, expiries
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
 class Following:
-    """Of all namespaces. ``ends``: when certificates end, by namespace, for the metrics."""
+    """Of all namespaces. ``expiries``: when certificates expire, by namespace, for the metrics."""
 
     agents: Agents
     lookups: Lookups
     names: Names
-    ends: dict[str, Ends] = field(default_factory=dict)
+    expiries: dict[str, Expiries] = field(default_factory=dict)
 
     async def known(self, world: World, networks: Callable[[], Iterable[Network]]) -> World:
         """The world with what was found out beside it."""
@@ -44,21 +44,21 @@ class Following:
     def follow(self, world: World, plan: Plan, keys: Keys) -> None:
         """From now on what this plan is about."""
         namespace = world.namespace
-        self._note_ends(namespace, plan, keys)
+        self._note_expiries(namespace, plan, keys)
         self.names.tell(namespace)
         self.agents.follow(namespace, endpoint_of(world, plan, keys))
         self.lookups.follow(namespace, world.pod.uid if world.pod and world.report else "", names_to_ask(plan))
 
-    def _note_ends(self, namespace: str, plan: Plan, keys: Keys) -> None:
+    def _note_expiries(self, namespace: str, plan: Plan, keys: Keys) -> None:
         """A certificate of which no date can be read is no reason to leave a link without its revocation."""
-        self.ends.pop(namespace, None)
+        self.expiries.pop(namespace, None)
         try:
-            found = ends(plan, keys)
+            found = expiries(plan, keys)
         except Exception as error:
-            log.warning("%s: the ends of its certificates are not known: %s", namespace, told(error))
+            log.warning("%s: the expiry of its certificates is not known: %s", namespace, told(error))
             return
         if found:
-            self.ends[namespace] = found
+            self.expiries[namespace] = found
 
 
 def names_of(store: Store, clock: Callable[[], datetime]) -> Names:

@@ -13,24 +13,24 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from mcs_operator.domain.decide import decide, without_leftovers
-from mcs_operator.domain.faults import told
-from mcs_operator.domain.networks import Network
+from mcs_operator.domain.facts.networks import Network
+from mcs_operator.domain.facts.world import SlotSecret, World
 from mcs_operator.domain.outcome import Outcome
-from mcs_operator.domain.restart import Restart
-from mcs_operator.domain.restored import with_newest_identities
+from mcs_operator.domain.pod.restart import Restart
+from mcs_operator.domain.rules.restored import with_newest_identities
 from mcs_operator.domain.status import all_statuses
-from mcs_operator.domain.world import SlotSecret, World
+from mcs_operator.domain.status.faults import told
 from mcs_operator.following import Following, names_of
-from mcs_operator.kube.agents import Agents
 from mcs_operator.kube.beside import beside
 from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.client import Api
 from mcs_operator.kube.executor import Executor
 from mcs_operator.kube.failures import Backoff, Failures, tried
-from mcs_operator.kube.lookups import Lookups
 from mcs_operator.kube.observe import observe
 from mcs_operator.kube.report import Reporter, Told
-from mcs_operator.pki import Ends, believed, complete
+from mcs_operator.media.agents import Agents
+from mcs_operator.media.lookups import Lookups
+from mcs_operator.pki import Expiries, believed, complete
 from mcs_operator.render.changes import Decision, changes, pod_changes, revoking
 from mcs_operator.render.render import render
 from mcs_operator.render.wanted import wanted
@@ -53,7 +53,7 @@ class Reconciler:
     networks: Callable[[], Iterable[Network]] = tuple
     """The cluster's own."""
     unsettled: Backoff = field(default_factory=Backoff)
-    ends: dict[str, Ends] = field(default_factory=dict)
+    expiries: dict[str, Expiries] = field(default_factory=dict)
     writes: Counter[str] = field(default_factory=Counter)
     """Objects and statuses written, by namespace."""
     executor: Executor = field(init=False)
@@ -63,7 +63,7 @@ class Reconciler:
     def __post_init__(self) -> None:
         self.executor = Executor(self.api, self.store, self.agents, self.reporter)
         self.failures = Failures(self.reporter)
-        self.following = Following(self.agents, self.lookups, names_of(self.store, self.clock), self.ends)
+        self.following = Following(self.agents, self.lookups, names_of(self.store, self.clock), self.expiries)
 
     async def __call__(self, namespace: str) -> float | None:
         """Reconcile one namespace; seconds after which it wants to be called again, or None.
@@ -107,7 +107,7 @@ class Reconciler:
         world, namespace = decision.world, decision.world.namespace
         outcome = await self.executor.carry_out(decision.changes)
         errors += outcome.raised
-        decision = decision.vouched(outcome.voucher)
+        decision = decision.vouched(outcome.checksums)
         self.following.follow(world, decision.plan, decision.keys)
         pod = pod_changes(decision, self.agents.confirmed(namespace), outcome)
         told_now = await tried(self._report(decision, outcome, pod.restart), errors) or Told(unwritten=["statuses"])

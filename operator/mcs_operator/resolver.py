@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from ipaddress import IPv4Address
 
-from mcs_operator.domain.lookup import MAX_ADDRESSES, RESOLVE_SECONDS, UNAVAILABLE, Answer, Failure
+from mcs_operator.contract.lookup import MAX_ADDRESSES, RESOLVE_SECONDS, UNAVAILABLE, Answer, Failure
 
 _NO_SUCH_NAME = (socket.EAI_NONAME, socket.EAI_NODATA, socket.EAI_ADDRFAMILY)
 

@@ -51,7 +51,7 @@ def test_a_certificate_may_come_after_those_who_name_it(api: Api, operator: Oper
 
 
 def test_a_renewed_certificate_is_hot_and_changes_two_objects(api: Api, operator: Operator) -> None:
-    """One shard, and the manifest that vouches for it: nothing restarts, no other customer's file is touched."""
+    """One shard, and the checksum manifest: nothing restarts, no other customer's file is touched."""
     links = [a_link("acme", **OWN), *(a_link(f"c{n}") for n in range(4))]
     web = tls_secret("web", chain("mcs.test", "*.mcs.test"))
     before = served(api, web, tls_secret("own", chain("acme.mcs.test")), an_instance(**WEB), a_community(), *links)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from mcs_operator.domain.manifest import canonical, digest
+from mcs_operator.contract.digest import canonical, digest
 from mcs_operator.pki.inspect import issued_by
 from support.api import Api, Object, Refused
 from support.objects import a_community, a_link, an_instance

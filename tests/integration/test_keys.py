@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from mcs_operator.domain.slotfiles import pins_in
+from mcs_operator.contract.slotfiles import pins_in
 from mcs_operator.pki import Authority, fingerprint, issued_by, mint_ca, mint_server, not_after
 from mcs_operator.settings import ANNOTATION_REVOKE
 from support.api import Api, Object

@@ -8,7 +8,7 @@ from unittest.mock import ANY
 
 import pytest
 
-from mcs_operator.domain.slotfiles import pins_in
+from mcs_operator.contract.slotfiles import pins_in
 from support.api import Api
 from support.fake_agent import fake_agent, free_base_port
 from support.objects import a_community, a_link, an_instance

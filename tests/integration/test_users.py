@@ -291,7 +291,7 @@ def test_a_community_has_no_more_than_the_platform_team_allows(api: Api, operato
 def test_users_that_a_quota_keeps_from_being_written_are_told_and_everybody_else_goes_on(
     api: Api, operator: Operator
 ) -> None:
-    """The Community said Ready, Served, and the manifest vouched for a Secret that was not there."""
+    """The Community said Ready, Served, and the checksum manifest listed a Secret that was not there."""
     api.create(an_instance(), a_community(users=("ann",)), a_link("acme"))
     until_served(api, {"acme/ann": BOTH}, read=users)
     settled(api)

@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from mcs_operator.domain.linkstate import LinkReport, LinkState, SlotState, Tunnel, TunnelReason, TunnelStatus
-from mcs_operator.domain.lookup import Answer, Failure, Question, Resolution
+from mcs_operator.contract.linkstate import LinkReport, LinkState, SlotState, TunnelReason, TunnelState, TunnelStatus
+from mcs_operator.contract.lookup import Answer, Failure, Question, Resolution
 from support.api import Api
 from support.pods import place_pod
 from support.snapshots import files
@@ -85,7 +85,7 @@ class FakeAgent:
             self.revisions[number].append(slot["revision"])
         shown = self._shown.get(number)
         up = bool(shown) and slot["enabled"] == "true" and shown in slot["server.conf"].replace(":", "").lower()
-        tunnel = Tunnel(
+        tunnel = TunnelState(
             status=TunnelStatus.TRUE if up else TunnelStatus.FALSE,
             reason=TunnelReason.ESTABLISHED if up else TunnelReason.NEVER_CONNECTED,
             fingerprint=shown,

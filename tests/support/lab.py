@@ -32,10 +32,10 @@ from typing import Literal, TypeVar
 
 from mcs_operator.pki import KeyPair, fingerprint, mint_ca, mint_client, mint_server, mint_tls_crypt
 from mcs_operator.render.openvpn import (
+    ClientConfig,
     Firewall,
     Identity,
     LinkNet,
-    Profile,
     Protocol,
     Server,
     build_profile,
@@ -281,7 +281,7 @@ class Link:
         client = client or self.client
         identity = Identity(CA.cert_pem, client.cert_pem, client.key_pem, self.tls_crypt)
         path = self.folder / name
-        path.write_text(build_profile(Profile(self.net, self.protocol, DOMAIN, identity, self.outside)))
+        path.write_text(build_profile(ClientConfig(self.net, self.protocol, DOMAIN, identity, self.outside)))
         return path
 
     def serve(self, mcs: Namespace) -> Process:

@@ -14,15 +14,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from mcs_operator.api import MCSInstance, TVoxLink
-from mcs_operator.domain.conditions import Kind
+from mcs_operator.api.conditions import Kind
+from mcs_operator.contract.linkstate import SlotState, TunnelReason, TunnelState, TunnelStatus
+from mcs_operator.contract.slotfiles import pins_in
 from mcs_operator.domain.decide import decide
-from mcs_operator.domain.keyring import Keys
-from mcs_operator.domain.keys import Authority
-from mcs_operator.domain.linkstate import SlotState, Tunnel, TunnelReason, TunnelStatus
-from mcs_operator.domain.restored import with_newest_identities
-from mcs_operator.domain.slotfiles import pins_in
-from mcs_operator.domain.status import Wanted, all_statuses
-from mcs_operator.domain.world import (
+from mcs_operator.domain.facts.keys import Authority
+from mcs_operator.domain.facts.world import (
     AgentCredentials,
     Damaged,
     DamagedProfile,
@@ -31,6 +28,9 @@ from mcs_operator.domain.world import (
     TlsSecret,
     World,
 )
+from mcs_operator.domain.keyring import Keys
+from mcs_operator.domain.rules.restored import with_newest_identities
+from mcs_operator.domain.status import Wanted, all_statuses
 from mcs_operator.kube.client import SECRETS
 from mcs_operator.kube.parse import parse_body
 from mcs_operator.pki import believed, complete, fingerprint
@@ -76,7 +76,7 @@ class Rounds:
                 number,
                 revision,
                 state=SlotState.RUNNING if self.slot_of(number)["enabled"] == "true" else SlotState.IDLE,
-                tunnel=Tunnel(status=TunnelStatus.FALSE, reason=TunnelReason.NEVER_CONNECTED),
+                tunnel=TunnelState(status=TunnelStatus.FALSE, reason=TunnelReason.NEVER_CONNECTED),
             )
             for number, revision in desired.revisions.items()
         ]
@@ -97,7 +97,9 @@ class Rounds:
         name = self.instance.name
         up = {slot.link: slot.number for slot in slots}
         tunnels = [
-            state(up[link], None, tunnel=Tunnel(fingerprint=shown)) for link, shown in self.shown.items() if link in up
+            state(up[link], None, tunnel=TunnelState(fingerprint=shown))
+            for link, shown in self.shown.items()
+            if link in up
         ]
         return World(
             namespace=NAMESPACE,

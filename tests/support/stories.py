@@ -13,18 +13,18 @@ from typing import Any
 import yaml
 
 from mcs_operator.api.base import PENDING_STATUS
-from mcs_operator.domain.conditions import Kind, Reason
+from mcs_operator.api.conditions import Kind, Reason
+from mcs_operator.contract.linkstate import SlotState, TunnelReason, TunnelState, TunnelStatus
+from mcs_operator.contract.lookup import Answer, Failure, Lookup
+from mcs_operator.contract.openvpn import Where
 from mcs_operator.domain.decide import decide
-from mcs_operator.domain.faults import failed_status
-from mcs_operator.domain.linkstate import SlotState, Tunnel, TunnelReason, TunnelStatus
-from mcs_operator.domain.lookup import Answer, Failure, Lookup
-from mcs_operator.domain.networks import Network
-from mcs_operator.domain.restart import Restart, Step
-from mcs_operator.domain.sizing import size
+from mcs_operator.domain.facts.networks import Network
+from mcs_operator.domain.facts.world import Damaged, Fingerprint, Unreadable
+from mcs_operator.domain.pod.restart import Restart, Step
+from mcs_operator.domain.pod.sizing import size
+from mcs_operator.domain.rules.verdict import Verdict
 from mcs_operator.domain.status import Wanted, all_statuses
-from mcs_operator.domain.verdict import Verdict
-from mcs_operator.domain.where import Where
-from mcs_operator.domain.world import Damaged, Fingerprint, Unreadable
+from mcs_operator.domain.status.faults import failed_status
 from support.api import ROOT
 from support.worlds import (
     NOW,
@@ -150,7 +150,7 @@ def rotated_links() -> Iterator[Told]:
 def tunnels() -> Iterator[Told]:
     for up in TunnelStatus:
         for reason in TunnelReason:
-            yield from said(SERVED, report(state(17, "r17", tunnel=Tunnel(status=up, reason=reason))))
+            yield from said(SERVED, report(state(17, "r17", tunnel=TunnelState(status=up, reason=reason))))
 
 
 def public_names() -> Iterator[Told]:

@@ -12,21 +12,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from mcs_operator.api import Community, MCSInstance, TVoxLink
+from mcs_operator.api.usersfile import UsersFile, take_users_file
+from mcs_operator.contract.linkstate import LinkReport, LinkState, SlotState, TunnelReason, TunnelState, TunnelStatus
 from mcs_operator.domain.decide import decide
+from mcs_operator.domain.facts.keys import Authority, KeyPair
+from mcs_operator.domain.facts.world import AgentCredentials, Fingerprint, Pod, Profile, SlotSecret, Unreadable, World
 from mcs_operator.domain.keyring import Keys, LinkKeys
-from mcs_operator.domain.keys import Authority, KeyPair
-from mcs_operator.domain.linkstate import LinkReport, LinkState, SlotState, Tunnel, TunnelReason, TunnelStatus
 from mcs_operator.domain.plan import LinkPlan, Plan, Verdict
-from mcs_operator.domain.usersfile import UsersFile, take_users_file
-from mcs_operator.domain.world import (
-    AgentCredentials,
-    Fingerprint,
-    Pod,
-    Profile,
-    SlotSecret,
-    Unreadable,
-    World,
-)
 from support.objects import INSTANCE, a_community, a_link, an_instance
 
 NAMESPACE = "demo"
@@ -155,7 +147,7 @@ def pod(**other: Any) -> Pod:
 
 def state(number: int, revision: str | None, **other: Any) -> LinkState:
     """What the agent tells of a slot: it runs, and its tunnel is up."""
-    up = Tunnel(status=TunnelStatus.TRUE, reason=TunnelReason.ESTABLISHED, since=NOW)
+    up = TunnelState(status=TunnelStatus.TRUE, reason=TunnelReason.ESTABLISHED, since=NOW)
     return LinkState(**({"slot": number, "revision": revision, "state": SlotState.RUNNING, "tunnel": up} | other))
 
 

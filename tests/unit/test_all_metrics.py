@@ -16,14 +16,14 @@ import pytest
 from mcs_operator.agent import metrics as agent_metrics
 from mcs_operator.agent.board import Board, Counters
 from mcs_operator.agent.tunnel import Link, Session, Slot
-from mcs_operator.domain.exposition import Counter, Histogram
-from mcs_operator.domain.linkstate import MediaState, SlotState
+from mcs_operator.contract.linkstate import MediaState, SlotState
 from mcs_operator.handlers import metrics
 from mcs_operator.handlers.queue import RECONCILE_SECONDS, RECONCILES
 from mcs_operator.handlers.service import Service
 from mcs_operator.kube.client import COMMUNITIES, INSTANCES, LINKS, REQUEST_SECONDS, REQUESTS
-from mcs_operator.pki import Ends
+from mcs_operator.pki import Expiries
 from mcs_operator.settings import Settings
+from mcs_operator.telemetry import Counter, Histogram
 from support.objects import a_community, a_link, an_instance
 from support.worlds import NAMESPACE, NOW
 
@@ -52,7 +52,7 @@ LINK = a_link("acme") | {
         ),
     }
 }
-ENDS = Ends(
+EXPIRIES = Expiries(
     instance="mcs",
     ca=NOW + timedelta(seconds=1),
     agent=NOW + timedelta(seconds=2),
@@ -143,7 +143,7 @@ def told() -> dict[str, str]:
         known._queue = SimpleNamespace(depth=4, outcomes=outcomes, seconds=seconds)
         api = SimpleNamespace(requests=requests, seconds=answers)
         known._reconciler = SimpleNamespace(
-            unsettled={"a": 1}, failures={"a": 1, "b": 2}, api=api, ends={NAMESPACE: ENDS}
+            unsettled={"a": 1}, failures={"a": 1, "b": 2}, api=api, expiries={NAMESPACE: EXPIRIES}
         )
         return "".join(service._expose())
 

@@ -13,14 +13,14 @@ import pytest
 from mcs_operator.__main__ import main
 from mcs_operator.dryrun import DryRun
 from mcs_operator.following import Following
-from mcs_operator.kube.agents import Agents
 from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.client import COMMUNITIES, INSTANCES, LINKS, PODS, SECRETS, Resource
 from mcs_operator.kube.dryrun import DryRunApi
 from mcs_operator.kube.errors import NotLeadingError
 from mcs_operator.kube.events import Recorder
-from mcs_operator.kube.lookups import Lookups
 from mcs_operator.kube.report import Reporter
+from mcs_operator.media.agents import Agents
+from mcs_operator.media.lookups import Lookups
 from mcs_operator.reconcile import Reconciler
 from mcs_operator.settings import ANNOTATION_RESTART, Settings
 from support.memory import MemoryApi, Object

@@ -16,12 +16,12 @@ import pytest
 
 from mcs_operator import following
 from mcs_operator import reconcile as module
-from mcs_operator.kube.agents import Agents
 from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.client import COMMUNITIES, INSTANCES, LINKS, SECRETS, ApiError
 from mcs_operator.kube.events import Recorder
-from mcs_operator.kube.lookups import Lookups
 from mcs_operator.kube.report import Reporter
+from mcs_operator.media.agents import Agents
+from mcs_operator.media.lookups import Lookups
 from mcs_operator.reconcile import Reconciler
 from mcs_operator.render import changes as changing
 from mcs_operator.render import render as rendering
@@ -123,7 +123,7 @@ PARTS = [
 ]
 STEPS = ["decide", "complete", "render", "with_newest_identities", "without_leftovers", "changes"]
 LATER_STEPS = [
-    (following, "ends"),
+    (following, "expiries"),
     (following, "names_to_ask"),
     (module, "all_statuses"),
     (module, "wanted"),

@@ -12,7 +12,7 @@ import time
 import pytest
 
 from mcs_operator import resolver
-from mcs_operator.domain.lookup import MAX_ADDRESSES, UNAVAILABLE, Answer, Failure
+from mcs_operator.contract.lookup import MAX_ADDRESSES, UNAVAILABLE, Answer, Failure
 from mcs_operator.resolver import Resolver, look_up
 
 

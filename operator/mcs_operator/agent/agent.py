@@ -18,7 +18,7 @@ from mcs_operator.agent.board import Board
 from mcs_operator.agent.management import Heard, Listing
 from mcs_operator.agent.slots import Slots
 from mcs_operator.agent.tunnel import Established, Gone
-from mcs_operator.domain.linkstate import SlotState
+from mcs_operator.contract.linkstate import SlotState
 from mcs_operator.listening import Listener
 from mcs_operator.resolver import Resolver
 from mcs_operator.settings import AGENT_PORT_OFFSET, CONTRACT_PORT_OFFSET, link_name

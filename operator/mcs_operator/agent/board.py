@@ -16,7 +16,7 @@ from typing import Any
 
 from mcs_operator.agent.management import Client, Heard, Listing, Noise
 from mcs_operator.agent.tunnel import Link, Refused, Session, Slot
-from mcs_operator.domain.linkstate import LinkReport, LinkState, MediaState, SlotState, TunnelStatus
+from mcs_operator.contract.linkstate import LinkReport, LinkState, MediaState, SlotState, TunnelStatus
 
 log = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ import math
 import re
 from typing import Any
 
-from mcs_operator.domain import linkstate
-from mcs_operator.domain.linkstate import MAX_TOKEN
+from mcs_operator.contract import linkstate
+from mcs_operator.contract.linkstate import MAX_TOKEN
 
 LATEST = 253_402_300_799.0
 """The last second of the year 9999: no later one can be written as a date."""

@@ -15,7 +15,7 @@ import aiohttp
 
 from mcs_operator.agent import foreign
 from mcs_operator.agent.board import Board
-from mcs_operator.domain.linkstate import MAX_MESSAGE, MediaState
+from mcs_operator.contract.linkstate import MAX_MESSAGE, MediaState
 
 EVERY = 1.0
 _TIMEOUT = aiohttp.ClientTimeout(total=3)

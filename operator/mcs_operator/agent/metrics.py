@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from mcs_operator.agent.board import Board, Counters
 from mcs_operator.agent.tunnel import Link
-from mcs_operator.domain.exposition import Metric, Sample, exposed
-from mcs_operator.domain.linkstate import MediaState, SlotState
+from mcs_operator.contract.linkstate import MediaState, SlotState
 from mcs_operator.settings import link_name
+from mcs_operator.telemetry import Metric, Sample, exposed
 
 _PLACE, _LINK = ("namespace", "mcs_instance"), ("namespace", "mcs_instance", "link")
 

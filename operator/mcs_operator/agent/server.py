@@ -25,8 +25,8 @@ from pydantic import ValidationError
 from mcs_operator.agent.board import Board
 from mcs_operator.agent.media import Media
 from mcs_operator.agent.metrics import exposition
-from mcs_operator.domain.linkstate import METRICS_PATH, metrics_token
-from mcs_operator.domain.lookup import Question, Resolution
+from mcs_operator.contract.linkstate import METRICS_PATH, metrics_token
+from mcs_operator.contract.lookup import Question, Resolution
 from mcs_operator.listening import RELOAD_EVERY, Followed, FollowingContext, Limits, server_context, vouch
 from mcs_operator.resolver import Resolver
 

@@ -23,7 +23,7 @@ from enum import Enum, auto
 from typing import Any, assert_never
 
 from mcs_operator.agent import foreign
-from mcs_operator.domain.linkstate import MAX_MESSAGE, SlotState, Tunnel, TunnelReason, TunnelStatus
+from mcs_operator.contract.linkstate import MAX_MESSAGE, SlotState, TunnelReason, TunnelState, TunnelStatus
 
 WINDOW = 600.0
 """Ten minutes: what counts together as flapping, and how long it must be quiet to be over."""
@@ -307,14 +307,14 @@ class Link:
 
     # ------------------------------------------------------------------------------------------------------- report
 
-    def tunnel(self, now: float) -> Tunnel:
+    def tunnel(self, now: float) -> TunnelState:
         """What is reported about this link at this time."""
         link = self.at(now)
         session = link.session or (link.ended.session if link.ended else None)
         status, reason, message = link._verdict(session)
         contested = reason is TunnelReason.WRONG_PEER
         since = link.contested if contested else session.since if session else link.lost
-        return Tunnel(
+        return TunnelState(
             status=status,
             reason=reason,
             message=message[:MAX_MESSAGE],

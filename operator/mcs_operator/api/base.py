@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import (
@@ -19,6 +18,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
+from mcs_operator.api.conditions import ConditionStatus
 from mcs_operator.api.fields import ObjectName
 from mcs_operator.api.impact import list_map
 from mcs_operator.api.wording import explain, wrong_type
@@ -191,14 +191,6 @@ class Tls(Model):
         description="Secret of type kubernetes.io/tls in the same namespace: tls.crt has the chain (PEM, leaf first), "
         "tls.key the private key. Its content may change at any time, for example by cert-manager.",
     )
-
-
-class ConditionStatus(StrEnum):
-    """Status of a condition."""
-
-    TRUE = "True"
-    FALSE = "False"
-    UNKNOWN = "Unknown"
 
 
 class StatusCondition(Model):

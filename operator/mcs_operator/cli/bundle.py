@@ -17,13 +17,13 @@ from pathlib import Path
 
 import yaml
 
+from mcs_operator.api.usersfile import USERS_KEY
 from mcs_operator.cli import output, views
 from mcs_operator.cli.access import Cluster
 from mcs_operator.cli.files import MAX_BYTES
 from mcs_operator.cli.redact import redacted
 from mcs_operator.cli.scrub import Scrubber, users_in
 from mcs_operator.cli.yamltext import TextError, documents
-from mcs_operator.domain.usersfile import USERS_KEY
 from mcs_operator.kube.client import (
     CHILDREN,
     EVENTS,

@@ -15,6 +15,7 @@ import click
 import yaml
 from click.shell_completion import CompletionItem
 
+from mcs_operator.api.conditions import ConditionStatus, Reason, Type
 from mcs_operator.cli import offline, output, views
 from mcs_operator.cli.access import Access, Cluster
 from mcs_operator.cli.asking import ask, await_change, get
@@ -22,8 +23,7 @@ from mcs_operator.cli.bundle import Bundle, collect
 from mcs_operator.cli.effects import Effect, Severity
 from mcs_operator.cli.files import read
 from mcs_operator.cli.plan import effects_of
-from mcs_operator.domain.advice import advise
-from mcs_operator.domain.conditions import Reason, Status, Type
+from mcs_operator.domain.rules.advice import advise
 from mcs_operator.kube.client import COMMUNITIES, INSTANCES, LINKS, SECRETS, Object, Resource
 from mcs_operator.settings import ANNOTATION_RESTART, ANNOTATION_REVOKE, ANNOTATION_ROTATE, Settings
 
@@ -98,7 +98,7 @@ def cli() -> None:
 @_output
 @_on_cluster
 def status(access: Access, instance: str | None, output: str) -> None:
-    """How the MCS of this namespace does, and which customers need attention.
+    """Show the health of the MCS in this namespace, and the customers that need attention.
 
     Exit code 1 if something needs attention.
     """
@@ -118,7 +118,7 @@ def status(access: Access, instance: str | None, output: str) -> None:
 @_output
 @_on_cluster
 def links(access: Access, output: str) -> None:
-    """All TVoxLinks of the namespace, with what their tunnels say."""
+    """Show all TVoxLinks of the namespace, with the state of their tunnels."""
 
     async def look(cluster: Cluster) -> list[dict[str, Any]]:
         return [views.link_row(body) for body in await cluster.list(LINKS)]
@@ -131,7 +131,7 @@ def links(access: Access, output: str) -> None:
 @click.option("--file", "target", type=click.Path(dir_okay=False, writable=True), help="Default: standard output.")
 @_on_cluster
 def profile(access: Access, link: str, target: str | None) -> None:
-    """The OpenVPN profile of one link, ready to upload to its TVox. It holds a private key."""
+    """Show the OpenVPN profile of one link, ready to upload to its TVox. It holds a private key."""
 
     async def fetch(cluster: Cluster) -> str:
         await cluster.get(LINKS, link)
@@ -157,7 +157,7 @@ def profile(access: Access, link: str, target: str | None) -> None:
 @_output
 @_on_cluster
 def plan(access: Access, files: Sequence[str], output: str) -> None:
-    """What applying these files would do, and which customers it would interrupt. Nothing is changed.
+    """Show what applying these files would do, and which customers it would interrupt. Changes nothing.
 
     The API server checks every object in a dry run, with admission and quota.
 
@@ -185,13 +185,13 @@ def plan(access: Access, files: Sequence[str], output: str) -> None:
 @_timeout
 @_on_cluster
 def rotate(access: Access, link: str, wait: bool, timeout: int) -> None:
-    """A new profile for one TVox; the old one is accepted until the new one was seen, or a month has passed."""
+    """Make a new profile for one TVox. The old one is accepted until the new one is seen, for a month at most."""
     before = views.condition(get(access, LINKS, link), Type.ROTATION_PENDING).get("message")
     ask(access, LINKS, link, ANNOTATION_ROTATE)
 
     def is_made(body: Object) -> bool:
         pending = views.condition(body, Type.ROTATION_PENDING)  # its message has the time of the profile
-        return pending.get("status") == Status.TRUE and pending.get("message") != before
+        return pending.get("status") == ConditionStatus.TRUE and pending.get("message") != before
 
     if wait:
         await_change(access, LINKS, link, is_made, timeout)
@@ -206,7 +206,7 @@ def rotate(access: Access, link: str, wait: bool, timeout: int) -> None:
 @_on_cluster
 def revoke(access: Access, link: str, wait: bool, timeout: int) -> None:
     """Refuse the oldest certificate of one TVox at once. Nobody else notices."""
-    pending = views.condition(get(access, LINKS, link), Type.ROTATION_PENDING).get("status") == Status.TRUE
+    pending = views.condition(get(access, LINKS, link), Type.ROTATION_PENDING).get("status") == ConditionStatus.TRUE
     after = Reason.OLD_REFUSED if pending else Reason.REVOKED
     ask(access, LINKS, link, ANNOTATION_REVOKE)
 
@@ -234,7 +234,7 @@ def restart(access: Access, instance: str, wait: bool, timeout: int) -> None:
         status = body.get("status") or {}
         return (
             status.get("podUID") not in (None, before)
-            and views.condition(body, Type.READY).get("status") == Status.TRUE
+            and views.condition(body, Type.READY).get("status") == ConditionStatus.TRUE
         )
 
     await_change(access, INSTANCES, instance, is_back, timeout)
@@ -264,7 +264,7 @@ def validate(files: Sequence[str], output: str) -> None:
 @cli.command()
 @_files
 def render(files: Sequence[str]) -> None:
-    """The objects that the operator would write for these files, as YAML; secrets are blacked out. Needs no cluster."""
+    """Show the objects that the operator would write for these files. Secrets are blacked out. Needs no cluster."""
     documents = read(files)
     if errors := [f for f in offline.validate(documents, datetime.now(UTC)) if f.error]:
         raise click.ClickException("; ".join(f"{e.object}: {e.message}" for e in errors))
@@ -278,7 +278,7 @@ def render(files: Sequence[str]) -> None:
 @click.option("--connections", type=click.IntRange(min=0), help="At the same time. Default: as many as the tier has.")
 @_output
 def size(users: int, links: int, connections: int | None, output: str) -> None:
-    """Which tier, and which Internet band, so many USERS active at the same time need. Needs no cluster.
+    """Show which tier and Internet band so many USERS active at the same time need. Needs no cluster.
 
     Active are users of APPs, WEB clients and Widgets; an active connection takes about 60 KB/s.
     """
@@ -292,9 +292,9 @@ def size(users: int, links: int, connections: int | None, output: str) -> None:
 @click.option("--lines", default=500, show_default=True, type=click.IntRange(min=1), help="Of each log.")
 @_on_cluster
 def support_bundle(access: Access, target: str | None, operator_namespace: str, lines: int) -> None:
-    """Objects, Events and logs of the namespace in one archive, without secrets and without names of users.
+    """Collect objects, Events and logs of the namespace in one archive, without secrets and names of users.
 
-    Look at it before you send it: domains, addresses and names of customers are in it.
+    Look at it before you send it: it has domains, addresses and names of customers.
     """
     now = datetime.now(UTC)
 

@@ -16,13 +16,13 @@ from typing import Any
 
 from mcs_operator.api import KINDS, Community, InvalidObjectError, KubernetesObject, MCSInstance, Problem, TVoxLink
 from mcs_operator.api.base import shown
+from mcs_operator.api.conditions import WAITING, Reason
+from mcs_operator.api.usersfile import UsersFile, users_file_of
 from mcs_operator.api.wording import choices
 from mcs_operator.cli.files import Document
 from mcs_operator.cli.schemacheck import check, parsed
-from mcs_operator.domain.conditions import WAITING, Reason
 from mcs_operator.domain.decide import decide
-from mcs_operator.domain.usersfile import UsersFile, users_file_of
-from mcs_operator.domain.world import TlsSecret, World
+from mcs_operator.domain.facts.world import TlsSecret, World
 from mcs_operator.pki import complete
 from mcs_operator.render.render import render
 from mcs_operator.settings import API_VERSION, LABEL_USERS, Settings

@@ -6,8 +6,8 @@ import base64
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from mcs_operator.domain.advice import Advice
-from mcs_operator.domain.conditions import Status, Type
+from mcs_operator.api.conditions import ConditionStatus, Type
+from mcs_operator.domain.rules.advice import Advice
 from mcs_operator.kube.client import Object
 from mcs_operator.settings import MAX_LINKS
 
@@ -27,8 +27,8 @@ def attention(body: Object) -> list[str]:
     found = []
     for each in _conditions(body):
         type, status, reason = each.get("type"), each.get("status"), each.get("reason")
-        bad = Status.TRUE if type in _BAD_IF_TRUE or str(type).endswith("Pressure") else Status.FALSE
-        wrong = status in (bad, Status.UNKNOWN)
+        bad = ConditionStatus.TRUE if type in _BAD_IF_TRUE or str(type).endswith("Pressure") else ConditionStatus.FALSE
+        wrong = status in (bad, ConditionStatus.UNKNOWN)
         if wrong and type != Type.RECONCILING and reason not in _NO_TROUBLE:
             message = each.get("message")
             found.append(f"{type}={status} {reason}{f': {message}' if message else ''}")
@@ -59,7 +59,7 @@ def link_row(body: Object) -> dict[str, Any]:
 def _reason(body: Object) -> str | None:
     """Why it is not connected, or else what its tunnel says."""
     ready = condition(body, Type.READY)
-    reason = (ready if ready.get("status") != Status.TRUE else condition(body, Type.CONNECTED)).get("reason")
+    reason = (ready if ready.get("status") != ConditionStatus.TRUE else condition(body, Type.CONNECTED)).get("reason")
     return str(reason) if reason else None
 
 
@@ -95,7 +95,7 @@ def _conditions(body: Object) -> list[dict[str, Any]]:
 def progress(body: Object) -> list[str]:
     """What the conditions say while something is under way."""
     found = [condition(body, type) for type in (Type.RESTART_PENDING, Type.RECONCILING, Type.STALLED)]
-    return [f"{c['reason']}: {c.get('message') or '-'}" for c in found if c.get("status") == Status.TRUE]
+    return [f"{c['reason']}: {c.get('message') or '-'}" for c in found if c.get("status") == ConditionStatus.TRUE]
 
 
 def profile_of(secret: Object, link: str) -> str | None:

@@ -16,16 +16,16 @@ from typing import Any, Protocol
 
 from mcs_operator.api import Community, Impact, InvalidObjectError, KubernetesObject, MCSInstance, NetworkMode, TVoxLink
 from mcs_operator.api.changes import changes
+from mcs_operator.api.conditions import Kind
 from mcs_operator.api.instance import Vpn
-from mcs_operator.domain import rules
-from mcs_operator.domain.addressing import address_of, number_of
-from mcs_operator.domain.capacity import fits
-from mcs_operator.domain.conditions import Kind
-from mcs_operator.domain.dialled import Dialled, dialled
-from mcs_operator.domain.ledger import Ledger, Line, crossings, ledger
-from mcs_operator.domain.networks import Network, met_by
-from mcs_operator.domain.tiers import TIERS
-from mcs_operator.domain.world import Profile, SlotSecret
+from mcs_operator.domain.facts.networks import Network, met_by
+from mcs_operator.domain.facts.world import Profile, SlotSecret
+from mcs_operator.domain.rules import messages
+from mcs_operator.domain.rules.addressing import address_of, number_of
+from mcs_operator.domain.rules.capacity import Capacity, Line, capacity_of, crossings
+from mcs_operator.domain.rules.dialled import Dialled, dialled
+from mcs_operator.domain.rules.precedence import fits
+from mcs_operator.domain.rules.tiers import TIERS
 
 Object = Mapping[str, Any]
 WARNING_LIMIT = 256
@@ -127,7 +127,7 @@ def _link(cluster: Cluster, namespace: str, new: TVoxLink, old: TVoxLink | None)
     instance = cluster.find(Kind.INSTANCE, namespace, new.spec.instance_ref.name)
     count = _count_of(cluster.links(namespace), new.spec.instance_ref.name, but=new.name)
     if old is None and not fits(count):
-        yield _refuse(rules.too_many_links(new.spec.instance_ref.name, count).message)
+        yield _refuse(messages.too_many_links(new.spec.instance_ref.name, count).message)
     elif old is None and instance is not None:
         yield from _near(instance, attrgetter("links"), count, count + 1)
     if old is None or old.spec.domain != new.spec.domain:
@@ -151,7 +151,7 @@ def _address(cluster: Cluster, namespace: str, instance: Object, link: TVoxLink)
     address = str(link.spec.vpn_address)
     number = number_of(address, cidr)
     if number is None:
-        yield _refuse(rules.address_out_of_range(address, cidr).message)
+        yield _refuse(messages.address_out_of_range(address, cidr).message)
         return
     name = _name(instance)
     holders = cluster.slots(namespace, name)
@@ -162,11 +162,11 @@ def _address(cluster: Cluster, namespace: str, instance: Object, link: TVoxLink)
     )
     kept = {i.link: i.number for i in cluster.identities(namespace, name) if isinstance(i, Profile)}
     if (held := kept.pop(link.name, number)) != number:
-        yield _refuse(rules.address_immutable(address, address_of(held, cidr)).message)
+        yield _refuse(messages.address_immutable(address, address_of(held, cidr)).message)
     elif any(owner and owner != link.name for owner in (holders.get(number), *wishes)):
-        yield _refuse(rules.address_taken(address, rules.USED).message)
+        yield _refuse(messages.address_taken(address, messages.USED).message)
     elif number in kept.values():
-        yield _refuse(rules.address_taken(address, rules.KEPT).message)
+        yield _refuse(messages.address_taken(address, messages.KEPT).message)
 
 
 def _links_of_community(cluster: Cluster, namespace: str, instance: Object, link: TVoxLink) -> Iterator[_Finding]:
@@ -179,7 +179,7 @@ def _links_of_community(cluster: Cluster, namespace: str, instance: Object, link
         if _reference(body) == _name(instance)
     )
     if not fits(count, limit):
-        yield _refuse(rules.too_many_links_of_community(name, limit).message)
+        yield _refuse(messages.too_many_links_of_community(name, limit).message)
 
 
 def _community_of(cluster: Cluster, namespace: str, link: TVoxLink) -> Iterator[_Finding]:
@@ -188,13 +188,13 @@ def _community_of(cluster: Cluster, namespace: str, link: TVoxLink) -> Iterator[
     if community is None:
         yield _Finding(f"spec.communityRef.name: no Community {name!r} in namespace {namespace} yet")
     elif _reference(community) != link.spec.instance_ref.name:
-        yield _Finding(rules.community_of_another(name, link.spec.instance_ref.name).message)
+        yield _Finding(messages.community_of_another(name, link.spec.instance_ref.name).message)
 
 
 def _domain(cluster: Cluster, kind: Kind, namespace: str, name: str, domain: str) -> Iterator[_Finding]:
     here = any(holder != (kind, name) for holder in cluster.domain_holders(namespace, domain))
     if here or cluster.is_domain_owned_elsewhere(namespace, domain, kind, name):
-        yield _refuse(rules.domain_taken(domain).message)
+        yield _refuse(messages.domain_taken(domain).message)
 
 
 # ---- Community
@@ -205,7 +205,7 @@ def _community(cluster: Cluster, namespace: str, new: Community, old: Community 
     if old is not None and old.spec.instance_ref.name != name:
         using = sum(1 for body in cluster.links(namespace) if _at(body, "spec", "communityRef", "name") == new.name)
         if using:
-            yield _refuse(rules.community_in_use(name, old.spec.instance_ref.name, using))
+            yield _refuse(messages.community_in_use(name, old.spec.instance_ref.name, using))
     instance = cluster.find(Kind.INSTANCE, namespace, name)
     if instance is None:
         yield _Finding(
@@ -219,13 +219,13 @@ def _community(cluster: Cluster, namespace: str, new: Community, old: Community 
     capacity = TIERS[tier].users
     total = _users(cluster, namespace, name) + added
     if added > 0 and total > capacity:
-        yield _refuse(rules.users_beyond_tier(tier, capacity, _enabled(new), total))
+        yield _refuse(messages.users_beyond_tier(tier, capacity, _enabled(new), total))
     else:
         yield from _near(instance, attrgetter("users"), total - added, total)
     limit, known = _community_limit(instance, "users"), cluster.find(Kind.COMMUNITY, namespace, new.name)
     own = (_counted_users(known) if known else 0) + added
     if limit is not None and added > 0 and own > limit:
-        yield _refuse(rules.users_beyond_limit(limit, _enabled(new), own))
+        yield _refuse(messages.users_beyond_limit(limit, _enabled(new), own))
 
 
 def _community_limit(instance: Object, what: str) -> int | None:
@@ -256,17 +256,17 @@ def _counted_users(community: Object) -> int:
 
 def _instance(cluster: Cluster, namespace: str, new: MCSInstance, old: MCSInstance | None) -> Iterator[_Finding]:
     if old is None and any(_name(body) != new.name for body in cluster.instances(namespace)):
-        yield _refuse(rules.namespace_occupied(namespace).message)
+        yield _refuse(messages.namespace_occupied(namespace).message)
     if old is None:
         yield from map(_refuse, _dialled(cluster, namespace, new).found)
         if taken := met_by(new.spec.vpn.cidr, cluster.networks()):
-            yield _refuse(rules.network_taken(new.spec.vpn.cidr, taken.cidr, taken.what).message)
+            yield _refuse(messages.network_taken(new.spec.vpn.cidr, taken.cidr, taken.what).message)
     served = _count_of(cluster.links(namespace), new.name)
     if old is None or old.spec.domain != new.spec.domain:
         yield from _domain(cluster, Kind.INSTANCE, namespace, new.name, new.spec.domain)
     if old is not None:
         if served and old.spec.domain != new.spec.domain:
-            yield _refuse(rules.domain_in_profiles(new.spec.domain, old.spec.domain, served))
+            yield _refuse(messages.domain_in_profiles(new.spec.domain, old.spec.domain, served))
         yield from _lowered(cluster, namespace, new, old)
         if restart := [change.path for change in changes(old, new) if change.impact is Impact.RESTART]:
             yield _Finding(
@@ -288,11 +288,11 @@ def _dialled(cluster: Cluster, namespace: str, new: MCSInstance) -> Dialled:
 def _lowered(cluster: Cluster, namespace: str, new: MCSInstance, old: MCSInstance) -> Iterator[_Finding]:
     capacity, users = TIERS[new.spec.tier].users, _users(cluster, namespace, new.name)
     if capacity < TIERS[old.spec.tier].users and users > capacity:
-        yield _refuse(rules.tier_below_users(new.spec.tier, old.spec.tier, capacity, users))
+        yield _refuse(messages.tier_below_users(new.spec.tier, old.spec.tier, capacity, users))
     slots, held = new.spec.vpn.slots, cluster.slots(namespace, new.name)
     highest = max(held, default=0)
     if slots < old.spec.vpn.slots and highest > slots + 1:
-        yield _refuse(rules.slots_below_numbers(slots, highest, new.spec.vpn.cidr))
+        yield _refuse(messages.slots_below_numbers(slots, highest, new.spec.vpn.cidr))
 
 
 def _same_node(cluster: Cluster, namespace: str, new: MCSInstance, old: MCSInstance | None) -> Iterator[_Finding]:
@@ -311,7 +311,7 @@ def _same_node(cluster: Cluster, namespace: str, new: MCSInstance, old: MCSInsta
         if any(mine[key] != theirs[key] for key in mine.keys() & theirs.keys()):
             continue
         if mine.get(_HOSTNAME) and mine.get(_HOSTNAME) == theirs.get(_HOSTNAME):
-            yield _refuse(rules.node_taken(_HOSTNAME, mine[_HOSTNAME]))
+            yield _refuse(messages.node_taken(_HOSTNAME, mine[_HOSTNAME]))
             return
         perhaps = True
     if perhaps:
@@ -324,13 +324,13 @@ def _same_node(cluster: Cluster, namespace: str, new: MCSInstance, old: MCSInsta
 # ---- what they share
 
 
-def _near(instance: Object, line: Callable[[Ledger], Line], before: int, after: int) -> Iterator[_Finding]:
-    """Warnings where this line of the ledger reaches a mark."""
+def _near(instance: Object, line: Callable[[Capacity], Line], before: int, after: int) -> Iterator[_Finding]:
+    """Warnings where this part of the capacity reaches a mark."""
     try:
         parsed = MCSInstance.from_object(instance)
     except InvalidObjectError:
         return
-    yield from map(_Finding, crossings(*(line(ledger(parsed, count, count)) for count in (before, after))))
+    yield from map(_Finding, crossings(*(line(capacity_of(parsed, count, count)) for count in (before, after))))
 
 
 _HOSTNAME = "kubernetes.io/hostname"

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from mcs_operator.domain.events import Note
 from mcs_operator.domain.manifest import Manifest, Object
-from mcs_operator.domain.restart import Restart, Step
+from mcs_operator.domain.pod.restart import Restart, Step
+from mcs_operator.domain.status.events import Note
 
 
 @dataclass(frozen=True, slots=True)

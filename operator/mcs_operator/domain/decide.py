@@ -12,17 +12,17 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from mcs_operator.api import Community, MCSInstance, RetentionPolicy, TVoxLink
-from mcs_operator.domain import rules, users
-from mcs_operator.domain.addressing import address_of, free_numbers, number_of
-from mcs_operator.domain.capacity import fits, precedence
-from mcs_operator.domain.conditions import Kind, Reason
-from mcs_operator.domain.dialled import Dialled, dialled
-from mcs_operator.domain.pins import decide_pins
+from mcs_operator.api.conditions import Kind, Reason
+from mcs_operator.contract.shards import ServedLink, communities_in, links_in
+from mcs_operator.domain.facts.world import DamagedProfile, Profile, SlotSecret, World
 from mcs_operator.domain.plan import Kept, LinkPlan, Plan
-from mcs_operator.domain.shardfiles import ServedLink, communities_in, links_in
-from mcs_operator.domain.tiers import TIERS
-from mcs_operator.domain.verdict import Verdict
-from mcs_operator.domain.world import DamagedProfile, Profile, SlotSecret, World
+from mcs_operator.domain.rules import messages, users
+from mcs_operator.domain.rules.addressing import address_of, free_numbers, number_of
+from mcs_operator.domain.rules.dialled import Dialled, dialled
+from mcs_operator.domain.rules.pins import decide_pins
+from mcs_operator.domain.rules.precedence import fits, precedence
+from mcs_operator.domain.rules.tiers import TIERS
+from mcs_operator.domain.rules.verdict import Verdict
 
 
 def decide(world: World) -> Plan:
@@ -117,7 +117,7 @@ def choose_instance(world: World) -> tuple[MCSInstance | None, tuple[MCSInstance
 
 def _no_instance(world: World, name: str) -> Verdict:
     there = {i.name for i in world.instances} | {u.name for u in world.unreadable if u.kind is Kind.INSTANCE}
-    return rules.no_instance(world.namespace, name, name in there)
+    return messages.no_instance(world.namespace, name, name in there)
 
 
 def _community(world: World, instance: MCSInstance, community: Community) -> Verdict | None:
@@ -148,7 +148,7 @@ class _Damaged:
 
 
 @dataclass
-class _Ledger:
+class _Allocation:
     """What has been given away so far while the links are gone through in their order of precedence."""
 
     world: World
@@ -214,124 +214,128 @@ def _links(
 ) -> tuple[LinkPlan, ...]:
     """First who is served, in the order of precedence; then numbers for those who have none and name none, so that
     nobody gets a number that somebody else wishes for."""
-    ledger = _Ledger(world, instance, profiles, domains=_domains_taken(world, instance))
+    allocation = _Allocation(world, instance, profiles, domains=_domains_taken(world, instance))
     for name in sorted(untouched):
-        if (number := ledger.held_by(name)) is not None:
-            ledger.numbers[number] = name
-            ledger.accepted += 1
-    ledger.domains |= {line.domain for line in kept.links}
+        if (number := allocation.held_by(name)) is not None:
+            allocation.numbers[number] = name
+            allocation.accepted += 1
+    allocation.domains |= {line.domain for line in kept.links}
     slots = {slot.link for slot in _slots_of(world, instance)}
     plans = []
     for link in precedence(world.links, holders=slots | set(profiles)):
-        plan = _link(ledger, link)
+        plan = _link(allocation, link)
         plans.append(replace(plan, profile_lost=link.name in slots - set(profiles) and plan.number is not None))
-    spare = _spare_numbers(ledger, {link.name for link in world.links} | untouched)
-    return tuple(_numbered(ledger, plan, spare) if plan.accepted and plan.number is None else plan for plan in plans)
-
-
-def _spare_numbers(ledger: _Ledger, alive: set[str]) -> Iterator[int]:
-    """Numbers for whoever names none; to be asked when all others are settled."""
-    kept = {p.number: p.released or ledger.world.now for p in ledger.profiles.values() if p.link not in alive}
-    foreign = {
-        s.number for s in _slots_of(ledger.world, ledger.instance) if s.link not in alive and s.number not in kept
-    }
-    blocked = {number for owner, number in ledger.world.blocked if owner == ledger.instance.name}
-    yield from free_numbers(
-        {*ledger.numbers, *foreign, *ledger.damaged.numbers, *blocked}, kept, ledger.instance.spec.vpn.slots
+    spare = _spare_numbers(allocation, {link.name for link in world.links} | untouched)
+    return tuple(
+        _numbered(allocation, plan, spare) if plan.accepted and plan.number is None else plan for plan in plans
     )
 
 
-def _numbered(ledger: _Ledger, plan: LinkPlan, spare: Iterator[int]) -> LinkPlan:
+def _spare_numbers(allocation: _Allocation, alive: set[str]) -> Iterator[int]:
+    """Numbers for whoever names none; to be asked when all others are settled."""
+    kept = {p.number: p.released or allocation.world.now for p in allocation.profiles.values() if p.link not in alive}
+    foreign = {
+        s.number
+        for s in _slots_of(allocation.world, allocation.instance)
+        if s.link not in alive and s.number not in kept
+    }
+    blocked = {number for owner, number in allocation.world.blocked if owner == allocation.instance.name}
+    yield from free_numbers(
+        {*allocation.numbers, *foreign, *allocation.damaged.numbers, *blocked}, kept, allocation.instance.spec.vpn.slots
+    )
+
+
+def _numbered(allocation: _Allocation, plan: LinkPlan, spare: Iterator[int]) -> LinkPlan:
     number = next(spare, None)
     if number is None:
-        return replace(plan, refusal=_too_many(ledger))
-    ledger.numbers[number] = plan.link.name
+        return replace(plan, refusal=_too_many(allocation))
+    allocation.numbers[number] = plan.link.name
     return replace(plan, number=number)
 
 
-def _link(ledger: _Ledger, link: TVoxLink) -> LinkPlan:
+def _link(allocation: _Allocation, link: TVoxLink) -> LinkPlan:
     """One link's plan, yet without a number where any will do."""
-    held = ledger.held_by(link.name)
-    refusal = _reference(ledger, link) or _refusal(ledger, link, held)
+    held = allocation.held_by(link.name)
+    refusal = _reference(allocation, link) or _refusal(allocation, link, held)
     if refusal is None:
-        wish = number_of(link.spec.vpn_address, ledger.instance.spec.vpn.cidr) if link.spec.vpn_address else None
+        wish = number_of(link.spec.vpn_address, allocation.instance.spec.vpn.cidr) if link.spec.vpn_address else None
         number = held if held is not None else wish
-        ledger.accept(link, number)
+        allocation.accept(link, number)
         return LinkPlan(link, None, number)
-    if held is not None and refusal.reason in _NO_REASON_TO_CUT_OFF and not _owner_of(ledger, held, link):
-        ledger.accept(link, held)
+    if held is not None and refusal.reason in _NO_REASON_TO_CUT_OFF and not _owner_of(allocation, held, link):
+        allocation.accept(link, held)
         return LinkPlan(link, refusal, held)
     return LinkPlan(link, refusal, None)
 
 
-def _reference(ledger: _Ledger, link: TVoxLink) -> Verdict | None:
+def _reference(allocation: _Allocation, link: TVoxLink) -> Verdict | None:
     """References that may still come true by another object."""
-    if link.spec.instance_ref.name != ledger.instance.name:
-        return _no_instance(ledger.world, link.spec.instance_ref.name)
+    if link.spec.instance_ref.name != allocation.instance.name:
+        return _no_instance(allocation.world, link.spec.instance_ref.name)
     wanted = link.spec.community_ref.name
-    community = next((c for c in ledger.world.communities if c.name == wanted), None)
+    community = next((c for c in allocation.world.communities if c.name == wanted), None)
     if community is None:
-        there = any(u.kind is Kind.COMMUNITY and u.name == wanted for u in ledger.world.unreadable)
-        return rules.no_community(ledger.world.namespace, wanted, there)
-    if community.spec.instance_ref.name != ledger.instance.name:
-        return rules.community_of_another(wanted, ledger.instance.name)
+        there = any(u.kind is Kind.COMMUNITY and u.name == wanted for u in allocation.world.unreadable)
+        return messages.no_community(allocation.world.namespace, wanted, there)
+    if community.spec.instance_ref.name != allocation.instance.name:
+        return messages.community_of_another(wanted, allocation.instance.name)
     return None
 
 
-def _refusal(ledger: _Ledger, link: TVoxLink, held: int | None) -> Verdict | None:
+def _refusal(allocation: _Allocation, link: TVoxLink, held: int | None) -> Verdict | None:
     """What only the user can change."""
-    spec, cidr = link.spec, ledger.instance.spec.vpn.cidr
-    if held is None and (verdict := _in_the_way(ledger, link)):
+    spec, cidr = link.spec, allocation.instance.spec.vpn.cidr
+    if held is None and (verdict := _in_the_way(allocation, link)):
         return verdict
-    if spec.domain in ledger.domains:
-        return rules.domain_taken(spec.domain)
+    if spec.domain in allocation.domains:
+        return messages.domain_taken(spec.domain)
     if spec.vpn_address:
         number = number_of(spec.vpn_address, cidr)
         if number is None:
-            return rules.address_out_of_range(spec.vpn_address, cidr)
+            return messages.address_out_of_range(spec.vpn_address, cidr)
         if held is not None and held != number:
-            return rules.address_immutable(spec.vpn_address, address_of(held, cidr))
-        if taken := _owner_of(ledger, number, link):
-            return rules.address_taken(spec.vpn_address, taken)
-    elif held is not None and (taken := _owner_of(ledger, held, link)):
+            return messages.address_immutable(spec.vpn_address, address_of(held, cidr))
+        if taken := _owner_of(allocation, number, link):
+            return messages.address_taken(spec.vpn_address, taken)
+    elif held is not None and (taken := _owner_of(allocation, held, link)):
         return Verdict(Reason.ADDRESS_TAKEN, f"{address_of(held, cidr)}, in this link's profile, {taken}")
-    if not fits(ledger.accepted):
-        return _too_many(ledger)
-    return None if held is not None else _beyond_limit(ledger, spec.community_ref.name)
+    if not fits(allocation.accepted):
+        return _too_many(allocation)
+    return None if held is not None else _beyond_limit(allocation, spec.community_ref.name)
 
 
-def _beyond_limit(ledger: _Ledger, community: str) -> Verdict | None:
+def _beyond_limit(allocation: _Allocation, community: str) -> Verdict | None:
     """For who has no number yet: a limit that is lowered takes nothing from who is served."""
-    limit = ledger.instance.spec.community_limits.links
-    if limit is None or fits(ledger.of_community[community], limit):
+    limit = allocation.instance.spec.community_limits.links
+    if limit is None or fits(allocation.of_community[community], limit):
         return None
-    return rules.too_many_links_of_community(community, limit)
+    return messages.too_many_links_of_community(community, limit)
 
 
-def _in_the_way(ledger: _Ledger, link: TVoxLink) -> Verdict | None:
+def _in_the_way(allocation: _Allocation, link: TVoxLink) -> Verdict | None:
     """An identity at the link's name that is not its own, or may be and cannot be read: not to be written over."""
-    if (other := ledger.world.profiles.get(link.name)) is not None:
-        return rules.identity_of_another(link.name, other.instance)
-    why = ledger.damaged.why.get(link.name, "")
-    return rules.identity_unreadable(link.name, why) if why else None
+    if (other := allocation.world.profiles.get(link.name)) is not None:
+        return messages.identity_of_another(link.name, other.instance)
+    why = allocation.damaged.why.get(link.name, "")
+    return messages.identity_unreadable(link.name, why) if why else None
 
 
-def _owner_of(ledger: _Ledger, number: int, link: TVoxLink) -> str:
+def _owner_of(allocation: _Allocation, number: int, link: TVoxLink) -> str:
     """What has the number, in words; empty where it is free for this link.
 
     Of several who hold one number (backups of two moments, restored together) the first in precedence has it.
     """
-    if number in ledger.numbers:
-        return rules.USED
-    if ledger.held_by(link.name) == number:
+    if number in allocation.numbers:
+        return messages.USED
+    if allocation.held_by(link.name) == number:
         return ""
-    kept = {profile.link for profile in ledger.profiles.values() if profile.number == number}
-    if (kept | ledger.damaged.numbers.get(number, frozenset())) - {link.name}:
-        return rules.KEPT
-    if secret := ledger.world.blocked.get((ledger.instance.name, number)):
+    kept = {profile.link for profile in allocation.profiles.values() if profile.number == number}
+    if (kept | allocation.damaged.numbers.get(number, frozenset())) - {link.name}:
+        return messages.KEPT
+    if secret := allocation.world.blocked.get((allocation.instance.name, number)):
         return f"is blocked by Secret {secret}, which is not the operator's"
-    slot = ledger.world.slots.get((ledger.instance.name, number))
-    return rules.USED if slot and slot.link != link.name else ""
+    slot = allocation.world.slots.get((allocation.instance.name, number))
+    return messages.USED if slot and slot.link != link.name else ""
 
 
 def _with_pins(world: World, plan: LinkPlan, profiles: Mapping[str, Profile]) -> LinkPlan:
@@ -350,8 +354,8 @@ def _with_pins(world: World, plan: LinkPlan, profiles: Mapping[str, Profile]) ->
     return replace(plan, pins=decide_pins(known, plan.link.annotations, shown, world.now))
 
 
-def _too_many(ledger: _Ledger) -> Verdict:
-    verdict = rules.too_many_links(ledger.instance.name, ledger.accepted)
+def _too_many(allocation: _Allocation) -> Verdict:
+    verdict = messages.too_many_links(allocation.instance.name, allocation.accepted)
     return replace(verdict, message=f"{verdict.message}; this one takes over when a place frees up")
 
 

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from mcs_operator.domain.conditions import Kind
-from mcs_operator.domain.keys import Authority, KeyPair
-from mcs_operator.domain.pins import accepted
-from mcs_operator.domain.shardfiles import ServedCertificate
-from mcs_operator.domain.verdict import Verdict
-from mcs_operator.domain.world import AgentCredentials, Fingerprint, Profile
+from mcs_operator.api.conditions import Kind
+from mcs_operator.contract.shards import ServedCertificate
+from mcs_operator.domain.facts.keys import Authority, KeyPair
+from mcs_operator.domain.facts.world import AgentCredentials, Fingerprint, Profile
+from mcs_operator.domain.rules.pins import accepted
+from mcs_operator.domain.rules.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,7 @@
-"""A desired object: what rendering makes, and applying brings about."""
+"""A manifest is one desired object of Kubernetes: what rendering makes, and applying brings about."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
@@ -13,13 +11,13 @@ Object = dict[str, Any]
 
 
 class Wave(IntEnum):
-    """Order of writing: an identity before what depends on it, a shard before the manifest that vouches for it."""
+    """Order of writing: an identity before what depends on it, a shard before the checksums of all shards."""
 
     AUTHORITY = 0
     IDENTITY = 1
     SLOT = 2
     SHARD = 3
-    VOUCHER = 4
+    CHECKSUMS = 4
     WORKLOAD = 5
 
 
@@ -50,13 +48,3 @@ class Manifest:
         """Name of the object."""
         name: str = self.body["metadata"]["name"]
         return name
-
-
-def canonical(value: Any) -> str:
-    """JSON whose bytes depend on nothing but the value."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-
-
-def digest(text: str) -> str:
-    """SHA-256, lower hex."""
-    return hashlib.sha256(text.encode()).hexdigest()

@@ -14,9 +14,9 @@ class Outcome:
     ``taken``: by link, the Secret that it needs, that exists and is not ours. ``foreign``: by object, why one that we
     need is not taken for ours. ``waiting``: what has to go or settle first (an object of a dead owner that the garbage
     collector removes). ``errors`` by link, ``failures`` by object that is no link's in particular. ``writes`` counts
-    requests that changed something. ``unwritten`` are shards that could not be written; ``voucher`` is the digest of
-    the manifest.json that vouches for what there is of them, where it had to. ``raised``: what nobody thought of; the
-    changes after it were not carried out.
+    requests that changed something. ``unwritten`` are shards that could not be written; ``checksums`` is the
+    digest of the checksum manifest of those that are there, where it had to be another. ``raised``: what nobody thought
+    of; the changes after it were not carried out.
     """
 
     taken: dict[str, str] = field(default_factory=dict)
@@ -26,7 +26,7 @@ class Outcome:
     failures: dict[str, str] = field(default_factory=dict)
     writes: int = 0
     unwritten: list[Manifest] = field(default_factory=list)
-    voucher: str = ""
+    checksums: str = ""
     raised: list[Exception] = field(default_factory=list)
 
     @property

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from mcs_operator.api import Community, MCSInstance, TVoxLink
-from mcs_operator.domain.dialled import Dialled
-from mcs_operator.domain.pins import Pins
-from mcs_operator.domain.shardfiles import ServedCommunity, ServedLink
-from mcs_operator.domain.users import UsersPlan
-from mcs_operator.domain.verdict import Verdict
-from mcs_operator.domain.world import Profile
+from mcs_operator.contract.shards import ServedCommunity, ServedLink
+from mcs_operator.domain.facts.world import Profile
+from mcs_operator.domain.rules.dialled import Dialled
+from mcs_operator.domain.rules.pins import Pins
+from mcs_operator.domain.rules.users import UsersPlan
+from mcs_operator.domain.rules.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from mcs_operator.domain.conditions import Status, Type
-from mcs_operator.domain.exposition import Metric, Sample, exposed
+from mcs_operator.api.conditions import ConditionStatus, Type
 from mcs_operator.handlers.queue import RECONCILE_SECONDS, RECONCILES
 from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.client import COMMUNITIES, INSTANCES, LINKS, REQUEST_SECONDS, REQUESTS, Object
 from mcs_operator.kube.parse.ours import named
-from mcs_operator.pki import Ends
+from mcs_operator.pki import Expiries
 from mcs_operator.settings import link_name
+from mcs_operator.telemetry import Metric, Sample, exposed
 
 LEADER = Metric("mcs_operator_leader", "gauge", "1 while this replica leads, 0 while it stands by.")
 DEPTH = Metric("mcs_operator_queue_depth", "gauge", "Namespaces that wait to be reconciled.")
@@ -124,8 +124,8 @@ OF_INSTANCES = (
 )
 
 
-def instances(store: Store, ends: Mapping[str, Ends]) -> Iterator[str]:
-    """What the leader tells of all instances, as parts of a text; ``ends`` of certificates by namespace.
+def instances(store: Store, expiries: Mapping[str, Expiries]) -> Iterator[str]:
+    """What the leader tells of all instances, as parts of a text; ``expiries`` of certificates by namespace.
 
     In parts, some of them empty, so that whoever sends them can let others go first: of 25,000 links that is half a
     second, in which no customer's change would be seen.
@@ -142,7 +142,7 @@ def instances(store: Store, ends: Mapping[str, Ends]) -> Iterator[str]:
         for _, link in sorted(slots.items()):
             _add(told, link.series(namespace))
         yield ""
-    for namespace, end in sorted(ends.items()):
+    for namespace, end in sorted(expiries.items()):
         _add(told, _of_certificates(namespace, end))
     for metric, samples in told.items():
         yield exposed(metric, samples)
@@ -161,7 +161,7 @@ def _of_instance(namespace: str, body: Object) -> Iterator[tuple[Metric, Sample]
     status, place = body.get("status") or {}, (namespace, str(body["metadata"]["name"]))
     yield _INFO, ((*place, str((body.get("spec") or {}).get("tier", ""))), 1)
     for condition in status.get("conditions") or []:
-        for possible in Status:
+        for possible in ConditionStatus:
             labels = (*place, str(condition["type"]), str(possible))
             yield _CONDITION, (labels, condition["status"] == possible)
     for (part, name), metric in _COUNTS.items():
@@ -179,7 +179,7 @@ def _of_communities(
         for (resource, _), body in ours.items()
         if resource == COMMUNITIES and ((body.get("spec") or {}).get("instanceRef") or {}).get("name") == instance
     )
-    not_ready = sum((c["type"], c["status"]) == (Type.READY, Status.FALSE) for known in theirs for c in known)
+    not_ready = sum((c["type"], c["status"]) == (Type.READY, ConditionStatus.FALSE) for known in theirs for c in known)
     yield _COMMUNITIES, ((namespace, instance), not_ready)
 
 
@@ -211,15 +211,15 @@ class _Link:
         yield _LINK_INFO, ((*place, self.community), 1)
         for type_, metric in _LINK_CONDITIONS.items():
             if condition := self.conditions.get(type_):
-                yield metric, ((*place, str(condition["reason"])), condition["status"] == Status.TRUE)
+                yield metric, ((*place, str(condition["reason"])), condition["status"] == ConditionStatus.TRUE)
 
 
-def _of_certificates(namespace: str, ends: Ends) -> Iterator[tuple[Metric, Sample]]:
-    place = (namespace, ends.instance)
-    for metric, end in ((_CA, ends.ca), (_AGENT, ends.agent), (_SITE, ends.site)):
+def _of_certificates(namespace: str, expiries: Expiries) -> Iterator[tuple[Metric, Sample]]:
+    place = (namespace, expiries.instance)
+    for metric, end in ((_CA, expiries.ca), (_AGENT, expiries.agent), (_SITE, expiries.site)):
         if end:
             yield metric, (place, _seconds(end))
-    for metric, by_number in ((_SERVER, ends.servers), (_CLIENT, ends.clients), (_LINK_SITE, ends.sites)):
+    for metric, by_number in ((_SERVER, expiries.servers), (_CLIENT, expiries.clients), (_LINK_SITE, expiries.sites)):
         for number, end in sorted(by_number.items()):
             yield metric, ((*place, link_name(number)), _seconds(end))
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import aiohttp
 from aiohttp import web
 
-from mcs_operator.domain.linkstate import METRICS_PATH
+from mcs_operator.contract.linkstate import METRICS_PATH
 from mcs_operator.kube.client import Api, ApiError
 from mcs_operator.kube.reviews import AT_ONCE, Reviews
 from mcs_operator.listening import RELOAD_EVERY, Followed, FollowingContext, Limits, Listener, server_context, vouch

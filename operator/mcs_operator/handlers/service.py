@@ -12,8 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from mcs_operator.domain.admission import review
-from mcs_operator.domain.exposition import exposed
-from mcs_operator.domain.networks import Network
+from mcs_operator.domain.facts.networks import Network
 from mcs_operator.following import names_of
 from mcs_operator.handlers import metrics
 from mcs_operator.handlers.probes import Probes
@@ -22,20 +21,21 @@ from mcs_operator.handlers.registration import Registration
 from mcs_operator.handlers.route import Route
 from mcs_operator.handlers.scraping import Scraping
 from mcs_operator.handlers.webhook import Webhook
-from mcs_operator.kube.agents import Agents
 from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.cache.watch import Watcher
 from mcs_operator.kube.client import Api
 from mcs_operator.kube.events import Recorder
 from mcs_operator.kube.known import Known
 from mcs_operator.kube.lease import Leader
-from mcs_operator.kube.lookups import Lookups
 from mcs_operator.kube.networks import Networks
 from mcs_operator.kube.report import Reporter
+from mcs_operator.media.agents import Agents
+from mcs_operator.media.lookups import Lookups
 from mcs_operator.reconcile import Reconciler
 from mcs_operator.resolver import Resolver
 from mcs_operator.settings import LEASE, Settings
 from mcs_operator.tasks import Supervisor
+from mcs_operator.telemetry import exposed
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ class Service:
         admission: Admission = NO_ADMISSION,
         metrics_port: int = 0,
     ) -> None:
-        self.store = Store(wake=self._wake, nudge=self._nudge)
+        self.store = Store(wake=self._wake, wake_low_priority=self._wake_low_priority)
         self._tasks = Supervisor()
         self.failed = self._tasks.failed
         self._settings = settings
@@ -167,7 +167,7 @@ class Service:
             if self._queue:
                 await self._queue.close()
             if self._reconciler:
-                self._reconciler.ends.clear()
+                self._reconciler.expiries.clear()
                 self._reconciler.failures.clear()
 
     def _sick(self) -> str:
@@ -188,18 +188,18 @@ class Service:
             text += reconciler.api.requests.text() + reconciler.api.seconds.text()
         yield text
         if self._leads and reconciler:
-            yield from metrics.instances(self.store, reconciler.ends)
+            yield from metrics.instances(self.store, reconciler.expiries)
 
     def _known_networks(self) -> tuple[Network, ...]:
         return self._networks.known if self._networks else ()
 
     def _wake(self, namespace: str) -> None:
         if self._queue:
-            self._queue.mark(namespace)
+            self._queue.enqueue(namespace)
 
-    def _nudge(self, namespace: str) -> None:
+    def _wake_low_priority(self, namespace: str) -> None:
         if self._queue:
-            self._queue.mark(namespace, patient=True)
+            self._queue.enqueue(namespace, low_priority=True)
 
     def _wake_all(self) -> None:
         for namespace in self.store.namespaces():

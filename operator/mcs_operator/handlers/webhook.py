@@ -21,8 +21,8 @@ from typing import Any
 from aiohttp import web
 from pydantic_core import from_json
 
+from mcs_operator.api.conditions import Kind
 from mcs_operator.domain.admission import Answer, Operation, Request
-from mcs_operator.domain.conditions import Kind
 from mcs_operator.listening import (
     RELOAD_EVERY,
     Followed,

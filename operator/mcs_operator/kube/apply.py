@@ -14,10 +14,11 @@ from itertools import groupby
 from typing import Any
 
 from mcs_operator.api.quantity import parse_quantity
-from mcs_operator.domain import rules
-from mcs_operator.domain.manifest import Manifest, Wave, canonical, digest
+from mcs_operator.contract.digest import canonical, digest
+from mcs_operator.contract.shards import checksum_manifest_instead, digest_of
+from mcs_operator.domain.manifest import Manifest, Wave
 from mcs_operator.domain.outcome import Outcome
-from mcs_operator.domain.shardfiles import digest_of, vouching_instead
+from mcs_operator.domain.rules import messages
 from mcs_operator.kube import quota
 from mcs_operator.kube.cache.child import Child, digests
 from mcs_operator.kube.cache.fetch import fetch
@@ -72,8 +73,8 @@ async def apply_all(
         if _ENDING in outcome.waiting:
             break
         due = [m for m in found if not (m.link in undone or (authority and m.wave <= Wave.SLOT))]
-        if outcome.unwritten and wave is Wave.VOUCHER:
-            due = _vouching_for_what_is_there(store, due[0], outcome)
+        if outcome.unwritten and wave is Wave.CHECKSUMS:
+            due = _checksums_of_what_is_there(store, due[0], outcome)
         done = await together(*(_guarded(api, store, manifest, outcome) for manifest in due))
         for manifest in (m for m, is_done in zip(due, done, strict=True) if not is_done):
             if manifest.link:
@@ -87,11 +88,12 @@ async def apply_all(
     return outcome
 
 
-def _vouching_for_what_is_there(store: Store, manifest: Manifest, outcome: Outcome) -> list[Manifest]:
-    """The voucher with the files in place of those that could not be written: the appliance takes a set only when it is
-    complete, and one shard that is refused (too large, a quota) must not keep everybody else's changes from it.
+def _checksums_of_what_is_there(store: Store, manifest: Manifest, outcome: Outcome) -> list[Manifest]:
+    """The checksum manifest with the files in place of those that could not be written. The appliance takes a set only
+    when it is complete, and one shard that is refused (too large, a quota) must not keep everybody else's changes from
+    it.
 
-    None where that is the ConfigMap of all links: nothing can be vouched for without.
+    None where that is the ConfigMap of all links: no set is complete without it.
     """
     children = store.cache(manifest.body["metadata"]["namespace"]).children
     instead: dict[str, str | None] = {}
@@ -102,8 +104,8 @@ def _vouching_for_what_is_there(store: Store, manifest: Manifest, outcome: Outco
         child = children.get((SECRETS, shard.name))
         known = child.shard if child else {}
         instead |= {file: digest_of(known[file]) if file in known else None for file in shard.body["data"]}
-    text = vouching_instead(manifest.body["data"]["manifest.json"], instead)
-    outcome.voucher = digest(text)
+    text = checksum_manifest_instead(manifest.body["data"]["manifest.json"], instead)
+    outcome.checksums = digest(text)
     return [replace(manifest, body=manifest.body | {"data": {"manifest.json": text}})]
 
 
@@ -165,7 +167,7 @@ async def _stop(api: Api, store: Store, manifest: Manifest) -> int:
 
 def _note_foreign(manifest: Manifest, lacks: str, outcome: Outcome) -> None:
     what = f"{manifest.kind} {manifest.name}"
-    outcome.foreign[what] = rules.not_ours(what, f"label {lacks}")
+    outcome.foreign[what] = messages.not_ours(what, f"label {lacks}")
     if manifest.link:
         outcome.taken[manifest.link] = manifest.name
 

@@ -17,11 +17,11 @@ from urllib.parse import quote, urlencode
 
 from kubernetes.aio import client
 
-from mcs_operator.domain.exposition import Counter, Histogram, Metric
 from mcs_operator.kube.errors import ApiError as ApiError  # noqa: PLC0414 - whoever has the client handles its error
 from mcs_operator.kube.errors import NotLeadingError, answered
 from mcs_operator.kube.kubeconfig import DEFAULT, Kubeconfig
 from mcs_operator.settings import API_VERSION, OPERATOR
+from mcs_operator.telemetry import Counter, Histogram, Metric
 
 _JSON = "application/json"
 Object = dict[str, Any]

@@ -8,17 +8,17 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import assert_never
 
+from mcs_operator.api.conditions import Kind
 from mcs_operator.domain.changes import Changes, PodChanges, Poke, Removal, Replace, StartDraining, StopDraining
-from mcs_operator.domain.conditions import Kind
 from mcs_operator.domain.outcome import Outcome
-from mcs_operator.domain.poking import Poker
-from mcs_operator.domain.quota import quota_name
+from mcs_operator.domain.pod.poking import Poker
+from mcs_operator.domain.rules.quota import quota_name
 from mcs_operator.kube import apply, pod, quota
-from mcs_operator.kube.agents import Agents
 from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.client import Api
 from mcs_operator.kube.outcome import guarding
 from mcs_operator.kube.report import Reporter
+from mcs_operator.media.agents import Agents
 from mcs_operator.settings import ANNOTATION_DRAINING, ANNOTATION_POKE
 
 log = logging.getLogger(__name__)
@@ -33,10 +33,10 @@ class Executor:
     agents: Agents
     reporter: Reporter
     pokers: dict[str, Poker] = field(default_factory=dict)
-    counter: quota.Counter = field(init=False)
+    counter: quota.QuotaCounter = field(init=False)
 
     def __post_init__(self) -> None:
-        self.counter = quota.Counter(self.api, self.store)
+        self.counter = quota.QuotaCounter(self.api, self.store)
 
     async def carry_out(self, changes: Changes) -> Outcome:
         """Write what differs, then take away what is left over; in this order, so that nobody is without."""

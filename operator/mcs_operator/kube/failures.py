@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
 
-from mcs_operator.domain.faults import GOES_ON, told
+from mcs_operator.domain.status.faults import GOES_ON, told
 from mcs_operator.kube.client import ApiError
 from mcs_operator.kube.report import Reporter
 from mcs_operator.settings import LONGEST_RETRY_SECONDS, RETRY_SECONDS

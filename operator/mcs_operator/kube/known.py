@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from mcs_operator.domain.conditions import Kind
-from mcs_operator.domain.networks import Network
-from mcs_operator.domain.world import Profile, SlotSecret
+from mcs_operator.api.conditions import Kind
+from mcs_operator.domain.facts.networks import Network
+from mcs_operator.domain.facts.world import Profile, SlotSecret
 from mcs_operator.kube.cache.namespace import NamespaceCache
 from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.client import COMMUNITIES, INSTANCES, LINKS, Object, Resource

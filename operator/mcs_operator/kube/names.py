@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from mcs_operator.domain.conditions import Kind
+from mcs_operator.api.conditions import Kind
 from mcs_operator.domain.decide import decide
+from mcs_operator.domain.facts.world import World
 from mcs_operator.domain.plan import Plan
-from mcs_operator.domain.world import World
 from mcs_operator.kube.cache.namespace import NamespaceCache
 from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.client import INSTANCES

@@ -11,7 +11,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 
-from mcs_operator.domain.networks import MOST, Network, parsed
+from mcs_operator.domain.facts.networks import MOST, Network, parsed
 from mcs_operator.kube.client import Api, Object, Resource
 
 log = logging.getLogger(__name__)

@@ -13,10 +13,10 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
 
-from mcs_operator.domain.conditions import Kind
-from mcs_operator.domain.keys import Authority
-from mcs_operator.domain.linkstate import LinkReport
-from mcs_operator.domain.world import (
+from mcs_operator.api.conditions import Kind
+from mcs_operator.contract.linkstate import LinkReport
+from mcs_operator.domain.facts.keys import Authority
+from mcs_operator.domain.facts.world import (
     AgentCredentials,
     Damaged,
     DamagedProfile,

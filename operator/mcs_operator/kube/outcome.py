@@ -6,8 +6,8 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from mcs_operator.domain.faults import told
 from mcs_operator.domain.outcome import Outcome
+from mcs_operator.domain.status.faults import told
 from mcs_operator.kube.client import ApiError
 
 log = logging.getLogger(__name__)

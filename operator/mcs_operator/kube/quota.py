@@ -1,6 +1,6 @@
 """The quota's count: made before the limit is in force, and corrected where nobody else does.
 
-`domain.quota` says who writes what, and when it is the operator's turn.
+`domain.rules.quota` says who writes what, and when it is the operator's turn.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import logging
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from mcs_operator.domain.quota import INSTANCES_COUNT, LIMITS, LINKS_COUNT, Doubt, Usage
+from mcs_operator.domain.rules.quota import INSTANCES_COUNT, LIMITS, LINKS_COUNT, Doubt, Usage
 from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.client import INSTANCES, LINKS, RESOURCE_QUOTAS, Api, ApiError, Object, Resource
 from mcs_operator.kube.parse.quota import usage_of
@@ -44,7 +44,7 @@ async def put(api: Api, body: Object, live: Object | None) -> Object:
 
 
 @dataclass(slots=True)
-class Counter:
+class QuotaCounter:
     """Corrects counts that stay wrong, of all namespaces; see `Doubt` for when."""
 
     api: Api

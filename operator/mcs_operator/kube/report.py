@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from mcs_operator.domain.conditions import OWNED, Kind
-from mcs_operator.domain.events import Note, notes_for
-from mcs_operator.domain.faults import failed_status
+from mcs_operator.api.conditions import OWNED, Kind
+from mcs_operator.domain.status.events import Note, notes_for
+from mcs_operator.domain.status.faults import failed_status
 from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.client import BY_KIND, INSTANCES, Api, ApiError, Object
 from mcs_operator.kube.events import Recorder
@@ -18,7 +18,7 @@ from mcs_operator.kube.together import together
 
 log = logging.getLogger(__name__)
 
-Status = Mapping[str, Any]
+StatusObject = Mapping[str, Any]
 
 
 @dataclass(slots=True)
@@ -39,7 +39,7 @@ class Reporter:
     store: Store
     recorder: Recorder
 
-    async def write(self, namespace: str, statuses: Mapping[tuple[Kind, str], Status], now: datetime) -> Told:
+    async def write(self, namespace: str, statuses: Mapping[tuple[Kind, str], StatusObject], now: datetime) -> Told:
         """Write what differs."""
         told = Told()
         await together(
@@ -65,7 +65,9 @@ class Reporter:
             identified = {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": live["metadata"]}
             await self.recorder.post(identified, note, now)
 
-    async def _guarded(self, namespace: str, kind: Kind, name: str, status: Status, now: datetime, told: Told) -> None:
+    async def _guarded(
+        self, namespace: str, kind: Kind, name: str, status: StatusObject, now: datetime, told: Told
+    ) -> None:
         """What goes wrong with one status keeps no other from being written."""
         try:
             await self._write(namespace, kind, name, status, now, told)
@@ -73,7 +75,9 @@ class Reporter:
             told.unwritten.append(f"{kind} {name}")
             told.errors.append(error)
 
-    async def _write(self, namespace: str, kind: Kind, name: str, status: Status, now: datetime, told: Told) -> None:
+    async def _write(
+        self, namespace: str, kind: Kind, name: str, status: StatusObject, now: datetime, told: Told
+    ) -> None:
         resource = BY_KIND[kind.value]
         live = self.store.cache(namespace).ours.get((resource, name))
         if live is None or _ours_of(live.get("status") or {}, kind) == status:
@@ -99,7 +103,7 @@ class Reporter:
             await self.tell(namespace, kind, name, note, now)
 
 
-def _ours_of(status: Status, kind: Kind) -> Status:
+def _ours_of(status: StatusObject, kind: Kind) -> StatusObject:
     """The live status without the conditions that other controllers have put beside ours."""
     known = [c for c in status.get("conditions") or [] if c.get("type") in OWNED[kind]]
     return {**status, "conditions": known}

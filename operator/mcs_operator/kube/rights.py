@@ -80,7 +80,7 @@ IN_ALL_NAMESPACES = (
     Right(
         CONFIG_MAPS,
         (*_FOUND, *_APPLIED, "delete"),
-        "Shards that are no secret, and the manifest that vouches for them; users files are read.",
+        "Shards that are no secret, and the checksum manifest of all shards; users files are read.",
     ),
     Right(SERVICES, (*_FOUND, *_APPLIED, "delete"), "Another network mode leaves one behind, which is deleted."),
     Right(NETWORK_POLICIES, (*_FOUND, *_APPLIED, "delete"), "The same."),

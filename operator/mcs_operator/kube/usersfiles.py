@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from mcs_operator.domain.usersfile import UsersFile, UsersFileError, content_of, take_users_file
+from mcs_operator.api.usersfile import UsersFile, UsersFileError, content_of, take_users_file
 from mcs_operator.kube.beside import beside
 from mcs_operator.kube.cache.child import Child
 from mcs_operator.kube.cache.fetch import fetch

@@ -16,7 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from mcs_operator.domain.keys import Authority, KeyPair
+from mcs_operator.domain.facts.keys import Authority, KeyPair
 from mcs_operator.pki.foreign import ForeignError, attempt, certificates, remembered, subject_of, within_bounds
 from mcs_operator.pki.inspect import signed_by
 from mcs_operator.pki.leaf import Usage, sign_leaf
@@ -42,7 +42,7 @@ class _Life:
 
     subject: str
     begins: datetime
-    ends: datetime
+    expires: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +65,8 @@ def load_authority(cert_pem: str, key_pem: str, now: datetime | None = None) -> 
     if examined.problem:
         raise InvalidAuthorityError(examined.problem)
     for life in examined.lives:
-        if now and life.ends <= now:
-            raise InvalidAuthorityError(f"the certificate of {life.subject} expired at {life.ends:%FT%TZ}")
+        if now and life.expires <= now:
+            raise InvalidAuthorityError(f"the certificate of {life.subject} expired at {life.expires:%FT%TZ}")
         if now and life.begins > now:
             raise InvalidAuthorityError(f"the certificate of {life.subject} begins at {life.begins:%FT%TZ}")
     return Authority(cert_pem=examined.chain_pem, key_pem=key_pem)

@@ -12,8 +12,8 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
-from mcs_operator.domain.addressing import common_name as name_in_certificate
-from mcs_operator.domain.world import Damaged, DamagedProfile, Profile, SlotSecret, World
+from mcs_operator.domain.facts.world import Damaged, DamagedProfile, Profile, SlotSecret, World
+from mcs_operator.domain.rules.addressing import common_name as name_in_certificate
 from mcs_operator.pki.inspect import common_name, fingerprint, issued_by
 
 _REMEMBERED = 65_536

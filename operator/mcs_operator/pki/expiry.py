@@ -1,4 +1,4 @@
-"""When the certificates of an instance end, for whoever watches that they are renewed in time."""
+"""When the certificates of an instance expire, for whoever watches that they are renewed in time."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from mcs_operator.domain.keyring import Keys
-from mcs_operator.domain.pins import accepted
 from mcs_operator.domain.plan import LinkPlan, Plan
+from mcs_operator.domain.rules.pins import accepted
 from mcs_operator.pki.inspect import not_after
 
 
 @dataclass(frozen=True, slots=True)
-class Ends:
-    """Ends of one instance's certificates; those of the links by their number, so at most 250 each.
+class Expiries:
+    """When one instance's certificates expire; those of the links by their number, so at most 250 each.
 
     ``site`` and ``sites``: of what is served for the domains of the instance and of links. ``clients``: of the
-    certificates that a TVox may show, the one that ends first. A link whose dates are not known (its profile is lost,
-    a certificate is damaged) or of whose certificates none is accepted is left out.
+    certificates that a TVox may show, the one that expires first. A link whose dates are not known (its profile is
+    lost, a certificate is damaged) or of whose certificates none is accepted is left out.
     """
 
     instance: str
@@ -30,14 +30,14 @@ class Ends:
     sites: dict[int, datetime] = field(default_factory=dict)
 
 
-def ends(plan: Plan, keys: Keys) -> Ends | None:
+def expiries(plan: Plan, keys: Keys) -> Expiries | None:
     """What the keys in force say; None without an instance."""
     if plan.instance is None:
         return None
     served = list(_with_keys(plan.served, keys))
     domains = {site.domain: end for site in keys.serving.certificates if (end := _end_of(site.chain))}
     numbers = {p.number: p.link.spec.domain for p in plan.served if p.number is not None}
-    return Ends(
+    return Expiries(
         instance=plan.instance.name,
         ca=_end_of(keys.ca),
         agent=_end_of(keys.agent.tls.cert_pem if keys.agent else None),

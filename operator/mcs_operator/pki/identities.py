@@ -14,16 +14,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from mcs_operator.api import MCSInstance
-from mcs_operator.domain import rules
-from mcs_operator.domain.addressing import agent_name, common_name
-from mcs_operator.domain.conditions import Reason
-from mcs_operator.domain.faults import told
+from mcs_operator.api.conditions import Reason
+from mcs_operator.domain.facts.keys import Authority, KeyPair
+from mcs_operator.domain.facts.world import AgentCredentials, Fingerprint, Profile, SlotSecret, World
 from mcs_operator.domain.keyring import Keys, LinkKeys
-from mcs_operator.domain.keys import Authority, KeyPair
-from mcs_operator.domain.pins import OVERLAP, accepted, rotated
 from mcs_operator.domain.plan import LinkPlan, Plan
-from mcs_operator.domain.verdict import Verdict
-from mcs_operator.domain.world import AgentCredentials, Fingerprint, Profile, SlotSecret, World
+from mcs_operator.domain.rules import messages
+from mcs_operator.domain.rules.addressing import agent_name, common_name
+from mcs_operator.domain.rules.pins import OVERLAP, accepted, rotated
+from mcs_operator.domain.rules.verdict import Verdict
+from mcs_operator.domain.status.faults import told
 from mcs_operator.pki.authority import InvalidAuthorityError, load_authority
 from mcs_operator.pki.foreign import ForeignError
 from mcs_operator.pki.inspect import fingerprint, has_dates, is_certificate, is_pair, issued_by, not_after
@@ -117,7 +117,7 @@ def _authority(
     if reference:
         secret = world.tls_secrets.get(name)
         if secret is None:
-            return None, Verdict(Reason.CA_NOT_FOUND, rules.no_tls_secret("spec.vpn.caSecretRef", name))
+            return None, Verdict(Reason.CA_NOT_FOUND, messages.no_tls_secret("spec.vpn.caSecretRef", name))
         found = Authority(secret.chain, secret.key)
     elif instance.name in world.authorities:
         found = world.authorities[instance.name]

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from mcs_operator.domain.keys import KeyPair
+from mcs_operator.domain.facts.keys import KeyPair
 from mcs_operator.pki.privatekey import SigningKey
 
 

@@ -20,7 +20,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from mcs_operator.domain.keys import Authority, KeyPair
+from mcs_operator.domain.facts.keys import Authority, KeyPair
 from mcs_operator.pki.authority import load_signing_key
 from mcs_operator.pki.foreign import attempt
 from mcs_operator.pki.inspect import BACKDATE, load_certificate, not_after

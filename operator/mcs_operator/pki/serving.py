@@ -16,14 +16,14 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from mcs_operator.domain import rules
-from mcs_operator.domain.conditions import Kind, Reason
+from mcs_operator.api.conditions import Kind, Reason
+from mcs_operator.contract.shards import ServedCertificate, certificates_in, served_certificate, too_large
+from mcs_operator.domain.facts.keys import KeyPair
+from mcs_operator.domain.facts.world import World
 from mcs_operator.domain.keyring import Serving
-from mcs_operator.domain.keys import KeyPair
 from mcs_operator.domain.plan import Plan
-from mcs_operator.domain.shardfiles import ServedCertificate, certificates_in, served_certificate, too_large
-from mcs_operator.domain.verdict import Verdict
-from mcs_operator.domain.world import World
+from mcs_operator.domain.rules import messages
+from mcs_operator.domain.rules.verdict import Verdict
 from mcs_operator.pki.foreign import (
     ForeignError,
     attempt,
@@ -63,7 +63,7 @@ class _Leaf:
     problem: str = ""
     names: tuple[str, ...] = ()
     begins: datetime | None = None
-    ends: datetime | None = None
+    expires: datetime | None = None
 
 
 def serving(world: World, plan: Plan) -> Serving:
@@ -109,7 +109,7 @@ def _sites(plan: Plan) -> Iterator[_Site]:
 
 def _problem(pair: ServedCertificate | None, site: _Site, now: datetime) -> Verdict | None:
     if pair is None:
-        return Verdict(Reason.CERTIFICATE_NOT_FOUND, rules.no_tls_secret("spec.tls.secretRef", site.secret))
+        return Verdict(Reason.CERTIFICATE_NOT_FOUND, messages.no_tls_secret("spec.tls.secretRef", site.secret))
     # The instance's certificate need not be for a link: that one then has none, as if there were no reference.
     domain = site.domain if site.own else None
     if wrong := too_large(pair.chain, pair.key) or check_certificate(pair.chain, pair.key, domain, now):
@@ -121,10 +121,10 @@ def _problem(pair: ServedCertificate | None, site: _Site, now: datetime) -> Verd
 def check_certificate(chain: str, key: str, domain: str | None, now: datetime) -> str:
     """Why this pair cannot be served (for this domain), in words without a key in them; empty where it can."""
     leaf = _read(chain, key)
-    if leaf.problem or leaf.begins is None or leaf.ends is None:
+    if leaf.problem or leaf.begins is None or leaf.expires is None:
         return leaf.problem
-    if leaf.ends <= now:
-        return f"the certificate has expired at {leaf.ends:%Y-%m-%dT%H:%M:%SZ}"
+    if leaf.expires <= now:
+        return f"the certificate has expired at {leaf.expires:%Y-%m-%dT%H:%M:%SZ}"
     if leaf.begins > now:
         return f"the certificate is not valid before {leaf.begins:%Y-%m-%dT%H:%M:%SZ}"
     if domain is not None and not any(_covers(name, domain) for name in leaf.names):

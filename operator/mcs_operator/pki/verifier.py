@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from tempfile import NamedTemporaryFile
 
-from mcs_operator.domain.keys import KeyPair
+from mcs_operator.domain.facts.keys import KeyPair
 from mcs_operator.pki.foreign import ForeignError, attempt
 
 _NO_CHECK_TIME = 0x200000

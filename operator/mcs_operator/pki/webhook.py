@@ -13,7 +13,7 @@ from datetime import datetime
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from mcs_operator.domain.keys import KeyPair
+from mcs_operator.domain.facts.keys import KeyPair
 from mcs_operator.pki.inspect import is_pair, issued_by, load_certificate, not_after, signed_at
 from mcs_operator.pki.mint import mint_ca, mint_https
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from mcs_operator.api import MCSInstance
+from mcs_operator.contract.linkstate import LinkReport
 from mcs_operator.domain.changes import (
     Changes,
     Forgotten,
@@ -19,13 +20,12 @@ from mcs_operator.domain.changes import (
     StartDraining,
     StopDraining,
 )
-from mcs_operator.domain.events import Note
+from mcs_operator.domain.facts.world import DamagedProfile, Pod, Profile, SlotSecret, World
 from mcs_operator.domain.keyring import Keys
-from mcs_operator.domain.linkstate import LinkReport
 from mcs_operator.domain.outcome import Outcome
 from mcs_operator.domain.plan import Plan
-from mcs_operator.domain.restart import LOOK_AGAIN, Restart, Step, decide_restart
-from mcs_operator.domain.world import DamagedProfile, Pod, Profile, SlotSecret, World
+from mcs_operator.domain.pod.restart import LOOK_AGAIN, Restart, Step, decide_restart
+from mcs_operator.domain.status.events import Note
 from mcs_operator.render.objects import identity_owners
 from mcs_operator.render.render import Desired, revocations
 from mcs_operator.render.secrets import identity_json
@@ -44,9 +44,9 @@ class Decision:
     desired: Desired
     changes: Changes
 
-    def vouched(self, voucher: str) -> Decision:
+    def vouched(self, checksums: str) -> Decision:
         """The same where another manifest.json than the desired one had to be written; its digest, if so."""
-        return replace(self, desired=replace(self.desired, voucher=voucher or self.desired.voucher))
+        return replace(self, desired=replace(self.desired, checksums=checksums or self.desired.checksums))
 
 
 def changes(world: World, plan: Plan, desired: Desired, leftovers: Iterable[SlotSecret] = ()) -> Changes:

@@ -16,8 +16,8 @@ from typing import Literal
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from mcs_operator.domain.addressing import address_of
-from mcs_operator.domain.slotfiles import SLOT_FILES
+from mcs_operator.contract.slotfiles import SLOT_FILES
+from mcs_operator.domain.rules.addressing import address_of
 from mcs_operator.settings import FIRST_NUMBER, LAST_NUMBER, link_name
 
 Protocol = Literal["UDP", "TCP"]
@@ -121,7 +121,7 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True)
-class Profile:
+class ClientConfig:
     """What a TVox needs to dial in. The domain is tried first; the address helps where DNS does not.
 
     ``server_name``: the common name that the server's certificate must have. Only for a CA that also signs for
@@ -182,7 +182,7 @@ def _firewall(net: LinkNet, sources: tuple[str, ...], media_port: int, host_netw
     )
 
 
-def build_profile(profile: Profile) -> str:
+def build_profile(profile: ClientConfig) -> str:
     """The complete ``.ovpn`` for a TVox: no directive that OpenVPN 2.4 does not know, all files inline."""
     remotes = [_checked_domain(profile.domain)]
     if profile.public_address and profile.public_address != profile.domain:

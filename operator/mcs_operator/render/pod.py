@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from mcs_operator.api import MCSInstance, NetworkMode, restart_fields
-from mcs_operator.domain import sizing
-from mcs_operator.domain.manifest import Manifest, Object, Wave, canonical, digest
+from mcs_operator.contract.digest import canonical, digest
+from mcs_operator.domain.manifest import Manifest, Object, Wave
+from mcs_operator.domain.pod import sizing
 from mcs_operator.render.objects import build_object, labels
 from mcs_operator.settings import (
     AGENT_CONTAINER,

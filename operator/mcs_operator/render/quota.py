@@ -1,10 +1,10 @@
-"""The quota of the instance's namespace: see `domain.quota` for what it is and who counts."""
+"""The quota of the instance's namespace: see `domain.rules.quota` for what it is and who counts."""
 
 from __future__ import annotations
 
 from mcs_operator.api import MCSInstance
 from mcs_operator.domain.manifest import Manifest, Wave
-from mcs_operator.domain.quota import LIMITS, quota_name
+from mcs_operator.domain.rules.quota import LIMITS, quota_name
 from mcs_operator.render.objects import build_object
 
 

@@ -6,14 +6,15 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from mcs_operator.api import MCSInstance, TVoxLink
-from mcs_operator.domain.faults import told
+from mcs_operator.contract.digest import canonical, digest
+from mcs_operator.contract.linkstate import LinkReport
+from mcs_operator.domain.facts.world import SlotSecret, World
 from mcs_operator.domain.keyring import Keys, LinkKeys
-from mcs_operator.domain.linkstate import LinkReport
-from mcs_operator.domain.manifest import Manifest, canonical, digest
-from mcs_operator.domain.pins import accepted, decide_pins
+from mcs_operator.domain.manifest import Manifest
 from mcs_operator.domain.plan import LinkPlan, Plan
-from mcs_operator.domain.restart import differing_parts
-from mcs_operator.domain.world import SlotSecret, World
+from mcs_operator.domain.pod.restart import differing_parts
+from mcs_operator.domain.rules.pins import accepted, decide_pins
+from mcs_operator.domain.status.faults import told
 from mcs_operator.render.network import build_network_policy, build_services
 from mcs_operator.render.pod import build_stateful_set
 from mcs_operator.render.quota import build_quota
@@ -27,15 +28,15 @@ from mcs_operator.settings import ANNOTATION_PARTS, FIRST_NUMBER, Settings
 class Desired:
     """All manifests, and what follows from them.
 
-    ``revisions``: the slot revision wanted, by number, of those slots that the pod has. ``voucher``: SHA-256 of the
-    manifest.json that the appliance should have taken. ``failures``: links whose files could not be rendered, and why.
-    ``template``: annotations of the wanted pod template. ``defects``: parts that could not be made, ``link_defects``:
-    links at whose keys or files the operator fails; what is there of them stays as it is.
+    ``revisions``: the slot revision wanted, by number, of those slots that the pod has. ``checksums``: SHA-256 of the
+    checksum manifest that the appliance should have taken. ``failures``: links whose files could not be rendered, and
+    why. ``template``: annotations of the wanted pod template. ``defects``: parts that could not be made,
+    ``link_defects``: links at whose keys or files the operator fails; what is there of them stays as it is.
     """
 
     manifests: tuple[Manifest, ...] = ()
     revisions: Mapping[int, str] = field(default_factory=dict)
-    voucher: str = ""
+    checksums: str = ""
     failures: Mapping[str, str] = field(default_factory=dict)
     template: Mapping[str, str] = field(default_factory=dict)
     defects: tuple[str, ...] = ()
@@ -49,13 +50,13 @@ class Desired:
     @property
     def poke(self) -> str:
         """Changes whenever something that the pod has mounted changes."""
-        return digest(canonical([self.voucher, sorted(self.revisions.items())]))[:16]
+        return digest(canonical([self.checksums, sorted(self.revisions.items())]))[:16]
 
     def behind(self, report: LinkReport) -> bool:
         """Whether the pod has yet to take something that is mounted in it, by its own word."""
         running = {state.slot: state.revision for state in report.links if state.revision}
         config = report.media.config if report.media else None
-        return running != dict(self.revisions) or (self.voucher != "" and config not in (None, self.voucher))
+        return running != dict(self.revisions) or (self.checksums != "" and config not in (None, self.checksums))
 
 
 def _in_force(world: World, instance: MCSInstance, template: Mapping[str, str]) -> dict[int | None, set[str]]:
@@ -99,7 +100,7 @@ def render(world: World, plan: Plan, keys: Keys, settings: Settings) -> Desired:
     return Desired(
         manifests=tuple(sorted(made.manifests, key=lambda manifest: manifest.wave)),
         revisions=made.revisions,
-        voucher=digest(shards[-1].body["data"]["manifest.json"]) if shards else "",
+        checksums=digest(shards[-1].body["data"]["manifest.json"]) if shards else "",
         failures=made.failures,
         template=template,
         defects=tuple(made.defects),

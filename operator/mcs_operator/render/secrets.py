@@ -6,16 +6,17 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from mcs_operator.api import MCSInstance, NetworkMode
-from mcs_operator.domain.addressing import common_name
+from mcs_operator.contract.digest import canonical
+from mcs_operator.contract.linkstate import metrics_token
+from mcs_operator.contract.slotfiles import FINGERPRINTS, slot_revision
+from mcs_operator.domain.facts.world import Fingerprint
+from mcs_operator.domain.facts.world import Profile as KnownProfile
 from mcs_operator.domain.keyring import Keys, LinkKeys
-from mcs_operator.domain.linkstate import metrics_token
-from mcs_operator.domain.manifest import Manifest, Wave, canonical
+from mcs_operator.domain.manifest import Manifest, Wave
 from mcs_operator.domain.plan import LinkPlan
-from mcs_operator.domain.slotfiles import FINGERPRINTS, slot_revision
-from mcs_operator.domain.world import Fingerprint
-from mcs_operator.domain.world import Profile as KnownProfile
+from mcs_operator.domain.rules.addressing import common_name
 from mcs_operator.render.objects import build_object, encoded, identity_owners
-from mcs_operator.render.openvpn import Firewall, Identity, LinkNet, Profile, Server, build_profile, slot_files
+from mcs_operator.render.openvpn import ClientConfig, Firewall, Identity, LinkNet, Server, build_profile, slot_files
 from mcs_operator.settings import LABEL_SLOT, link_name
 from mcs_operator.timestamps import rfc3339
 
@@ -102,7 +103,7 @@ def build_identity(
     """
     number = plan.number or 0
     text = build_profile(
-        Profile(
+        ClientConfig(
             net=_net(instance, number),
             protocol=plan.link.spec.protocol.value,
             domain=domain or instance.spec.domain,

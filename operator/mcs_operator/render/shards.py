@@ -1,26 +1,27 @@
 """The appliance's configuration as files: who is served, by which name and address (docs/appliance-contract.md).
 
-The manifest vouches for the set: the appliance takes it only when every file is there and has the named SHA-256.
+The checksum manifest comes last: the appliance takes a set only when every file is there and has the SHA-256 in it.
 """
 
 from __future__ import annotations
 
 from mcs_operator.api import MCSInstance
-from mcs_operator.domain.addressing import address_of
-from mcs_operator.domain.conditions import Reason
-from mcs_operator.domain.keyring import Keys
-from mcs_operator.domain.manifest import Manifest, Wave, canonical, digest
-from mcs_operator.domain.plan import Plan
-from mcs_operator.domain.shardfiles import (
+from mcs_operator.api.conditions import Reason
+from mcs_operator.contract.digest import canonical, digest
+from mcs_operator.contract.shards import (
     ServedCommunity,
     ServedLink,
     certificates_files,
+    checksum_manifest,
     communities_file,
     links_file,
     users_files,
-    vouching,
 )
-from mcs_operator.domain.world import World
+from mcs_operator.domain.facts.world import World
+from mcs_operator.domain.keyring import Keys
+from mcs_operator.domain.manifest import Manifest, Wave
+from mcs_operator.domain.plan import Plan
+from mcs_operator.domain.rules.addressing import address_of
 from mcs_operator.render.objects import build_object, encoded
 
 
@@ -28,11 +29,11 @@ def build_shards(world: World, plan: Plan, keys: Keys, instance: MCSInstance) ->
     """Secrets `<instance>-users-NN` and `-certs-N`, ConfigMaps `<instance>-links` and, last, `<instance>-manifest`."""
     secret = users_files(plan.users.users) | certificates_files(keys.serving.certificates)
     config = _config_files(world, plan, instance)
-    voucher = vouching({name: digest(text) for name, text in (secret | config).items()})
+    checksums = checksum_manifest({name: digest(text) for name, text in (secret | config).items()})
     return [
         *(_secret(instance, file, text) for file, text in sorted(secret.items())),
         _config_map(instance, "links", config, Wave.SHARD),
-        _config_map(instance, "manifest", {"manifest.json": voucher}, Wave.VOUCHER),
+        _config_map(instance, "manifest", {"manifest.json": checksums}, Wave.CHECKSUMS),
     ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mcs_operator.api import MCSInstance, RetentionPolicy
 from mcs_operator.domain.manifest import Manifest, Object, Wave
-from mcs_operator.domain.tiers import TIERS
+from mcs_operator.domain.rules.tiers import TIERS
 from mcs_operator.render.objects import build_object
 
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import base64
 
-from mcs_operator.domain import refused, sizing
-from mcs_operator.domain.conditions import Reason
+from mcs_operator.api.conditions import Reason
+from mcs_operator.domain.facts.world import World
 from mcs_operator.domain.keyring import Keys
 from mcs_operator.domain.outcome import Outcome
-from mcs_operator.domain.restart import Restart
-from mcs_operator.domain.status import Wanted
-from mcs_operator.domain.users import communities_of
-from mcs_operator.domain.verdict import Verdict
-from mcs_operator.domain.world import World
+from mcs_operator.domain.pod import sizing
+from mcs_operator.domain.pod.restart import Restart
+from mcs_operator.domain.rules.users import communities_of
+from mcs_operator.domain.rules.verdict import Verdict
+from mcs_operator.domain.status import Wanted, refused
 from mcs_operator.render.changes import Decision
 from mcs_operator.render.render import Desired
 
@@ -30,7 +30,7 @@ def wanted(decision: Decision, outcome: Outcome, restart: Restart) -> Wanted:
         rendered=frozenset(f"{manifest.kind} {manifest.name}" for manifest in desired.manifests),
         defects=desired.defects,
         certificates={**refused.certificates(world, plan), **keys.serving.problems},
-        untaken=refused.whole_set(world, desired.voucher),
+        untaken=refused.whole_set(world, desired.checksums),
         authority=keys.problem,
         fingerprints={name: link_keys.fingerprints for name, link_keys in keys.links.items()},
         unwritten=unwritten_users(world, outcome),

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from mcs_operator.domain.slotfiles import SLOT_FILES, slot_revision
+from mcs_operator.contract.slotfiles import SLOT_FILES, slot_revision
 from mcs_operator.pki import Authority, KeyPair, mint_server, not_after
 from support.mcs import POD, Mcs
 from support.objects import INSTANCE

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mcs_operator.domain.slotfiles import SLOT_FILES, slot_revision
+from mcs_operator.contract.slotfiles import SLOT_FILES, slot_revision
 from mcs_operator.render.openvpn import Firewall, build_firewall
 from support.lab import DOMAIN, Link, Namespace, Process, eventually
 

@@ -25,15 +25,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from mcs_operator.pki.inspect import fingerprint
 from mcs_operator.pki.mint import Authority, KeyPair, mint_ca, mint_client, mint_server, mint_tls_crypt
-from mcs_operator.render.openvpn import (
-    Firewall,
-    Identity,
-    LinkNet,
-    Profile,
-    Server,
-    build_profile,
-    slot_files,
-)
+from mcs_operator.render.openvpn import ClientConfig, Firewall, Identity, LinkNet, Server, build_profile, slot_files
 
 NET = LinkNet(17)
 SERVER_ADDRESS = "10.77.0.1"
@@ -106,7 +98,7 @@ class Keys:
         pair = self.clients[who]
         tls_crypt = self.other_tls_crypt if who == "stranger" else self.tls_crypt
         identity = Identity(self.ca.cert_pem, pair.cert_pem, pair.key_pem, tls_crypt)
-        return build_profile(Profile(NET, protocol, "mcs.example.com", identity)).replace(  # type: ignore[arg-type]
+        return build_profile(ClientConfig(NET, protocol, "mcs.example.com", identity)).replace(  # type: ignore[arg-type]
             "remote mcs.example.com", f"remote {SERVER_ADDRESS}"
         )
 

@@ -13,13 +13,13 @@ from mcs_operator.agent.board import CALM, Board, Counters
 from mcs_operator.agent.management import Client, Listing, Noise
 from mcs_operator.agent.metrics import exposition
 from mcs_operator.agent.tunnel import Established, Gone, Link, Refusal, Refused, Session, Slot
-from mcs_operator.domain.linkstate import (
+from mcs_operator.contract.linkstate import (
     LinkReport,
     LinkState,
     MediaState,
     SlotState,
-    Tunnel,
     TunnelReason,
+    TunnelState,
     TunnelStatus,
 )
 
@@ -180,7 +180,7 @@ async def test_a_link_is_reported_with_all_that_is_known_of_it() -> None:
             revision="revision-1",
             state=SlotState.RUNNING,
             error="an error",
-            tunnel=Tunnel(
+            tunnel=TunnelState(
                 status=TunnelStatus.TRUE,
                 reason=TunnelReason.ESTABLISHED,
                 since=datetime.fromtimestamp(NOW, UTC),

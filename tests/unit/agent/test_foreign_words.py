@@ -19,7 +19,7 @@ from mcs_operator.agent.management import Heard, Listing, Reader, Stir
 from mcs_operator.agent.metrics import exposition
 from mcs_operator.agent.slots import Slots
 from mcs_operator.agent.tunnel import Slot
-from mcs_operator.domain.linkstate import MAX_MESSAGE, LinkReport, MediaState, SlotState
+from mcs_operator.contract.linkstate import MAX_MESSAGE, LinkReport, MediaState, SlotState
 
 COUNT = int(os.environ.get("MCS_FUZZ", "1000"))
 SEED = int(os.environ.get("MCS_FUZZ_SEED", "13"))

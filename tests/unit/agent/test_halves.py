@@ -17,8 +17,8 @@ from aiohttp import web
 from mcs_operator.agent import media
 from mcs_operator.agent.agent import Watch
 from mcs_operator.agent.board import Board
-from mcs_operator.domain.linkstate import LinkReport, MediaState, SlotState, TunnelReason, TunnelStatus
-from mcs_operator.domain.restart import Step, decide_restart
+from mcs_operator.contract.linkstate import LinkReport, MediaState, SlotState, TunnelReason, TunnelStatus
+from mcs_operator.domain.pod.restart import Step, decide_restart
 from mcs_operator.render.pod import build_stateful_set
 from mcs_operator.settings import ANNOTATION_DRAINING, ANNOTATION_RESTART, Settings
 from support.ports import free_port

@@ -15,7 +15,7 @@ import pytest
 from mcs_operator.agent import management
 from mcs_operator.agent.management import MAX_BLOCK, MAX_LINE, Event, Heard, Listing, Noise, Reader, Stir
 from mcs_operator.agent.tunnel import Established, Gone, Link, Refusal, Refused, Roster, Session, Slot
-from mcs_operator.domain.linkstate import SlotState, Tunnel, TunnelReason, TunnelStatus
+from mcs_operator.contract.linkstate import SlotState, TunnelReason, TunnelState, TunnelStatus
 
 TRANSCRIPTS = Path(__file__).parent / "transcripts"
 START = 1_800_000_000.0
@@ -41,7 +41,7 @@ class Replay:
 
     def __init__(self, name: str) -> None:
         self.link = Link().after(Slot(SlotState.RUNNING, "revision-1"), START)
-        self.changes: list[tuple[float, Tunnel]] = []
+        self.changes: list[tuple[float, TunnelState]] = []
         for at, event in events(name):
             if isinstance(event, Stir | Noise):
                 continue
@@ -64,7 +64,7 @@ class Replay:
         told = [tunnel.reason.value for _, tunnel in self.changes]
         return [reason for index, reason in enumerate(told) if index == 0 or told[index - 1] != reason]
 
-    def last(self) -> Tunnel:
+    def last(self) -> TunnelState:
         return self.changes[-1][1]
 
 

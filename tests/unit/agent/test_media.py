@@ -16,7 +16,7 @@ from aiohttp import web
 
 from mcs_operator.agent import board, media
 from mcs_operator.agent.media import Media
-from mcs_operator.domain.linkstate import MediaState
+from mcs_operator.contract.linkstate import MediaState
 from support.ports import free_port
 from support.virtual_time import VirtualTime
 

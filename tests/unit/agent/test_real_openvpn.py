@@ -15,7 +15,7 @@ import pytest
 
 from mcs_operator.agent.agent import Watch
 from mcs_operator.agent.board import Board
-from mcs_operator.domain.linkstate import Tunnel, TunnelReason, TunnelStatus
+from mcs_operator.contract.linkstate import TunnelReason, TunnelState, TunnelStatus
 from mcs_operator.pki.inspect import fingerprint
 from support.cluster import MissingError
 from support.levels import left_out_if_missing
@@ -57,18 +57,18 @@ async def watching(lab: Lab) -> AsyncIterator[Board]:
             await task
 
 
-async def until(board: Board, wanted: Callable[[Tunnel], bool], seconds: float) -> Tunnel:
+async def until(board: Board, wanted: Callable[[TunnelState], bool], seconds: float) -> TunnelState:
     """The first reported tunnel that is as wanted; the test fails if it takes longer."""
     end = time.monotonic() + seconds
     while True:
-        tunnel = board.report.links[0].tunnel if board.report.links else Tunnel()
+        tunnel = board.report.links[0].tunnel if board.report.links else TunnelState()
         if wanted(tunnel):
             return tunnel
         assert time.monotonic() < end, f"after {seconds} s still {tunnel}"
         await asyncio.sleep(0.02)
 
 
-def is_up(tunnel: Tunnel) -> bool:
+def is_up(tunnel: TunnelState) -> bool:
     return tunnel.status is TunnelStatus.TRUE
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from mcs_operator.agent import media
-from mcs_operator.domain.linkstate import MediaState
+from mcs_operator.contract.linkstate import MediaState
 from support.ports import free_port
 
 

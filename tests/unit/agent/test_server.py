@@ -28,7 +28,7 @@ from mcs_operator.agent.agent import Config
 from mcs_operator.agent.board import Board, Counters
 from mcs_operator.agent.memory import Memory
 from mcs_operator.agent.tunnel import Link, Session
-from mcs_operator.domain.linkstate import LinkReport, MediaState, TunnelReason, metrics_token
+from mcs_operator.contract.linkstate import LinkReport, MediaState, TunnelReason, metrics_token
 from mcs_operator.listening import Limits
 from mcs_operator.pki.mint import Authority, mint_agent, mint_ca
 from mcs_operator.resolver import Resolver

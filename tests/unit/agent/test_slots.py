@@ -11,7 +11,7 @@ import pytest
 from mcs_operator.agent import slots
 from mcs_operator.agent.slots import UNREADABLE, Slots, parse
 from mcs_operator.agent.tunnel import Slot
-from mcs_operator.domain.linkstate import MAX_MESSAGE, SlotState
+from mcs_operator.contract.linkstate import MAX_MESSAGE, SlotState
 
 
 def write(run: Path, number: int, **said: object) -> Path:

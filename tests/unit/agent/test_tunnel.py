@@ -24,7 +24,7 @@ from mcs_operator.agent.tunnel import (
     Session,
     Slot,
 )
-from mcs_operator.domain.linkstate import MAX_MESSAGE, SlotState, Tunnel, TunnelReason, TunnelStatus
+from mcs_operator.contract.linkstate import MAX_MESSAGE, SlotState, TunnelReason, TunnelState, TunnelStatus
 
 START = 1_800_000_000.0
 RUNNING = Slot(SlotState.RUNNING, "revision-1")
@@ -65,7 +65,7 @@ class Story:
             self.connects(time - 1).disappears(time)
         return self
 
-    def tunnel(self, seconds: float | None = None) -> Tunnel:
+    def tunnel(self, seconds: float | None = None) -> TunnelState:
         return self.link.tunnel(START + (self.time if seconds is None else seconds))
 
     def says(self, seconds: float | None = None) -> tuple[str, str]:
@@ -96,7 +96,7 @@ def test_a_link_on_which_nobody_came_never_connected() -> None:
 
 
 def test_a_tunnel_is_established_with_peer_version_and_fingerprint() -> None:
-    assert Story().connects(5).tunnel() == Tunnel(
+    assert Story().connects(5).tunnel() == TunnelState(
         status=TunnelStatus.TRUE,
         reason=TunnelReason.ESTABLISHED,
         since=moment(5),
@@ -537,7 +537,7 @@ def test_what_is_said_of_a_link_without_a_refusal() -> None:
 
 
 def test_a_wrong_peer_is_told_whole_and_names_at_most_four_places() -> None:
-    assert turns(4, HOME, OTHER).tunnel() == Tunnel(
+    assert turns(4, HOME, OTHER).tunnel() == TunnelState(
         status=TunnelStatus.FALSE,
         reason=TunnelReason.WRONG_PEER,
         message=f"the same profile is used by turns at {OTHER} and {HOME}: each throws the other out",

@@ -11,10 +11,10 @@ import pytest
 import yaml
 
 from mcs_operator.agent.metrics import OF_MEDIA, OF_SLOTS
-from mcs_operator.domain.conditions import Reason, Type
-from mcs_operator.domain.exposition import Metric
+from mcs_operator.api.conditions import Reason, Type
 from mcs_operator.handlers.metrics import OF_INSTANCES, OF_THE_OPERATOR
 from mcs_operator.pki import agent_name
+from mcs_operator.telemetry import Metric
 from support.api import ROOT
 from support.chart import CHART, Object, deployment, refusal, rendered
 from support.prometheus import prometheus_folder

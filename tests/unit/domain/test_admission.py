@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from mcs_operator.api.conditions import Kind
+from mcs_operator.contract.openvpn import Where
 from mcs_operator.domain.admission import WARNING_LIMIT, Answer, Object, Operation, Request, review
-from mcs_operator.domain.conditions import Kind
-from mcs_operator.domain.networks import Network
-from mcs_operator.domain.where import Where
-from mcs_operator.domain.world import Profile, SlotSecret
+from mcs_operator.domain.facts.networks import Network
+from mcs_operator.domain.facts.world import Profile, SlotSecret
 from support.objects import a_community, a_link, an_instance
 from support.worlds import profile, slot
 

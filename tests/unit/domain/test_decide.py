@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 
 from mcs_operator.api import Function, TVoxLink
-from mcs_operator.domain.conditions import Kind, Reason
-from mcs_operator.domain.decide import decide
-from mcs_operator.domain.shardfiles import (
+from mcs_operator.api.conditions import Kind, Reason
+from mcs_operator.contract.shards import (
     ServedCommunity,
     ServedLink,
     ServedUser,
@@ -21,7 +20,8 @@ from mcs_operator.domain.shardfiles import (
     packed,
     users_files,
 )
-from mcs_operator.domain.world import DamagedProfile, Unreadable
+from mcs_operator.domain.decide import decide
+from mcs_operator.domain.facts.world import DamagedProfile, Unreadable
 from support.worlds import (
     NOW,
     community,

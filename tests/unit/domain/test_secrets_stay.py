@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from mcs_operator.api.usersfile import ListedUser, UsersFile
+from mcs_operator.contract.shards import ServedCertificate
+from mcs_operator.domain.facts.keys import Authority, KeyPair
+from mcs_operator.domain.facts.world import AgentCredentials, SlotSecret, TlsSecret
 from mcs_operator.domain.keyring import LinkKeys
-from mcs_operator.domain.keys import Authority, KeyPair
-from mcs_operator.domain.shardfiles import ServedCertificate
-from mcs_operator.domain.usersfile import ListedUser, UsersFile
-from mcs_operator.domain.world import AgentCredentials, SlotSecret, TlsSecret
-from mcs_operator.kube.agents import Endpoint
+from mcs_operator.media.agents import Endpoint
 from support.worlds import NOW, fingerprint, profile, slot
 
 SECRET = "hunter2"

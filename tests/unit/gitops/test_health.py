@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from mcs_operator.api import KINDS
-from mcs_operator.domain.conditions import Kind
+from mcs_operator.api.conditions import Kind
 from support.api import ROOT, Object
 from support.gitops import HEALTH, SAME, Judged, judged
 from support.stories import STORIES, before_the_operator_comes, programmed_links, tunnels

@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from mcs_operator.domain import exposition
+from mcs_operator import telemetry
 from mcs_operator.domain.decide import decide
-from mcs_operator.domain.exposition import Histogram, Metric, exposed
-from mcs_operator.domain.world import TlsSecret, World
+from mcs_operator.domain.facts.world import TlsSecret, World
 from mcs_operator.handlers.metrics import OF_INSTANCES, OF_THE_OPERATOR, instances
 from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.client import BY_KIND, _plural
-from mcs_operator.pki import Ends, complete, ends, not_after
+from mcs_operator.pki import Expiries, complete, expiries, not_after
 from mcs_operator.settings import ANNOTATION_REVOKE, ANNOTATION_ROTATE
+from mcs_operator.telemetry import Histogram, Metric, exposed
 from support.certificates import chain, key, text_of
 from support.objects import a_community, a_link, an_instance
 from support.rounds import Rounds
@@ -37,7 +37,7 @@ def told(space: Rounds) -> dict[str, str]:
     """What is told of the certificates of a namespace after its last round."""
     world: World = space.world()
     plan = decide(world)
-    found = ends(plan, complete(world, plan))
+    found = expiries(plan, complete(world, plan))
     assert found
     return series("".join(instances(Store(wake=lambda _: None), {NAMESPACE: found})))
 
@@ -122,7 +122,7 @@ def test_a_link_whose_only_certificate_is_revoked_has_no_end_to_watch() -> None:
 def test_without_an_instance_nothing_is_told() -> None:
     world = given(links(1))
     plan = decide(world)
-    assert ends(plan, complete(world, plan)) is None
+    assert expiries(plan, complete(world, plan)) is None
     assert series("".join(instances(Store(wake=lambda _: None), {}))) == {}
 
 
@@ -220,7 +220,7 @@ def test_names_follow_prometheus_conventions() -> None:
 
 
 def test_every_metric_is_there_once_with_help_and_type() -> None:
-    text = "".join(instances(Store(wake=lambda _: None), {NAMESPACE: Ends("mcs")}))
+    text = "".join(instances(Store(wake=lambda _: None), {NAMESPACE: Expiries("mcs")}))
     assert re.findall(r"^# TYPE (\S+)", text, re.M) == [metric.name for metric in OF_INSTANCES]
 
 
@@ -248,7 +248,7 @@ def test_a_histogram_counts_below_each_bound_and_the_bound_is_in() -> None:
 
 
 def test_a_counter_counts_by_label() -> None:
-    counter = exposition.Counter(Metric("m_total", "counter", "M.", ("code",)))
+    counter = telemetry.Counter(Metric("m_total", "counter", "M.", ("code",)))
     for code in ("200", "500", "200"):
         counter.add(code)
     assert counter.text().splitlines()[2:] == ['m_total{code="200"} 2', 'm_total{code="500"} 1']

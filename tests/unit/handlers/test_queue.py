@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from mcs_operator.handlers.queue import LONGEST_BACKOFF, LONGEST_PATIENCE, SETTLE_SECONDS, Queue
+from mcs_operator.handlers.queue import LONGEST_BACKOFF, LONGEST_WAIT, SETTLE_SECONDS, Queue
 from mcs_operator.kube.together import together
 from support.virtual_time import VirtualTime
 
@@ -66,21 +66,21 @@ async def opened(queue: Queue) -> None:
     queue.open()
 
 
-@pytest.mark.parametrize("marks", [1, 2, 249, 250, 251])
-def test_a_burst_is_one_run(marks: int) -> None:
+@pytest.mark.parametrize("changes", [1, 2, 249, 250, 251])
+def test_a_burst_is_one_run(changes: int) -> None:
     async def story(queue: Queue) -> None:
         queue.open()
-        for _ in range(marks):
-            queue.mark("a")
+        for _ in range(changes):
+            queue.enqueue("a")
 
     assert during(Work(), story).count() == 1
 
 
-def test_250_marks_while_it_runs_are_two_runs_in_all() -> None:
+def test_250_changes_while_it_runs_are_two_runs_in_all() -> None:
     async def story(queue: Queue) -> None:
         queue.open()
         for _ in range(250):
-            queue.mark("a")
+            queue.enqueue("a")
             await asyncio.sleep(0.003)
 
     assert during(Work(takes=1.0), story).count() <= 2
@@ -89,10 +89,10 @@ def test_250_marks_while_it_runs_are_two_runs_in_all() -> None:
 def test_a_mark_during_a_run_leads_to_exactly_one_more() -> None:
     async def story(queue: Queue) -> None:
         queue.open()
-        queue.mark("a")
+        queue.enqueue("a")
         await asyncio.sleep(0.5)
-        queue.mark("a")
-        queue.mark("a")
+        queue.enqueue("a")
+        queue.enqueue("a")
 
     assert during(Work(takes=1.0), story).count() == 2
 
@@ -104,13 +104,13 @@ def test_a_mark_in_the_last_moment_of_a_run_is_not_lost() -> None:
         async def __call__(self, key: str) -> float | None:
             answer = await super().__call__(key)
             if len(self.runs) == 1:
-                queues[0].mark(key)
+                queues[0].enqueue(key)
             return answer
 
     async def story(queue: Queue) -> None:
         queues.append(queue)
         queue.open()
-        queue.mark("a")
+        queue.enqueue("a")
 
     assert during(MarksAtItsEnd(), story).count() == 2
 
@@ -118,7 +118,7 @@ def test_a_mark_in_the_last_moment_of_a_run_is_not_lost() -> None:
 def test_without_a_mark_nothing_runs_again() -> None:
     async def story(queue: Queue) -> None:
         queue.open()
-        queue.mark("a")
+        queue.enqueue("a")
 
     assert during(Work(), story, seconds=86_400).count() == 1
 
@@ -128,7 +128,7 @@ def test_before_it_is_opened_marks_are_only_collected() -> None:
 
     async def story(queue: Queue) -> None:
         for _ in range(250):
-            queue.mark("a")
+            queue.enqueue("a")
         await asyncio.sleep(60)
         assert work.runs == []
         queue.open()
@@ -141,7 +141,7 @@ def test_a_key_is_never_run_twice_at_once_and_others_go_on_beside_it() -> None:
         queue.open()
         for _ in range(20):
             for key in ("a", "b"):
-                queue.mark(key)
+                queue.enqueue(key)
             await asyncio.sleep(0.2)
 
     work = during(Work(takes=1.0), story)
@@ -154,7 +154,7 @@ def test_only_so_many_run_at_once_and_all_get_their_turn(parallel: int) -> None:
     async def story(queue: Queue) -> None:
         queue.open()
         for number in range(50):
-            queue.mark(f"namespace-{number}")
+            queue.enqueue(f"namespace-{number}")
 
     work = during(Work(), story, parallel=parallel)
     assert work.most_at_once == parallel
@@ -164,7 +164,7 @@ def test_only_so_many_run_at_once_and_all_get_their_turn(parallel: int) -> None:
 def test_a_run_that_asks_for_another_look_gets_it_then() -> None:
     async def story(queue: Queue) -> None:
         queue.open()
-        queue.mark("a")
+        queue.enqueue("a")
 
     work = during(Work(takes=1.0, answers=(30.0,)), story)
     assert work.count() == 2
@@ -174,9 +174,9 @@ def test_a_run_that_asks_for_another_look_gets_it_then() -> None:
 def test_a_mark_comes_before_the_look_that_was_asked_for() -> None:
     async def story(queue: Queue) -> None:
         queue.open()
-        queue.mark("a")
+        queue.enqueue("a")
         await asyncio.sleep(5)
-        queue.mark("a")
+        queue.enqueue("a")
 
     work = during(Work(takes=1.0, answers=(3000.0,)), story)
     assert work.count() == 2
@@ -186,7 +186,7 @@ def test_a_mark_comes_before_the_look_that_was_asked_for() -> None:
 def test_failures_are_tried_again_with_growing_pauses_up_to_a_minute() -> None:
     async def story(queue: Queue) -> None:
         queue.open()
-        queue.mark("a")
+        queue.enqueue("a")
 
     work = during(Work(answers=tuple(RuntimeError("no") for _ in range(12))), story)
     pauses = work.pauses()
@@ -201,7 +201,7 @@ def test_days_of_failures_are_tried_again_all_the_same(caplog: pytest.LogCapture
 
     async def story(queue: Queue) -> None:
         queue.open()
-        queue.mark("a")
+        queue.enqueue("a")
 
     failures = tuple(RuntimeError("no") for _ in range(1400))
     assert during(Work(answers=failures), story, 60 * 1100).count() > 1050
@@ -210,9 +210,9 @@ def test_days_of_failures_are_tried_again_all_the_same(caplog: pytest.LogCapture
 def test_a_success_ends_the_back_off() -> None:
     async def story(queue: Queue) -> None:
         queue.open()
-        queue.mark("a")
+        queue.enqueue("a")
         await asyncio.sleep(100)
-        queue.mark("a")
+        queue.enqueue("a")
 
     failures = [RuntimeError("no")] * 3
     work = during(Work(answers=(*failures, None, RuntimeError("again"), None)), story)
@@ -226,7 +226,7 @@ def test_events_do_not_hasten_what_fails() -> None:
     async def story(queue: Queue) -> None:
         queue.open()
         for _ in range(1000):
-            queue.mark("a")
+            queue.enqueue("a")
             await asyncio.sleep(0.1)
 
     assert during(Work(takes=0.0, answers=(RuntimeError("no"),) * 50), story, seconds=0).count() <= 9
@@ -242,10 +242,10 @@ def test_what_fails_in_one_namespace_delays_no_other() -> None:
 
     async def story(queue: Queue) -> None:
         queue.open()
-        queue.mark("a")
+        queue.enqueue("a")
         for _ in range(10):
             await asyncio.sleep(10)
-            queue.mark("b")
+            queue.enqueue("b")
 
     assert during(FailsForA(), story, parallel=1).count("b") == 10
 
@@ -260,7 +260,7 @@ def test_100_namespaces_that_came_and_went_leave_nothing() -> None:
     async def story(queue: Queue) -> None:
         queue.open()
         for number in range(100):
-            queue.mark(f"namespace-{number}")
+            queue.enqueue(f"namespace-{number}")
         await asyncio.sleep(0)
         assert len(tasks_of_keys()) == 100
         await asyncio.sleep(1000)
@@ -275,7 +275,7 @@ def test_whoever_waits_for_something_stays() -> None:
 
     async def story(queue: Queue) -> None:
         queue.open()
-        queue.mark("a")
+        queue.enqueue("a")
         await asyncio.sleep(100)
         left.extend(tasks_of_keys())
 
@@ -287,7 +287,7 @@ def test_a_namespace_that_comes_back_runs_again_and_never_twice_at_once() -> Non
     async def story(queue: Queue) -> None:
         queue.open()
         for _ in range(5):
-            queue.mark("a")
+            queue.enqueue("a")
             await asyncio.sleep(100)
 
     work = during(Work(), story)
@@ -300,8 +300,8 @@ def test_to_close_ends_a_run_and_starts_no_other() -> None:
 
     async def story(queue: Queue) -> None:
         queue.open()
-        queue.mark("a")
-        queue.mark("b")
+        queue.enqueue("a")
+        queue.enqueue("b")
         await asyncio.sleep(1)
         await queue.close()
 
@@ -314,67 +314,67 @@ def test_to_close_what_never_ran() -> None:
     during(Work(), opened)
 
 
-def test_after_a_run_in_vain_patient_marks_wait_together_and_take_a_tenth_of_the_time() -> None:
+def test_after_a_no_op_changes_of_low_priority_wait_together_and_take_a_tenth_of_the_time() -> None:
     async def story(queue: Queue) -> None:
         queue.open()
         for _ in range(1000):
-            queue.mark("a", patient=True)
+            queue.enqueue("a", low_priority=True)
             await asyncio.sleep(0.02)
 
     assert 9 <= during(Work(takes=0.1), story).count() <= 21
 
 
-def test_a_patient_mark_waits_two_seconds_at_most_and_is_not_lost() -> None:
+def test_a_change_of_low_priority_waits_two_seconds_at_most_and_is_not_lost() -> None:
     async def story(queue: Queue) -> None:
         queue.open()
-        queue.mark("a")
+        queue.enqueue("a")
         await asyncio.sleep(1.5)
-        queue.mark("a", patient=True)
+        queue.enqueue("a", low_priority=True)
 
-    assert during(Work(takes=1), story).pauses() == pytest.approx([LONGEST_PATIENCE + SETTLE_SECONDS], abs=0.01)
+    assert during(Work(takes=1), story).pauses() == pytest.approx([LONGEST_WAIT + SETTLE_SECONDS], abs=0.01)
 
 
-def test_a_mark_in_a_hurry_is_served_at_once_also_beside_patient_ones() -> None:
+def test_a_change_of_high_priority_is_served_at_once_also_beside_others() -> None:
     async def story(queue: Queue) -> None:
         queue.open()
-        queue.mark("a")
+        queue.enqueue("a")
         await asyncio.sleep(1.1)
-        queue.mark("a", patient=True)
-        queue.mark("a")
+        queue.enqueue("a", low_priority=True)
+        queue.enqueue("a")
 
     assert during(Work(takes=1), story).pauses() == pytest.approx([0.08 + 2 * SETTLE_SECONDS], abs=0.05)
 
 
-def test_after_a_run_that_wrote_nobody_has_to_be_patient() -> None:
+def test_after_a_run_that_wrote_nobody_waits() -> None:
     written = itertools.count()
 
     async def story(queue: Queue) -> None:
         queue.open()
-        queue.mark("a", patient=True)
+        queue.enqueue("a", low_priority=True)
         await asyncio.sleep(1.1)
-        queue.mark("a", patient=True)
+        queue.enqueue("a", low_priority=True)
 
     work = during(Work(takes=1), story, writes=lambda _: next(written))
     assert work.pauses() == pytest.approx([0.1], abs=0.05)
 
 
-def test_a_run_that_is_due_is_not_put_off_by_patience() -> None:
-    assert during(Work(takes=1, answers=(0.5,)), marked).pauses() == pytest.approx([0.5], abs=0.01)
+def test_a_run_that_is_due_is_not_put_off_by_a_no_op() -> None:
+    assert during(Work(takes=1, answers=(0.5,)), enqueued).pauses() == pytest.approx([0.5], abs=0.01)
 
 
-async def marked(queue: Queue) -> None:
+async def enqueued(queue: Queue) -> None:
     queue.open()
-    queue.mark("a")
+    queue.enqueue("a")
 
 
 def test_a_moment_that_is_due_and_never_passes_keeps_nobody_busy() -> None:
     """A date that was computed wrongly: each run says that another is due at once."""
-    work = during(Work(takes=0.01, answers=(0.0,) * 10_000), marked, seconds=60)
+    work = during(Work(takes=0.01, answers=(0.0,) * 10_000), enqueued, seconds=60)
     assert 55 <= work.count() <= 65
 
 
 def test_a_few_runs_that_are_due_at_once_are_not_put_off() -> None:
-    assert during(Work(takes=0.01, answers=(0.0, 0.0)), marked).pauses() == pytest.approx([0.0, 0.0], abs=0.01)
+    assert during(Work(takes=0.01, answers=(0.0, 0.0)), enqueued).pauses() == pytest.approx([0.0, 0.0], abs=0.01)
 
 
 def test_to_close_waits_for_every_part_of_a_run() -> None:
@@ -391,7 +391,7 @@ def test_to_close_waits_for_every_part_of_a_run() -> None:
 
     async def story(queue: Queue) -> None:
         queue.open()
-        queue.mark("a")
+        queue.enqueue("a")
         await asyncio.sleep(3)
         await queue.close()
 

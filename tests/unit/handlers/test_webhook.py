@@ -21,8 +21,8 @@ from aiohttp.test_utils import TestServer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mcs_operator.api.conditions import Kind
 from mcs_operator.domain.admission import Answer, Operation, Request, review
-from mcs_operator.domain.conditions import Kind
 from mcs_operator.handlers.webhook import MOST_VALUES, NoReviewError, Webhook, _answer, _parsed, build_app
 from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.client import COMMUNITIES, INSTANCES, LINKS

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from mcs_operator.api import Function
+from mcs_operator.contract.digest import digest
+from mcs_operator.contract.shards import LARGEST_PEM, ServedCertificate, served_certificate
 from mcs_operator.domain.decide import decide
 from mcs_operator.domain.keyring import Serving
-from mcs_operator.domain.manifest import Wave, digest
-from mcs_operator.domain.shardfiles import LARGEST_PEM, ServedCertificate, served_certificate
+from mcs_operator.domain.manifest import Wave
 from mcs_operator.render.render import render
 from mcs_operator.settings import Settings
 from support.worlds import community, given, identity, instance, keys_for, link, links
@@ -26,7 +27,7 @@ def mounted(directory: Path, *things: Any, certificates: tuple[ServedCertificate
     plan = decide(world)
     keys = replace(keys_for(plan), serving=Serving(certificates))
     for manifest in render(world, plan, keys, Settings()).manifests:
-        if manifest.wave not in (Wave.SHARD, Wave.VOUCHER):
+        if manifest.wave not in (Wave.SHARD, Wave.CHECKSUMS):
             continue
         for name, text in manifest.body["data"].items():
             content = base64.b64decode(text) if manifest.kind == "Secret" else text.encode()

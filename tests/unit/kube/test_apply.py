@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from aiohttp import ServerDisconnectedError
 
+from mcs_operator.contract.digest import digest
+from mcs_operator.contract.shards import ServedUser, users_files
 from mcs_operator.domain.decide import decide
-from mcs_operator.domain.manifest import Manifest, Wave, digest
-from mcs_operator.domain.shardfiles import ServedUser, users_files
+from mcs_operator.domain.manifest import Manifest, Wave
 from mcs_operator.kube import apply
 from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.client import SECRETS, SERVICES, ApiError, Resource
@@ -136,11 +137,13 @@ class Mounts:
         world = self.world = given(instance(), *things, shards=shards)
         plan = decide(world)
         manifests = [
-            m for m in render(world, plan, keys_for(plan), Settings()).manifests if m.wave in (Wave.SHARD, Wave.VOUCHER)
+            m
+            for m in render(world, plan, keys_for(plan), Settings()).manifests
+            if m.wave in (Wave.SHARD, Wave.CHECKSUMS)
         ]
         return asyncio.run(apply.apply_all(self.api, self.store, manifests))
 
-    def vouched(self) -> dict[str, str]:
+    def checksums(self) -> dict[str, str]:
         files: dict[str, str] = json.loads(self.api.stored["mcs-manifest"]["data"]["manifest.json"])["files"]
         return files
 
@@ -150,7 +153,7 @@ class Mounts:
         for body in self.api.stored.values():
             for name, text in body["data"].items():
                 files[name] = base64.b64decode(text) if body["kind"] == "Secret" else text.encode()
-        return all(hashlib.sha256(files[name]).hexdigest() == sha for name, sha in self.vouched().items())
+        return all(hashlib.sha256(files[name]).hexdigest() == sha for name, sha in self.checksums().items())
 
 
 def shard_of(name: str) -> str:
@@ -158,10 +161,10 @@ def shard_of(name: str) -> str:
 
 
 def test_a_shard_that_is_refused_keeps_nobody_elses_change_from_the_appliance() -> None:
-    """The manifest vouched for a shard that was not there, and the configuration of everybody stood still."""
+    """The checksum manifest listed a shard that was not there, and the configuration of everybody stood still."""
     mounts = Mounts()
     assert mounts.bring(community(users=("ann",))).settled
-    before = mounts.vouched()
+    before = mounts.checksums()
     refused = shard_of("ann")
     mounts.api.refused = {f"mcs-{refused}"}
 
@@ -170,9 +173,9 @@ def test_a_shard_that_is_refused_keeps_nobody_elses_change_from_the_appliance() 
     assert [manifest.name for manifest in outcome.unwritten] == [f"mcs-{refused}"]
     assert "exceeded quota" in outcome.failures[f"Secret mcs-{refused}"]
     assert mounts.is_complete()
-    assert mounts.vouched()[f"{refused}.json"] == before[f"{refused}.json"], "what was served before still is"
-    assert mounts.vouched()["links.json"] != before["links.json"]
-    assert outcome.voucher == digest(mounts.api.stored["mcs-manifest"]["data"]["manifest.json"])
+    assert mounts.checksums()[f"{refused}.json"] == before[f"{refused}.json"], "what was served before still is"
+    assert mounts.checksums()["links.json"] != before["links.json"]
+    assert outcome.checksums == digest(mounts.api.stored["mcs-manifest"]["data"]["manifest.json"])
     assert unwritten_users(mounts.world, outcome) == {"acme": f"Secret mcs-{refused}: Forbidden: exceeded quota: few"}
 
     mounts.api.refused = set()
@@ -180,26 +183,26 @@ def test_a_shard_that_is_refused_keeps_nobody_elses_change_from_the_appliance() 
     assert healed.settled
     assert unwritten_users(mounts.world, healed) == {}
     assert mounts.is_complete()
-    assert mounts.vouched()[f"{refused}.json"] != before[f"{refused}.json"]
+    assert mounts.checksums()[f"{refused}.json"] != before[f"{refused}.json"]
 
 
-def test_a_shard_that_was_never_written_is_not_vouched_for() -> None:
+def test_a_shard_that_was_never_written_is_not_listed() -> None:
     mounts = Mounts()
     refused = shard_of("ann")
     mounts.api.refused = {f"mcs-{refused}"}
     mounts.bring(community(users=("ann",)), link("a"))
     assert mounts.is_complete()
-    assert f"{refused}.json" not in mounts.vouched()
+    assert f"{refused}.json" not in mounts.checksums()
 
 
 def test_without_the_links_nothing_is_vouched_for() -> None:
     mounts = Mounts()
     assert mounts.bring(community()).settled
-    before = mounts.vouched()
+    before = mounts.checksums()
     mounts.api.refused = {"mcs-links"}
     outcome = mounts.bring(community(users=("ann",)), link("a"))
     assert "ConfigMap mcs-manifest: waits for ConfigMap mcs-links" in outcome.waiting
-    assert mounts.vouched() == before
+    assert mounts.checksums() == before
     assert mounts.is_complete()
 
 

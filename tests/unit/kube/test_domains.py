@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from mcs_operator.domain.conditions import Kind
-from mcs_operator.domain.world import World
+from mcs_operator.api.conditions import Kind
+from mcs_operator.domain.facts.world import World
 from mcs_operator.kube.cache.index import Domains
 from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.client import BY_KIND, COMMUNITIES, INSTANCES, LINKS

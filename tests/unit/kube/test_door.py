@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from mcs_operator.domain.conditions import Kind
+from mcs_operator.api.conditions import Kind
 from mcs_operator.domain.decide import decide, without_leftovers
-from mcs_operator.domain.restored import with_newest_identities
+from mcs_operator.domain.rules.restored import with_newest_identities
 from mcs_operator.domain.status import Wanted, all_statuses
 from mcs_operator.following import names_of
 from mcs_operator.handlers.metrics import instances

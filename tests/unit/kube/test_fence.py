@@ -100,7 +100,7 @@ class Replica:
     async def lead(self) -> None:
         self.queue.open()
         for number in range(20):
-            self.queue.mark(f"namespace-{number}")
+            self.queue.enqueue(f"namespace-{number}")
         try:
             await asyncio.Event().wait()
         finally:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from mcs_operator.domain.conditions import Kind
-from mcs_operator.domain.networks import Network
+from mcs_operator.api.conditions import Kind
+from mcs_operator.domain.facts.networks import Network
 from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.client import COMMUNITIES, CONFIG_MAPS, INSTANCES, LINKS, SECRETS
 from mcs_operator.kube.known import Known

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mcs_operator.domain.world import Pod
+from mcs_operator.domain.facts.world import Pod
 from mcs_operator.kube.client import PODS
 from mcs_operator.kube.parse import parse_body
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from aiohttp import ServerDisconnectedError
 
-from mcs_operator.domain.networks import Network
+from mcs_operator.domain.facts.networks import Network
 from mcs_operator.kube.client import ApiError, Resource
 from mcs_operator.kube.networks import NODES, SERVICE_CIDRS, Networks
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from mcs_operator.api import Community, MCSInstance, TVoxLink
-from mcs_operator.domain.conditions import Kind
-from mcs_operator.domain.world import Unreadable
+from mcs_operator.api.conditions import Kind
+from mcs_operator.domain.facts.world import Unreadable
 from mcs_operator.kube.parse.ours import named, read, shaped, users_sources
 from support.objects import a_community, a_link, an_instance
 

@@ -9,11 +9,10 @@ from typing import Any
 
 import pytest
 
-from mcs_operator.domain.conditions import Kind
+from mcs_operator.api.conditions import Kind
 from mcs_operator.domain.decide import decide
-from mcs_operator.domain.keys import Authority
-from mcs_operator.domain.quota import Usage
-from mcs_operator.domain.world import (
+from mcs_operator.domain.facts.keys import Authority
+from mcs_operator.domain.facts.world import (
     AgentCredentials,
     Damaged,
     DamagedProfile,
@@ -22,6 +21,7 @@ from mcs_operator.domain.world import (
     TlsSecret,
     Unreadable,
 )
+from mcs_operator.domain.rules.quota import Usage
 from mcs_operator.kube.client import CONFIG_MAPS, PODS, RESOURCE_QUOTAS, SECRETS
 from mcs_operator.kube.parse import parse_body
 from mcs_operator.kube.parse.bounds import (

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from mcs_operator.domain.quota import Usage
-from mcs_operator.domain.world import Damaged, Pod
+from mcs_operator.domain.facts.world import Damaged, Pod
+from mcs_operator.domain.rules.quota import Usage
 from mcs_operator.kube.client import PODS, RESOURCE_QUOTAS
 from mcs_operator.kube.parse import parse_body
 

@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from mcs_operator.domain.conditions import Kind
+from mcs_operator.api.conditions import Kind
 from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.client import LINKS, ApiError
 from mcs_operator.kube.errors import NoAnswerError

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from mcs_operator.domain.keys import Authority, KeyPair
-from mcs_operator.domain.shardfiles import packed
-from mcs_operator.domain.slotfiles import SLOT_FILES, slot_revision
-from mcs_operator.domain.where import Where
-from mcs_operator.domain.world import (
+from mcs_operator.contract.openvpn import Where
+from mcs_operator.contract.shards import packed
+from mcs_operator.contract.slotfiles import SLOT_FILES, slot_revision
+from mcs_operator.domain.facts.keys import Authority, KeyPair
+from mcs_operator.domain.facts.world import (
     AgentCredentials,
     Damaged,
     DamagedProfile,

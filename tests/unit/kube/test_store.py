@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mcs_operator.domain.keys import Authority
+from mcs_operator.domain.facts.keys import Authority
 from mcs_operator.kube.cache import store
 from mcs_operator.kube.cache.store import Covers, Store, place_of
 from mcs_operator.kube.client import COMMUNITIES, CONFIG_MAPS, INSTANCES, LINKS, SECRETS, Resource
@@ -70,16 +70,16 @@ def test_a_change_wakes_its_namespace_and_no_other(known: Known, resource: Resou
     assert sorted(known.store.namespaces()) == ["one", "two"]
 
 
-def test_a_change_of_a_child_only_nudges() -> None:
+def test_a_change_of_a_child_has_a_low_priority() -> None:
     """The queue lets such a change wait for a moment; what people write it does not."""
     woken: list[str] = []
-    nudged: list[str] = []
-    store = Store(wake=woken.append, nudge=nudged.append)
+    low_priority: list[str] = []
+    store = Store(wake=woken.append, wake_low_priority=low_priority.append)
     store.put(LINKS, seen(namespace="link"))
     store.put(SECRETS, seen(namespace="secret", uid="u2"))
     store.drop(SECRETS, "secret", "a", "u2")
     store.drop(LINKS, "link", "a", "u1")
-    assert (woken, nudged) == (["link"] * 2, ["secret"] * 2)
+    assert (woken, low_priority) == (["link"] * 2, ["secret"] * 2)
 
 
 def test_of_our_objects_the_copies_that_others_keep_in_them_are_left_out(known: Known) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from mcs_operator.domain.usersfile import UsersFile
-from mcs_operator.domain.world import World
+from mcs_operator.api.usersfile import UsersFile
+from mcs_operator.domain.facts.world import World
 from mcs_operator.kube import observe as observing
 from mcs_operator.kube import usersfiles
 from mcs_operator.kube.cache.store import Store

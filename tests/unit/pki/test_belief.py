@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from mcs_operator.domain.keys import KeyPair
-from mcs_operator.domain.manifest import canonical
-from mcs_operator.domain.world import Damaged, DamagedProfile, TlsSecret, World
+from mcs_operator.contract.digest import canonical
+from mcs_operator.domain.facts.keys import KeyPair
+from mcs_operator.domain.facts.world import Damaged, DamagedProfile, TlsSecret, World
 from mcs_operator.pki import belief, believed, fingerprint, mint_ca, mint_client
 from mcs_operator.settings import ANNOTATION_REVOKE, ANNOTATION_ROTATE, LABEL_INSTANCE, LABEL_LINK, LABEL_SLOT
 from support.rounds import Rounds

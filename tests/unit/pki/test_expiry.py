@@ -7,13 +7,13 @@ from datetime import timedelta
 
 import pytest
 
+from mcs_operator.contract.shards import ServedCertificate
 from mcs_operator.domain.decide import decide
+from mcs_operator.domain.facts.keys import KeyPair
+from mcs_operator.domain.facts.world import AgentCredentials, Fingerprint
 from mcs_operator.domain.keyring import Keys, LinkKeys, Serving
-from mcs_operator.domain.keys import KeyPair
 from mcs_operator.domain.plan import Plan
-from mcs_operator.domain.shardfiles import ServedCertificate
-from mcs_operator.domain.world import AgentCredentials, Fingerprint
-from mcs_operator.pki import Ends, ends, mint_agent, mint_ca, mint_server, not_after
+from mcs_operator.pki import Expiries, expiries, mint_agent, mint_ca, mint_server, not_after
 from support.certificates import chain
 from support.worlds import NOW, PAIR, TLS_CRYPT, community, fingerprint, given, identity, instance, link
 
@@ -30,8 +30,8 @@ def of_link(server: KeyPair, *pins: Fingerprint) -> LinkKeys:
     return LinkKeys(server, TLS_CRYPT, pins or (fingerprint("acme"),), None, CA.cert_pem)
 
 
-def told(keys: Keys) -> Ends:
-    found = ends(plan(), keys)
+def told(keys: Keys) -> Expiries:
+    found = expiries(plan(), keys)
     assert found is not None
     return found
 
@@ -47,7 +47,7 @@ def test_each_certificate_has_its_own_end() -> None:
     keys = Keys(
         ca=CA.cert_pem, agent=AgentCredentials(agent, "t"), links={"acme": of_link(server, pin)}, serving=serving
     )
-    assert told(keys) == Ends(
+    assert told(keys) == Expiries(
         instance="mcs",
         ca=not_after(CA.cert_pem),
         agent=NOW + timedelta(days=60),
@@ -91,4 +91,4 @@ def test_damaged_certificates_are_left_out_and_all_others_told() -> None:
 
 
 def test_without_an_instance_nothing_is_told() -> None:
-    assert ends(Plan(instance=None), Keys()) is None
+    assert expiries(Plan(instance=None), Keys()) is None

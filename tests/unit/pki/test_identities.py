@@ -16,10 +16,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from mcs_operator.api import MCSInstance
-from mcs_operator.domain.conditions import Kind
+from mcs_operator.api.conditions import Kind
 from mcs_operator.domain.decide import without_leftovers
-from mcs_operator.domain.pins import OVERLAP
-from mcs_operator.domain.world import AgentCredentials, TlsSecret
+from mcs_operator.domain.facts.world import AgentCredentials, TlsSecret
+from mcs_operator.domain.rules.pins import OVERLAP
 from mcs_operator.pki import common_name, fingerprint, identities, issued_by, mint_ca, mint_server, not_after
 from mcs_operator.pki.foreign import ForeignError
 from mcs_operator.pki.renewal import renew_at

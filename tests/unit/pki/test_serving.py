@@ -11,12 +11,12 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-from mcs_operator.domain.conditions import Kind
+from mcs_operator.api.conditions import Kind
+from mcs_operator.contract.shards import ServedCertificate, certificates_files, packed
 from mcs_operator.domain.decide import decide
+from mcs_operator.domain.facts.keys import Authority
+from mcs_operator.domain.facts.world import TlsSecret
 from mcs_operator.domain.keyring import Serving
-from mcs_operator.domain.keys import Authority
-from mcs_operator.domain.shardfiles import ServedCertificate, certificates_files, packed
-from mcs_operator.domain.world import TlsSecret
 from mcs_operator.pki import mint_ca, mint_client
 from mcs_operator.pki.foreign import ForeignError
 from mcs_operator.pki.inspect import load_certificate

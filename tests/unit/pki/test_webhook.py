@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
 
-from mcs_operator.domain.keys import KeyPair
+from mcs_operator.domain.facts.keys import KeyPair
 from mcs_operator.pki import issued_by
 from mcs_operator.pki.webhook import DAYS, WebhookCertificate, is_due, issue
 

@@ -14,12 +14,12 @@ from typing import get_args
 import pytest
 from jinja2 import UndefinedError
 
-from mcs_operator.domain.slotfiles import SLOT_FILES, slot_revision
+from mcs_operator.contract.slotfiles import SLOT_FILES, slot_revision
 from mcs_operator.render.openvpn import (
+    ClientConfig,
     Firewall,
     Identity,
     LinkNet,
-    Profile,
     Protocol,
     Server,
     _environment,
@@ -46,7 +46,7 @@ TLS_CRYPT = "\n".join(
 )
 IDENTITY = Identity(ca=CERT, cert=CERT, key=KEY, tls_crypt=TLS_CRYPT)
 SERVER = Server(NET, "UDP", [PIN])
-PROFILE = Profile(NET, "UDP", "mcs.example.com", IDENTITY, "203.0.113.10")
+PROFILE = ClientConfig(NET, "UDP", "mcs.example.com", IDENTITY, "203.0.113.10")
 
 
 def lines(text: str) -> list[str]:
@@ -251,7 +251,7 @@ KNOWN_TO_OPENVPN_2_4 = {
         pytest.param(replace(PROFILE, server_name="demo", public_address=None), id="all options"),
     ],
 )
-def test_a_profile_has_no_directive_that_openvpn_2_4_does_not_know(profile: Profile) -> None:
+def test_a_profile_has_no_directive_that_openvpn_2_4_does_not_know(profile: ClientConfig) -> None:
     assert names(build_profile(profile)) <= KNOWN_TO_OPENVPN_2_4
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
+from mcs_operator.contract.digest import canonical
 from mcs_operator.domain.decide import decide
-from mcs_operator.domain.manifest import canonical
 from mcs_operator.render.pod import restart_hash
 from mcs_operator.render.render import Desired, render
 from mcs_operator.settings import Settings

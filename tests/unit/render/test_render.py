@@ -10,14 +10,15 @@ from typing import Any
 
 import pytest
 
-from mcs_operator.domain.conditions import Kind
+from mcs_operator.api.conditions import Kind
+from mcs_operator.contract.digest import canonical
+from mcs_operator.contract.linkstate import MediaState
+from mcs_operator.contract.shards import ServedCertificate, ServedLink, certificates_files, links_file, packed
+from mcs_operator.contract.slotfiles import FINGERPRINTS, SLOT_FILES, pins_in, slot_revision
 from mcs_operator.domain.decide import decide
+from mcs_operator.domain.facts.world import Unreadable, World
 from mcs_operator.domain.keyring import Keys
-from mcs_operator.domain.linkstate import MediaState
-from mcs_operator.domain.manifest import Manifest, Wave, canonical
-from mcs_operator.domain.shardfiles import ServedCertificate, ServedLink, certificates_files, links_file, packed
-from mcs_operator.domain.slotfiles import FINGERPRINTS, SLOT_FILES, pins_in, slot_revision
-from mcs_operator.domain.world import Unreadable, World
+from mcs_operator.domain.manifest import Manifest, Wave
 from mcs_operator.pki.serving import serving
 from mcs_operator.render.render import Desired, render
 from mcs_operator.render.secrets import _slot_files
@@ -89,13 +90,13 @@ def test_the_same_world_gives_the_same_bytes_in_whatever_order_it_was_seen() -> 
     assert changed(one, other) == set()
 
 
-def test_waves_put_an_identity_before_its_slot_and_shards_before_the_manifest_that_vouches_for_them() -> None:
+def test_waves_put_an_identity_before_its_slot_and_shards_before_their_checksums() -> None:
     manifests = rendered(instance(), community(users=("a",)), link("a")).manifests
     waves = [m.wave for m in manifests]
     assert waves == sorted(waves)
     at = {f"{m.kind}/{m.name}": m.wave for m in manifests}
     assert at["Secret/mcs-ca"] < at["Secret/a-profile"] < at["Secret/mcs-link-002"]
-    assert at["ConfigMap/mcs-links"] < at["ConfigMap/mcs-manifest"] == Wave.VOUCHER
+    assert at["ConfigMap/mcs-links"] < at["ConfigMap/mcs-manifest"] == Wave.CHECKSUMS
 
 
 def test_what_is_retained_has_no_owner_and_the_rest_has_one() -> None:
@@ -148,7 +149,7 @@ def test_a_manifest_of_a_link_says_whose_it_is_so_that_a_refused_write_is_told_t
 # --- slots ---
 
 
-def test_a_slot_secret_has_the_fixed_files_and_a_revision_that_vouches_for_them() -> None:
+def test_a_slot_secret_has_the_fixed_files_and_a_revision_that_is_their_checksum() -> None:
     manifest = by_name(instance(), community(), link("a"))["Secret/mcs-link-002"]
     content = files(manifest)
     assert set(content) == {*SLOT_FILES, FINGERPRINTS, "revision"}
@@ -329,7 +330,7 @@ def test_a_profile_secret_is_the_identity() -> None:
 # --- the appliance's files ---
 
 
-def voucher(manifests: dict[str, Manifest]) -> dict[str, str]:
+def checksums(manifests: dict[str, Manifest]) -> dict[str, str]:
     found: dict[str, str] = json.loads(files(manifests["ConfigMap/mcs-manifest"])["manifest.json"])["files"]
     return found
 
@@ -340,17 +341,17 @@ def shard_files(manifests: dict[str, Manifest]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("users", [0, 1, 1000])
-def test_the_manifest_vouches_for_exactly_the_files_that_are_there(users: int) -> None:
+def test_the_checksum_manifest_lists_exactly_the_files_that_are_there(users: int) -> None:
     manifests = by_name(instance(), community(users=[f"u{n}" for n in range(users)]), links(2))
     told = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in shard_files(manifests).items()}
-    assert voucher(manifests) == told
+    assert checksums(manifests) == told
     assert {"instance.json", "links.json", "communities.json"} <= set(told)
 
 
-def test_the_desired_voucher_is_the_manifests_own_sha256() -> None:
+def test_the_desired_checksums_are_the_sha256_of_the_checksum_manifest() -> None:
     found = rendered(instance(), community(users=("a",)), links(1))
     (manifest,) = [m for m in found.manifests if m.name == "mcs-manifest"]
-    assert found.voucher == hashlib.sha256(files(manifest)["manifest.json"].encode()).hexdigest()
+    assert found.checksums == hashlib.sha256(files(manifest)["manifest.json"].encode()).hexdigest()
 
 
 def test_a_changed_user_touches_one_shard_and_the_manifest_only() -> None:
@@ -518,7 +519,7 @@ def test_a_users_own_ca_makes_the_profile_verify_the_servers_name() -> None:
 def test_a_pod_that_runs_every_revision_and_the_manifest_is_not_behind() -> None:
     found = rendered(instance(), community(), links(2))
     states = [state(number, revision) for number, revision in found.revisions.items()]
-    assert not found.behind(report(*states, media=MediaState(config=found.voucher)))
+    assert not found.behind(report(*states, media=MediaState(config=found.checksums)))
 
 
 @pytest.mark.parametrize(

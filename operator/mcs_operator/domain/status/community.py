@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from mcs_operator.api import Community
-from mcs_operator.domain.conditions import Condition, Kind, Reason, Type
+from mcs_operator.api.conditions import Condition, Kind, Reason, Type
+from mcs_operator.domain.facts.world import World
 from mcs_operator.domain.plan import Plan
+from mcs_operator.domain.rules.users import CommunityUsers
+from mcs_operator.domain.rules.verdict import Verdict
 from mcs_operator.domain.status.shared import F, T, reconciling, stalled_by, status_of, status_of_refused
 from mcs_operator.domain.status.wanted import Wanted
-from mcs_operator.domain.users import CommunityUsers
-from mcs_operator.domain.verdict import Verdict
-from mcs_operator.domain.world import World
 
 
 def community_status(world: World, plan: Plan, community: Community, wanted: Wanted) -> dict[str, Any]:

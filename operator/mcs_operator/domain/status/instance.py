@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from mcs_operator.api import MCSInstance, NetworkMode
-from mcs_operator.domain import rules
-from mcs_operator.domain.conditions import Condition, Kind, Reason, Type
-from mcs_operator.domain.faults import GOES_ON
-from mcs_operator.domain.ledger import Ledger, ledger, pressure
-from mcs_operator.domain.linkstate import TunnelStatus
-from mcs_operator.domain.networks import Network, met_by
+from mcs_operator.api.conditions import Condition, Kind, Reason, Type
+from mcs_operator.contract.linkstate import TunnelStatus
+from mcs_operator.domain.facts.networks import Network, met_by
+from mcs_operator.domain.facts.world import World
 from mcs_operator.domain.plan import Plan
-from mcs_operator.domain.restart import Restart
+from mcs_operator.domain.pod.restart import Restart
+from mcs_operator.domain.rules import messages
+from mcs_operator.domain.rules.capacity import Capacity, capacity_of, pressure
+from mcs_operator.domain.rules.verdict import Verdict
+from mcs_operator.domain.status.faults import GOES_ON
 from mcs_operator.domain.status.link import is_programmed
 from mcs_operator.domain.status.shared import (
     F,
@@ -25,8 +27,6 @@ from mcs_operator.domain.status.shared import (
     status_of_refused,
 )
 from mcs_operator.domain.status.wanted import Wanted
-from mcs_operator.domain.verdict import Verdict
-from mcs_operator.domain.world import World
 from mcs_operator.settings import ANNOTATION_RESTART
 
 _NO_POD = "the pod does not exist yet; if that lasts, `kubectl describe statefulset {}` says why"
@@ -35,11 +35,11 @@ _NO_POD = "the pod does not exist yet; if that lasts, `kubectl describe stateful
 def instance_status(world: World, plan: Plan, instance: MCSInstance, wanted: Wanted) -> dict[str, Any]:
     """Status of one MCSInstance, the served one or one that came second."""
     if plan.instance is None or instance.name != plan.instance.name:
-        occupied = rules.namespace_occupied(world.namespace, plan.instance.name if plan.instance else "")
+        occupied = messages.namespace_occupied(world.namespace, plan.instance.name if plan.instance else "")
         return status_of_refused(world, Kind.INSTANCE, instance.name, instance.generation, occupied, final=True)
     links = {state.slot: state for state in world.report.links} if world.report else {}
     served = [p for p in plan.links if p.accepted]
-    pod, known = world.pod, ledger(instance, len(served), len(plan.users.users))
+    pod, known = world.pod, capacity_of(instance, len(served), len(plan.users.users))
     conditions = [*_conditions(world, plan, wanted, known), _domain_resolved(world, instance)]
     status = {
         **status_of(world, Kind.INSTANCE, instance.name, instance.generation, conditions),
@@ -58,7 +58,7 @@ def instance_status(world: World, plan: Plan, instance: MCSInstance, wanted: Wan
     return status
 
 
-def _conditions(world: World, plan: Plan, wanted: Wanted, known: Ledger) -> list[Condition]:
+def _conditions(world: World, plan: Plan, wanted: Wanted, known: Capacity) -> list[Condition]:
     pod, name = world.pod, plan.instance.name if plan.instance else ""
     problem = _NO_POD.format(name) if pod is None else pod.media_problem
     ready = pod is not None and pod.media_ready
@@ -122,7 +122,7 @@ def _ca_lost(world: World, secret: str) -> str:
     """What has become of the CA, and what to do."""
     wrong = [d.why for d in (*world.damaged_objects, *world.ignored) if (d.kind, d.name) == ("Secret", secret)]
     if lacks := world.unlabelled.get(secret):
-        why = rules.not_ours(f"Secret {secret}", f"label {lacks}")
+        why = messages.not_ours(f"Secret {secret}", f"label {lacks}")
     elif wrong:
         why = f"Secret {secret} {wrong[0]}; put it right, or restore it from the backup"
     else:
@@ -142,7 +142,7 @@ def _domain_resolved(world: World, instance: MCSInstance) -> Condition:
     return domain_resolved(world, Kind.INSTANCE, instance.name, domain, address, remedy)
 
 
-def _capacity_pressure(known: Ledger) -> Condition:
+def _capacity_pressure(known: Capacity) -> Condition:
     verdict = pressure(known)
     if verdict is None:
         return Condition(Type.CAPACITY_PRESSURE, F, Reason.SUFFICIENT)
@@ -160,12 +160,12 @@ def _network(world: World, plan: Plan) -> Verdict | None:
     if world.pod and plan.instance.spec.network.mode is not NetworkMode.HOST_NETWORK:
         known.append(Network(world.pod.ip, "Pods of this cluster"))  # not every network plugin tells them in podCIDRs
     taken = met_by(cidr, known)
-    return rules.network_taken(cidr, taken.cidr, taken.what) if taken else None
+    return messages.network_taken(cidr, taken.cidr, taken.what) if taken else None
 
 
 def _domain_elsewhere(world: World, plan: Plan) -> Verdict | None:
     domain = plan.instance.spec.domain if plan.instance else ""
-    return rules.domain_taken(domain) if domain in world.elsewhere else None
+    return messages.domain_taken(domain) if domain in world.elsewhere else None
 
 
 def _restart_pending(restart: Restart) -> Condition:

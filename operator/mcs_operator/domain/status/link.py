@@ -6,12 +6,13 @@ from dataclasses import replace
 from typing import Any
 
 from mcs_operator.api import MCSInstance
-from mcs_operator.domain import rules
-from mcs_operator.domain.addressing import address_of
-from mcs_operator.domain.conditions import NOT_SERVED, REFUSALS, Condition, Kind, Reason, Status, Type, is_known
-from mcs_operator.domain.linkstate import LinkState, SlotState, TunnelReason
-from mcs_operator.domain.pins import Stage, accepted, stage
+from mcs_operator.api.conditions import NOT_SERVED, REFUSALS, Condition, ConditionStatus, Kind, Reason, Type, is_known
+from mcs_operator.contract.linkstate import LinkState, SlotState, TunnelReason
+from mcs_operator.domain.facts.world import World
 from mcs_operator.domain.plan import LinkPlan, Plan
+from mcs_operator.domain.rules import messages
+from mcs_operator.domain.rules.addressing import address_of
+from mcs_operator.domain.rules.pins import Stage, accepted, stage
 from mcs_operator.domain.status.shared import (
     UNREACHABLE,
     F,
@@ -24,7 +25,6 @@ from mcs_operator.domain.status.shared import (
     status_of,
 )
 from mcs_operator.domain.status.wanted import Wanted
-from mcs_operator.domain.world import World
 from mcs_operator.settings import ANNOTATION_ROTATE
 
 _NOTHING_SIGNED = "the instance has lost its CA: nothing can be signed"
@@ -133,7 +133,7 @@ def _connected(world: World, link_plan: LinkPlan, state: LinkState | None, progr
     if state is None or state.tunnel.reason is TunnelReason.PENDING:
         return Condition(Type.CONNECTED, F, Reason.PENDING, "the slot does not run yet")
     tunnel = state.tunnel
-    told = Condition(Type.CONNECTED, Status(tunnel.status.value), _TUNNEL[tunnel.reason], tunnel.message)
+    told = Condition(Type.CONNECTED, ConditionStatus(tunnel.status.value), _TUNNEL[tunnel.reason], tunnel.message)
     if not is_known(Kind.LINK, told):  # said by an agent of another version, which must not end everybody's statuses
         return Condition(Type.CONNECTED, F, Reason.PENDING, f"the agent says {told.status}, {told.reason}")
     return told
@@ -197,7 +197,7 @@ def _profile_lost(world: World, link: str) -> str:
     stays = "the tunnel stays up with the certificate that the TVox has"
     anew = f"ask for a new profile by annotation {ANNOTATION_ROTATE} with the present time"
     if lacks := world.unlabelled.get(secret):
-        return f"{rules.not_ours(f'Secret {secret}', f'label {lacks}')}; {stays}"
+        return f"{messages.not_ours(f'Secret {secret}', f'label {lacks}')}; {stays}"
     if why := next((damaged.why for damaged in world.damaged if damaged.link == link), ""):
         return f"Secret {secret} {why}; {stays}. Put it right, restore it from the newest backup, or {anew}"
     return (

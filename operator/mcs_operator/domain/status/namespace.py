@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from mcs_operator.domain.conditions import Kind, Reason
+from mcs_operator.api.conditions import Kind, Reason
+from mcs_operator.domain.facts.world import Unreadable, World
 from mcs_operator.domain.plan import Plan
+from mcs_operator.domain.rules.verdict import Verdict
 from mcs_operator.domain.status.community import community_status
 from mcs_operator.domain.status.instance import instance_status
 from mcs_operator.domain.status.link import link_status
 from mcs_operator.domain.status.shared import status_of_refused
 from mcs_operator.domain.status.wanted import Wanted
-from mcs_operator.domain.verdict import Verdict
-from mcs_operator.domain.world import Unreadable, World
 
 
 def all_statuses(world: World, plan: Plan, wanted: Wanted) -> dict[tuple[Kind, str], dict[str, Any]]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mcs_operator.domain import preflight
-from mcs_operator.domain.conditions import NOT_SERVED, OWNED, Condition, Kind, Reason, Status, Type, as_objects
-from mcs_operator.domain.lookup import Lookup
-from mcs_operator.domain.verdict import Verdict
-from mcs_operator.domain.world import World
+from mcs_operator.api.conditions import NOT_SERVED, OWNED, Condition, ConditionStatus, Kind, Reason, Type, as_objects
+from mcs_operator.contract.lookup import Lookup
+from mcs_operator.domain.facts.world import World
+from mcs_operator.domain.rules.verdict import Verdict
+from mcs_operator.domain.status import preflight
 
-T, F, U = Status.TRUE, Status.FALSE, Status.UNKNOWN
+T, F, U = ConditionStatus.TRUE, ConditionStatus.FALSE, ConditionStatus.UNKNOWN
 
 UNREACHABLE = "the link agent in the media pod does not answer"
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from mcs_operator.domain.conditions import Kind
-from mcs_operator.domain.pins import Stage, stage
+from mcs_operator.api.conditions import Kind
+from mcs_operator.domain.facts.world import Fingerprint
 from mcs_operator.domain.plan import LinkPlan
-from mcs_operator.domain.restart import Restart, Step
-from mcs_operator.domain.sizing import Sizing
-from mcs_operator.domain.verdict import Verdict
-from mcs_operator.domain.world import Fingerprint
+from mcs_operator.domain.pod.restart import Restart, Step
+from mcs_operator.domain.pod.sizing import Sizing
+from mcs_operator.domain.rules.pins import Stage, stage
+from mcs_operator.domain.rules.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from mcs_operator.domain.usersfile import UsersFile
+from mcs_operator.api.usersfile import UsersFile
 from mcs_operator.kube.client import Object, Resource
 from mcs_operator.settings import LABEL_MANAGED_BY, LABEL_USERS, OPERATOR
 

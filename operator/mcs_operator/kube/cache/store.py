@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
 
-from mcs_operator.domain.usersfile import UsersFile
+from mcs_operator.api.usersfile import UsersFile
 from mcs_operator.kube.cache.child import TLS, Child, digests
 from mcs_operator.kube.cache.index import Domains
 from mcs_operator.kube.cache.interning import interned
@@ -61,13 +61,14 @@ class _Entry(NamespaceCache):
 
 
 class Store:
-    """A cache for each namespace. ``wake`` is called for a namespace whenever something in it changed; ``nudge``
-    instead of it, where that was only a child: most of such changes are our own doing, or of no consequence."""
+    """A cache for each namespace. ``wake`` is called for a namespace whenever something in it changed;
+    ``wake_low_priority`` instead of it, where that was only a child: most of such changes are our own doing, or of no
+    consequence."""
 
-    def __init__(self, wake: Wake, nudge: Wake | None = None) -> None:
+    def __init__(self, wake: Wake, wake_low_priority: Wake | None = None) -> None:
         self._entries: defaultdict[str, _Entry] = defaultdict(_Entry)
         self.domains = Domains()
-        self._wake, self._nudge = wake, nudge or wake
+        self._wake, self._wake_low_priority = wake, wake_low_priority or wake
         self._gone: dict[str, tuple[int, float]] = {}
 
     def namespaces(self) -> list[str]:
@@ -211,7 +212,7 @@ class Store:
             child.tls = child.tls or (tls and child.uid == metadata["uid"])
             return
         if entry.concerns(child):
-            self._nudge(namespace)
+            self._wake_low_priority(namespace)
 
     def drop(self, resource: Resource, namespace: str, name: str, uid: str, version: str = "", left: str = "") -> None:
         """Forget an object that is gone, unless another one bears its name by now.
@@ -237,7 +238,7 @@ class Store:
                 del entry.children[key]
                 version = version or child.version
                 if entry.concerns(child):
-                    self._nudge(namespace)
+                    self._wake_low_priority(namespace)
         if version:
             # To leave by one label and to come by the other may be one write, with one version.
             self._remember(uid, int(version) - bool(left))

@@ -7,9 +7,8 @@ to look. Whether a certificate is what its Secret says is asked in `pki.belief`:
 
 from __future__ import annotations
 
-from mcs_operator.domain.keys import Authority
-from mcs_operator.domain.quota import Usage
-from mcs_operator.domain.world import (
+from mcs_operator.domain.facts.keys import Authority
+from mcs_operator.domain.facts.world import (
     AgentCredentials,
     Damaged,
     DamagedProfile,
@@ -18,6 +17,7 @@ from mcs_operator.domain.world import (
     SlotSecret,
     TlsSecret,
 )
+from mcs_operator.domain.rules.quota import Usage
 from mcs_operator.kube.client import PODS, RESOURCE_QUOTAS, SECRETS, Object, Resource
 from mcs_operator.kube.parse.bounds import mapping, text
 from mcs_operator.kube.parse.pod import read_pod

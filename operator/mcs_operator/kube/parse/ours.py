@@ -7,8 +7,8 @@ from typing import Any
 
 from mcs_operator.api import Community, InvalidObjectError, MCSInstance, TVoxLink
 from mcs_operator.api.base import KubernetesObject
-from mcs_operator.domain.conditions import Kind
-from mcs_operator.domain.world import Unreadable
+from mcs_operator.api.conditions import Kind
+from mcs_operator.domain.facts.world import Unreadable
 from mcs_operator.kube.client import Object
 from mcs_operator.kube.parse.bounds import count, mapping, mappings, text
 from mcs_operator.settings import FIRST_NUMBER, LAST_NUMBER

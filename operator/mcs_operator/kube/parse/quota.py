@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mcs_operator.api.quantity import parse_quantity
-from mcs_operator.domain.quota import LIMITS, Usage
+from mcs_operator.domain.rules.quota import LIMITS, Usage
 from mcs_operator.kube.client import Object
 from mcs_operator.kube.parse.bounds import LONGEST_DIGITS, mapping
 

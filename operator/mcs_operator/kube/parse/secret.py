@@ -10,10 +10,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from mcs_operator.domain.keys import Authority, KeyPair
-from mcs_operator.domain.slotfiles import FINGERPRINTS, SLOT_FILES, pins_in, slot_revision
-from mcs_operator.domain.where import where_of_profile, where_of_slot
-from mcs_operator.domain.world import (
+from mcs_operator.contract.openvpn import where_of_profile, where_of_slot
+from mcs_operator.contract.slotfiles import FINGERPRINTS, SLOT_FILES, pins_in, slot_revision
+from mcs_operator.domain.facts.keys import Authority, KeyPair
+from mcs_operator.domain.facts.world import (
     AgentCredentials,
     Damaged,
     DamagedProfile,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from mcs_operator.domain.shardfiles import packed
+from mcs_operator.contract.shards import packed
 from mcs_operator.kube.client import SECRETS, Object, Resource
 from mcs_operator.kube.parse.bounds import UnreadableError, decoded, has_half_characters, is_too_deep, mapping
 from mcs_operator.kube.parse.names import Role, place_of_name

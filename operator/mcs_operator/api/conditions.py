@@ -1,0 +1,447 @@
+"""The closed table of conditions: kind x condition x status x reason, and what brings each about.
+
+Conditions follow kstatus (Ready, and the abnormal-true Reconciling and Stalled) and the Gateway API (Accepted,
+Programmed). A condition that is not in the table cannot be written: `as_objects` raises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from mcs_operator.timestamps import rfc3339
+
+MESSAGE_LIMIT = 1024
+"""Characters; a message may quote a user's value, and a value may be long."""
+
+
+class Kind(StrEnum):
+    """The three kinds that carry conditions."""
+
+    INSTANCE = "MCSInstance"
+    COMMUNITY = "Community"
+    LINK = "TVoxLink"
+
+
+class Type(StrEnum):
+    """Condition types."""
+
+    READY = "Ready"
+    RECONCILING = "Reconciling"
+    STALLED = "Stalled"
+    ACCEPTED = "Accepted"
+    PROGRAMMED = "Programmed"
+    CONNECTED = "Connected"
+    SIZED = "Sized"
+    RESTART_PENDING = "RestartPending"
+    CAPACITY_PRESSURE = "CapacityPressure"
+    ROTATION_PENDING = "RotationPending"
+    DOMAIN_RESOLVED = "DomainResolved"
+
+
+class ConditionStatus(StrEnum):
+    """Status of a condition."""
+
+    TRUE = "True"
+    FALSE = "False"
+    UNKNOWN = "Unknown"
+
+
+class Reason(StrEnum):
+    """Condition reasons."""
+
+    # The same on every kind
+    PENDING = "Pending"
+    PROGRESSING = "Progressing"
+    RECONCILED = "Reconciled"
+    NOT_STALLED = "NotStalled"
+    ACCEPTED = "Accepted"
+    INVALID_SPEC = "InvalidSpec"
+    INSTANCE_NOT_FOUND = "InstanceNotFound"
+    RECONCILE_FAILED = "ReconcileFailed"
+    # MCSInstance
+    SERVING = "Serving"
+    MEDIA_NOT_READY = "MediaNotReady"
+    NAMESPACE_OCCUPIED = "NamespaceOccupied"
+    IDENTITY_LOST = "IdentityLost"
+    OBJECT_DAMAGED = "ObjectDamaged"
+    OBJECTS_IGNORED = "ObjectsIgnored"
+    PROFILES_DIFFER = "ProfilesDiffer"
+    NETWORK_TAKEN = "NetworkTaken"
+    CA_NOT_FOUND = "CaNotFound"
+    CA_INVALID = "CaInvalid"
+    AS_TIER = "AsTier"
+    BELOW_TIER = "BelowTier"
+    UP_TO_DATE = "UpToDate"
+    POD_OUTDATED = "PodOutdated"
+    DRAINING = "Draining"
+    SUFFICIENT = "Sufficient"
+    NEARLY_FULL = "NearlyFull"
+    ALMOST_FULL = "AlmostFull"
+    # Community
+    SERVED = "Served"
+    USERS_INVALID = "UsersInvalid"
+    USERS_NOT_FOUND = "UsersNotFound"
+    TIER_EXCEEDED = "TierExceeded"
+    COMMUNITY_LIMIT_EXCEEDED = "CommunityLimitExceeded"
+    # TVoxLink
+    CAPACITY_EXCEEDED = "CapacityExceeded"
+    ADDRESS_TAKEN = "AddressTaken"
+    ADDRESS_OUT_OF_RANGE = "AddressOutOfRange"
+    ADDRESS_IMMUTABLE = "AddressImmutable"
+    DOMAIN_TAKEN = "DomainTaken"
+    COMMUNITY_NOT_FOUND = "CommunityNotFound"
+    INSTANCE_MISMATCH = "InstanceMismatch"
+    NAME_TAKEN = "NameTaken"
+    NO_FREE_SLOT = "NoFreeSlot"
+    NOT_ACCEPTED = "NotAccepted"
+    PROGRAMMED = "Programmed"
+    QUARANTINED = "Quarantined"
+    PROFILE_LOST = "ProfileLost"
+    CERTIFICATE_INVALID = "CertificateInvalid"
+    CERTIFICATE_NOT_FOUND = "CertificateNotFound"
+    DISABLED = "Disabled"
+    REVOKED = "Revoked"
+    NEW_NOT_SEEN = "NewNotSeen"
+    OLD_REFUSED = "OldRefused"
+    AGENT_UNREACHABLE = "AgentUnreachable"
+    ESTABLISHED = "Established"
+    NEVER_CONNECTED = "NeverConnected"
+    LOST = "Lost"
+    FLAPPING = "Flapping"
+    CERTIFICATE_EXPIRED = "CertificateExpired"
+    AUTHENTICATION_FAILED = "AuthenticationFailed"
+    WRONG_PEER = "WrongPeer"
+    # MCSInstance and TVoxLink: their public names
+    RESOLVED = "Resolved"
+    NOT_RESOLVED = "NotResolved"
+    WRONG_ADDRESS = "WrongAddress"
+    RESOLVER_UNAVAILABLE = "ResolverUnavailable"
+    AGENT_OUTDATED = "AgentOutdated"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table."""
+
+    kind: Kind
+    type: Type
+    status: ConditionStatus
+    reason: Reason
+    trigger: str
+
+
+def _rows(kind: Kind, type: Type, *lines: tuple[ConditionStatus, Reason, str]) -> list[Row]:
+    return [Row(kind, type, status, reason, trigger) for status, reason, trigger in lines]
+
+
+T, F, U = ConditionStatus.TRUE, ConditionStatus.FALSE, ConditionStatus.UNKNOWN
+R = Reason
+
+_EVERY_KIND = [
+    row
+    for kind in Kind
+    for row in (
+        *_rows(kind, Type.READY, (U, R.PENDING, "The operator has not seen this generation of the object yet.")),
+        *_rows(
+            kind,
+            Type.RECONCILING,
+            (T, R.PROGRESSING, "The operator, the node or another object has still something to do."),
+            (F, R.RECONCILED, "The world is as declared, or only a change by the user gets it there."),
+        ),
+        *_rows(kind, Type.STALLED, (F, R.NOT_STALLED, "Nothing waits for the user.")),
+        *_rows(
+            kind,
+            Type.ACCEPTED,
+            (T, R.ACCEPTED, "The object is valid and is served."),
+            (F, R.INVALID_SPEC, "The stored object does not fit the schema of this operator's version."),
+        ),
+        *_rows(
+            kind,
+            Type.STALLED,
+            (T, R.INVALID_SPEC, "As Accepted=False, InvalidSpec."),
+            (
+                T,
+                R.RECONCILE_FAILED,
+                "The operator fails at this object, or at its namespace; the message says where. What runs goes on.",
+            ),
+        ),
+        *_rows(kind, Type.READY, (F, R.INVALID_SPEC, "As Accepted=False, InvalidSpec.")),
+    )
+]
+
+_INSTANCE = [
+    *_rows(
+        Kind.INSTANCE,
+        Type.ACCEPTED,
+        (F, R.NAMESPACE_OCCUPIED, "Another MCSInstance has this namespace: one per namespace."),
+    ),
+    *_rows(
+        Kind.INSTANCE,
+        Type.READY,
+        (T, R.SERVING, "The media container is ready."),
+        (F, R.MEDIA_NOT_READY, "The media container is not ready; the message says why."),
+        (F, R.NAMESPACE_OCCUPIED, "As Accepted."),
+    ),
+    *_rows(
+        Kind.INSTANCE,
+        Type.STALLED,
+        (T, R.NAMESPACE_OCCUPIED, "As Accepted."),
+        (
+            T,
+            R.IDENTITY_LOST,
+            "The CA Secret is gone, unreadable or without its labels while identities signed by it exist.",
+        ),
+        (T, R.NAME_TAKEN, "An object that the instance needs is there, and lacks labels that the message names."),
+        (T, R.OBJECT_DAMAGED, "An object of the instance cannot be read; the message names it and says why."),
+        (F, R.OBJECTS_IGNORED, "As NotStalled; objects with our label that are not ours (copies) are named, not used."),
+        (T, R.PROFILES_DIFFER, "Kept profiles have another basePort, cidr or domain; they are served as they are."),
+        (T, R.NETWORK_TAKEN, "spec.vpn.cidr is loopback or the like, or meets the cluster's; what runs goes on."),
+        (T, R.CA_NOT_FOUND, "The Secret of vpn.caSecretRef is missing: nothing is signed, what is there goes on."),
+        (T, R.CA_INVALID, "The CA cannot sign, or did not sign what is there; the message says why. As CaNotFound."),
+        (T, R.CERTIFICATE_INVALID, "The certificate of spec.domain cannot be served; the last good one stays."),
+        (T, R.CERTIFICATE_NOT_FOUND, "The Secret of tls.secretRef is missing; the last good certificate stays."),
+        (T, R.DOMAIN_TAKEN, "spec.domain is an object's of another namespace that came first; what runs goes on."),
+    ),
+    *_rows(
+        Kind.INSTANCE,
+        Type.SIZED,
+        (T, R.AS_TIER, "The pod has the resources of its tier, or more."),
+        (F, R.BELOW_TIER, "spec.resources is below the tier; the message names the difference."),
+    ),
+    *_rows(
+        Kind.INSTANCE,
+        Type.RESTART_PENDING,
+        (F, R.UP_TO_DATE, "The pod runs the current template."),
+        (T, R.POD_OUTDATED, "The pod runs an older template; the message names the parts and how to restart."),
+        (T, R.DRAINING, "A restart was asked for: the media drains until nobody talks, or drainSeconds are over."),
+    ),
+    *_rows(
+        Kind.INSTANCE,
+        Type.CAPACITY_PRESSURE,
+        (F, R.SUFFICIENT, "Less than 80 % of the TVoxLinks and of the tier's users are there."),
+        (T, R.NEARLY_FULL, "80 % or more of something; the message has the numbers and what to plan."),
+        (T, R.ALMOST_FULL, "95 % or more of something."),
+    ),
+]
+
+
+def _domain_resolved(kind: Kind, wanted: str) -> list[Row]:
+    return _rows(
+        kind,
+        Type.DOMAIN_RESOLVED,
+        (T, R.RESOLVED, f"Both the media pod and the operator are told {wanted} by their DNS, and no other address."),
+        (F, R.NOT_RESOLVED, "One of them, at least, is told that there is no such name, or no IPv4 address of it."),
+        (F, R.WRONG_ADDRESS, "One of them, at least, is told another address."),
+        (U, R.PENDING, "Not asked yet."),
+        (U, R.RESOLVER_UNAVAILABLE, "The DNS of one of them does not answer, three times in a row."),
+        (U, R.AGENT_OUTDATED, "The link agent in the media pod is too old to be asked."),
+        (U, R.AGENT_UNREACHABLE, "The link agent in the media pod does not answer."),
+        (U, R.NOT_ACCEPTED, "Accepted is False: nobody asks."),
+    )
+
+
+_INSTANCE += _domain_resolved(Kind.INSTANCE, "spec.publicAddress for spec.domain")
+
+_COMMUNITY = [
+    *_rows(Kind.COMMUNITY, Type.ACCEPTED, (F, R.INSTANCE_NOT_FOUND, "spec.instanceRef names no accepted instance.")),
+    *_rows(
+        Kind.COMMUNITY,
+        Type.READY,
+        (T, R.SERVED, "All enabled users are in the appliance's configuration."),
+        (T, R.DISABLED, "spec.enabled is false: nobody of this community is served."),
+        (F, R.INSTANCE_NOT_FOUND, "As Accepted."),
+        (F, R.PENDING, "A part of its users could not be written; the message says why. What was served still is."),
+        (F, R.USERS_INVALID, "A users file cannot be taken; the message names file, line, index and field, no user."),
+        (F, R.USERS_NOT_FOUND, "A users file, or its key users.yaml, is missing."),
+        (F, R.TIER_EXCEEDED, "Users beyond the tier are not served: how many, and where the first one is listed."),
+        (F, R.COMMUNITY_LIMIT_EXCEEDED, "As TierExceeded, beyond spec.communityLimits.users of the instance."),
+    ),
+    *_rows(
+        Kind.COMMUNITY,
+        Type.STALLED,
+        (T, R.USERS_INVALID, "As Ready."),
+        (T, R.TIER_EXCEEDED, "As Ready."),
+        (T, R.COMMUNITY_LIMIT_EXCEEDED, "As Ready."),
+    ),
+]
+
+REFUSALS = {
+    R.CAPACITY_EXCEEDED: "The instance serves 250 TVoxLinks already; this one takes over when a place frees up.",
+    R.COMMUNITY_LIMIT_EXCEEDED: "Its Community has as many TVoxLinks as spec.communityLimits.links of the instance "
+    "allows.",
+    R.ADDRESS_TAKEN: "spec.vpnAddress is another link's, or is kept for a link that was deleted lately.",
+    R.ADDRESS_OUT_OF_RANGE: "spec.vpnAddress is not .2 to .251 of the instance's spec.vpn.cidr.",
+    R.ADDRESS_IMMUTABLE: "spec.vpnAddress differs from the address that the link already has.",
+    R.DOMAIN_TAKEN: "spec.domain is another link's or the instance's own.",
+    R.NAME_TAKEN: "A Secret that the link needs exists, and is not ours, or another instance's, or cannot be read.",
+}
+"""Why a link is not accepted, where only the user can change that."""
+
+WAITING = {
+    R.INSTANCE_NOT_FOUND: "spec.instanceRef names no accepted instance.",
+    R.COMMUNITY_NOT_FOUND: "spec.communityRef names no Community. A link that holds a slot keeps it.",
+    R.INSTANCE_MISMATCH: "The Community belongs to another instance. A link that holds a slot keeps it.",
+}
+"""Why a link is not accepted, where another object may still come."""
+
+_LINK = [
+    *_rows(Kind.LINK, Type.ACCEPTED, *[(F, reason, text) for reason, text in (REFUSALS | WAITING).items()]),
+    *_rows(
+        Kind.LINK,
+        Type.PROGRAMMED,
+        (T, R.PROGRAMMED, "The agent reports that the slot runs this revision."),
+        (T, R.DISABLED, "spec.enabled is false, and the agent reports that the slot has stopped."),
+        (T, R.REVOKED, "The TVox's certificate is revoked, and the agent reports that the slot has stopped."),
+        (F, R.PENDING, "The slot has not taken this revision yet."),
+        (F, R.QUARANTINED, "The slot refuses its Secret, or what it finds around it, and keeps the last good state."),
+        (F, R.RECONCILE_FAILED, "The operator fails at the link's keys or files; the message says where."),
+        (F, R.NO_FREE_SLOT, "spec.vpn.slots of the instance has no place for this number."),
+        (F, R.NOT_ACCEPTED, "Accepted is False."),
+        (F, R.IDENTITY_LOST, "The instance has lost its CA: no identity can be made."),
+        (F, R.CA_NOT_FOUND, "As Stalled of the instance: no identity can be made."),
+        (F, R.CA_INVALID, "As Stalled of the instance: no identity can be made."),
+        (U, R.AGENT_UNREACHABLE, "The link agent in the media pod does not answer."),
+    ),
+    *_rows(
+        Kind.LINK,
+        Type.CONNECTED,
+        (T, R.ESTABLISHED, "The tunnel is up."),
+        (F, R.NEVER_CONNECTED, "No TVox has connected since the slot started."),
+        (F, R.LOST, "The tunnel was up and is not; the message says since when."),
+        (T, R.FLAPPING, "The tunnel is up, and was lost 3 times in 10 minutes."),
+        (F, R.FLAPPING, "The tunnel is down, and was lost 3 times in 10 minutes."),
+        (F, R.CERTIFICATE_EXPIRED, "The TVox's certificate has expired."),
+        (F, R.AUTHENTICATION_FAILED, "A client presents a certificate that is not this link's."),
+        (T, R.WRONG_PEER, "Two places use this link's profile by turns."),
+        (F, R.WRONG_PEER, "Two places use this link's profile by turns."),
+        (F, R.DISABLED, "spec.enabled is false."),
+        (F, R.REVOKED, "The TVox's certificate is revoked; a new profile waits for `rotate`."),
+        (F, R.PENDING, "The slot does not run yet."),
+        (U, R.AGENT_UNREACHABLE, "The link agent in the media pod does not answer."),
+    ),
+    *_rows(
+        Kind.LINK,
+        Type.READY,
+        (T, R.PROGRAMMED, "Accepted and Programmed. Whether the TVox is connected is in Connected."),
+        (T, R.DISABLED, "Accepted, and stopped as spec.enabled asks."),
+        (T, R.REVOKED, "Accepted, and stopped as the revocation asks."),
+        (F, R.PENDING, "As Programmed."),
+        (F, R.QUARANTINED, "As Programmed."),
+        (F, R.RECONCILE_FAILED, "As Programmed."),
+        (F, R.NO_FREE_SLOT, "As Programmed."),
+        (F, R.IDENTITY_LOST, "As Programmed."),
+        (F, R.CA_NOT_FOUND, "As Programmed."),
+        (F, R.CA_INVALID, "As Programmed."),
+        (U, R.AGENT_UNREACHABLE, "As Programmed."),
+        *[(F, reason, "As Accepted.") for reason in REFUSALS | WAITING],
+    ),
+    *_rows(
+        Kind.LINK,
+        Type.STALLED,
+        (T, R.QUARANTINED, "As Programmed."),
+        (T, R.NO_FREE_SLOT, "As Programmed."),
+        (
+            T,
+            R.PROFILE_LOST,
+            "The profile Secret is gone, unreadable, without its labels, or an old one was put back.",
+        ),
+        (T, R.CERTIFICATE_INVALID, "The certificate of spec.domain cannot be served; the last good one stays."),
+        (T, R.CERTIFICATE_NOT_FOUND, "The Secret of tls.secretRef is missing; the last good certificate stays."),
+        *[(T, reason, "As Accepted.") for reason in REFUSALS],
+    ),
+    *_rows(
+        Kind.LINK,
+        Type.ROTATION_PENDING,
+        (F, R.UP_TO_DATE, "The TVox has the newest profile, or the link never had another one."),
+        (T, R.NEW_NOT_SEEN, "The TVox has not shown its new certificate; the old one is accepted until the deadline."),
+        (T, R.OLD_REFUSED, "The TVox has not shown its new certificate, and the old one is not accepted any more."),
+        (F, R.REVOKED, "No certificate is accepted; a new profile waits for `rotate`."),
+    ),
+]
+
+_LINK += _domain_resolved(Kind.LINK, "spec.publicAddress of the instance for spec.domain")
+
+TABLE: tuple[Row, ...] = (*_EVERY_KIND, *_INSTANCE, *_COMMUNITY, *_LINK)
+_KNOWN = {(row.kind, row.type, row.status, row.reason) for row in TABLE}
+
+OWNED: Mapping[Kind, tuple[Type, ...]] = {
+    kind: tuple(dict.fromkeys(row.type for row in TABLE if row.kind is kind)) for kind in Kind
+}
+"""Types that each kind always has, all of them, from the operator's first sight."""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A condition as decided, before it has times."""
+
+    type: Type
+    status: ConditionStatus
+    reason: Reason
+    message: str = ""
+
+
+NOT_SERVED: Mapping[Type, Condition] = {
+    condition.type: condition
+    for condition in (
+        Condition(Type.RECONCILING, F, R.RECONCILED),
+        Condition(Type.SIZED, T, R.AS_TIER),
+        Condition(Type.RESTART_PENDING, F, R.UP_TO_DATE),
+        Condition(Type.CAPACITY_PRESSURE, F, R.SUFFICIENT),
+        Condition(Type.PROGRAMMED, F, R.NOT_ACCEPTED),
+        Condition(Type.CONNECTED, F, R.PENDING, "the link is not accepted"),
+        Condition(Type.ROTATION_PENDING, F, R.UP_TO_DATE),
+        Condition(Type.DOMAIN_RESOLVED, U, R.NOT_ACCEPTED, "nobody asks: it is not accepted"),
+    )
+}
+"""What a condition says about an object that is not served, beside why it is not."""
+
+
+def is_known(kind: Kind, condition: Condition) -> bool:
+    """Whether the table has this condition with this status and reason."""
+    return (kind, condition.type, condition.status, condition.reason) in _KNOWN
+
+
+def as_objects(
+    kind: Kind,
+    decided: Sequence[Condition],
+    *,
+    generation: int,
+    now: datetime,
+    previous: Iterable[Mapping[str, Any]] = (),
+) -> list[dict[str, Any]]:
+    """The conditions as status objects, in the order of the table.
+
+    ``previous`` are those of the live object: a condition that keeps its status keeps its lastTransitionTime.
+    Raises ValueError for a condition outside of the table, or where one that the kind owns is missing: a reader
+    who waits for a condition that nobody writes waits for ever.
+    """
+    by_type = {condition.type: condition for condition in decided}
+    if missing := [str(type) for type in OWNED[kind] if type not in by_type]:
+        raise ValueError(f"{kind}: conditions {missing} are owned but not decided")
+    before = {str(old.get("type")): old for old in previous}
+    objects = []
+    for type in OWNED[kind]:
+        condition = by_type[type]
+        if not is_known(kind, condition):
+            raise ValueError(f"{kind}: {type}={condition.status}, {condition.reason} is not in the table")
+        old = before.get(str(type), {})
+        since = old.get("lastTransitionTime") if old.get("status") == condition.status else None
+        objects.append(
+            {
+                "type": str(type),
+                "status": str(condition.status),
+                "reason": str(condition.reason),
+                "message": _shortened(condition.message),
+                "observedGeneration": generation,
+                "lastTransitionTime": since or rfc3339(now),
+            }
+        )
+    return objects
+
+
+def _shortened(message: str) -> str:
+    return message if len(message) <= MESSAGE_LIMIT else message[: MESSAGE_LIMIT - 1] + "…"

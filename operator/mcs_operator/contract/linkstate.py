@@ -1,0 +1,190 @@
+"""What the link agent tells the operator: the wire format of ``GET /v1/links``, shared by both ends.
+
+The agent fills these models, the operator parses them at its door. Unknown fields are ignored, so that an agent of a
+newer image may say more than an older operator understands (the pod is never restarted just because the operator was).
+
+Text that a stranger can influence (a client's version, a certificate's name inside a message) is bounded here, once:
+whatever the agent let through, a status condition never gets more than this. What is too long is cut, not refused: a
+report that is refused is a pod of which nothing is known.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    FailFast,
+    Field,
+    StringConstraints,
+)
+
+from mcs_operator.settings import FIRST_NUMBER, LAST_NUMBER, MAX_LINKS
+from mcs_operator.timestamps import Timestamp
+
+MAX_MESSAGE = 512
+"""Longest message in characters; a Kubernetes condition allows 32,768, a person reads less."""
+MAX_TOKEN = 64
+"""Longest peer address, version or the like; an IPv6 address with a port and a zone needs 60."""
+
+METRICS_PATH = "/metrics"
+
+
+def metrics_token(token: str) -> str:
+    """The token that opens METRICS_PATH and nothing else: made from the agent's own, and not the other way round."""
+    return hmac.new(token.encode(), b"metrics", hashlib.sha256).hexdigest()
+
+
+class SlotState(StrEnum):
+    """What a slot's supervisor says about itself in ``state.json``."""
+
+    IDLE = "Idle"
+    STARTING = "Starting"
+    RUNNING = "Running"
+    QUARANTINED = "Quarantined"
+    STOPPING = "Stopping"
+
+
+class TunnelStatus(StrEnum):
+    """Status of the condition ``Connected``, in the words of a Kubernetes condition."""
+
+    TRUE = "True"
+    FALSE = "False"
+    UNKNOWN = "Unknown"
+
+
+class TunnelReason(StrEnum):
+    """Why a tunnel is up, down or not known. The names become reasons of the condition ``Connected``."""
+
+    ESTABLISHED = "Established"
+    """Up: OpenVPN has one client whose keys are negotiated."""
+    FLAPPING = "Flapping"
+    """Up or down (see the status), and lost three times in ten minutes; stays until ten minutes were quiet."""
+    NEVER_CONNECTED = "NeverConnected"
+    """No client was ever seen on this link in the life of this pod."""
+    LOST = "Lost"
+    """There was a tunnel; it ended."""
+    CERTIFICATE_EXPIRED = "CertificateExpired"
+    """Down, and the last one who tried showed a certificate past its validity."""
+    AUTHENTICATION_FAILED = "AuthenticationFailed"
+    """Down, and the last one who tried has a certificate that is not pinned here, or not of this CA."""
+    WRONG_PEER = "WrongPeer"
+    """The same certificate is in use at two addresses, which throw each other out by turns."""
+    PENDING = "Pending"
+    """Status Unknown: the agent has not been able to read this slot's OpenVPN yet."""
+
+
+def plain(text: str, limit: int) -> str:
+    """The text on one line, without control characters or what changes the direction of others, cut to the limit."""
+    # Half of a surrogate pair, which JSON can carry, cannot be encoded: it is not printable either.
+    return "".join(c if c.isprintable() else " " for c in text[:limit])
+
+
+Token = Annotated[str, AfterValidator(lambda text: plain(text, MAX_TOKEN))]
+Message = Annotated[str, AfterValidator(lambda text: plain(text, MAX_MESSAGE))]
+Count = Annotated[int, Field(ge=0, le=2**53)]
+"""JSON's readers know numbers as floats; a greater one is nobody's count."""
+
+
+class _Wire(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class TunnelState(_Wire):
+    """One link's tunnel as OpenVPN itself reports it. Carries no counters: those are metrics and never wake anybody."""
+
+    status: TunnelStatus = TunnelStatus.UNKNOWN
+    reason: TunnelReason = TunnelReason.PENDING
+    message: Message = ""
+    since: Timestamp | None = None
+    """When ``status`` last changed; for an established tunnel the time at which OpenVPN says it came up."""
+    peer: Token | None = None
+    """Public address and port of the connected client, ``203.0.113.5:41234``; IPv6 as ``[2001:db8::1]:41234``."""
+    clientVersion: Token | None = None  # noqa: N815 - a name of the wire format
+    """The client's own word about its OpenVPN version (``2.4.12``); not to be trusted, only shown."""
+    flaps: Count = 0
+    """Unplanned losses in the life of this pod. A restart for a new configuration is not one."""
+    fingerprint: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
+    """SHA-256 of the certificate that the last established client showed, lower hex; ends a rotation's overlap."""
+
+
+class LinkState(_Wire):
+    """One slot: what its supervisor runs, and what its tunnel does."""
+
+    slot: int = Field(ge=FIRST_NUMBER, le=LAST_NUMBER)
+    revision: Token | None = None
+    """The revision in force (of a quarantined slot: the last good one, which still runs)."""
+    state: SlotState
+    error: Message | None = None
+    """Why the slot is quarantined or not running."""
+    tunnel: TunnelState = TunnelState()
+
+
+MAX_REFUSED = 251
+"""Refused certificates that are passed on: one of each link, and the instance's."""
+MAX_DOMAIN = 253
+
+
+class RefusedCertificate(_Wire):
+    """A certificate that the appliance does not take, in its own words; what it served for the domain before stays."""
+
+    domain: str
+    problem: str
+
+
+def _told(value: object) -> str | None:
+    """A text of an appliance's, bounded and printable; None where it is none."""
+    if not isinstance(value, str) or not value:
+        return None
+    return "".join(c if c.isprintable() else "?" for c in value[:MAX_MESSAGE])
+
+
+def _refused(value: object) -> list[RefusedCertificate]:
+    """Of whatever an appliance says, what is a domain and a text; never an error. The appliance may be compromised."""
+    entries = value[:MAX_REFUSED] if isinstance(value, list | tuple) else ()
+    found = []
+    for entry in (entry.model_dump() if isinstance(entry, RefusedCertificate) else entry for entry in entries):
+        domain, problem = (entry.get("domain"), entry.get("problem")) if isinstance(entry, dict) else (None, None)
+        told = _told(problem)
+        # Printable as well: with half a character in it the whole report could not be sent, about 250 links.
+        if isinstance(domain, str) and 0 < len(domain) <= MAX_DOMAIN and domain.isprintable() and told:
+            found.append(RefusedCertificate(domain=domain.lower(), problem=told))
+    return found
+
+
+class MediaState(_Wire):
+    """The appliance's own ``GET /connections``, passed on."""
+
+    connections: Count = 0
+    draining: bool = False
+    config: Token | None = None
+    """SHA-256 of the checksum manifest (``manifest.json``) whose set of files is in force."""
+    users: Count = 0
+    links: Count = 0
+    error: Message | None = None
+    refused: Annotated[list[RefusedCertificate], BeforeValidator(_refused)] = Field(default_factory=list)
+    """Certificates that it does not take; an image of before this field tells of them in ``error`` alone."""
+    notTaken: Annotated[str | None, BeforeValidator(_told)] = None  # noqa: N815 - a name of the wire format
+    """Why the newest set of files is not in force, where that lasts; also of a newer image only."""
+
+
+class LinkReport(_Wire):
+    """Answer of ``GET /v1/links``.
+
+    ``version`` grows with every change within one ``epoch``; a new epoch is a new agent process, whose versions start
+    anew. A client waits by sending back both; either one being different is answered at once.
+    """
+
+    epoch: Token
+    version: Count
+    links: Annotated[list[LinkState], FailFast(), Field(max_length=MAX_LINKS)] = Field(default_factory=list)
+    """Sorted by slot; slots that are idle without a revision are left out. Given up at the first that is wrong: four
+    megabytes of errors took ten seconds and a gigabyte of the operator."""
+    media: MediaState | None = None
+    """None while the appliance does not answer."""

@@ -1,0 +1,1 @@
+"""WHAT IS KNOWN, frozen: the world as it was observed, and what it is made of."""

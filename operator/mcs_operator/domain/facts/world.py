@@ -1,0 +1,214 @@
+"""The world as observed once per reconciliation, frozen: every decision sees the same moment.
+
+One namespace is one appliance, so a World is one namespace. Nothing of any object's status is in here except
+what the kubelet says about the pod: our own status is never an input of a decision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from mcs_operator.api import Community, MCSInstance, TVoxLink
+from mcs_operator.api.conditions import Kind
+from mcs_operator.api.usersfile import UsersFile
+from mcs_operator.contract.linkstate import LinkReport
+from mcs_operator.contract.lookup import Lookup
+from mcs_operator.contract.openvpn import Where
+from mcs_operator.domain.facts.keys import Authority, KeyPair
+from mcs_operator.domain.facts.networks import Network
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """A client certificate that the server accepts, or accepted: ``AA:BB:…`` of its SHA-256, and its life.
+
+    ``not_after`` and ``created`` are None where the profile is lost and nothing but the fingerprint is known.
+    ``deadline``: until then the rotation that made it waits for the TVox to show it; None for a link's first one.
+    ``seen``: when the TVox showed it first, noted only for one with a deadline. ``revoked``: when that was asked for.
+    """
+
+    sha256: str
+    not_after: datetime | None
+    created: datetime | None = None
+    deadline: datetime | None = None
+    seen: datetime | None = None
+    revoked: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """The Secret `<link>-profile`: it *is* the identity of a link, and outlives it for the retention."""
+
+    link: str
+    instance: str
+    number: int
+    created: datetime
+    released: datetime | None
+    fingerprints: tuple[Fingerprint, ...]
+    client: KeyPair
+    tls_crypt: str = field(repr=False)
+    named: bool = True
+    """Whether identity.json itself tells link and instance. Those of earlier operators do not, and are not written
+    again only for that: there are 250 of them."""
+    where: Where | None = None
+    """Where its ``.ovpn`` dials; None where that cannot be read."""
+
+    def released_at(self, moment: datetime | None) -> Profile:
+        """The same identity, with its retention clock started, or stopped (None)."""
+        return replace(self, released=moment, named=True)
+
+
+@dataclass(frozen=True, slots=True)
+class SlotSecret:
+    """The Secret `<instance>-link-017`: whoever created it has the number.
+
+    ``content`` is the revision that its files really have; where it differs from ``revision``, somebody edited it.
+    ``server`` and ``tls_crypt`` are None where a file is missing or does not parse.
+    """
+
+    number: int
+    instance: str
+    link: str
+    owner_uid: str
+    revision: str
+    content: str
+    server: KeyPair | None
+    tls_crypt: str | None = field(repr=False)
+    ca: str | None = None
+    fingerprints: tuple[Fingerprint, ...] = ()
+    """What is known of its client certificates when the profile is lost: a copy, in a file that the slot ignores."""
+    where: Where | None = None
+    """Where its ``server.conf`` listens; None where that cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentCredentials:
+    """The Secret `<instance>-agent`: what the link agent serves with, and the token it asks for."""
+
+    tls: KeyPair
+    token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """What the kubelet says about the media pod. ``media_problem`` is empty where the media container is ready;
+    ``media_runs``: whether that container has a process, ready or not."""
+
+    name: str
+    uid: str
+    ip: str
+    node: str
+    image: str
+    media_ready: bool
+    media_problem: str
+    terminating: bool
+    created: datetime
+    annotations: Mapping[str, str]
+    media_runs: bool = False
+
+    def annotated(self, annotations: Mapping[str, str]) -> Pod:
+        """The same pod with other annotations."""
+        return replace(self, annotations=annotations)
+
+
+@dataclass(frozen=True, slots=True)
+class TlsSecret:
+    """A Secret of type kubernetes.io/tls that one of our objects names; unchecked."""
+
+    name: str
+    chain: str
+    key: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """An object of ours that the API server stores and this version cannot parse: served by nobody, told why."""
+
+    kind: Kind
+    name: str
+    generation: int
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class DamagedProfile:
+    """A Secret `<link>-profile` of ours that cannot be read, or is not what it says. Its keys may be all there is of an
+    identity, and a backup may put it right: nothing is written over it. ``number`` is None where not even that can be
+    read, ``instance`` is empty where it is nobody's identity, such as a copy (which has no ``number`` then), or where a
+    lost label leaves it unknown. ``why`` is half a sentence."""
+
+    link: str
+    instance: str
+    number: int | None
+    why: str = "cannot be read"
+
+
+@dataclass(frozen=True, slots=True)
+class Damaged:
+    """An object that cannot be taken for what its name or its labels say. ``why`` is half a sentence about it.
+
+    ``foreign``: it says that it is ours, and is not (a copy); nothing is missed. ``slot``: instance and number whose
+    slot Secret it would be, by its name.
+    """
+
+    kind: str
+    name: str
+    why: str
+    foreign: bool = False
+    slot: tuple[str, int] | None = None
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name} {self.why}"
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Everything that decisions may look at."""
+
+    namespace: str
+    now: datetime
+    instances: tuple[MCSInstance, ...] = ()
+    communities: tuple[Community, ...] = ()
+    links: tuple[TVoxLink, ...] = ()
+    unreadable: tuple[Unreadable, ...] = ()
+    authorities: Mapping[str, Authority] = field(default_factory=dict)
+    agents: Mapping[str, AgentCredentials] = field(default_factory=dict)
+    profiles: Mapping[str, Profile] = field(default_factory=dict)
+    damaged: tuple[DamagedProfile, ...] = ()
+    damaged_objects: tuple[Damaged, ...] = ()
+    """What has the name of an object of ours and cannot be read. Slots are not among them: they hold their number
+    whatever is in them, and are written anew."""
+    ignored: tuple[Damaged, ...] = ()
+    """What says by its labels that it is ours, and is not: copies above all. Nothing builds on it."""
+    blocked: Mapping[tuple[str, int], str] = field(default_factory=dict)
+    """Numbers whose slot Secret is there and nobody's, by instance and number; the Secret's name."""
+    unlabelled: Mapping[str, str] = field(default_factory=dict)
+    """Secrets that are missed and are there, without the labels by which they are found; why, by name."""
+    slots: Mapping[tuple[str, int], SlotSecret] = field(default_factory=dict)
+    """By instance and number: those of a deleted instance stay with their links, beside those of the present one."""
+    users_files: Mapping[tuple[str, str], UsersFile] = field(default_factory=dict)
+    tls_secrets: Mapping[str, TlsSecret] = field(default_factory=dict)
+    shards: Mapping[str, bytes] = field(default_factory=dict)
+    """What the appliance was given last, packed, by file: the last good state of what is broken."""
+    elsewhere: Mapping[str, Kind] = field(default_factory=dict)
+    """Domains of this namespace's objects that an object of another namespace has, which comes first; its kind."""
+    networks: tuple[Network, ...] = ()
+    """The cluster's own, as far as they are known."""
+    pod: Pod | None = None
+    report: LinkReport | None = None
+    lookups: Mapping[str, Lookup] = field(default_factory=dict)
+    """What the DNS says about public names, by name."""
+    conditions: Mapping[tuple[Kind, str], list[Mapping[str, Any]]] = field(default_factory=dict)
+    """Live conditions: for their transition times, and to leave standing what is not asked again yet."""
+
+    @property
+    def has_many_users(self) -> bool:
+        """Whether those who are listed, or are served from a file that cannot be read now, are more than a thousand or
+        so: to decide about ten thousand takes a tenth of a second."""
+        listed = sum(len(community.spec.users) for community in self.communities)
+        listed += sum(file.count for file in self.users_files.values())
+        packed = sum(len(blob) for name, blob in self.shards.items() if name.startswith("users-"))
+        return listed > 1000 or packed > 16 * 1024

@@ -1,0 +1,46 @@
+"""What a status says of a defect of ours: that, at its generation, and all else as it was."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mcs_operator.api.conditions import MESSAGE_LIMIT, Kind
+from mcs_operator.domain.status.faults import failed_status
+from support.worlds import NOW
+
+SINCE = "2026-02-01T00:00:00Z"
+
+
+def stalled(since: str = "2026-03-01T12:00:00Z", message: str = "why", generation: int = 7) -> dict[str, Any]:
+    return {
+        "type": "Stalled",
+        "status": "True",
+        "reason": "ReconcileFailed",
+        "message": message,
+        "observedGeneration": generation,
+        "lastTransitionTime": since,
+    }
+
+
+def test_of_an_object_that_nobody_was_told_of_the_generation_is_seen() -> None:
+    assert failed_status(Kind.LINK, {}, 7, "why", NOW) == {"observedGeneration": 7, "conditions": [stalled()]}
+
+
+@pytest.mark.parametrize(("before", "since"), [("True", SINCE), ("False", "2026-03-01T12:00:00Z")])
+def test_all_else_stays_as_it_was_and_in_its_place(before: str, since: str) -> None:
+    ready = {"type": "Ready", "status": "True", "reason": "Programmed", "observedGeneration": 6}
+    was = {"type": "Stalled", "status": before, "lastTransitionTime": SINCE}
+    foreign = {"type": "Somebodys", "status": "True"}
+    live = {"observedGeneration": 6, "slot": 17, "conditions": [was, foreign, ready]}
+    assert failed_status(Kind.LINK, live, 7, "why", NOW) == {
+        "observedGeneration": 6,
+        "slot": 17,
+        "conditions": [stalled(since), ready],
+    }
+
+
+def test_a_message_is_cut_where_the_api_would_refuse_it() -> None:
+    (found,) = failed_status(Kind.LINK, {}, 7, "x" * (MESSAGE_LIMIT + 1), NOW)["conditions"]
+    assert found == stalled(message="x" * MESSAGE_LIMIT)
