@@ -116,8 +116,6 @@ class Reader:
             return _of_log(line)
         if line.startswith(">CLIENT:"):
             return self._of_client(line.removeprefix(">CLIENT:"))
-        if line.startswith(">"):
-            return None
         return self._of_answer(line)
 
     def _of_client(self, text: str) -> Event | None:
@@ -188,7 +186,7 @@ def _refusal(text: str, host: str) -> Refused | None:
 
 def _session(client: int, env: dict[str, str]) -> Session | None:
     address, port = env.get("trusted_ip") or env.get("trusted_ip6", ""), env.get("trusted_port", "")
-    peer = _peer(f"[{address}]:{port}" if ":" in address else f"{address}:{port}")
+    peer = _peer(f"{address}:{port}")
     since = _time(env.get("time_unix", ""))
     if peer is None or since is None:
         return None
@@ -227,7 +225,7 @@ def _time(text: str) -> float | None:
 
 
 def _peer(text: str) -> str | None:
-    """``address:port`` if it is one, IPv6 in brackets."""
+    """``address:port`` if it is one, IPv6 in brackets, also where it came without them."""
     address, _, port = text.rpartition(":")
     number = _number(port)
     if number is None or number > 65535 or "%" in address:  # a zone may be as long as one likes

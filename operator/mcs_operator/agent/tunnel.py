@@ -337,10 +337,8 @@ class Link:
             reason = TunnelReason.CERTIFICATE_EXPIRED if expired else TunnelReason.AUTHENTICATION_FAILED
             return TunnelStatus.FALSE, reason, _explain(self.refusal.refused)
         if self.flapping:
-            text = (
-                f"lost {FLAPS} times within {WINDOW // 60:.0f} minutes; over when {WINDOW // 60:.0f} minutes are quiet"
-            )
-            return up, TunnelReason.FLAPPING, text
+            minutes = f"{WINDOW // 60:.0f} minutes"
+            return up, TunnelReason.FLAPPING, f"lost {FLAPS} times within {minutes}; over when {minutes} are quiet"
         if session:
             return up, TunnelReason.ESTABLISHED, ""
         if self.lost is None:

@@ -204,6 +204,22 @@ async def test_the_first_version_is_one_and_each_epoch_another_of_16_digits() ->
     first.close()
 
 
+async def test_a_report_is_complete_once_all_slots_and_the_appliance_were_asked() -> None:
+    for first, second in ((Board.looked_at_all, ask_media), (ask_media, Board.looked_at_all)):
+        board = Board(Clock())
+        board.slot_says(17, Slot(SlotState.IDLE, "revision-1"))
+        assert not board.complete.is_set()
+        first(board)
+        assert not board.complete.is_set()
+        second(board)
+        assert board.complete.is_set()
+        board.close()
+
+
+def ask_media(board: Board) -> None:
+    board.media_says(None)
+
+
 async def test_before_the_first_report_is_complete_it_names_no_appliance() -> None:
     board = Board(Clock())
     board.slot_says(17, RUNNING)

@@ -311,7 +311,17 @@ def test_a_time_that_no_calendar_has_makes_us_ask_for_the_list_and_is_not_taken_
 
 
 @pytest.mark.parametrize(
-    "peer", ["10.0.0.1:65536", "10.0.0.1:9999999999", f"[fe80::1%{'x' * 100}]:5", "10.0.0.1", "10.0.0.1:", ":5", "x:5"]
+    "peer",
+    [
+        "10.0.0.1:65536",
+        "10.0.0.1:9999999999",
+        f"[fe80::1%{'x' * 100}]:5",
+        "10.0.0.1",
+        "10.0.0.1:",
+        ":5",
+        "x:5",
+        "X10.0.0.1:5",
+    ],
 )
 def test_an_address_that_is_none_is_not_reported(peer: str) -> None:
     (listing,) = feed(_TITLE, _HEADER, row(peer=peer), "END")

@@ -216,3 +216,14 @@ def test_it_is_asked_every_second() -> None:
     with asyncio.Runner(loop_factory=VirtualTime) as runner, pytest.raises(TimeoutError):
         runner.run(story())
     assert said == [0, 1, 2]
+
+
+@pytest.mark.parametrize(("status", "told"), [(200, (200, b"x")), (599, (599, b"x")), (600, (502, b""))])
+async def test_an_order_is_answered_by_the_appliances_own_status_if_it_is_one(
+    status: int, told: tuple[int, bytes]
+) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(status=status, body=b"x")
+
+    async with appliance(answer) as url, Media(url) as client:
+        assert await client.drain("POST") == told
