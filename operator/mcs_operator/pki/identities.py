@@ -73,7 +73,7 @@ def complete(world: World, plan: Plan) -> Keys:
             problems[name] = _NOTHING_LEFT.format(name, f"{instance.name}-{link_name(link_plan.number or 0)}")
     moments = [moment for moment in (due, *(p.pins.due for p in plan.served)) if moment]
     return Keys(
-        authority=authority if instance.spec.vpn.ca_secret_ref is None else None,
+        authority=_kept(authority, world, instance),
         ca=ca,
         agent=_agent(world, instance.name, authority),
         links=links,
@@ -97,6 +97,14 @@ _NOTHING_LEFT = (
     "Secret {}-profile is gone, and Secret {} lacks what would be left of it (tls-crypt.key, a fingerprint); restore "
     f"one of them from the backup, or ask for a new profile by annotation {ANNOTATION_ROTATE}"
 )
+
+
+def _kept(authority: Authority | None, world: World, instance: MCSInstance) -> Authority | None:
+    """What our own CA's Secret is to have: the text that it has, as links get the certificates in it and nothing else
+    that somebody wrote between them."""
+    if authority is None or instance.spec.vpn.ca_secret_ref is not None:
+        return None
+    return world.authorities.get(instance.name, authority)
 
 
 def _ca_of(slots: Iterable[SlotSecret]) -> str | None:
@@ -130,7 +138,7 @@ def _authority(
     if not _is_theirs(checked, world, instance.name, slots):
         message = f"{where} is another CA than the one that signed the existing profiles; put that one back"
         return None, Verdict(Reason.CA_INVALID, message)
-    return (checked if reference else found), None
+    return checked, None
 
 
 def _is_theirs(authority: Authority, world: World, instance: str, slots: Mapping[str, SlotSecret]) -> bool:

@@ -16,13 +16,16 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from mcs_operator.api import MCSInstance
-from mcs_operator.api.conditions import Kind
-from mcs_operator.domain.decide import without_leftovers
-from mcs_operator.domain.facts.world import AgentCredentials, TlsSecret
+from mcs_operator.api.conditions import Kind, Reason
+from mcs_operator.domain.decide import decide, without_leftovers
+from mcs_operator.domain.facts.world import AgentCredentials, Fingerprint, TlsSecret
+from mcs_operator.domain.keyring import Keys
 from mcs_operator.domain.rules.pins import OVERLAP
+from mcs_operator.domain.rules.verdict import Verdict
 from mcs_operator.pki import common_name, fingerprint, identities, issued_by, mint_ca, mint_server, not_after
 from mcs_operator.pki.foreign import ForeignError
 from mcs_operator.pki.renewal import renew_at
+from mcs_operator.pki.serving import serving
 from mcs_operator.settings import ANNOTATION_REVOKE, ANNOTATION_ROTATE, LABEL_SLOT
 from support.certificates import case_pair
 from support.rounds import Rounds
@@ -591,16 +594,42 @@ def test_a_revocation_stops_also_a_slot_of_which_little_is_left() -> None:
     assert space.round(days=1).slot("acme") == before
 
 
-def test_one_links_keys_that_cannot_be_made_are_no_reason_to_make_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    def mint(ca: Any, name: str, now: datetime) -> Any:
-        if name == "link-002.mcs":
-            raise ForeignError("out of order")
-        return mint_server(ca, name, now)
+@pytest.mark.parametrize(
+    ("name", "wrong", "other"), [("link-002.mcs", "acme", "bolt"), ("link-003.mcs", "bolt", "acme")]
+)
+def test_one_links_keys_that_cannot_be_made_are_no_reason_to_make_none(
+    name: str, wrong: str, other: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does it get those of the link before it."""
+    world = Rounds([link("acme", age=2), link("bolt", age=1)]).world()
+    for error in (ForeignError("out of order"), KeyError("nobody thought of it")):
 
-    monkeypatch.setattr(identities, "mint_server", mint)
-    space = served("acme", "bolt")
-    assert set(space.keys.links) == {"bolt"}
-    assert space.keys.damaged == {"acme": "its keys cannot be made: out of order"}
+        def mint(ca: Any, whose: str, now: datetime, error: Exception = error) -> Any:
+            if whose == name:
+                raise error
+            return mint_server(ca, whose, now)
+
+        monkeypatch.setattr(identities, "mint_server", mint)
+        keys = identities.complete(world, decide(world))
+        assert set(keys.links) == {other}
+        if isinstance(error, ForeignError):
+            assert (keys.damaged, keys.defects) == ({wrong: "its keys cannot be made: out of order"}, {})
+        else:
+            assert (keys.damaged, set(keys.defects)) == ({}, {wrong})
+            assert keys.defects[wrong].startswith("the link's keys: KeyError in pki/identities.py:")
+
+
+def test_without_an_instance_there_are_no_keys() -> None:
+    world = given(community(), link("acme"))
+    assert identities.complete(world, decide(world)) == Keys()
+
+
+def test_the_certificates_of_the_domains_come_with_the_keys() -> None:
+    world = given(instance(tls={"secretRef": {"name": "web"}}), community(), ca=False)
+    plan = decide(world)
+    found = identities.complete(world, plan).serving
+    assert found == serving(world, plan)
+    assert found.problems, "the Secret is missing, which is told at the instance"
 
 
 def test_a_rotation_without_a_ca_waits_and_drops_nothing() -> None:
@@ -653,6 +682,143 @@ def test_the_own_ca_lost_while_customers_exist_is_never_made_anew() -> None:
     assert "mcs-ca" not in space.secrets
     assert stalled(space) == ("True", "IdentityLost")
     assert space.secrets["mcs-link-002"] == before["mcs-link-002"]
+
+
+PUT_BACK = "is another CA than the one that signed the existing profiles; put that one back"
+
+
+def test_what_is_wrong_with_a_ca_is_told_with_the_place_where_it_is_named() -> None:
+    own, brought = served(), bringing().round()
+    put(own, "mcs-ca", ca_crt=OTHER_CERT, ca_key=OTHER_KEY)
+    assert own.round().keys.problem == Verdict(Reason.CA_INVALID, f"Secret 'mcs-ca' {PUT_BACK}")
+    put(own, "mcs-ca", ca_crt=OTHER_CERT, ca_key=KEY)
+    unfit = "the key does not belong to the CA's certificate; nothing is signed until it is put right"
+    assert own.round().keys.problem == Verdict(Reason.CA_INVALID, f"Secret 'mcs-ca': {unfit}")
+
+    brought.tls[BROUGHT] = TlsSecret(BROUGHT, OTHER_CERT, OTHER_KEY)
+    where = "spec.vpn.caSecretRef: Secret 'our-ca'"
+    assert brought.round().keys.problem == Verdict(Reason.CA_INVALID, f"{where} {PUT_BACK}")
+    brought.tls[BROUGHT] = TlsSecret(BROUGHT, OTHER_CERT, KEY)
+    assert brought.round().keys.problem == Verdict(Reason.CA_INVALID, f"{where}: {unfit}")
+    brought.tls.clear()
+    problem = brought.round().keys.problem
+    assert problem is not None
+    assert problem.reason is Reason.CA_NOT_FOUND
+    assert problem.message.startswith("spec.vpn.caSecretRef: there is no Secret 'our-ca' of type kubernetes.io/tls")
+
+
+def test_what_stands_around_a_brought_ca_reaches_no_tvox() -> None:
+    space = bringing(f"# our own remarks\n{CERT}# and more\n").round()
+    assert space.keys.ca == space.slot("acme")["ca.crt"] == CERT
+    assert "remarks" not in space.profile("acme")["acme.ovpn"]
+
+
+def test_which_ca_signed_is_known_also_where_only_the_server_certificates_are_left() -> None:
+    space = bringing().round()
+    for name in ("acme", "bolt"):
+        del space.secrets[f"{name}-profile"]
+    put(space, "mcs-link-002", ca_crt=None, tls_crt=None)
+    put(space, "mcs-link-003", ca_crt=None)
+    space.tls[BROUGHT] = TlsSecret(BROUGHT, OTHER_CERT, OTHER_KEY)
+    problem = space.round().keys.problem
+    assert problem == Verdict(Reason.CA_INVALID, f"spec.vpn.caSecretRef: Secret 'our-ca' {PUT_BACK}")
+    space.tls[BROUGHT] = TlsSecret(BROUGHT, CERT, KEY)
+    assert space.round().keys.problem is None
+
+
+def test_another_ca_in_a_slot_is_replaced_by_the_one_that_signed() -> None:
+    """A TVox verifies nothing by it, but the server its TVox."""
+    space = bringing().round()
+    put(space, "mcs-link-002", ca_crt=OTHER_CERT)
+    assert space.round(seconds=1).slot("acme")["ca.crt"] == CERT
+
+
+def test_without_a_ca_a_slot_without_a_server_certificate_has_no_keys_and_the_other_has_its_own() -> None:
+    space = bringing().round()
+    before = space.round(seconds=1).keys.links["bolt"]
+    space.tls.clear()
+    put(space, "mcs-link-002", tls_crt=None)
+    keys = space.round(seconds=1).keys
+    assert keys.links == {"bolt": before}
+    assert (keys.damaged, keys.defects) == ({}, {})
+
+
+def test_without_any_ca_certificate_there_are_no_keys() -> None:
+    space = bringing().round()
+    space.tls.clear()
+    for number in (2, 3):
+        put(space, f"mcs-link-{number:03d}", ca_crt=None)
+    world = space.world()
+    keys = identities.complete(world, decide(world))
+    assert (keys.links, keys.ca, keys.damaged, keys.defects) == ({}, None, {}, {})
+
+
+def test_a_slot_without_fingerprints_is_not_enough_where_the_profile_is_lost() -> None:
+    space = served("acme", "bolt")
+    del space.secrets["acme-profile"]
+    put(space, "mcs-link-002", fingerprints_json=None, server_conf=None)
+    keys = space.round(days=1).keys
+    assert set(keys.links) == {"bolt"}
+    assert keys.damaged == {
+        "acme": "Secret acme-profile is gone, and Secret mcs-link-002 lacks what would be left of it (tls-crypt.key, a "
+        "fingerprint); restore one of them from the backup, or ask for a new profile by annotation "
+        f"{ANNOTATION_ROTATE}"
+    }
+
+
+def test_the_agents_credentials_stay_until_they_are_due() -> None:
+    space = served()
+    agent = space.keys.agent
+    assert agent is not None
+    assert len(base64.urlsafe_b64decode(agent.token + "=")) == 32
+    assert space.round(days=1).keys.agent == agent
+    renewed = space.round(days=396).keys.agent
+    assert renewed is not None
+    assert renewed.token == agent.token
+    assert renewed.tls != agent.tls
+
+
+def test_a_profile_is_written_with_the_moment_that_is_read_from_it() -> None:
+    """In whole seconds, which is what identity.json tells: else the next round would find another one."""
+    space = Rounds([link("acme")], now=NOW + timedelta(microseconds=123_456)).round()
+    made = space.keys.links["acme"]
+    first, space.now = made.fingerprints, space.now + timedelta(days=100)
+    assert first == (Fingerprint(space.current("acme"), not_after(space.keys.ca or ""), created=NOW),)
+    assert made.profile is not None
+    assert made.profile.created == NOW
+    world = space.world()
+    assert world.profiles["acme"].fingerprints == first
+
+    space.ask("acme", ANNOTATION_ROTATE)
+    then = NOW + timedelta(days=100)
+    end = not_after(space.keys.ca or "")
+    pins = space.round().keys.links["acme"].fingerprints
+    assert pins == (*first, Fingerprint(space.current("acme"), end, created=then, deadline=then + OVERLAP))
+
+
+def test_a_profile_of_an_earlier_operator_gets_its_names_when_it_is_written_for_another_reason() -> None:
+    space = served("acme")
+    world = space.world()
+
+    def kept(**other: Any) -> Any:
+        profile = dataclasses.replace(world.profiles["acme"], named=False, **other)
+        now = dataclasses.replace(world, profiles={"acme": profile}, links=tuple(space.links))
+        return identities.complete(now, decide(now)).links["acme"].profile
+
+    assert kept() == dataclasses.replace(world.profiles["acme"], named=False), "not for that alone"
+    assert kept(released=NOW - DAY) == world.profiles["acme"]
+    (pin,) = world.profiles["acme"].fingerprints
+    space.now += DAY
+    world = space.world()
+    space.ask("acme", ANNOTATION_REVOKE)
+    revoked = kept()
+    assert revoked.named
+    assert revoked.fingerprints == (dataclasses.replace(pin, revoked=space.now),)
+    space.ask("acme", ANNOTATION_REVOKE, "")
+    space.ask("acme", ANNOTATION_ROTATE)
+    rotated = kept()
+    assert rotated.named
+    assert len(rotated.fingerprints) == 2
 
 
 def test_an_own_ca_that_was_replaced_by_another_one_signs_nothing() -> None:

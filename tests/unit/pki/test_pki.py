@@ -107,7 +107,10 @@ def test_openssl_1_0_2_can_read_it(pair: object) -> None:
 
 def test_the_agent_answers_to_names_and_addresses() -> None:
     agent = mint_agent(CA, ["demo.calls.svc", "10.244.0.7"], NOW)
-    names = parsed(agent.cert_pem).extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    alternative = parsed(agent.cert_pem).extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    names = alternative.value
+    assert common_name(agent.cert_pem) == "mcs-link-agent"
+    assert not alternative.critical, "beside a subject it need not be, and old clients refuse what they do not know"
     assert names.get_values_for_type(x509.DNSName) == ["demo.calls.svc"]
     assert [str(a) for a in names.get_values_for_type(x509.IPAddress)] == ["10.244.0.7"]
     with pytest.raises(ValueError, match="at least one name"):

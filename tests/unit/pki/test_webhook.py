@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from cryptography import x509
 
 from mcs_operator.domain.facts.keys import KeyPair
-from mcs_operator.pki import issued_by
+from mcs_operator.pki import common_name, issued_by
 from mcs_operator.pki.webhook import DAYS, WebhookCertificate, is_due, issue
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -23,6 +23,19 @@ def test_it_is_due_after_two_thirds_of_its_life_and_not_before() -> None:
     due = NOW + timedelta(days=DAYS) * 2 / 3
     assert not is_due(found, NAMES, due - timedelta(minutes=30))
     assert is_due(found, NAMES, due + timedelta(minutes=30))
+
+
+def test_it_is_due_at_its_second() -> None:
+    found = issue(NAMES, NOW)
+    due, microsecond = NOW + timedelta(days=DAYS) * 2 / 3, timedelta(microseconds=1)
+    assert not is_due(found, NAMES, due - microsecond)
+    assert is_due(found, NAMES, due)
+
+
+def test_whose_it_is_is_told_by_its_names() -> None:
+    found = issue(NAMES, NOW)
+    assert common_name(found.serving.cert_pem) == "mcs-operator-webhook"
+    assert common_name(found.trusted) == "MCS CA webhook"
 
 
 def test_it_is_due_for_other_names_and_where_it_is_damaged() -> None:
