@@ -829,3 +829,15 @@ def test_an_own_ca_that_was_replaced_by_another_one_signs_nothing() -> None:
     space.round(days=1)
     assert stalled(space) == ("True", "CaInvalid")
     assert space.slot("acme") == slot
+
+
+def test_what_stands_around_our_own_ca_reaches_no_tvox_and_stays_where_it_is() -> None:
+    """A restore by hand may write a remark before the certificate: no link is without its keys for that."""
+    space = served()
+    before, written = space.slot("acme")["ca.crt"], f"# from the backup\n{space.keys.ca}"
+    put(space, "mcs-ca", ca_crt=written)
+    space.round(seconds=1)
+    assert space.slot("acme")["ca.crt"] == before
+    assert space.keys.authority is not None
+    assert space.keys.authority.cert_pem == written
+    assert not space.restarts
