@@ -30,6 +30,7 @@ from mcs_operator.media.lookups import Lookups
 from mcs_operator.reconcile import Reconciler
 from mcs_operator.resolver import Resolver
 from mcs_operator.settings import Settings
+from mcs_operator.tasks import end_all
 
 log = logging.getLogger(__name__)
 
@@ -105,9 +106,7 @@ class DryRun:
             await networks.read()
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await end_all(tasks)
 
     async def _agents_have_answered(self, reconciler: Reconciler, namespaces: list[str], news: asyncio.Event) -> None:
         """What they say decides about the pod; one that is silent is waited for as long as the operator waits."""
