@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from mcs_operator.domain.facts.world import Damaged, Pod
-from mcs_operator.kube.client import Object
 from mcs_operator.kube.parse.bounds import UnreadableError, mapping, mappings, moment, text, texts
+from mcs_operator.kube.resources import Object
 from mcs_operator.settings import GROUP, MEDIA_CONTAINER
 
 _LONGEST_SAYING = 512
