@@ -388,6 +388,22 @@ def test_to_lose_one_of_two_labels_is_not_to_be_deleted(known: Known, first: boo
     assert known.version(SECRETS, "mcs-ca") == "6"
 
 
+@pytest.mark.parametrize(
+    ("lost", "kept"),
+    [("mcs.tvox.io/users", OURS), (LABEL_MANAGED_BY, USERS)],
+    ids=["the users label", "the operator's label"],
+)
+def test_whichever_of_two_labels_is_lost_the_other_ones_watch_still_has_the_object(
+    known: Known, lost: str, kept: dict[str, str]
+) -> None:
+    known.store.put(SECRETS, labelled("mcs-ca", 5, OURS | USERS))
+    leave(known.store, lost, 6)
+    assert known.names() == {"mcs-ca"}
+    (other,) = kept
+    leave(known.store, other, 7)
+    assert known.names() == set()
+
+
 def test_what_had_two_labels_is_gone_when_both_watches_say_so(known: Known) -> None:
     known.store.put(SECRETS, labelled("mcs-ca", 5, OURS | USERS))
     leave(known.store, "mcs.tvox.io/users", 6)
@@ -478,6 +494,20 @@ def test_of_ten_thousand_objects_that_only_bear_our_label_some_hundred_are_known
     assert len(known.names()) == 500
     known.store.take(SECRETS, labelled("mcs-ca", 5, OURS))
     assert "mcs-ca" in known.names(), "what has the name of ours finds its place"
+
+
+@pytest.mark.parametrize(
+    ("labels", "tls"), [(USERS, False), (OURS | USERS, False), (OURS, True)], ids=["users files", "both", "certificates"]
+)
+def test_what_an_object_may_name_tomorrow_has_room_however_much_of_it_there_is(
+    known: Known, labels: dict[str, str], tls: bool
+) -> None:
+    """A Community that comes after its users file has to find it."""
+    for number in range(501):
+        body = labelled(f"stray-{number}", 5, labels)
+        body["metadata"]["uid"] = f"u{number}"
+        known.store.put(SECRETS, body, tls=tls)
+    assert len(known.names()) == 501
 
 
 def test_to_ask_about_a_namespace_does_not_keep_it(known: Known) -> None:

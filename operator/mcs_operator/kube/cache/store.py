@@ -201,7 +201,7 @@ class Store:
         entry = self._entries[namespace]
         child = entry.children.get(key)
         if child is None:
-            child = Child(resource, _trimmed(metadata), tls=tls)
+            child = Child(resource, _trimmed(metadata), tls)
             if not entry.has_room_for(child):
                 return
             entry.children[key] = child
