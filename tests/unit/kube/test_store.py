@@ -314,6 +314,13 @@ def test_of_a_certificate_its_type_is_remembered_and_not_of_its_namesake(
     assert known.names() == ({"tls"} if stays else set())
 
 
+def test_what_is_no_certificate_becomes_none_by_a_change(known: Known) -> None:
+    for version in (5, 6):
+        known.store.put(SECRETS, labelled("list", version, USERS))
+    leave(known.store, "mcs.tvox.io/users", 7, "list")
+    assert known.names() == set()
+
+
 @pytest.mark.parametrize(("uid", "stays"), [("u1", True), ("u2", False)], ids=["of itself", "of a namesake"])
 def test_the_list_of_certificates_tells_the_type_also_where_it_is_late(known: Known, uid: str, stays: bool) -> None:
     known.store.put(SECRETS, labelled("tls", 5, USERS))
@@ -353,7 +360,8 @@ def test_a_body_is_read_again_only_when_it_changed(known: Known) -> None:
 
 def test_an_old_body_does_not_pass_for_the_new_one(known: Known) -> None:
     known.store.put(SECRETS, seen(version=6))
-    known.store.take(SECRETS, seen(version=5))
+    late = known.store.take(SECRETS, seen(version=5))
+    assert late is not None and place_of(late) == ("demo", "a"), "who asked for it has an answer"
     assert known.store.cache("demo").children[SECRETS, "a"].stale
 
 
