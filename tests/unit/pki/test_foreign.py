@@ -6,8 +6,10 @@ import base64
 import os
 import random
 import re
+import runpy
 import ssl
 import time
+import warnings
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,8 +23,16 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mcs_operator.pki import InvalidAuthorityError, load_authority, mint_ca, mint_client, mint_server, verifier
-from mcs_operator.pki.foreign import MAX_BYTES, ForeignError, Remembered, attempt, remembered_public, subject_of
+from mcs_operator.pki import InvalidAuthorityError, foreign, load_authority, mint_ca, mint_client, mint_server, verifier
+from mcs_operator.pki.foreign import (
+    MAX_BYTES,
+    ForeignError,
+    Remembered,
+    attempt,
+    on_a_line,
+    remembered_public,
+    subject_of,
+)
 from mcs_operator.pki.inspect import is_certificate, is_pair, issued_by, load_certificate
 from mcs_operator.pki.serving import check_certificate
 from support.certificates import CASES_BEGIN, COMPOSITE, PEM, case_pair, chain, composite, key, old_text_of, text_of
@@ -193,6 +203,30 @@ def test_a_long_subject_is_cut_to_80_characters(text: str, shown: str) -> None:
     assert subject_of(SimpleNamespace(subject=SimpleNamespace(rfc4514_string=lambda: text))) == f"'{shown}'"  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("x" * 80, "x" * 80), ("x" * 81, "x" * 79 + "…"), ("a\n" * 40, "a?" * 40), ("a\n" * 41, "a?" * 39 + "a…")],
+)
+def test_a_name_is_told_on_one_line_of_80_characters_at_most(name: str, shown: str) -> None:
+    assert on_a_line(name) == shown
+
+
+def test_what_others_made_is_none_of_our_logs_business_and_our_own_slips_are() -> None:
+    with warnings.catch_warnings(record=True) as told:
+        warnings.resetwarnings()
+        runpy.run_path(str(foreign.__file__))
+        for module in ("mcs_operator.pki.inspect", "mcs_operator.kube.client", "cryptography.x509"):
+            warnings.warn_explicit("serial number 0", UserWarning, module, 1, module)
+            warnings.warn_explicit("goes away", DeprecationWarning, module, 1, module)
+    assert [(str(one.message), one.filename) for one in told] == [
+        ("goes away", "mcs_operator.pki.inspect"),
+        ("serial number 0", "mcs_operator.kube.client"),
+        ("goes away", "mcs_operator.kube.client"),
+        ("serial number 0", "cryptography.x509"),
+        ("goes away", "cryptography.x509"),
+    ]
+
+
 def test_a_handshake_that_does_not_end_is_no_consent(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whichever of the two is not done: in TLS 1.2 the client ends after the server, in TLS 1.3 before it."""
     ca = mint_ca("demo", NOW)
@@ -338,6 +372,9 @@ def test_an_error_and_what_is_too_large_are_not_remembered() -> None:
             remember(text)
     remember("a" * (MAX_BYTES + 1))
     assert (asked, len(remember)) == ([1, 1, MAX_BYTES + 1], 0)
+    for text in ("a" * MAX_BYTES, "a" * MAX_BYTES):
+        remember(text)
+    assert (asked[3:], len(remember)) == ([MAX_BYTES], 1)
 
 
 def test_a_small_certificate_is_remembered_by_itself_and_never_one_with_a_key_behind_it() -> None:
