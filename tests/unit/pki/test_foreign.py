@@ -243,6 +243,38 @@ def test_a_handshake_that_does_not_end_is_no_consent(monkeypatch: pytest.MonkeyP
         verifier._shake_hands(servers, clients)
 
 
+@pytest.mark.parametrize(
+    ("reason", "says"), [(None, "unknown error"), ("EE_KEY_TOO_SMALL", "ee key too small"), ("", "unknown error")]
+)
+def test_a_reason_of_openssls_is_told_in_words_also_where_it_has_none(
+    reason: str | None, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: object) -> None:
+        error = ssl.SSLError()
+        error.reason = reason  # type: ignore[assignment]
+        raise error
+
+    monkeypatch.setattr(verifier, "_step", fail)
+    pair = mint_server(CA, "link-002.mcs", NOW)
+    with pytest.raises(ForeignError, match=f"^OpenSSL refuses it: {says}$"):
+        verifier.verify_server(pair, CA.cert_pem)
+
+
+def test_a_ca_is_measured_by_the_same_level_also_where_the_systems_own_is_lower(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A distribution may have lowered it; the OpenSSL of a TVox and of HAProxy knows nothing of that."""
+
+    def lowered(protocol: int) -> ssl.SSLContext:
+        made = ssl.SSLContext(protocol)
+        made.set_ciphers("DEFAULT:@SECLEVEL=0")
+        return made
+
+    monkeypatch.setattr(verifier, "ssl", SimpleNamespace(**vars(ssl) | {"SSLContext": lowered}))
+    pair = case_pair("under1024")
+    assert "ca key too small" in _refused(pair.cert_pem + "\n", pair.key_pem)  # nobody has asked about this text yet
+
+
 def _refused(cert_pem: str, key_pem: str) -> str:
     with pytest.raises(InvalidAuthorityError) as caught:
         load_authority(cert_pem, key_pem)
