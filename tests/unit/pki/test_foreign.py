@@ -34,6 +34,7 @@ from mcs_operator.pki.foreign import (
     subject_of,
 )
 from mcs_operator.pki.inspect import is_certificate, is_pair, issued_by, load_certificate
+from mcs_operator.pki.privatekey import load_private_key
 from mcs_operator.pki.serving import check_certificate
 from support.certificates import CASES_BEGIN, COMPOSITE, PEM, case_pair, chain, composite, key, old_text_of, text_of
 from support.worlds import NOW
@@ -126,6 +127,17 @@ def test_where_there_are_no_files_in_memory_a_trial_leaves_none_behind(
     fresh = pair.cert_pem + "\n"  # nobody has asked about this text yet
     assert load_authority(fresh, pair.key_pem, CASES_BEGIN).key_pem == pair.key_pem
     assert list(tmp_path.iterdir()) == []
+
+
+def test_where_there_are_files_in_memory_no_key_is_written_anywhere_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    def write(*_: object, **__: object) -> None:
+        raise AssertionError("a key in a file")
+
+    monkeypatch.setattr(verifier, "NamedTemporaryFile", write)
+    before = set(os.listdir("/proc/self/fd"))
+    pair = mint_server(CA, "link-002.mcs", NOW)
+    verifier.verify_mutual(pair, mint_client(CA, "link-002.mcs", NOW), CA.cert_pem)
+    assert set(os.listdir("/proc/self/fd")) == before
 
 
 def test_a_ca_is_tried_once_and_not_at_each_reconciliation() -> None:
@@ -484,6 +496,26 @@ def test_an_rsa_key_with_numbers_that_are_not_its_own_is_refused_before_it_is_us
     with pytest.raises(InvalidAuthorityError, match="the CA's key is not a private key"):
         load_authority(mint_ca("demo", NOW).cert_pem, hostile)
     assert time.thread_time() - begun < 0.2
+
+
+@pytest.mark.parametrize("other", ["d", "dmp1", "p"])
+def test_an_rsa_key_may_have_numbers_as_large_as_its_modulus(other: str) -> None:
+    """They cost no more than it does, and whether they are right shows when the key is used."""
+    good = rsa.generate_private_key(65537, 2048)
+    modulus = good.private_numbers().public_numbers.n
+    edge = rsa_key(good, **{other: modulus} | ({"q": 1} if other == "p" else {}))
+    assert is_pair(chain(of=good), edge)
+    assert is_pair(chain(of=good), rsa_key(good, **{other: modulus + 1})) is False
+
+
+def test_a_key_is_one_text_of_base64_and_nothing_is_left_out_of_it() -> None:
+    """Else another key would be looked at than the one that a parser sees afterwards."""
+    for whole in (dsa_key(), text_of(key())):
+        spoilt = whole.replace("\nMI", "\n#MI")
+        assert spoilt != whole
+        with pytest.raises(ValueError):
+            load_private_key(spoilt)
+    assert load_private_key(dsa_key()) is None
 
 
 def test_what_is_put_around_a_key_does_not_bring_another_one_before_the_parser() -> None:
