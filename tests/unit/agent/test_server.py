@@ -218,7 +218,9 @@ async def test_old_tls_is_refused(config: Config, ca: Authority) -> None:
             await asyncio.open_connection("localhost", config.port, ssl=context)
 
 
-async def test_changed_credentials_are_taken_up_and_bad_ones_are_not(tmp_path: Path, ca: Authority) -> None:
+async def test_changed_credentials_are_taken_up_and_bad_ones_are_not(
+    tmp_path: Path, ca: Authority, caplog: pytest.LogCaptureFixture
+) -> None:
     folder = tmp_path / "credentials"
     put_credentials(folder, ca)
     credentials = server.Credentials(folder)
@@ -228,6 +230,7 @@ async def test_changed_credentials_are_taken_up_and_bad_ones_are_not(tmp_path: P
     assert credentials.allows("Bearer another-token", LINKS) and not credentials.allows(f"Bearer {TOKEN}", LINKS)
     (folder / "tls.key").write_text("no key")
     assert not credentials.reload()
+    assert "credentials: the changed files are not usable, the former stay: SSLError" in caplog.text
     put_credentials(folder, ca, "")
     assert not credentials.reload(), "an empty token would open the door"
     assert credentials.allows("Bearer another-token", LINKS) and not credentials.allows("Bearer ", LINKS)
