@@ -63,7 +63,7 @@ def chain(*names: str, of: Any = None, begins: datetime | None = None, ends: dat
 
 def composite(bits: int) -> rsa.RSAPrivateKey:
     """An RSA key whose numbers are no primes: whoever looks for that refuses it, after a second for a large one."""
-    p, q = (1 << bits // 2) - 1, (1 << bits // 2) - 3
+    p, q = (1 << bits // 2) - 1, (1 << bits - bits // 2) - 3
     numbers = rsa.RSAPrivateNumbers(p, q, 65537, 65537, 65537, 3, rsa.RSAPublicNumbers(65537, p * q))
     return numbers.private_key(unsafe_skip_rsa_key_validation=True)
 

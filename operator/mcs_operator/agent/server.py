@@ -51,7 +51,7 @@ class Credentials:
         self._followed.first()  # its errors name the file that is missing
 
     def _take(self) -> None:
-        token = self._token.read_text(encoding="utf-8").strip()
+        token = self._token.read_bytes().decode().strip()
         if not token:
             raise ValueError("the token is empty")  # else an empty one would open the door
         self.context.newest = server_context(self._certificate, self._key)

@@ -120,9 +120,8 @@ def _problem_of(profile: Profile) -> str:
         return "cannot be read: tls.crt is not a certificate"
     if named != wanted:
         return f"has the certificate of {named}, and its identity.json is about {wanted}"
-    if _fingerprint_of(profile.client.cert_pem) not in {pin.sha256 for pin in profile.fingerprints}:
-        return "has a certificate that its identity.json does not list"
-    return ""
+    listed = _fingerprint_of(profile.client.cert_pem) in {pin.sha256 for pin in profile.fingerprints}
+    return "" if listed else "has a certificate that its identity.json does not list"
 
 
 def _is_signed(certificate: str, signer: str | None) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import runpy
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -59,6 +60,20 @@ def test_what_it_lacks_ends_it_with_1_and_is_said_on_one_line(
 
     said = {"level": "error", "message": "the agent cannot run: no port"}
     assert ended(run, monkeypatch, capsys) == (1, [said])
+
+
+def test_as_a_module_it_runs_and_its_exit_code_is_the_processs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for name in ("MCS_RUN_DIR", "MCS_AGENT_DIR"):
+        monkeypatch.setenv(name, str(tmp_path / "nowhere"))
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", [])
+    monkeypatch.setattr(root, "level", root.level)
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(process.__file__), run_name="__main__")
+    assert ended.value.code == 1
+    assert "nowhere" in capsys.readouterr().out
 
 
 def test_a_defect_is_logged_with_its_traceback_on_the_same_line() -> None:

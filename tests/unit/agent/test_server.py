@@ -173,6 +173,25 @@ async def test_strangers_in_any_number_do_not_keep_the_operator_out(config: Conf
             writer.close()
 
 
+@pytest.mark.parametrize(("token", "stays"), [(TOKEN, True), ("wrong", False)])
+async def test_who_has_shown_the_token_keeps_his_connection_however_many_strangers_come(
+    config: Config, ca: Authority, token: str, stays: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "LIMITS", Limits(connections=2, per_peer=2))
+    trust = ssl.create_default_context(cadata=ca.cert_pem)
+    request = f"GET /healthz HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
+    async with running(config):
+        reader, writer = await asyncio.open_connection("localhost", config.port, ssl=trust)
+        writer.write(request)
+        assert (await reader.readuntil(b"\r\n\r\nok\n")).startswith(b"HTTP/1.1 200")
+        strangers = [await asyncio.open_connection("127.0.0.1", config.port) for _ in range(3)]
+        assert await strangers[0][0].read() == b"", "of the strangers the first makes room for the last"
+        writer.write(request)
+        assert (await reader.read(12) == b"HTTP/1.1 200") is stays
+        for _, one in ((reader, writer), *strangers):
+            one.close()
+
+
 async def test_the_token_for_metrics_opens_the_metrics_and_nothing_else(config: Config, ca: Authority) -> None:
     client = Client(config, ca, metrics_token(TOKEN))
     async with running(config):
@@ -200,7 +219,9 @@ async def test_old_tls_is_refused(config: Config, ca: Authority) -> None:
             await asyncio.open_connection("localhost", config.port, ssl=context)
 
 
-async def test_changed_credentials_are_taken_up_and_bad_ones_are_not(tmp_path: Path, ca: Authority) -> None:
+async def test_changed_credentials_are_taken_up_and_bad_ones_are_not(
+    tmp_path: Path, ca: Authority, caplog: pytest.LogCaptureFixture
+) -> None:
     folder = tmp_path / "credentials"
     put_credentials(folder, ca)
     credentials = server.Credentials(folder)
@@ -210,6 +231,7 @@ async def test_changed_credentials_are_taken_up_and_bad_ones_are_not(tmp_path: P
     assert credentials.allows("Bearer another-token", LINKS) and not credentials.allows(f"Bearer {TOKEN}", LINKS)
     (folder / "tls.key").write_text("no key")
     assert not credentials.reload()
+    assert "credentials: the changed files are not usable, the former stay: SSLError" in caplog.text
     put_credentials(folder, ca, "")
     assert not credentials.reload(), "an empty token would open the door"
     assert credentials.allows("Bearer another-token", LINKS) and not credentials.allows("Bearer ", LINKS)

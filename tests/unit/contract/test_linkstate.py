@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from mcs_operator.contract.linkstate import MAX_MESSAGE, MAX_TOKEN, LinkReport, LinkState, plain
+from mcs_operator.contract.linkstate import (
+    MAX_MESSAGE,
+    MAX_TOKEN,
+    METRICS_PATH,
+    LinkReport,
+    LinkState,
+    MediaState,
+    SlotState,
+    TunnelReason,
+    TunnelState,
+    TunnelStatus,
+    metrics_token,
+    plain,
+)
 
 
 def report(**changes: Any) -> dict[str, Any]:
@@ -89,3 +104,96 @@ def test_a_report_is_not_changed_after_it_was_read() -> None:
     (link,) = read(report()).links
     with pytest.raises(ValidationError, match="frozen"):
         link.slot = 18
+
+
+def test_the_words_of_the_wire_are_these() -> None:
+    """An operator reads what agents of older and newer images say; the states are also words of the supervisor's."""
+    assert [state.value for state in SlotState] == ["Idle", "Starting", "Running", "Quarantined", "Stopping"]
+    assert [status.value for status in TunnelStatus] == ["True", "False", "Unknown"]
+    assert [reason.value for reason in TunnelReason] == [
+        *("Established", "Flapping", "NeverConnected", "Lost"),
+        *("CertificateExpired", "AuthenticationFailed", "WrongPeer", "Pending"),
+    ]
+    assert (MAX_MESSAGE, MAX_TOKEN, METRICS_PATH) == (512, 64, "/metrics")
+
+
+def test_the_token_for_metrics_is_made_from_the_agents_own_as_the_documentation_says() -> None:
+    assert metrics_token("zoë") == hmac.new("zoë".encode(), b"metrics", hashlib.sha256).hexdigest()
+
+
+@pytest.mark.parametrize(("count", "taken"), [(-1, False), (0, True), (2**53, True), (2**53 + 1, False)])
+def test_a_count_is_from_0_to_what_a_float_can_tell(count: int, taken: bool) -> None:
+    for model, field in ((TunnelState, "flaps"), *((MediaState, name) for name in ("connections", "users", "links"))):
+        if taken:
+            assert getattr(model.model_validate({field: count, "of": "a newer image"}), field) == count
+        else:
+            with pytest.raises(ValidationError):
+                model.model_validate({field: count})
+
+
+@pytest.mark.parametrize(
+    ("fingerprint", "taken"),
+    [
+        ("0a" * 32, True),
+        (None, True),
+        ("0A" * 32, False),
+        ("0a" * 31, False),
+        ("0a" * 32 + "0", False),
+        ("0g" * 32, False),
+    ],
+)
+def test_a_fingerprint_is_a_sha_256_in_lower_hex(fingerprint: str | None, taken: bool) -> None:
+    if taken:
+        assert TunnelState.model_validate({"fingerprint": fingerprint}).fingerprint == fingerprint
+    else:
+        with pytest.raises(ValidationError):
+            TunnelState.model_validate({"fingerprint": fingerprint})
+
+
+# --- certificates that the appliance does not take ---
+
+
+def told(refused: Any) -> list[tuple[str, str]]:
+    return [(one.domain, one.problem) for one in MediaState.model_validate({"refused": refused}).refused]
+
+
+def test_of_what_an_appliance_refuses_a_domain_and_a_reason_are_taken_and_251_of_them() -> None:
+    whole = {"domain": "A.mcs.test", "problem": "too\nlong"}
+    assert told([whole]) == [("a.mcs.test", "too?long")]
+    assert len(told([whole] * 251)) == 251
+    assert len(told([whole] * 252)) == 251
+    again = MediaState.model_validate({"refused": [whole]}).refused
+    assert told(tuple(again)) == [("a.mcs.test", "too?long")], "passed on as it was taken"
+    for other in ("text", 7, None, {"domain": "a"}):
+        assert told(other) == []
+
+
+@pytest.mark.parametrize(
+    ("domain", "taken"),
+    [("x", True), ("x" * 253, True), ("x" * 254, False), ("", False), (7, False), (None, False), ("a\nb", False)],
+)
+def test_a_refused_domain_has_1_to_253_characters_that_can_be_written(domain: Any, taken: bool) -> None:
+    good = {"domain": "b", "problem": "p"}
+    assert told([{"domain": domain, "problem": "p"}, good]) == [*([(domain, "p")] if taken else []), ("b", "p")]
+
+
+@pytest.mark.parametrize("problem", ["", None, 7, ["p"]])
+def test_a_domain_that_is_refused_without_a_word_is_left_out(problem: Any) -> None:
+    assert told([{"domain": "a", "problem": problem}, "b", ["c"], {"domain": "d", "problem": "x" * 513}]) == [
+        ("d", "x" * 512)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("said", "taken"), [("the set is\nbroken", "the set is?broken"), ("x" * 513, "x" * 512), ("", None), (7, None)]
+)
+def test_why_a_set_of_files_is_not_taken_is_a_text_or_nothing(said: Any, taken: str | None) -> None:
+    assert MediaState.model_validate({"notTaken": said}).notTaken == taken
+
+
+def test_of_an_appliance_that_says_nothing_the_least_is_taken() -> None:
+    assert MediaState().model_dump(mode="json") == {
+        "connections": 0, "draining": False, "config": None, "users": 0, "links": 0, "error": None, "refused": [],
+        "notTaken": None,
+    }  # fmt: skip
+    assert read({"epoch": "e", "version": 0}).model_dump() == {"epoch": "e", "version": 0, "links": [], "media": None}

@@ -24,8 +24,10 @@ from mcs_operator.contract.shards import (
     checksum_manifest,
     checksum_manifest_instead,
     communities_file,
+    communities_in,
     digest_of,
     links_file,
+    links_in,
     packed,
     served_certificate,
     too_large,
@@ -316,6 +318,63 @@ def test_a_damaged_file_is_left_out_and_the_others_are_read(damaged: str) -> Non
 def test_a_user_who_was_copied_into_another_file_is_one_user() -> None:
     (text,) = users_files([user("alice")]).values()
     assert users_in(packed({"users-00.json": text, "users-01.json": text})) == [user("alice")]
+
+
+LINKS = [
+    ServedLink("acme", 17, "acme.test", "198.18.254.17", "staff", True),
+    ServedLink("bolt", 18, "bolt.test", "198.18.254.18", "", False),
+]
+COMMUNITIES = [ServedCommunity("board", "The board", False), ServedCommunity("staff", "Zoë's", True)]
+
+
+def test_links_and_communities_are_written_in_order_and_read_back() -> None:
+    links, communities = links_file(reversed(LINKS)), communities_file(reversed(COMMUNITIES))
+    assert json.loads(links["links.json"]) == {
+        "version": 1,
+        "links": [
+            {"name": "acme", "number": 17, "domain": "acme.test", "address": "198.18.254.17"}
+            | {"community": "staff", "enabled": True},
+            {"name": "bolt", "number": 18, "domain": "bolt.test", "address": "198.18.254.18"}
+            | {"community": "", "enabled": False},
+        ],
+    }
+    assert json.loads(communities["communities.json"]) == {
+        "version": 1,
+        "communities": [
+            {"name": "board", "displayName": "The board", "enabled": False},
+            {"name": "staff", "displayName": "Zoë's", "enabled": True},
+        ],
+    }
+    assert links_in(packed(links | communities)) == LINKS
+    assert communities_in(packed(links | communities)) == COMMUNITIES
+
+
+@pytest.mark.parametrize("key", ["name", "number", "domain", "address", "community", "enabled"])
+def test_a_file_of_links_with_one_that_cannot_be_read_is_left_out(key: str) -> None:
+    (good, other) = json.loads(links_file(LINKS)["links.json"])["links"]
+    lacking = {name: value for name, value in good.items() if name != key}
+    for odd in (lacking, *([] if key == "enabled" else [good | {key: ["x"]}])):
+        files = {"a": json.dumps({"links": [other, odd]}), "b": json.dumps({"links": [other]})}
+        assert links_in(packed(files)) == [LINKS[1]]
+
+
+@pytest.mark.parametrize("key", ["name", "displayName", "enabled"])
+def test_a_file_of_communities_with_one_that_cannot_be_read_is_left_out(key: str) -> None:
+    (good, other) = json.loads(communities_file(COMMUNITIES)["communities.json"])["communities"]
+    lacking = {name: value for name, value in good.items() if name != key}
+    for odd in (lacking, *([] if key == "enabled" else [good | {key: 7}])):
+        files = {"a": json.dumps({"communities": [good, odd]}), "b": json.dumps({"communities": [other]})}
+        assert communities_in(packed(files)) == [COMMUNITIES[1]]
+
+
+def test_a_file_without_entries_has_none() -> None:
+    for read in (links_in, communities_in, users_in, certificates_in):
+        assert not read(packed({"a": "{}", "b": '{"links": null, "users": null}'}))
+
+
+def test_of_files_a_packed_copy_is_small() -> None:
+    text = "one line of it\n" * 1000
+    assert len(packed({"a": text})["a"]) < len(text) / 50
 
 
 @pytest.mark.parametrize("damaged", ["", "{", "[]", '{"certificates": 7}', '{"certificates": [{"domain": "x"}]}'])

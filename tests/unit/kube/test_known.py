@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from mcs_operator.api.conditions import Kind
 from mcs_operator.domain.facts.networks import Network
@@ -43,11 +43,25 @@ def test_identities_are_those_of_the_instance_that_do_not_go_with_it() -> None:
 
 def test_a_domain_of_this_namespace_is_told_with_its_holder_and_one_of_another_is_not() -> None:
     there = known()
-    for namespace in ("demo", "other"):
-        metadata = {"namespace": namespace, "name": "acme", "uid": namespace, "resourceVersion": "1"}
+    for namespace, name in (("demo", "acme"), ("other", "bolt")):
+        metadata = {"namespace": namespace, "name": name, "uid": namespace, "resourceVersion": "1"}
         there.store.put(LINKS, {"metadata": metadata, "spec": {"domain": "x.test"}})
     assert list(there.domain_holders("demo", "x.test")) == [(Kind.LINK, "acme")]
+    assert list(there.domain_holders("other", "x.test")) == [(Kind.LINK, "bolt")]
     assert not there.is_domain_owned_elsewhere("demo", "x.test", Kind.LINK, "acme"), "a wish owns nothing"
+
+
+def test_whether_a_domain_is_owned_elsewhere_is_asked_about_this_very_object() -> None:
+    asked: list[tuple[str, ...]] = []
+
+    class Owned:
+        def is_owned_elsewhere(self, *about: str) -> bool:
+            asked.append(about)
+            return about == ("x.test", "demo", Kind.LINK, "acme")
+
+    there = Known(known().store, cast("Names", Owned()))
+    assert there.is_domain_owned_elsewhere("demo", "x.test", Kind.LINK, "acme") is True
+    assert there.is_domain_owned_elsewhere("other", "x.test", Kind.LINK, "acme") is False
 
 
 def test_the_clusters_networks_are_none_unless_somebody_reads_them() -> None:

@@ -38,6 +38,7 @@ def test_a_pod_without_a_node_has_the_schedulers_words() -> None:
 def test_a_container_that_cannot_start_has_the_kubelets_words() -> None:
     assert problem({"state": NO_IMAGE}) == "ErrImagePull: not found"
     assert problem({"state": {"terminated": {"reason": "OOMKilled"}}}) == "OOMKilled"
+    assert problem({"state": {"waiting": {"message": "no network on XX"}}}) == "waiting: no network on XX"
 
 
 def test_a_container_that_runs_is_waited_for() -> None:

@@ -127,3 +127,17 @@ def test_what_cannot_be_served_is_told_with_its_generation() -> None:
     assert isinstance(found, Unreadable)
     assert (found.kind, found.name, found.generation) == (Kind.LINK, "acme", 3)
     assert "spec.domain" in found.problem
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError, TypeError, KeyError, AttributeError, ZeroDivisionError, OverflowError, RecursionError]
+)
+def test_what_a_rule_of_the_models_fails_at_is_told_by_the_objects_name_and_quotes_nothing(
+    monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    def fail(body: object) -> TVoxLink:
+        raise error("its text")
+
+    monkeypatch.setattr(TVoxLink, "from_object", fail)
+    found = read(Kind.LINK, shaped(stored(a_link("acme"))))
+    assert found == Unreadable(Kind.LINK, "acme", 3, f"TVoxLink acme: cannot be read ({error.__name__})")

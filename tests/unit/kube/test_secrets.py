@@ -312,6 +312,11 @@ def test_files_of_the_appliance_are_kept_from_its_secrets_and_configmaps() -> No
     )
 
 
+@pytest.mark.parametrize("content", [base64.b64encode(b"\xff").decode(), "[]x", 7, None])
+def test_an_entry_of_a_secret_that_is_no_text_is_left_out_and_not_taken_as_it_is_stored(content: Any) -> None:
+    assert read_shard(SECRETS, "mcs-users-03", OURS, {"data": {"users-03.json": content}}) == {}
+
+
 @pytest.mark.parametrize("name", ["mcs-ca", "mcs-link-017", "acme-profile", "users-03", "list"])
 def test_what_is_no_shard_has_no_files(name: str) -> None:
     assert read_shard(SECRETS, name, OURS, {"data": {f"{name}.json": encoded("[]")}}) == {}

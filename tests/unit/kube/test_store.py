@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import base64
+from hashlib import sha256
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from mcs_operator.domain.facts.keys import Authority
+from mcs_operator.domain.facts.world import Pod, TlsSecret
 from mcs_operator.kube.cache import store
 from mcs_operator.kube.cache.store import Covers, Store, place_of
 from mcs_operator.kube.observe import known_world
-from mcs_operator.kube.resources import COMMUNITIES, CONFIG_MAPS, INSTANCES, LINKS, SECRETS, Resource
+from mcs_operator.kube.resources import (
+    COMMUNITIES,
+    CONFIG_MAPS,
+    INSTANCES,
+    LINKS,
+    PODS,
+    SECRETS,
+    STATEFUL_SETS,
+    Resource,
+)
 from mcs_operator.settings import LABEL_INSTANCE, LABEL_MANAGED_BY, OPERATOR
 from support.worlds import NOW
 
@@ -156,7 +167,7 @@ def test_who_went_is_remembered_for_a_minute_and_not_for_ever(known: Known, monk
     now = [0.0]
     monkeypatch.setattr(store, "time", SimpleNamespace(monotonic=lambda: now[0]))
     known.store.drop(SECRETS, "demo", "a", "u1", "6")
-    now[0] = 59
+    now[0] = 60
     known.store.drop(SECRETS, "demo", "b", "u2", "6")
     known.store.put(SECRETS, seen(version=5))
     assert known.names() == set()
@@ -303,6 +314,13 @@ def test_of_a_certificate_its_type_is_remembered_and_not_of_its_namesake(
     assert known.names() == ({"tls"} if stays else set())
 
 
+def test_what_is_no_certificate_becomes_none_by_a_change(known: Known) -> None:
+    for version in (5, 6):
+        known.store.put(SECRETS, labelled("list", version, USERS))
+    leave(known.store, "mcs.tvox.io/users", 7, "list")
+    assert known.names() == set()
+
+
 @pytest.mark.parametrize(("uid", "stays"), [("u1", True), ("u2", False)], ids=["of itself", "of a namesake"])
 def test_the_list_of_certificates_tells_the_type_also_where_it_is_late(known: Known, uid: str, stays: bool) -> None:
     known.store.put(SECRETS, labelled("tls", 5, USERS))
@@ -342,7 +360,8 @@ def test_a_body_is_read_again_only_when_it_changed(known: Known) -> None:
 
 def test_an_old_body_does_not_pass_for_the_new_one(known: Known) -> None:
     known.store.put(SECRETS, seen(version=6))
-    known.store.take(SECRETS, seen(version=5))
+    late = known.store.take(SECRETS, seen(version=5))
+    assert late is not None and place_of(late) == ("demo", "a"), "who asked for it has an answer"
     assert known.store.cache("demo").children[SECRETS, "a"].stale
 
 
@@ -388,6 +407,22 @@ def test_to_lose_one_of_two_labels_is_not_to_be_deleted(known: Known, first: boo
     assert known.version(SECRETS, "mcs-ca") == "6"
 
 
+@pytest.mark.parametrize(
+    ("lost", "kept"),
+    [("mcs.tvox.io/users", OURS), (LABEL_MANAGED_BY, USERS)],
+    ids=["the users label", "the operator's label"],
+)
+def test_whichever_of_two_labels_is_lost_the_other_ones_watch_still_has_the_object(
+    known: Known, lost: str, kept: dict[str, str]
+) -> None:
+    known.store.put(SECRETS, labelled("mcs-ca", 5, OURS | USERS))
+    leave(known.store, lost, 6)
+    assert known.names() == {"mcs-ca"}
+    (other,) = kept
+    leave(known.store, other, 7)
+    assert known.names() == set()
+
+
 def test_what_had_two_labels_is_gone_when_both_watches_say_so(known: Known) -> None:
     known.store.put(SECRETS, labelled("mcs-ca", 5, OURS | USERS))
     leave(known.store, "mcs.tvox.io/users", 6)
@@ -414,9 +449,10 @@ def test_one_write_that_takes_one_label_away_and_sets_the_other_loses_nothing(kn
     assert known.names() == {"mcs-ca"}
 
 
-def test_a_label_that_came_back_meanwhile_makes_an_old_farewell_void(known: Known) -> None:
+@pytest.mark.parametrize("version", [7, 8])
+def test_a_label_that_came_back_meanwhile_makes_an_old_farewell_void(known: Known, version: int) -> None:
     known.store.put(SECRETS, labelled("mcs-ca", 8, OURS))
-    leave(known.store, LABEL_MANAGED_BY, 7)
+    leave(known.store, LABEL_MANAGED_BY, version)
     assert known.names() == {"mcs-ca"}
 
 
@@ -444,10 +480,12 @@ def a_users_file(name: str, version: int = 5) -> dict[str, Any]:
 
 def test_a_users_file_that_nobody_names_is_not_held_and_wakes_nobody(known: Known) -> None:
     known.store.put(COMMUNITIES, a_community_that_names("named"))
-    for name in ("named", "stray"):
-        known.store.take(CONFIG_MAPS, a_users_file(name))
+    known.woken.clear()
+    known.store.take(CONFIG_MAPS, a_users_file("stray"))
     assert "anna" not in repr(known.store.cache("demo").children[CONFIG_MAPS, "stray"])
-    assert known.woken == ["demo", "demo"], "of the Community, and of the file that it names"
+    assert known.woken == []
+    known.store.take(CONFIG_MAPS, a_users_file("named"))
+    assert known.woken == ["demo"]
 
 
 def test_of_a_child_no_more_is_kept_than_is_asked_for(known: Known) -> None:
@@ -457,6 +495,139 @@ def test_of_a_child_no_more_is_kept_than_is_asked_for(known: Known) -> None:
     kept = known.store.cache("demo").children[CONFIG_MAPS, "mcs-links"].metadata
     assert kept["annotations"] == {"mcs.tvox.io/applied": "abc"}
     assert kept["labels"] == OURS
+
+
+def test_of_the_metadata_of_a_child_is_kept_who_it_is_whose_and_whether_it_goes(known: Known) -> None:
+    """Whoever is about to go is neither written to nor counted upon."""
+    owner = {"apiVersion": "v1", "kind": "K", "name": "n", "uid": "o"}
+    who = {"name": "mcs-links", "namespace": "demo", "uid": "u1", "resourceVersion": "5"}
+    kept = who | {"deletionTimestamp": "2026-01-01T00:00:00Z", "ownerReferences": [owner], "labels": OURS}
+    beside = {"creationTimestamp": "2026-01-01T00:00:00Z", "generation": 3, "finalizers": ["x"], "annotations": {}}
+    known.store.put(CONFIG_MAPS, {"metadata": kept | beside})
+    assert known.store.cache("demo").children[CONFIG_MAPS, "mcs-links"].metadata == kept
+
+
+def test_of_the_entries_of_ours_digests_are_kept_and_of_what_is_no_text_and_not_ours_nothing(known: Known) -> None:
+    data = {"a": "1", "half": "\ud800", "none": 7}
+    known.store.take(CONFIG_MAPS, labelled("mcs-links", 5, OURS) | {"data": data})
+    kept = known.store.cache("demo").children[CONFIG_MAPS, "mcs-links"].data
+    assert kept == {"a": sha256(b"1").digest(), "half": sha256(b"?").digest()}
+    known.store.take(CONFIG_MAPS, a_users_file("stray"))
+    assert known.store.cache("demo").children[CONFIG_MAPS, "stray"].data == {}
+
+
+def test_an_object_is_read_by_a_name_of_ours_with_our_label_or_where_ours_name_it_as_a_certificate(
+    known: Known,
+) -> None:
+    named = seen("mcs", uid="i1") | {"spec": {"tls": {"secretRef": {"name": "named"}}}}
+    known.store.put(INSTANCES, named)
+    files = {"data": dict.fromkeys(("ca.crt", "ca.key", "tls.crt", "tls.key"), "YQ==")}
+    for name, labels, kind in (
+        ("mcs-ca", OURS | {LABEL_INSTANCE: "mcs"}, "Opaque"),
+        ("named", {}, "kubernetes.io/tls"),
+        ("stray", OURS, "kubernetes.io/tls"),
+        ("list", OURS, "Opaque"),
+        ("old-ca", USERS, "kubernetes.io/tls"),
+    ):
+        body = labelled(name, 5, labels, kind) | files
+        known.store.take(SECRETS, body | {"metadata": body["metadata"] | {"uid": name}})
+    pod = labelled("mcs-0", 5, OURS)
+    pod["metadata"] |= {"uid": "p", "creationTimestamp": "2026-01-01T00:00:00Z"}
+    known.store.take(PODS, pod)
+    read = {name: type(child.detail) for (_, name), child in known.store.cache("demo").children.items()}
+    nothing = type(None)
+    expected = {"mcs-ca": Authority, "named": TlsSecret, "stray": nothing, "list": nothing, "old-ca": nothing}
+    assert read == expected | {"mcs-0": Pod}
+
+
+# --- what has to be read, or is let go of ---
+
+
+def test_to_be_read_again_is_what_changed_and_somebody_reads(known: Known) -> None:
+    def outdated() -> list[str]:
+        return [child.name for child in known.store.outdated("demo")]
+
+    known.store.put(SECRETS, labelled("mcs-ca", 5, OURS))
+    known.store.put(SECRETS, labelled("list", 5, OURS) | {"metadata": seen("list", 5, "u2")["metadata"]})
+    known.store.put(STATEFUL_SETS, seen("mcs", 5, "u3"))
+    assert outdated() == ["mcs-ca"]
+    known.store.take(SECRETS, labelled("mcs-ca", 5, OURS))
+    assert outdated() == []
+    known.store.put(SECRETS, labelled("mcs-ca", 6, OURS))
+    assert outdated() == ["mcs-ca"]
+    known.store.put(SECRETS, labelled("mcs-ca", 7, {}))
+    assert outdated() == []
+
+
+def test_a_certificate_is_read_once_it_is_named_and_let_go_of_once_it_is_not(known: Known) -> None:
+    def name(version: int, secret: str) -> None:
+        known.store.put(INSTANCES, seen("mcs", version, "i1") | {"spec": {"tls": {"secretRef": {"name": secret}}}})
+
+    body = labelled("tls", 5, {}, "kubernetes.io/tls") | {"data": dict.fromkeys(("tls.crt", "tls.key"), "YQ==")}
+    known.store.take(SECRETS, body)
+    child = known.store.cache("demo").children[SECRETS, "tls"]
+    assert known.store.outdated("demo") == []
+    name(6, "tls")
+    assert known.store.outdated("demo") == [child], "its body was seen, and not kept"
+    known.store.take(SECRETS, body)
+    assert (child.detail, known.store.outdated("demo")) == (TlsSecret("tls", "a", "a"), [])
+    name(7, "other")
+    assert (known.store.outdated("demo"), child.detail) == ([], None)
+
+
+def test_of_a_pod_whose_annotations_we_changed_nothing_else_has_to_be_read(known: Known) -> None:
+    def body(version: int, **annotations: str) -> dict[str, Any]:
+        pod = seen("mcs-0", version)
+        more = {"creationTimestamp": "2026-01-01T00:00:00Z", "annotations": {"mcs.tvox.io/x": "1"} | annotations}
+        return pod | {"metadata": pod["metadata"] | more}
+
+    known.store.take(PODS, body(5))
+    child = known.store.cache("demo").children[PODS, "mcs-0"]
+    known.store.take_annotated(child, body(6, **{"mcs.tvox.io/y": "2"}))
+    assert not child.stale
+    assert child.detail.annotations == {"mcs.tvox.io/x": "1", "mcs.tvox.io/y": "2"}
+    known.store.put(PODS, body(8))
+    known.store.take_annotated(child, body(7, **{"mcs.tvox.io/y": "3"}))
+    assert child.stale, "somebody changed it since: the answer to our change says nothing about that"
+    assert child.detail.annotations["mcs.tvox.io/y"] == "2"
+
+
+def test_an_object_that_fulfils_a_manifest_does_so_in_this_version_and_for_this_manifest(known: Known) -> None:
+    known.store.put(CONFIG_MAPS, seen("mcs-links", 5))
+    child = known.store.cache("demo").children[CONFIG_MAPS, "mcs-links"]
+    assert child.fulfils("m1") is False
+    known.store.note_in_sync(CONFIG_MAPS, "demo", "mcs-links", "m1")
+    assert (child.fulfils("m1"), child.fulfils("m2")) == (True, False)
+    known.store.put(CONFIG_MAPS, seen("mcs-links", 6))
+    assert child.fulfils("m1") is False
+    known.store.note_in_sync(CONFIG_MAPS, "demo", "gone", "m1")
+    assert known.names() == {"mcs-links"}, "what was deleted meanwhile stays so"
+
+
+def test_what_is_taken_away_by_others_is_a_surprise_and_by_us_it_is_not(known: Known) -> None:
+    for name in ("ours", "theirs"):
+        known.store.take(CONFIG_MAPS, seen(name, 5, name))
+    here = known.store.snapshot("demo")
+    assert here.observed == {(CONFIG_MAPS, "ours"): "5", (CONFIG_MAPS, "theirs"): "5"}
+    known.store.gone(here.children[CONFIG_MAPS, "theirs"])
+    known.store.gone(here.children[CONFIG_MAPS, "ours"], by_us=True)
+    assert known.names() == set()
+    assert set(known.store.cache("demo").observed) == {(CONFIG_MAPS, "theirs")}
+    assert len(here.children) == 2, "what was seen then stays as it was"
+    known.store.put(LINKS, seen("late", 9, "l"))
+    assert here.ours == {}
+
+
+def test_a_secret_that_was_looked_for_is_remembered_as_long_as_it_is_wanted(
+    known: Known, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "time", SimpleNamespace(monotonic=lambda: 7.0))
+    known.store.put(LINKS, seen())
+    known.store.note_missed("demo", "a-profile", {"x": "y"})
+    known.store.note_missed("demo", "b-profile", None)
+    assert known.store.cache("demo").missed == {"a-profile": (7.0, {"x": "y"}), "b-profile": (7.0, None)}
+    known.store.forget_missed("demo", ["b-profile", "c-profile"])
+    assert known.store.cache("demo").missed == {"b-profile": (7.0, None)}
 
 
 def test_of_a_thousand_labels_and_entries_no_more_is_kept_than_ours_have(known: Known) -> None:
@@ -478,6 +649,22 @@ def test_of_ten_thousand_objects_that_only_bear_our_label_some_hundred_are_known
     assert len(known.names()) == 500
     known.store.take(SECRETS, labelled("mcs-ca", 5, OURS))
     assert "mcs-ca" in known.names(), "what has the name of ours finds its place"
+
+
+@pytest.mark.parametrize(
+    ("labels", "tls"),
+    [(USERS, False), (OURS | USERS, False), (OURS, True)],
+    ids=["users files", "both", "certificates"],
+)
+def test_what_an_object_may_name_tomorrow_has_room_however_much_of_it_there_is(
+    known: Known, labels: dict[str, str], tls: bool
+) -> None:
+    """A Community that comes after its users file has to find it."""
+    for number in range(501):
+        body = labelled(f"stray-{number}", 5, labels)
+        body["metadata"]["uid"] = f"u{number}"
+        known.store.put(SECRETS, body, tls=tls)
+    assert len(known.names()) == 501
 
 
 def test_to_ask_about_a_namespace_does_not_keep_it(known: Known) -> None:

@@ -287,6 +287,7 @@ def test_what_is_a_copy_is_told_as_somebody_elses_with_the_number_that_it_blocks
         ),
     )
     assert world.blocked == {("mcs", 9): "mcs-link-009"}
+    assert (set(world.profiles), set(world.slots)) == ({"acme"}, {("mcs", 2)})
 
 
 def test_an_address_that_is_blocked_by_a_copy_is_taken_and_the_secret_is_named() -> None:

@@ -6,8 +6,10 @@ import base64
 import os
 import random
 import re
+import runpy
 import ssl
 import time
+import warnings
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,9 +23,18 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mcs_operator.pki import InvalidAuthorityError, load_authority, mint_ca, mint_client, mint_server, verifier
-from mcs_operator.pki.foreign import MAX_BYTES, ForeignError, Remembered, attempt, remembered_public, subject_of
+from mcs_operator.pki import InvalidAuthorityError, foreign, load_authority, mint_ca, mint_client, mint_server, verifier
+from mcs_operator.pki.foreign import (
+    MAX_BYTES,
+    ForeignError,
+    Remembered,
+    attempt,
+    on_a_line,
+    remembered_public,
+    subject_of,
+)
 from mcs_operator.pki.inspect import is_certificate, is_pair, issued_by, load_certificate
+from mcs_operator.pki.privatekey import load_private_key
 from mcs_operator.pki.serving import check_certificate
 from support.certificates import CASES_BEGIN, COMPOSITE, PEM, case_pair, chain, composite, key, old_text_of, text_of
 from support.worlds import NOW
@@ -118,6 +129,17 @@ def test_where_there_are_no_files_in_memory_a_trial_leaves_none_behind(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_where_there_are_files_in_memory_no_key_is_written_anywhere_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    def write(*_: object, **__: object) -> None:
+        raise AssertionError("a key in a file")
+
+    monkeypatch.setattr(verifier, "NamedTemporaryFile", write)
+    before = set(os.listdir("/proc/self/fd"))
+    pair = mint_server(CA, "link-002.mcs", NOW)
+    verifier.verify_mutual(pair, mint_client(CA, "link-002.mcs", NOW), CA.cert_pem)
+    assert set(os.listdir("/proc/self/fd")) <= before, "and nothing is left open"
+
+
 def test_a_ca_is_tried_once_and_not_at_each_reconciliation() -> None:
     ca = mint_ca("demo", NOW)
     load_authority(ca.cert_pem, ca.key_pem, NOW)
@@ -132,16 +154,21 @@ def test_an_rsa_ca_of_4096_bits_is_taken_and_a_larger_one_would_hold_up_everybod
     text = text_of(secret)
     with pytest.raises(InvalidAuthorityError, match="is not a CA"):  # the key is not what is refused
         load_authority(chain("ca", of=secret), text)
-    assert "2048 to 4096" in _told(LARGE)
+
+
+@pytest.mark.parametrize(("bits", "taken"), [(2047, False), (2048, True), (4096, True), (4097, False)])
+def test_the_rsa_key_of_a_ca_is_measured_at_both_ends(bits: int, taken: bool) -> None:
+    """A larger one signs for a tenth of a second, in which everybody else waits."""
+    measured = f"the CA's RSA key has {bits} bits: 2048 to 4096 are needed"
+    assert _told(old_text_of(composite(bits))) == (
+        "the key does not belong to the CA's certificate" if taken else measured
+    )
 
 
 def _told(key_pem: str) -> str:
     with pytest.raises(InvalidAuthorityError) as caught:
         load_authority(chain("ca"), key_pem)
     return str(caught.value)
-
-
-LARGE = old_text_of(composite(4104))
 
 
 def test_too_much_is_refused_before_it_is_parsed() -> None:
@@ -188,6 +215,30 @@ def test_a_long_subject_is_cut_to_80_characters(text: str, shown: str) -> None:
     assert subject_of(SimpleNamespace(subject=SimpleNamespace(rfc4514_string=lambda: text))) == f"'{shown}'"  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("x" * 80, "x" * 80), ("x" * 81, "x" * 79 + "…"), ("a\n" * 40, "a?" * 40), ("a\n" * 41, "a?" * 39 + "a…")],
+)
+def test_a_name_is_told_on_one_line_of_80_characters_at_most(name: str, shown: str) -> None:
+    assert on_a_line(name) == shown
+
+
+def test_what_others_made_is_none_of_our_logs_business_and_our_own_slips_are() -> None:
+    with warnings.catch_warnings(record=True) as told:
+        warnings.resetwarnings()
+        runpy.run_path(str(foreign.__file__))
+        for module in ("mcs_operator.pki.inspect", "mcs_operator.kube.client", "cryptography.x509"):
+            warnings.warn_explicit("serial number 0", UserWarning, module, 1, module)
+            warnings.warn_explicit("goes away", DeprecationWarning, module, 1, module)
+    assert [(str(one.message), one.filename) for one in told] == [
+        ("goes away", "mcs_operator.pki.inspect"),
+        ("serial number 0", "mcs_operator.kube.client"),
+        ("goes away", "mcs_operator.kube.client"),
+        ("serial number 0", "cryptography.x509"),
+        ("goes away", "cryptography.x509"),
+    ]
+
+
 def test_a_handshake_that_does_not_end_is_no_consent(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whichever of the two is not done: in TLS 1.2 the client ends after the server, in TLS 1.3 before it."""
     ca = mint_ca("demo", NOW)
@@ -202,6 +253,38 @@ def test_a_handshake_that_does_not_end_is_no_consent(monkeypatch: pytest.MonkeyP
             verifier._shake_hands(servers, clients)
         monkeypatch.setattr(verifier, "_ROUNDS", rounds + 1)
         verifier._shake_hands(servers, clients)
+
+
+@pytest.mark.parametrize(
+    ("reason", "says"), [(None, "unknown error"), ("EE_KEY_TOO_SMALL", "ee key too small"), ("", "unknown error")]
+)
+def test_a_reason_of_openssls_is_told_in_words_also_where_it_has_none(
+    reason: str | None, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: object) -> None:
+        error = ssl.SSLError()
+        error.reason = reason  # type: ignore[assignment]
+        raise error
+
+    monkeypatch.setattr(verifier, "_step", fail)
+    pair = mint_server(CA, "link-002.mcs", NOW)
+    with pytest.raises(ForeignError, match=f"^OpenSSL refuses it: {says}$"):
+        verifier.verify_server(pair, CA.cert_pem)
+
+
+def test_a_ca_is_measured_by_the_same_level_also_where_the_systems_own_is_lower(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A distribution may have lowered it; the OpenSSL of a TVox and of HAProxy knows nothing of that."""
+
+    def lowered(protocol: int) -> ssl.SSLContext:
+        made = ssl.SSLContext(protocol)
+        made.set_ciphers("DEFAULT:@SECLEVEL=0")
+        return made
+
+    monkeypatch.setattr(verifier, "ssl", SimpleNamespace(**vars(ssl) | {"SSLContext": lowered}))
+    pair = case_pair("under1024")
+    assert "ca key too small" in _refused(pair.cert_pem + "\n", pair.key_pem)  # nobody has asked about this text yet
 
 
 def _refused(cert_pem: str, key_pem: str) -> str:
@@ -333,6 +416,9 @@ def test_an_error_and_what_is_too_large_are_not_remembered() -> None:
             remember(text)
     remember("a" * (MAX_BYTES + 1))
     assert (asked, len(remember)) == ([1, 1, MAX_BYTES + 1], 0)
+    for text in ("a" * MAX_BYTES, "a" * MAX_BYTES):
+        remember(text)
+    assert (asked[3:], len(remember)) == ([MAX_BYTES], 1)
 
 
 def test_a_small_certificate_is_remembered_by_itself_and_never_one_with_a_key_behind_it() -> None:
@@ -410,6 +496,26 @@ def test_an_rsa_key_with_numbers_that_are_not_its_own_is_refused_before_it_is_us
     with pytest.raises(InvalidAuthorityError, match="the CA's key is not a private key"):
         load_authority(mint_ca("demo", NOW).cert_pem, hostile)
     assert time.thread_time() - begun < 0.2
+
+
+@pytest.mark.parametrize("other", ["d", "dmp1", "p"])
+def test_an_rsa_key_may_have_numbers_as_large_as_its_modulus(other: str) -> None:
+    """They cost no more than it does, and whether they are right shows when the key is used."""
+    good = rsa.generate_private_key(65537, 2048)
+    modulus = good.private_numbers().public_numbers.n
+    edge = rsa_key(good, **{other: modulus} | ({"q": 1} if other == "p" else {}))
+    assert is_pair(chain(of=good), edge)
+    assert is_pair(chain(of=good), rsa_key(good, **{other: modulus + 1})) is False
+
+
+def test_a_key_is_one_text_of_base64_and_nothing_is_left_out_of_it() -> None:
+    """Else another key would be looked at than the one that a parser sees afterwards."""
+    for whole in (dsa_key(), text_of(key())):
+        spoilt = whole.replace("\nMI", "\n#MI")
+        assert spoilt != whole
+        with pytest.raises(ValueError):
+            load_private_key(spoilt)
+    assert load_private_key(dsa_key()) is None
 
 
 def test_what_is_put_around_a_key_does_not_bring_another_one_before_the_parser() -> None:

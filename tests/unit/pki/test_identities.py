@@ -18,6 +18,7 @@ from cryptography.x509.oid import NameOID
 from mcs_operator.api import MCSInstance
 from mcs_operator.api.conditions import Kind, Reason
 from mcs_operator.domain.decide import decide, without_leftovers
+from mcs_operator.domain.facts.keys import Authority
 from mcs_operator.domain.facts.world import AgentCredentials, Fingerprint, TlsSecret
 from mcs_operator.domain.keyring import Keys
 from mcs_operator.domain.rules.pins import OVERLAP
@@ -570,6 +571,15 @@ def test_where_nothing_can_be_signed_the_ca_is_read_from_a_slot_that_has_a_reada
     put(space, "mcs-link-002", ca_crt="rubbish")
     space.round(days=1)
     assert space.keys.ca == space.slot("bolt")["ca.crt"]
+
+
+def test_where_nothing_can_be_signed_a_slot_of_another_instance_tells_nothing_about_the_ca() -> None:
+    """Nor is anybody cut off for it: whose CA is the right one, this instance's own slots say."""
+    far, own = slot(2, "far", owner="other", ca=OTHER_CERT), slot(3, "gone", ca=CERT)
+    lost = given(instance(), community(), far, own, ca=False)
+    assert identities.complete(lost, decide(lost)).ca == CERT
+    alone = given(instance(), community(), far, authorities={"mcs": Authority(CERT, KEY)})
+    assert identities.complete(alone, decide(alone)).problem is None
 
 
 def test_one_links_material_that_is_gone_is_told_at_that_link_and_the_other_goes_on() -> None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from mcs_operator.pki import mint_ca, mint_server, not_after
+from mcs_operator.pki import mint_ca, mint_server, not_after, renewal
 from mcs_operator.pki.mint import SERVER_DAYS
 from mcs_operator.pki.renewal import PACE, PER_MINUTE, choose, is_due, renew_at
 
@@ -103,3 +103,34 @@ def test_after_25_minutes_all_250_are_renewed() -> None:
 def test_who_ends_first_is_first() -> None:
     known = fleet(30) | {"zzzz": mint_server(CA, "link-017.demo", NOW - DAY).cert_pem}
     assert "zzzz" in choose(known, END, not_after(CERT) + DAY)[0]
+
+
+# --- at the edges ---
+
+
+def lives(monkeypatch: pytest.MonkeyPatch, **known: tuple[datetime, datetime]) -> dict[str, str]:
+    """Links whose certificates were signed, and end, at these moments."""
+    monkeypatch.setattr(renewal, "life", known.__getitem__)
+    return {name: name for name in known}
+
+
+@pytest.mark.parametrize("lately", range(12))
+def test_who_was_renewed_within_the_minute_counts_once_against_the_ten_of_it(
+    lately: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, minute_ago, just = (NOW - 400 * DAY, NOW), (NOW - PACE, END), (NOW, END)
+    known = {f"due{n}": old for n in range(20)} | {f"late{n}": just for n in range(lately)} | {"earlier": minute_ago}
+    chosen, due = choose(lives(monkeypatch, **known), END, NOW)
+    assert (len(chosen), due) == (max(0, 10 - lately), NOW + PACE)
+
+
+def test_one_from_the_future_is_one_that_begins_in_more_than_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = lives(monkeypatch, edge=(NOW + PACE, END), ahead=(NOW + PACE + SECOND, END))
+    assert [is_due(name, name, END, NOW) for name in known] == [False, True]
+
+
+def test_the_next_look_is_at_the_next_renewal_of_what_can_be_renewed(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = lives(monkeypatch, until_the_ca=(NOW - DAY, END), shorter=(NOW - DAY, END - SECOND))
+    assert choose(known, END, NOW) == (frozenset(), renew_at("shorter", "shorter"))
+    now = renew_at("shorter", "shorter")
+    assert choose(known, END, now) == (frozenset({"shorter"}), None), "it is done, and there is no other"

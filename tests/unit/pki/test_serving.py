@@ -12,11 +12,12 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from mcs_operator.api.conditions import Kind
-from mcs_operator.contract.shards import ServedCertificate, certificates_files, packed
+from mcs_operator.contract.shards import ServedCertificate, ServedLink, certificates_files, packed
 from mcs_operator.domain.decide import decide
 from mcs_operator.domain.facts.keys import Authority
 from mcs_operator.domain.facts.world import TlsSecret
 from mcs_operator.domain.keyring import Serving
+from mcs_operator.domain.plan import Kept
 from mcs_operator.pki import mint_ca, mint_client
 from mcs_operator.pki.foreign import ForeignError
 from mcs_operator.pki.inspect import load_certificate
@@ -439,6 +440,32 @@ def test_of_two_links_with_one_domain_the_first_has_the_certificate() -> None:
     both = [community(), identity("acme", 17), identity("late", 18)]
     result = found(instance(), both, first, second, secrets=pair("own", "acme.mcs.test"))
     assert [c.domain for c in result.certificates] == ["acme.mcs.test"]
+
+
+def test_what_a_link_that_cannot_be_read_was_served_with_last_stays_and_is_nobody_elses() -> None:
+    """Its Secret is named in what cannot be read; of others nothing of the last time is taken."""
+    things = [instance(**WEB), ACME, link("acme"), link("beta", **OWN), identity("beta", 18)]
+    secrets = pair("web", "mcs.test", "acme.mcs.test") | pair("own", "beta.mcs.test")
+    before = found(things, secrets=secrets)
+    lines = [ServedLink(name, 18, f"{name}.mcs.test", "198.18.254.18", "acme", True) for name in ("beta", "new")]
+    for there, known in ((secrets, 3), ({}, 3), (pair("web", "mcs.test"), 2)):
+        world = given(instance(**WEB), ACME, link("acme"), tls_secrets=there)
+        world = replace(world, shards=packed(certificates_files(before.certificates)))
+        result = serving(world, replace(decide(world), kept=Kept(links=tuple(lines))))
+        assert len(result.certificates) == known
+        assert result.certificates[-1] == next(c for c in before.certificates if c.domain == "beta.mcs.test")
+    assert "beta.mcs.test" not in domains(found(instance(**WEB), ACME, link("acme"), secrets=secrets, before=before))
+
+
+def test_what_is_wrong_with_a_reference_is_told_with_its_field() -> None:
+    missing = found(instance(**WEB), ACME, link("acme", **OWN), secrets={}).problems
+    where = "spec.tls.secretRef: there is no Secret {!r} of type kubernetes.io/tls"
+    assert missing[Kind.INSTANCE, "mcs"].message.startswith(where.format("web"))
+    assert missing[Kind.LINK, "acme"].message.startswith(where.format("own"))
+    expired = pair("own", "acme.mcs.test", ends=NOW)
+    verdict = found(instance(), ACME, link("acme", **OWN), secrets=expired).problems[Kind.LINK, "acme"]
+    why = "the certificate has expired at 2026-03-01T12:00:00Z"
+    assert verdict.message == f"spec.tls.secretRef: Secret 'own': {why}; replace its content"
 
 
 def test_no_key_shows_up_in_a_repr() -> None:

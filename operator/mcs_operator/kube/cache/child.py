@@ -37,13 +37,13 @@ class Child:
 
     resource: Resource
     metadata: Object
+    tls: bool
     parsed: str = ""
     detail: Any = None
     data: Mapping[str, bytes] = field(default_factory=dict)
     in_sync: str = ""
     shard: Mapping[str, bytes] = field(default_factory=dict)
     users: UsersFile | None = None
-    tls: bool = False
     left: frozenset[str] = frozenset()
 
     @property

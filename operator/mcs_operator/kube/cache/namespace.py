@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from mcs_operator.kube.cache.child import Child
 from mcs_operator.kube.parse.bounds import mapping
@@ -35,10 +35,10 @@ class NamespaceCache:
     collected anew.
     """
 
-    ours: Mapping[Key, Object] = field(default_factory=dict)
-    children: Mapping[Key, Child] = field(default_factory=dict)
-    observed: Mapping[Key, str] = field(default_factory=dict)
-    missed: Mapping[str, Sighting] = field(default_factory=dict)
+    ours: Mapping[Key, Object]
+    children: Mapping[Key, Child]
+    observed: Mapping[Key, str]
+    missed: Mapping[str, Sighting]
     names: Named | None = None
 
     def concerns(self, child: Child) -> bool:

@@ -113,7 +113,8 @@ class Store:
             log.warning("one of %s is left out: it has no name, UID or version", resource.plural)
             return None
         metadata = fit["metadata"]
-        if int(metadata["resourceVersion"]) <= self._gone.get(metadata["uid"], (-1, 0))[0]:
+        gone = self._gone.get(metadata["uid"])
+        if gone and int(metadata["resourceVersion"]) <= gone[0]:
             return fit
         if resource in OURS:
             self._put_ours(resource, fit)
@@ -201,7 +202,7 @@ class Store:
         entry = self._entries[namespace]
         child = entry.children.get(key)
         if child is None:
-            child = Child(resource, _trimmed(metadata), tls=tls)
+            child = Child(resource, _trimmed(metadata), tls)
             if not entry.has_room_for(child):
                 return
             entry.children[key] = child
@@ -253,7 +254,7 @@ class Store:
 
     def _remember(self, uid: str, version: int) -> None:
         now = time.monotonic()
-        known, _ = self._gone.pop(uid, (-1, now))  # who goes last is at the end
+        known, _ = self._gone.pop(uid, (version, now))  # who goes last is at the end
         self._gone[uid] = max(version, known), now
         while (first := next(iter(self._gone.items())))[1][1] < now - _REMEMBERED_SECONDS:
             del self._gone[first[0]]

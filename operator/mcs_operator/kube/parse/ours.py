@@ -89,7 +89,7 @@ def _spec(spec: Object) -> Object:
 
 
 def _status(status: Object) -> Object:
-    fit = {key: value for key, value in status.items() if key not in (*_COUNTED, "conditions", "slot")}
+    fit = {key: value for key, value in status.items() if key != "slot"}
     if "conditions" in status:
         fit["conditions"] = [c for c in mappings(status["conditions"]) if _is_condition(c)][:_MOST_CONDITIONS]
     for part in _COUNTED:

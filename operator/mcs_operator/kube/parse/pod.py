@@ -60,8 +60,6 @@ def _media_problem(terminating: bool, status: Object, media: Object) -> str:
 def _kept_by(container: Object) -> str:
     """Why a container does not run, in the kubelet's words; empty where it does, or where nothing is said."""
     state = mapping(container.get("state"))
-    for phase in ("waiting", "terminated"):
-        if phase in state:
-            said = mapping(state[phase])
-            return f"{text(said.get('reason')) or phase}: {text(said.get('message'))}".rstrip(": ")
-    return ""
+    phase = next((phase for phase in ("waiting", "terminated") if phase in state), "")
+    said = mapping(state.get(phase))
+    return f"{text(said.get('reason')) or phase}: {text(said.get('message'))}".rstrip(": ")
