@@ -31,7 +31,6 @@ def decide(world: World) -> Plan:
     if instance is None:
         return Plan(
             instance=None,
-            occupants=occupants,
             links=tuple(LinkPlan(link, _no_instance(world, link.spec.instance_ref.name), None) for link in world.links),
             communities={c.name: _no_instance(world, c.spec.instance_ref.name) for c in world.communities},
         )

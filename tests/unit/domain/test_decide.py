@@ -207,6 +207,12 @@ def test_an_identity_whose_time_is_over_is_forgotten_without_being_given_up() ->
     assert len(plan.forgotten) == 6
 
 
+def test_whoever_has_a_profile_with_that_number_needs_no_other_identity_to_go() -> None:
+    """As after a restore of both: the deleted link may yet come back, with a number of its own."""
+    both = identity("new", 2), profile("old", 2, released=NOW)
+    assert decide(given(instance(), community(), link("new"), *both)).given_up == ()
+
+
 def test_a_number_that_is_not_given_up_is_not_forgotten() -> None:
     kept = profile("gone", 2, released=NOW - timedelta(days=29))
     assert decide(given(instance(), community(), link("a"), kept)).forgotten == ()
