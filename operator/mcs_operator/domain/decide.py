@@ -71,7 +71,6 @@ def decide(world: World) -> Plan:
             instance.spec.community_limits.users,
         ),
         released=tuple(p for p in mine.values() if p.link not in alive and p.released is None),
-        revived=tuple(p for p in mine.values() if p.link in alive and p.released is not None),
         forgotten=(*expired, *given_up),
         given_up=tuple(given_up),
         untouched=untouched,

@@ -225,7 +225,7 @@ def test_a_slot_secret_of_nobody_known_blocks_its_number_until_it_is_gone() -> N
 def test_a_link_that_comes_back_gets_its_number_back() -> None:
     plan = decide(given(instance(), community(), link("a"), profile("a", 99, released=NOW - timedelta(days=3))))
     assert plan.links[0].number == 99
-    assert [p.link for p in plan.revived] == ["a"]
+    assert plan.released == plan.forgotten == ()
 
 
 def test_two_identities_with_one_number_never_give_it_to_two_links() -> None:
@@ -259,7 +259,9 @@ def test_the_clock_of_an_identity_starts_when_its_link_is_gone() -> None:
 )
 def test_an_identity_is_kept_for_the_retention(hours: int, forgotten: bool) -> None:
     kept = profile("gone", 17, released=NOW - timedelta(hours=hours))
-    assert bool(decide(given(instance(), community(), kept)).forgotten) is forgotten
+    plan = decide(given(instance(), community(), kept))
+    assert bool(plan.forgotten) is forgotten
+    assert plan.due == (None if forgotten else NOW + timedelta(hours=1)), "what is over is not waited for again"
 
 
 def test_the_end_of_the_next_retention_is_known_so_that_somebody_looks_then() -> None:
