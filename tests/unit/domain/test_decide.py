@@ -481,6 +481,7 @@ def test_a_link_that_this_version_cannot_read_keeps_its_place_among_the_250() ->
     unreadable = Unreadable(Kind.LINK, "strange", 3, "spec.protocol")
     world = given(instance(), community(), unreadable, identity("strange", 251), links(250))
     assert len(accepted(world)) == 249
+    assert "250 of at most 250" in refusal(world, "c0249").message
 
 
 def test_a_link_that_this_version_cannot_read_keeps_its_public_name_and_line() -> None:
