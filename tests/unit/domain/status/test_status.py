@@ -12,7 +12,7 @@ from mcs_operator.api.conditions import Kind, Reason
 from mcs_operator.contract.linkstate import LinkReport, SlotState, TunnelReason, TunnelState, TunnelStatus
 from mcs_operator.contract.openvpn import Where
 from mcs_operator.domain.decide import decide
-from mcs_operator.domain.facts.world import Damaged, DamagedProfile, Unreadable, World
+from mcs_operator.domain.facts.world import Damaged, DamagedProfile, Fingerprint, Unreadable, World
 from mcs_operator.domain.pod.restart import Restart, Step
 from mcs_operator.domain.pod.sizing import size
 from mcs_operator.domain.rules import messages
@@ -22,6 +22,7 @@ from support.worlds import (
     NOW,
     community,
     conditions,
+    fingerprint,
     given,
     identity,
     instance,
@@ -156,6 +157,45 @@ def test_without_an_agent_nothing_is_known() -> None:
     assert found["Programmed"] == found["Connected"] == found["Ready"] == ("Unknown", "AgentUnreachable")
     assert found["Reconciling"] == ("True", "Progressing")
     assert found["Accepted"] == ("True", "Accepted")
+
+
+@pytest.mark.parametrize("reason", [Reason.PENDING, Reason.RECONCILE_FAILED])
+def test_without_an_agent_nobody_says_that_a_tunnel_is_down_whatever_else_is_wrong(reason: Reason) -> None:
+    wanted = Wanted(revisions={17: "r17"}, problems={"a": Verdict(reason, "its key is damaged")})
+    status = of_link(SERVED, wanted=wanted)
+    assert conditions(status)["Programmed"] == ("False", reason.value)
+    assert conditions(status)["Connected"] == ("Unknown", "AgentUnreachable")
+    assert message(status, "Connected") == "the link agent in the media pod does not answer"
+
+
+def rotating(*known: Fingerprint) -> tuple[tuple[str, str], str]:
+    """RotationPending of a link with these certificates, and its message."""
+    wanted = Wanted(revisions={17: "r17"}, fingerprints={"a": known})
+    status = of_link(SERVED, report(state(17, "r17")), wanted=wanted)
+    return conditions(status)["RotationPending"], message(status, "RotationPending")
+
+
+def test_how_far_a_rotation_is_and_what_to_do_is_told_in_full() -> None:
+    old, new = fingerprint("old"), fingerprint("new", deadline=NOW + timedelta(days=30))
+    revoked = replace(old, revoked=NOW)
+    made = "the profile of 2026-02-28T12:00:00Z (Secret a-profile)"
+    assert rotating(old) == (("False", "UpToDate"), "")
+    assert rotating(old, new) == (
+        ("True", "NewNotSeen"),
+        (
+            f"upload {made} to the TVox: its certificate has not been seen yet. "
+            "The old one is accepted until 2026-03-31T12:00:00Z"
+        ),
+    )
+    assert rotating(revoked, new) == (
+        ("True", "OldRefused"),
+        f"only {made} is accepted, and its certificate has not been seen yet; upload it to the TVox",
+    )
+    assert rotating(replace(new, seen=NOW)) == (("False", "UpToDate"), "")
+    assert rotating(revoked) == (
+        ("False", "Revoked"),
+        "the TVox's certificate is revoked; ask for a new profile by annotation mcs.tvox.io/rotate-requested-at",
+    )
 
 
 def test_a_quarantined_slot_keeps_its_tunnel_and_stalls() -> None:
