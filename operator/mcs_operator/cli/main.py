@@ -275,9 +275,11 @@ def render(files: Sequence[str]) -> None:
 @cli.command()
 @click.argument("users", type=click.IntRange(min=1))
 @click.option("--links", type=click.IntRange(min=0), default=0, show_default=True, help="TVoxes, one per customer.")
-@click.option("--connections", type=click.IntRange(min=0), help="At the same time. Default: as many as the tier has.")
+@click.option(
+    "--connections", type=click.IntRange(min=0), default=0, help="At the same time. Default: as many as the tier has."
+)
 @_output
-def size(users: int, links: int, connections: int | None, output: str) -> None:
+def size(users: int, links: int, connections: int, output: str) -> None:
     """Show which tier and Internet band so many USERS active at the same time need. Needs no cluster.
 
     Active are users of APPs, WEB clients and Widgets; an active connection takes about 60 KB/s.

@@ -290,8 +290,7 @@ def _lowered(cluster: Cluster, namespace: str, new: MCSInstance, old: MCSInstanc
     if capacity < TIERS[old.spec.tier].users and users > capacity:
         yield _refuse(messages.tier_below_users(new.spec.tier, old.spec.tier, capacity, users))
     slots, held = new.spec.vpn.slots, cluster.slots(namespace, new.name)
-    highest = max(held, default=0)
-    if slots < old.spec.vpn.slots and highest > slots + 1:
+    if held and slots < old.spec.vpn.slots and (highest := max(held)) > slots + 1:
         yield _refuse(messages.slots_below_numbers(slots, highest, new.spec.vpn.cidr))
 
 

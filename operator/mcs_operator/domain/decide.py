@@ -31,7 +31,6 @@ def decide(world: World) -> Plan:
     if instance is None:
         return Plan(
             instance=None,
-            occupants=occupants,
             links=tuple(LinkPlan(link, _no_instance(world, link.spec.instance_ref.name), None) for link in world.links),
             communities={c.name: _no_instance(world, c.spec.instance_ref.name) for c in world.communities},
         )
@@ -72,7 +71,6 @@ def decide(world: World) -> Plan:
             instance.spec.community_limits.users,
         ),
         released=tuple(p for p in mine.values() if p.link not in alive and p.released is None),
-        revived=tuple(p for p in mine.values() if p.link in alive and p.released is not None),
         forgotten=(*expired, *given_up),
         given_up=tuple(given_up),
         untouched=untouched,

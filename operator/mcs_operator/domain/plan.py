@@ -49,9 +49,9 @@ class Kept:
 class Plan:
     """Everything that was decided for one namespace.
 
-    ``instance`` is the one that is served, ``occupants`` others that may not be. ``released``, ``revived`` and
-    ``forgotten`` are profiles whose link has gone, has come back, or was gone for longer than the retention; among
-    the last are those ``given_up`` before their time, because their number is needed.
+    ``instance`` is the one that is served, ``occupants`` others that may not be. ``released`` and ``forgotten``
+    are profiles whose link has gone, or was gone for longer than the retention; among the last are those ``given_up``
+    before their time, because their number is needed.
     ``untouched`` are names of links that cannot be read: what they have is neither changed nor taken away. ``dialled``:
     what TVoxes were given and the instance declares otherwise; ``instance`` has its port and network. ``due``: when the
     next retention ends.
@@ -64,7 +64,6 @@ class Plan:
     communities: Mapping[str, Verdict | None] = field(default_factory=dict)
     users: UsersPlan = field(default_factory=UsersPlan)
     released: tuple[Profile, ...] = ()
-    revived: tuple[Profile, ...] = ()
     forgotten: tuple[Profile, ...] = ()
     given_up: tuple[Profile, ...] = ()
     untouched: frozenset[str] = frozenset()

@@ -88,7 +88,9 @@ def render(world: World, plan: Plan, keys: Keys, settings: Settings) -> Desired:
     made.part("the CA's Secret", lambda: build_authority(instance, keys))
     is_kept = not made.defects or instance.name in world.authorities
     workload = made.part("the StatefulSet", lambda: [build_stateful_set(instance, settings)])
-    template: Mapping[str, str] = workload[0].body["spec"]["template"]["metadata"]["annotations"] if workload else {}
+    template: Mapping[str, str] = next(
+        (one.body["spec"]["template"]["metadata"]["annotations"] for one in workload), {}
+    )
     if is_kept:  # what a CA signs that cannot be kept would be void at the next run, which makes another one
         made.part("the agent's Secrets", lambda: build_agent(instance, keys))
         made.slots(world, plan, keys, instance, _in_force(world, instance, template))

@@ -217,6 +217,15 @@ def test_users_of_files_count_as_they_were_counted_last() -> None:
     assert created(crowd(2), cluster(MCS, big)).refusals
 
 
+def test_a_community_that_lists_nobody_and_was_not_counted_yet_counts_for_nothing() -> None:
+    """Its users are in files: how many, the next status tells."""
+    by_files = [a_community(f"files-{n}", usersFrom=[{"configMapRef": {"name": "x"}}]) for n in range(2)]
+    assert all("users" not in body["spec"] for body in by_files)
+    known = cluster(MCS, crowd(999, "big"), *by_files)
+    assert created(crowd(1), known).refusals == ()
+    assert created(crowd(2), known).refusals
+
+
 def test_users_of_an_instance_that_is_full_may_become_fewer() -> None:
     over = crowd(1000) | {"status": {"users": {"served": 1000, "notServed": 500}}}
     assert changed(over, crowd(999), cluster(MCS, over)).refusals == ()
@@ -343,6 +352,10 @@ def test_slots_are_not_lowered_below_the_highest_number_in_use() -> None:
         "spec.vpn.slots: 15: a TVoxLink has number 17 (198.18.254.17), which needs 16 slots; "
         "delete that link first (`kubectl get tvl` tells which), or keep 16 or more"
     )
+
+
+def test_slots_of_which_none_is_held_are_lowered_to_one() -> None:
+    assert changed(an_instance(vpn={"slots": 20}), an_instance(vpn={"slots": 1}), cluster(MCS)).refusals == ()
 
 
 def test_a_restart_is_warned_of_with_the_number_of_customers() -> None:

@@ -207,6 +207,12 @@ def test_an_identity_whose_time_is_over_is_forgotten_without_being_given_up() ->
     assert len(plan.forgotten) == 6
 
 
+def test_whoever_has_a_profile_with_that_number_needs_no_other_identity_to_go() -> None:
+    """As after a restore of both: the deleted link may yet come back, with a number of its own."""
+    both = identity("new", 2), profile("old", 2, released=NOW)
+    assert decide(given(instance(), community(), link("new"), *both)).given_up == ()
+
+
 def test_a_number_that_is_not_given_up_is_not_forgotten() -> None:
     kept = profile("gone", 2, released=NOW - timedelta(days=29))
     assert decide(given(instance(), community(), link("a"), kept)).forgotten == ()
@@ -219,7 +225,7 @@ def test_a_slot_secret_of_nobody_known_blocks_its_number_until_it_is_gone() -> N
 def test_a_link_that_comes_back_gets_its_number_back() -> None:
     plan = decide(given(instance(), community(), link("a"), profile("a", 99, released=NOW - timedelta(days=3))))
     assert plan.links[0].number == 99
-    assert [p.link for p in plan.revived] == ["a"]
+    assert plan.released == plan.forgotten == ()
 
 
 def test_two_identities_with_one_number_never_give_it_to_two_links() -> None:
@@ -253,7 +259,9 @@ def test_the_clock_of_an_identity_starts_when_its_link_is_gone() -> None:
 )
 def test_an_identity_is_kept_for_the_retention(hours: int, forgotten: bool) -> None:
     kept = profile("gone", 17, released=NOW - timedelta(hours=hours))
-    assert bool(decide(given(instance(), community(), kept)).forgotten) is forgotten
+    plan = decide(given(instance(), community(), kept))
+    assert bool(plan.forgotten) is forgotten
+    assert plan.due == (None if forgotten else NOW + timedelta(hours=1)), "what is over is not waited for again"
 
 
 def test_the_end_of_the_next_retention_is_known_so_that_somebody_looks_then() -> None:
@@ -473,6 +481,7 @@ def test_a_link_that_this_version_cannot_read_keeps_its_place_among_the_250() ->
     unreadable = Unreadable(Kind.LINK, "strange", 3, "spec.protocol")
     world = given(instance(), community(), unreadable, identity("strange", 251), links(250))
     assert len(accepted(world)) == 249
+    assert "250 of at most 250" in refusal(world, "c0249").message
 
 
 def test_a_link_that_this_version_cannot_read_keeps_its_public_name_and_line() -> None:

@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 from mcs_operator.domain.decide import decide, without_leftovers
+from mcs_operator.domain.facts.world import AgentCredentials
 from mcs_operator.render.objects import identity_owners
-from support.worlds import community, given, identity, instance, link, profile, slot
+from support.worlds import AUTHORITY, PAIR, community, given, identity, instance, link, profile, slot
 
+AGENT = AgentCredentials(PAIR, "token")
 DELETE = {"retain": {"pki": "Delete"}}
 RETAIN = {"retain": {"pki": "Retain"}}
 ACME = [community(), link("acme")]
@@ -42,6 +44,19 @@ def test_a_slot_whose_ca_and_identities_went_with_an_earlier_instance_is_left_ov
 )
 def test_anything_else_is_no_leftover(things: list[Any], ca: bool) -> None:
     assert left(things, ca=ca) == []
+
+
+@pytest.mark.parametrize("own_ca", [False, True], ids=["the operator's CA", "the user's CA"])
+@pytest.mark.parametrize("there", ["authorities", "agents"])
+def test_by_its_ca_an_instance_is_known_and_with_one_of_the_users_own_by_its_agents_credentials(
+    own_ca: bool, there: str
+) -> None:
+    """The user's CA outlives any instance."""
+    vpn = {"vpn": {"slots": 250, "caSecretRef": {"name": "company-ca"}}} if own_ca else {}
+    known = {"authorities": {"mcs": AUTHORITY}} if there == "authorities" else {"agents": {"mcs": AGENT}}
+    known = {"authorities": {}, "agents": {}} | known
+    goes_on = there == ("agents" if own_ca else "authorities")
+    assert left(instance(**DELETE, **vpn), ACME, slot(17, "acme"), **known) == ([] if goes_on else [17])
 
 
 def test_an_identity_is_owned_but_not_controlled_so_that_it_is_never_pruned() -> None:

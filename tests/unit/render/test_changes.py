@@ -2,18 +2,56 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from mcs_operator.domain.changes import Changes
+from mcs_operator.api.conditions import Kind
+from mcs_operator.contract.linkstate import MediaState
+from mcs_operator.domain.changes import (
+    Changes,
+    Forgotten,
+    PodChanges,
+    Removal,
+    Replace,
+    StartDraining,
+    StopDraining,
+)
 from mcs_operator.domain.decide import decide
+from mcs_operator.domain.facts.world import DamagedProfile, Pod, Unreadable
+from mcs_operator.domain.outcome import Outcome
+from mcs_operator.domain.pod.restart import Restart, Step
+from mcs_operator.domain.status.events import Note
 from mcs_operator.render import changes as module
-from mcs_operator.render.changes import changes
+from mcs_operator.render.changes import Decision, changes, pod_changes, revoking
 from mcs_operator.render.render import Desired, render
-from mcs_operator.settings import Settings
-from support.worlds import NOW, community, given, identity, instance, keys_for, link, profile, slot
+from mcs_operator.render.secrets import identity_json
+from mcs_operator.settings import (
+    ANNOTATION_DRAINING,
+    ANNOTATION_POKE,
+    ANNOTATION_RESTART,
+    ANNOTATION_RESTART_HASH,
+    Settings,
+)
+from support.worlds import (
+    NOW,
+    community,
+    fingerprint,
+    given,
+    identity,
+    instance,
+    keys_for,
+    link,
+    pod,
+    profile,
+    report,
+    slot,
+)
+
+LEFT = "its identity went with an earlier instance"
 
 
 def changed(*things: Any, **desired: Any) -> Changes:
@@ -58,3 +96,209 @@ def test_a_part_that_cannot_be_worked_out_keeps_no_other_from_being_done(
     found = changed(link("bolt"), identity("bolt", 3), profile("acme", 2), slot(2, "acme"))
     assert found.errors == (error,) and not found.prune
     assert found.manifests and found.displaced
+
+
+def test_a_place_that_is_needed_is_given_up_by_the_identity_of_a_deleted_link_and_that_is_told() -> None:
+    """Whoever creates that link again will wonder why its TVox needs a new profile."""
+    few = instance(vpn={"slots": 1})
+    world = given(few, community(), link("new"), profile("old", 2, released=NOW), slot(2, "old"))
+    plan = decide(world)
+    found = changes(world, plan, render(world, plan, keys_for(plan), Settings()))
+    text = (
+        "the identity of the deleted TVoxLink old is given up before spec.retain.links is over: its number 2 is "
+        "needed, as no unused one has a slot; created again, it gets a new profile"
+    )
+    removal = Removal("old-profile", "its link is gone, and its number is needed")
+    assert found.forgotten == (Forgotten(removal, ("new",), Note(True, "IdentityGivenUp", "Replace", text)),)
+    assert found.displaced == (Removal("mcs-link-002", "its link has no place there any more"),)
+    assert found.marks == (), "what goes needs no clock"
+
+
+def test_all_is_told_of_an_identity_whose_retention_is_over_and_of_who_gets_its_number() -> None:
+    old = profile("old", 2, released=NOW - timedelta(days=365))
+    found = changed(link("new", vpnAddress="198.18.254.2"), identity("new", 2), old)
+    assert found.forgotten == (
+        Forgotten(Removal("old-profile", "its link is gone, and spec.retain.links is over"), ("new",)),
+    )
+
+
+def test_the_clock_of_an_identity_whose_link_is_gone_starts_now() -> None:
+    (mark,) = changed(profile("acme", 2)).marks
+    assert json.loads(mark.text) == json.loads(identity_json(profile("acme", 2, released=NOW)))
+    assert json.loads(mark.text)["released"] == "2026-03-01T12:00:00Z"
+
+
+def test_what_is_to_be_done_is_told_with_its_instance_and_its_time() -> None:
+    found = changed(link("acme"))
+    assert (found.namespace, found.now) == ("demo", NOW)
+    assert (found.instance, found.uid) == ("mcs", instance().uid)
+
+
+def test_without_an_instance_nothing_is_done_but_to_what_an_earlier_one_left() -> None:
+    world = given(community(), link("acme"))
+    found = changes(world, decide(world), Desired(), [slot(17, "acme", owner="gone")])
+    assert found == Changes("demo", NOW, leftovers=(Removal("gone-link-017", LEFT),))
+    assert found.removals == found.leftovers
+
+
+def test_what_an_earlier_instance_left_goes_also_where_nothing_can_be_decided() -> None:
+    world = given(instance(), community())
+    assert revoking(world, [slot(17, "acme")]) == Changes("demo", NOW, leftovers=(Removal("mcs-link-017", LEFT),))
+
+
+def test_all_that_goes_is_told_first_what_was_left_then_what_is_forgotten_then_what_is_displaced() -> None:
+    old = profile("old", 2, released=NOW - timedelta(days=365))
+    world = given(instance(), community(), old, slot(3, "gone"))
+    found = changes(world, decide(world), Desired(), [slot(9, "before")])
+    assert [removal.secret for removal in found.removals] == ["mcs-link-009", "old-profile", "mcs-link-003"]
+
+
+def test_a_slot_is_displaced_only_where_its_own_link_has_another_number_or_none() -> None:
+    strange = Unreadable(Kind.LINK, "strange", 1, "spec.protocol")
+    world = given(
+        instance(), community(), link("acme"), identity("acme", 2), slot(5, "acme"), strange, slot(7, "strange"),
+        slot(9, "theirs", owner="other"),
+    )  # fmt: skip
+    found = changes(world, decide(world), Desired())
+    assert [removal.secret for removal in found.displaced] == ["mcs-link-005"]
+
+
+def test_identities_that_no_manifest_is_about_are_kept_with_the_owners_that_the_user_wants() -> None:
+    damaged = (DamagedProfile("bolt", "mcs", 3), DamagedProfile("copy", "", None))
+    world = given(instance(retain={"pki": "Delete"}), community(), profile("acme", 2), damaged=damaged)
+    plan = decide(world)
+    found = changes(world, plan, render(world, plan, replace(keys_for(plan), authority=None), Settings()))
+    assert found.unmanaged == ("mcs-ca", "acme-profile", "bolt-profile")
+    assert [owner["name"] for owner in found.owners] == ["mcs"]
+    assert "controller" not in found.owners[0]
+    assert changed(link("acme"), identity("acme", 2)).unmanaged == (), "those that are rendered have theirs"
+
+
+def test_identities_that_are_to_outlive_the_instance_are_to_have_no_owner() -> None:
+    world = given(instance(retain={"pki": "Retain"}), community(), profile("acme", 2))
+    assert changes(world, decide(world), Desired()).owners == ()
+
+
+def test_where_it_is_not_known_who_has_to_wait_for_a_number_nobody_new_gets_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def breaks(_: Any) -> Any:
+        raise KeyError
+
+    monkeypatch.setattr(module, "_forgotten", breaks)
+    revoked = replace(slot(2, "acme"), fingerprints=(fingerprint("acme"), fingerprint("older")))
+    found = changed(link("acme"), profile("acme", 2), revoked, link("new"))
+    assert [manifest.name for manifest in found.manifests] == ["mcs-link-002"], "who takes something away waits not"
+    assert found.forgotten == ()
+
+
+# --- the running pod ---
+
+
+def about(thing: Pod | None = None, *more: Any, outcome: Outcome | None = None, **options: Any) -> PodChanges:
+    """What is done about a pod that is of another template, by a restart that is asked for."""
+    world = given(instance(**options), community(), *(() if thing is None else (thing,)), *more)
+    plan = decide(world)
+    keys = keys_for(plan)
+    desired = render(world, plan, keys, Settings())
+    decision = Decision(world, plan, keys, desired, changes(world, plan, desired))
+    return pod_changes(decision, world.report, outcome or Outcome())
+
+
+def of_today(**annotations: str) -> dict[str, str]:
+    world = given(instance(), community())
+    plan = decide(world)
+    return {**render(world, plan, keys_for(plan), Settings()).template, **annotations}
+
+
+CALM = report(media=MediaState(config="other", connections=3))
+
+
+def test_without_a_pod_or_an_instance_nothing_is_done_about_it() -> None:
+    world = given(community(), pod())
+    decision = Decision(world, decide(world), keys_for(decide(world)), Desired(), Changes("demo", NOW))
+    assert pod_changes(decision, None, Outcome()) == about() == PodChanges()
+
+
+def test_a_pod_of_the_wanted_template_is_left_alone_and_woken_for_what_it_has_not_taken() -> None:
+    found = about(pod(annotations=of_today(**{ANNOTATION_POKE: "before"})), CALM)
+    assert (found.pod, found.step, found.again) == ("mcs-0", None, None)
+    assert found.restart == Restart(Step.NOTHING)
+    assert found.poke is not None
+    assert (found.poke.annotated, found.poke.behind, len(found.poke.target)) == ("before", True, 16)
+
+
+def test_a_pod_that_goes_is_not_woken() -> None:
+    assert about(pod(terminating=True), CALM).poke is None
+
+
+@pytest.mark.parametrize("writes", [0, 1])
+def test_what_is_not_known_to_be_behind_is_woken_only_for_what_was_just_written(writes: int) -> None:
+    """An operator that has just started must not write before it has asked."""
+    poke = about(pod(annotations=of_today()), outcome=Outcome(writes=writes)).poke
+    assert poke is not None and poke.annotated == ""
+    assert poke.behind is (writes > 0)
+
+
+def test_a_restart_begins_with_a_drain_and_is_looked_at_again_in_a_second() -> None:
+    found = about(pod(annotations=of_today(**{ANNOTATION_RESTART_HASH: "x"})), CALM)
+    assert found.step == StartDraining(NOW)
+    assert (found.restart.step, found.again) == (Step.START_DRAINING, 1.0)
+
+
+def test_an_appliance_that_has_forgotten_that_it_drains_is_told_again_and_the_time_stays() -> None:
+    marks = {ANNOTATION_RESTART_HASH: "x", ANNOTATION_DRAINING: "2026-03-01T12:00:00Z"}
+    found = about(pod(annotations=of_today(**marks)), CALM)
+    assert found.step == StartDraining(None)
+    assert found.again == 1.0
+
+
+@pytest.mark.parametrize("noted", [True, False])
+def test_a_drain_that_nobody_wants_any_more_ends_and_the_mark_goes_where_there_is_one(noted: bool) -> None:
+    mark = {ANNOTATION_DRAINING: "2026-03-01T11:59:00Z"} if noted else {}
+    draining = report(media=MediaState(draining=True, connections=3))
+    found = about(pod(annotations=of_today(**mark)), draining)
+    assert found.step == StopDraining(noted=noted)
+    assert found.again == 1.0
+
+
+def test_a_pod_is_replaced_by_its_uid_and_it_is_told_before_why() -> None:
+    marks = {ANNOTATION_RESTART_HASH: "x", ANNOTATION_DRAINING: "2026-03-01T11:59:00Z"}
+    silent = report(media=MediaState(draining=True, connections=0))
+    found = about(pod(annotations=of_today(**marks)), silent)
+    text = f"pod mcs-0 (UID uid-of-pod) is replaced: {found.restart.cause}"
+    assert found.step == Replace("uid-of-pod", "mcs", Note(True, "Restarting", "Replace", text))
+    assert "spec of MCSInstance mcs changed" in text
+
+
+def test_a_pod_is_not_replaced_before_the_new_template_is_written() -> None:
+    """The next one would be made from the old template."""
+    unwritten = Outcome(failures={"StatefulSet mcs": "Forbidden"})
+    found = about(pod(annotations=of_today(**{ANNOTATION_RESTART_HASH: "x"})), CALM, outcome=unwritten)
+    assert (found.step, found.again, found.restart.step) == (None, None, Step.NOTHING)
+    assert "changed in a field" in found.restart.cause
+
+
+def test_a_restart_that_is_asked_for_in_advance_is_looked_at_when_it_is_due() -> None:
+    asking = instance().metadata.model_copy(update={"annotations": {ANNOTATION_RESTART: "2026-03-01T12:01:30Z"}})
+    asked = instance().model_copy(update={"metadata": asking})
+    world = given(asked, community(), pod(annotations=of_today()), CALM)
+    plan = decide(world)
+    desired = render(world, plan, keys_for(plan), Settings())
+    decision = Decision(world, plan, keys_for(plan), desired, Changes("demo", NOW))
+    found = pod_changes(decision, world.report, Outcome())
+    assert (found.step, found.again) == (None, 90.0)
+
+
+def test_a_pod_of_which_no_template_is_known_is_left_alone() -> None:
+    world = given(instance(), community(), pod(annotations={ANNOTATION_RESTART_HASH: "x"}), CALM)
+    decision = Decision(world, decide(world), keys_for(decide(world)), Desired(), Changes("demo", NOW))
+    found = pod_changes(decision, world.report, Outcome())
+    assert (found.step, found.again, found.restart) == (None, None, Restart(Step.NOTHING))
+
+
+def test_the_digest_that_had_to_be_written_is_the_one_that_is_waited_for() -> None:
+    world = given(instance(), community())
+    decision = Decision(world, decide(world), keys_for(decide(world)), Desired(checksums="a"), Changes("demo", NOW))
+    assert decision.vouched("b").desired.checksums == "b"
+    assert decision.vouched("").desired.checksums == "a"

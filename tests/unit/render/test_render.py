@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -20,12 +21,14 @@ from mcs_operator.domain.facts.world import Unreadable, World
 from mcs_operator.domain.keyring import Keys
 from mcs_operator.domain.manifest import Manifest, Wave
 from mcs_operator.pki.serving import serving
+from mcs_operator.render import render as rendering
 from mcs_operator.render.render import Desired, render
 from mcs_operator.render.secrets import _slot_files
 from mcs_operator.settings import ANNOTATION_PARTS, Settings
 from support.worlds import (
     CERTIFICATE,
     community,
+    fingerprint,
     given,
     identity,
     instance,
@@ -146,6 +149,118 @@ def test_a_manifest_of_a_link_says_whose_it_is_so_that_a_refused_write_is_told_t
     assert of == {"Secret/a-profile": "a", "Secret/mcs-link-002": "a"}
 
 
+# --- what cannot be made ---
+
+
+class BrokenError(Exception):
+    """What nobody thought of. Its text has a secret in it."""
+
+
+PARTS = {
+    "build_authority": ("the CA's Secret", {"Secret/mcs-ca"}),
+    "build_stateful_set": ("the StatefulSet", {"StatefulSet/mcs"}),
+    "build_agent": ("the agent's Secrets", {"Secret/mcs-agent", "Secret/mcs-metrics"}),
+    "build_quota": ("the quota", {"ResourceQuota/mcs-max-250-tvoxlinks"}),
+    "build_shards": ("the appliance's files", {"ConfigMap/mcs-links", "ConfigMap/mcs-manifest", "Secret/mcs-users-*"}),
+    "build_services": ("the Services", {"Service/mcs"}),
+    "build_network_policy": ("the NetworkPolicy", {"NetworkPolicy/mcs"}),
+    "build_volume_claim": ("the volume", {"PersistentVolumeClaim/mcs-data"}),
+}
+"""What it is called where it cannot be made, and the objects that are missed then."""
+
+
+def breaking(monkeypatch: pytest.MonkeyPatch, builder: str) -> str:
+    def breaks(*_: Any, **__: Any) -> Any:
+        raise BrokenError("-----BEGIN PRIVATE KEY-----")
+
+    monkeypatch.setattr(rendering, builder, breaks)
+    return "BrokenError in render/render.py:"
+
+
+@pytest.mark.parametrize("builder", PARTS)
+def test_a_part_that_cannot_be_made_is_told_by_its_name_and_all_others_are_made(
+    monkeypatch: pytest.MonkeyPatch, builder: str
+) -> None:
+    what, missed = PARTS[builder]
+    world = given(instance(), community(users=("ann",)), link("a"))
+    whole = rendered(world)
+    error = breaking(monkeypatch, builder)
+    found = rendered(world)
+    (defect,) = found.defects
+    assert defect.startswith(f"{what}: {error}") and "PRIVATE KEY" not in defect
+    assert found.all_defects == [defect]
+    left_out = {f"{m.kind}/{m.name}" for m in whole.manifests} - {f"{m.kind}/{m.name}" for m in found.manifests}
+    assert {re.sub(r"users-..$", "users-*", name) for name in left_out} == missed
+    assert found.revisions == whole.revisions
+    assert found.checksums == ("" if builder == "build_shards" else whole.checksums)
+    assert found.template == ({} if builder == "build_stateful_set" else whole.template)
+
+
+def test_a_link_whose_files_cannot_be_made_is_told_with_those_whose_keys_cannot_and_all_keep_what_they_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    build = rendering.build_slot
+
+    def breaks(instance: Any, plan: Any, *other: Any) -> Any:
+        if plan.link.name == "files":
+            raise BrokenError("-----BEGIN PRIVATE KEY-----")
+        return build(instance, plan, *other)
+
+    monkeypatch.setattr(rendering, "build_slot", breaks)
+    known = [(link(name), identity(name, number)) for name, number in (("files", 2), ("keys", 3), ("well", 4))]
+    world = given(instance(), community(), known)
+    keys = keys_for(decide(world))
+    lost = replace(
+        keys,
+        links={name: of for name, of in keys.links.items() if name != "keys"},
+        defects={"keys": "the link's keys: KeyError in pki/identities.py:1, x"},
+    )
+    found = rendered(world, keys=lost)
+    assert set(found.link_defects) == {"keys", "files"}
+    assert found.link_defects["keys"] == lost.defects["keys"]
+    assert found.link_defects["files"].startswith("the link's files: BrokenError in render/render.py:")
+    assert "PRIVATE" not in found.link_defects["files"]
+    assert found.all_defects == [found.link_defects["keys"], found.link_defects["files"]]
+    assert found.defects == ()
+    assert {number: revision == "r" for number, revision in found.revisions.items()} == {2: True, 3: True, 4: False}
+
+
+def test_a_link_without_keys_is_left_out_and_no_defect_and_so_is_everybody_without_a_ca() -> None:
+    world = given(instance(), community(), link("a", age=2), link("b", age=1))
+    keys = keys_for(decide(world))
+    found = rendered(world, keys=replace(keys, links={"b": keys.links["b"]}))
+    assert (set(found.revisions), found.all_defects, dict(found.failures)) == ({3}, [], {})
+    assert rendered(world, keys=replace(keys, ca=None)).revisions == {}
+
+
+def test_a_slot_that_is_kept_is_the_instances_own_and_one_that_the_pod_has() -> None:
+    """Else the pod would be waited for, for ever, to run what it has no container for."""
+    strange = [Unreadable(Kind.LINK, name, 1, "spec.protocol") for name in ("strange", "beyond", "theirs")]
+    slots = [slot(2, "strange"), slot(3, "well"), slot(5, "theirs", owner="other"), slot(6, "beyond")]
+    found = rendered(instance(vpn={"slots": 4}), community(), strange, slots)
+    assert found.revisions == {2: "r"}
+
+
+# --- who takes something away waits for nothing ---
+
+
+def taken_away(*things: Any, keys: Keys | None = None) -> dict[str, bool]:
+    found = rendered(instance(), community(), *things, keys=keys)
+    return {m.name: m.takes_away for m in found.manifests if m.takes_away or "-link-" in m.name}
+
+
+def test_a_slot_that_is_to_stop_or_to_accept_a_certificate_less_goes_before_all_else() -> None:
+    two = (fingerprint("a"), fingerprint("older"))
+    stopped = link("a", enabled=False)
+    assert taken_away(link("a"), profile("a", 2), slot(2, "a", fingerprints=two)) == {"mcs-link-002": True}
+    assert taken_away(stopped, identity("a", 2)) == {"mcs-link-002": True}
+    assert taken_away(link("a"), identity("a", 2)) == {"mcs-link-002": False}, "nothing is taken away"
+    more = slot(2, "a", fingerprints=(fingerprint("other"),))
+    assert taken_away(link("a"), profile("a", 2), more) == {"mcs-link-002": False}, "it is given one more"
+    assert taken_away(stopped, profile("a", 2), more) == {"mcs-link-002": False}, "which nobody has on record yet"
+    assert taken_away(stopped) == {"mcs-link-002": False}, "there is no slot yet"
+
+
 # --- slots ---
 
 
@@ -259,6 +374,14 @@ def test_a_slot_of_today_is_never_taken_back_to_an_older_text() -> None:
     written = files(by_name(instance(), community(), link("a"))["Secret/mcs-link-002"])
     today = {name: written[name] for name in SLOT_FILES}
     assert upgraded(pod_is_older=True, present=today)[1] == slot_revision(today)
+
+
+def test_of_two_revisions_that_a_slot_may_run_todays_is_kept() -> None:
+    """Its Secret tells today's, and its files were taken back to the older ones: no second restart for it."""
+    today = rendered(instance(), community(), link("a")).revisions[2]
+    known = (profile("a", 2), slot(2, "a", revision=today, content=slot_revision(by_an_older_operator())))
+    pod = a_pod(annotations={ANNOTATION_PARTS: '{"slots": "other"}'})
+    assert rendered(instance(), community(), link("a"), *known, pod).revisions[2] == today
 
 
 def test_a_damaged_slot_of_an_older_pod_is_mended_with_what_it_runs() -> None:

@@ -37,21 +37,21 @@ class Advice:
         return {"tier": self.tier} | band
 
 
-def advise(users: int, links: int = 0, connections: int | None = None) -> Advice:
+def advise(users: int, links: int = 0, connections: int = 0) -> Advice:
     """The fewest instances, and the smallest tier, that do.
 
     ``users`` are those active at the same time, as the vendor's table counts them; ``connections`` are theirs at the
-    same time, None: as many as the tier's band carries.
+    same time, 0: as many as the tier's band carries.
     """
     instances = max(
         1,
         _parts(users, _LARGEST.users),
         _parts(links, MAX_LINKS),
-        _parts(connections or 0, connections_in(_LARGEST.nic_megabits)),
+        _parts(connections, connections_in(_LARGEST.nic_megabits)),
     )
     each = _parts(users, instances)
     name = min((name for name, tier in TIERS.items() if tier.users >= each), key=lambda name: TIERS[name].users)
-    band = max(TIERS[name].internet_megabits, megabits_for(_parts(connections or 0, instances)))
+    band = max(TIERS[name].internet_megabits, megabits_for(_parts(connections, instances)))
     return Advice(instances, name, each, _parts(links, instances), band)
 
 

@@ -126,8 +126,8 @@ _TUNNEL = {
 def _connected(world: World, link_plan: LinkPlan, state: LinkState | None, programmed: Condition) -> Condition:
     if link_plan.number is None:
         return NOT_SERVED[Type.CONNECTED]
-    if world.report is None and programmed.reason is Reason.AGENT_UNREACHABLE:
-        return Condition(Type.CONNECTED, U, Reason.AGENT_UNREACHABLE, programmed.message)
+    if world.report is None:  # whatever keeps its slot from being written, its tunnel may be up
+        return Condition(Type.CONNECTED, U, Reason.AGENT_UNREACHABLE, UNREACHABLE)
     if programmed.status is T and programmed.reason in (Reason.DISABLED, Reason.REVOKED):
         return Condition(Type.CONNECTED, F, programmed.reason, programmed.message)
     if state is None or state.tunnel.reason is TunnelReason.PENDING:

@@ -99,6 +99,16 @@ def test_one_that_somebody_edited_moves_nobody_else() -> None:
     assert dialled(instance(), profiles[:2], [], {"a", "b"}) == Dialled(), "as many with the declared one: as declared"
 
 
+def test_what_more_have_counts_and_of_two_that_as_many_have_always_the_same() -> None:
+    """Whatever order a restart brings: else every restart would move everybody."""
+    few, more = Where(23000, THERE.cidr, THERE.domain), Where(22000, THERE.cidr, THERE.domain)
+    profiles = [profile("a", 2, few), profile("b", 3, more), profile("c", 4, more)]
+    for order in (profiles, profiles[::-1]):
+        assert dialled(instance(), order, [], set()).base_port == 22000
+    for order in (profiles[:2], profiles[1::-1]):
+        assert dialled(instance(), order, [], set()).base_port == 23000
+
+
 def test_a_profile_that_its_own_slot_contradicts_was_edited_and_does_not_count() -> None:
     listens = slot(2, "a", where=Where(21000, "198.18.254.0/24"))
     assert words(dialled(instance(), [profile("a", 2)], [listens], set())) == []

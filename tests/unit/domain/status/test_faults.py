@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from mcs_operator.api.conditions import MESSAGE_LIMIT, Kind
-from mcs_operator.domain.status.faults import failed_status
+from mcs_operator.domain.status.faults import failed_status, told
 from support.worlds import NOW
 
 SINCE = "2026-02-01T00:00:00Z"
@@ -44,3 +45,34 @@ def test_all_else_stays_as_it_was_and_in_its_place(before: str, since: str) -> N
 def test_a_message_is_cut_where_the_api_would_refuse_it() -> None:
     (found,) = failed_status(Kind.LINK, {}, 7, "x" * (MESSAGE_LIMIT + 1), NOW)["conditions"]
     assert found == stalled(message="x" * MESSAGE_LIMIT)
+
+
+def raised(source: str, file: str) -> Exception:
+    """What `outer` raises, if this is the source of a file."""
+    scope: dict[str, Any] = {"json": json}
+    exec(compile(source, file, "exec"), scope)  # noqa: S102 - the test's own text, under the name of another file
+    try:
+        scope["outer"]()
+    except Exception as error:
+        return error
+    raise AssertionError("nothing was raised")
+
+
+BROKEN = """
+def outer():
+    inner()
+
+def inner():
+    json.loads("a secret")
+"""
+
+
+def test_a_defect_is_told_by_its_kind_and_the_last_place_of_ours_and_never_by_its_text() -> None:
+    assert told(raised(BROKEN, "/app/mcs_operator/kube/diff.py")) == "JSONDecodeError in kube/diff.py:6, inner"
+    nested = told(raised(BROKEN, "/home/mcs_operator/operator/mcs_operator/domain/decide.py"))
+    assert nested == "JSONDecodeError in domain/decide.py:6, inner"
+
+
+def test_of_a_defect_that_never_went_through_ours_the_kind_is_told() -> None:
+    assert told(raised(BROKEN, "/lib/other.py")) == "JSONDecodeError"
+    assert told(KeyError("a secret")) == "KeyError"

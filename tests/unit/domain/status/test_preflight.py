@@ -73,6 +73,31 @@ def test_the_message_has_question_answers_and_remedy() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("in_pod", "here", "said"),
+    [
+        (at(ADDRESS), at(ADDRESS), "the media pod is told 203.0.113.7, the operator 203.0.113.7"),
+        (
+            UNAVAILABLE,
+            at(ADDRESS),
+            "the media pod is told nothing, as its resolver does not answer, the operator 203.0.113.7",
+        ),
+        (
+            UNASKED,
+            UNAVAILABLE,
+            (
+                "the media pod is told nothing, as it cannot be asked, the operator nothing, as its resolver does not "
+                "answer; the pod's link agent is older than this question, a restart of the pod brings the new one"
+            ),
+        ),
+        (None, at(ADDRESS), "not asked yet"),
+    ],
+)
+def test_each_answer_has_its_words(in_pod: Answer | None, here: Answer, said: str) -> None:
+    seen = world(Lookup(in_pod, here))
+    assert message(told(seen), "DomainResolved") == f"a.mcs.test should lead to 203.0.113.7: {said}"
+
+
 def test_the_longest_message_is_bounded() -> None:
     name = ".".join(["x" * 60] * 4)
     long = [instance(publicAddress=ADDRESS, domain=f"{name}.io"), community(), link("a", domain=f"{name}.eu"), pod()]

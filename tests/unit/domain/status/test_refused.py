@@ -70,6 +70,15 @@ def test_while_the_appliance_does_not_answer_its_last_word_stands_and_no_other()
     assert stalled(world(before=before)) == {}, "it answers, and takes it now"
 
 
+@pytest.mark.parametrize("other", [{"message": "its profile is lost"}, {"status": "False"}, {"type": "Ready"}])
+def test_of_what_stands_only_the_appliances_own_word_about_this_certificate_is_believed(other: dict[str, str]) -> None:
+    told = statuses(world("a.mcs.test"))
+    standing = [c for c in told[Kind.LINK, "a"]["conditions"] if c["type"] == "Stalled"]
+    assert refused.certificates(world(media=False, before={(Kind.LINK, "a"): standing}), decide(world())) != {}
+    changed = [condition | other for condition in standing]
+    assert refused.certificates(world(media=False, before={(Kind.LINK, "a"): changed}), decide(world())) == {}
+
+
 @pytest.mark.parametrize(
     "said",
     [None, 7, "text", {}, [None], [7], [[]], [{}], [{"domain": "a.mcs.test"}], [{"problem": "x"}],

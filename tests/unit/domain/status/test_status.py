@@ -12,7 +12,7 @@ from mcs_operator.api.conditions import Kind, Reason
 from mcs_operator.contract.linkstate import LinkReport, SlotState, TunnelReason, TunnelState, TunnelStatus
 from mcs_operator.contract.openvpn import Where
 from mcs_operator.domain.decide import decide
-from mcs_operator.domain.facts.world import Damaged, DamagedProfile, Unreadable, World
+from mcs_operator.domain.facts.world import Damaged, DamagedProfile, Fingerprint, Unreadable, World
 from mcs_operator.domain.pod.restart import Restart, Step
 from mcs_operator.domain.pod.sizing import size
 from mcs_operator.domain.rules import messages
@@ -22,6 +22,7 @@ from support.worlds import (
     NOW,
     community,
     conditions,
+    fingerprint,
     given,
     identity,
     instance,
@@ -158,6 +159,45 @@ def test_without_an_agent_nothing_is_known() -> None:
     assert found["Accepted"] == ("True", "Accepted")
 
 
+@pytest.mark.parametrize("reason", [Reason.PENDING, Reason.RECONCILE_FAILED])
+def test_without_an_agent_nobody_says_that_a_tunnel_is_down_whatever_else_is_wrong(reason: Reason) -> None:
+    wanted = Wanted(revisions={17: "r17"}, problems={"a": Verdict(reason, "its key is damaged")})
+    status = of_link(SERVED, wanted=wanted)
+    assert conditions(status)["Programmed"] == ("False", reason.value)
+    assert conditions(status)["Connected"] == ("Unknown", "AgentUnreachable")
+    assert message(status, "Connected") == "the link agent in the media pod does not answer"
+
+
+def rotating(*known: Fingerprint) -> tuple[tuple[str, str], str]:
+    """RotationPending of a link with these certificates, and its message."""
+    wanted = Wanted(revisions={17: "r17"}, fingerprints={"a": known})
+    status = of_link(SERVED, report(state(17, "r17")), wanted=wanted)
+    return conditions(status)["RotationPending"], message(status, "RotationPending")
+
+
+def test_how_far_a_rotation_is_and_what_to_do_is_told_in_full() -> None:
+    old, new = fingerprint("old"), fingerprint("new", deadline=NOW + timedelta(days=30))
+    revoked = replace(old, revoked=NOW)
+    made = "the profile of 2026-02-28T12:00:00Z (Secret a-profile)"
+    assert rotating(old) == (("False", "UpToDate"), "")
+    assert rotating(old, new) == (
+        ("True", "NewNotSeen"),
+        (
+            f"upload {made} to the TVox: its certificate has not been seen yet. "
+            "The old one is accepted until 2026-03-31T12:00:00Z"
+        ),
+    )
+    assert rotating(revoked, new) == (
+        ("True", "OldRefused"),
+        f"only {made} is accepted, and its certificate has not been seen yet; upload it to the TVox",
+    )
+    assert rotating(replace(new, seen=NOW)) == (("False", "UpToDate"), "")
+    assert rotating(revoked) == (
+        ("False", "Revoked"),
+        "the TVox's certificate is revoked; ask for a new profile by annotation mcs.tvox.io/rotate-requested-at",
+    )
+
+
 def test_a_quarantined_slot_keeps_its_tunnel_and_stalls() -> None:
     status = of_link(SERVED, report(state(17, "good", state=SlotState.QUARANTINED, error="revision does not match")))
     found = conditions(status)
@@ -281,9 +321,14 @@ def test_a_link_that_is_not_programmed_keeps_the_instance_reconciling_and_ready(
 
 
 def test_an_instance_counts_its_links() -> None:
-    more = [link("b", age=5), identity("b", 18), link("c", domain="mcs.test")]
-    status = of_instance(SERVED, more, report(state(17, "r17"), state(18, "r18", tunnel=DOWN)))
-    assert status["links"] == {"accepted": 2, "up": 1, "rejected": 1, "capacity": 250, "left": 248}
+    more = [link("b", age=5), identity("b", 18), link("d", age=4), identity("d", 19), link("c", domain="mcs.test")]
+    up_and_down = state(17, "r17"), state(18, "r18", tunnel=DOWN), state(19, "r19")
+    status = of_instance(SERVED, more, report(*up_and_down))
+    assert status["links"] == {"accepted": 3, "up": 2, "rejected": 1, "capacity": 250, "left": 247}
+
+
+def test_an_instance_tells_its_band_and_how_many_connections_at_60_kilobytes_a_second_it_carries() -> None:
+    assert of_instance(SERVED)["bandwidth"] == {"total": "100M", "connections": 208}
 
 
 @pytest.mark.parametrize(("tier", "capacity"), [("UpTo1000", 1000), ("UpTo10000", 10_000)])
@@ -301,10 +346,42 @@ def test_an_instance_says_which_pod_runs_where() -> None:
     )
 
 
+def test_what_an_instance_waits_for_is_told_in_full_and_what_is_not_written_before_all() -> None:
+    asleep, missed = pod(media_ready=False, media_problem="CrashLoopBackOff"), "goes on with the one before"
+    unwritten = ("Secret mcs-users-03: Forbidden", "Service mcs: Conflict")
+
+    def waits_for(*things: Any, **wanted: Any) -> str:
+        known = [instance(), community(), link("a"), identity("a", 17)]
+        return message(of_instance(known, *things, wanted=Wanted(revisions={17: "r17"}, **wanted)), "Reconciling")
+
+    behind, done = report(), report(state(17, "r17"))
+    assert waits_for(asleep, behind, failures=unwritten) == (
+        "not written: Secret mcs-users-03: Forbidden; Service mcs: Conflict"
+    )
+    assert waits_for(asleep, behind, untaken=missed) == "waiting for the media container: CrashLoopBackOff"
+    assert waits_for(behind, done) == (
+        "waiting for the media container: the pod does not exist yet; if that lasts, "
+        "`kubectl describe statefulset mcs` says why"
+    )
+    assert waits_for(pod(), behind, untaken=missed) == "1 slots are not programmed yet"
+    assert waits_for(pod(), done, untaken=missed) == missed
+    assert waits_for(pod(), done) == ""
+
+
+def test_defects_are_told_with_what_goes_on_and_what_to_do() -> None:
+    status = of_instance(SERVED, wanted=Wanted(revisions={}, defects=("the quota: KeyError", "the volume: KeyError")))
+    assert message(status, "Stalled") == (
+        "the quota: KeyError; the volume: KeyError. What runs goes on, and what does not depend on it is done; "
+        "please report this with the operator's log"
+    )
+
+
 def test_without_a_pod_the_media_is_not_ready() -> None:
     status = of_instance(instance())
     assert conditions(status)["Ready"] == ("False", "MediaNotReady")
-    assert "pod" in message(status, "Ready")
+    assert message(status, "Ready") == (
+        "the pod does not exist yet; if that lasts, `kubectl describe statefulset mcs` says why"
+    )
     assert "podUID" not in status
 
 
@@ -467,13 +544,16 @@ def test_of_many_copies_three_are_named_and_the_others_counted(count: int, more:
     text = message(of_instance(SERVED, ignored=copies), "Stalled")
     assert text.count("Secret copy-") == min(count, 3)
     assert text == message(of_instance(SERVED, ignored=copies[::-1]), "Stalled"), "whatever order a restart brings"
-    assert text.endswith(more or "Secret acme-profile")
+    named = [
+        f"Secret copy-{number}-profile is a copy of Secret acme-profile" for number in sorted(range(count), key=str)
+    ]
+    assert text == f"not taken for the operator's, and without effect: {'; '.join(named[:3])}{more}"
 
 
 def test_damage_stalls_its_instance_unless_it_is_mended_in_this_very_pass() -> None:
     status = of_instance(SERVED, damaged_objects=(TORN,), ignored=(COPY,))
     assert conditions(status)["Stalled"] == ("True", "ObjectDamaged")
-    assert str(TORN) in message(status, "Stalled")
+    assert message(status, "Stalled") == f"{TORN}; restore it from the backup, or delete it"
     mended = Wanted(revisions={}, rendered=frozenset({"Secret mcs-agent"}))
     assert conditions(of_instance(SERVED, damaged_objects=(TORN,), wanted=mended))["Stalled"] == ("False", "NotStalled")
 
@@ -491,6 +571,7 @@ def test_a_name_that_is_taken_from_the_instance_stalls_it_before_anything_milder
         ({}, "Secret mcs-ca with the CA is gone"),
         ({"unlabelled": {"mcs-ca": "x=y"}}, "Secret mcs-ca exists without label x=y"),
         ({"damaged_objects": (replace(TORN, name="mcs-ca"),)}, "Secret mcs-ca cannot be read: token"),
+        ({"ignored": (TORN, replace(TORN, name="mcs-ca", why="is a copy"))}, "Secret mcs-ca is a copy; put it right"),
     ],
 )
 def test_of_a_ca_that_is_missed_it_is_said_whether_it_is_gone(more: dict[str, Any], said: str) -> None:
@@ -498,6 +579,7 @@ def test_of_a_ca_that_is_missed_it_is_said_whether_it_is_gone(more: dict[str, An
     assert conditions(status)["Stalled"] == ("True", "IdentityLost")
     assert said in message(status, "Stalled")
     assert ("is gone" in message(status, "Stalled")) is (not more)
+    assert message(status, "Stalled").endswith(". Nothing is minted anew because every TVox would need a new profile")
 
 
 @pytest.mark.parametrize(
