@@ -252,7 +252,8 @@ def conditions() -> str:
         "",
         "Every condition of a kind is always present, with `observedGeneration`. The table is closed: the operator",
         "writes no other reason. `Ready`, `Reconciling` and `Stalled` follow kstatus, so `kubectl wait` and GitOps",
-        "tools understand them; `Stalled=True` means that only a change by the user helps.",
+        "tools understand them; `Stalled=True` means that only a change by the user helps. What is missing may still",
+        "come: it is `Reconciling` for two minutes, from the moment the object began to reconcile, and `Stalled` then.",
     ]
     for kind in Kind:
         lines += ["", f"## {kind}", "", "| Condition | Status | Reason | When |", "| --- | --- | --- | --- |"]

@@ -25,6 +25,7 @@ from mcs_operator.domain.pod.sizing import size
 from mcs_operator.domain.rules.verdict import Verdict
 from mcs_operator.domain.status import Wanted, all_statuses
 from mcs_operator.domain.status.faults import failed_status
+from mcs_operator.domain.status.patience import PATIENCE
 from support.api import ROOT
 from support.worlds import (
     NOW,
@@ -137,6 +138,25 @@ def programmed_links() -> Iterator[Told]:
     yield from said(instance(), community(), link("a"), slot(17, "a"), report(state(17, "r17")))
 
 
+def what_has_been_missing_for_long() -> Iterator[Told]:
+    """Looked at when it went missing, and when patience is over."""
+    missing = Wanted({17: "r17"}, certificates={(Kind.LINK, "a"): Verdict(Reason.CERTIFICATE_NOT_FOUND, "why")})
+    no_ca = Wanted({17: "r17"}, authority=Verdict(Reason.CA_NOT_FOUND, "why"))
+    no_certificate = Wanted({}, certificates={(Kind.INSTANCE, "mcs"): Verdict(Reason.CERTIFICATE_NOT_FOUND, "why")})
+    served = given(SERVED, report(state(17, "r17")))
+    for world, wanted in (
+        (served, missing),
+        (served, no_ca),
+        (given(instance(), pod(), report()), no_certificate),
+        (given(instance(), community(**FILE)), WANTED),
+    ):
+        first = all_statuses(world, decide(world), wanted)
+        live = {key: status["conditions"] for key, status in first.items()}
+        later = replace(world, now=NOW + PATIENCE, conditions=live)
+        for (kind, _), status in all_statuses(later, decide(later), wanted).items():
+            yield kind, status
+
+
 def rotated_links() -> Iterator[Told]:
     old = Fingerprint(pin("old"), LATER, created=NOW - timedelta(days=9))
     new = Fingerprint(pin("new"), LATER, created=NOW, deadline=LATER)
@@ -181,6 +201,7 @@ STORIES: tuple[Callable[[], Iterator[Told]], ...] = (
     refused_links,
     waiting_links,
     programmed_links,
+    what_has_been_missing_for_long,
     rotated_links,
     tunnels,
     public_names,

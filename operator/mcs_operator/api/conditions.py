@@ -173,6 +173,8 @@ _EVERY_KIND = [
     )
 ]
 
+_MAY_STILL_COME = "for less than two minutes: it may still come, from the same commit for example."
+
 _INSTANCE = [
     *_rows(
         Kind.INSTANCE,
@@ -185,6 +187,12 @@ _INSTANCE = [
         (T, R.SERVING, "The media container is ready."),
         (F, R.MEDIA_NOT_READY, "The media container is not ready; the message says why."),
         (F, R.NAMESPACE_OCCUPIED, "As Accepted."),
+    ),
+    *_rows(
+        Kind.INSTANCE,
+        Type.RECONCILING,
+        (T, R.CA_NOT_FOUND, f"As Stalled, {_MAY_STILL_COME}"),
+        (T, R.CERTIFICATE_NOT_FOUND, f"As Stalled, {_MAY_STILL_COME}"),
     ),
     *_rows(
         Kind.INSTANCE,
@@ -260,10 +268,12 @@ _COMMUNITY = [
         (F, R.TIER_EXCEEDED, "Users beyond the tier are not served: how many, and where the first one is listed."),
         (F, R.COMMUNITY_LIMIT_EXCEEDED, "As TierExceeded, beyond spec.communityLimits.users of the instance."),
     ),
+    *_rows(Kind.COMMUNITY, Type.RECONCILING, (T, R.USERS_NOT_FOUND, f"As Ready, {_MAY_STILL_COME}")),
     *_rows(
         Kind.COMMUNITY,
         Type.STALLED,
         (T, R.USERS_INVALID, "As Ready."),
+        (T, R.USERS_NOT_FOUND, "As Ready, for two minutes and longer."),
         (T, R.TIER_EXCEEDED, "As Ready."),
         (T, R.COMMUNITY_LIMIT_EXCEEDED, "As Ready."),
     ),
@@ -339,6 +349,7 @@ _LINK = [
         (U, R.AGENT_UNREACHABLE, "As Programmed."),
         *[(F, reason, "As Accepted.") for reason in REFUSALS | WAITING],
     ),
+    *_rows(Kind.LINK, Type.RECONCILING, (T, R.CERTIFICATE_NOT_FOUND, f"As Stalled, {_MAY_STILL_COME}")),
     *_rows(
         Kind.LINK,
         Type.STALLED,

@@ -17,6 +17,7 @@ from mcs_operator.domain.rules.capacity import Capacity, capacity_of, pressure
 from mcs_operator.domain.rules.verdict import Verdict
 from mcs_operator.domain.status.faults import GOES_ON
 from mcs_operator.domain.status.link import is_programmed
+from mcs_operator.domain.status.patience import patient
 from mcs_operator.domain.status.shared import (
     F,
     T,
@@ -40,7 +41,7 @@ def instance_status(world: World, plan: Plan, instance: MCSInstance, wanted: Wan
     links = {state.slot: state for state in world.report.links} if world.report else {}
     served = [p for p in plan.links if p.accepted]
     pod, known = world.pod, capacity_of(instance, len(served), len(plan.users.users))
-    conditions = [*_conditions(world, plan, wanted, known), _domain_resolved(world, instance)]
+    conditions = [*_conditions(world, plan, instance, wanted, known), _domain_resolved(world, instance)]
     status = {
         **status_of(world, Kind.INSTANCE, instance.name, instance.generation, conditions),
         "links": {
@@ -58,18 +59,18 @@ def instance_status(world: World, plan: Plan, instance: MCSInstance, wanted: Wan
     return status
 
 
-def _conditions(world: World, plan: Plan, wanted: Wanted, known: Capacity) -> list[Condition]:
-    pod, name = world.pod, plan.instance.name if plan.instance else ""
+def _conditions(world: World, plan: Plan, instance: MCSInstance, wanted: Wanted, known: Capacity) -> list[Condition]:
+    pod, name = world.pod, instance.name
     problem = _NO_POD.format(name) if pod is None else pod.media_problem
     ready = pod is not None and pod.media_ready
     below = wanted.sizing.below if wanted.sizing else ""
+    progress = reconciling(_waits_for(world, plan, wanted, None if ready else problem))
     return [
         Condition(Type.ACCEPTED, T, Reason.ACCEPTED),
         Condition(Type.READY, T, Reason.SERVING)
         if ready
         else Condition(Type.READY, F, Reason.MEDIA_NOT_READY, problem),
-        reconciling(_waits_for(world, plan, wanted, None if ready else problem)),
-        _stalled(world, plan, name, wanted),
+        *patient(world, Kind.INSTANCE, instance, progress, _stalled(world, plan, name, wanted)),
         Condition(Type.SIZED, F, Reason.BELOW_TIER, below) if below else Condition(Type.SIZED, T, Reason.AS_TIER),
         _restart_pending(wanted.restart),
         _capacity_pressure(known),

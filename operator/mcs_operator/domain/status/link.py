@@ -13,6 +13,7 @@ from mcs_operator.domain.plan import LinkPlan, Plan
 from mcs_operator.domain.rules import messages
 from mcs_operator.domain.rules.addressing import address_of
 from mcs_operator.domain.rules.pins import Stage, accepted, stage
+from mcs_operator.domain.status.patience import patient
 from mcs_operator.domain.status.shared import (
     UNREACHABLE,
     F,
@@ -145,12 +146,12 @@ def _conditions(
     always = [programmed, connected, _rotation_pending(link_plan, wanted)]
     if refusal := link_plan.refusal:
         return [*refused(refusal, final=refusal.reason in REFUSALS), *always]
+    progress = reconciling(programmed.message if programmed.reason in _WAITS else None)
     return [
         *always,
         Condition(Type.ACCEPTED, T, Reason.ACCEPTED),
         Condition(Type.READY, programmed.status, programmed.reason, programmed.message),
-        reconciling(programmed.message if programmed.reason in _WAITS else None),
-        _stalled(world, link_plan, programmed, wanted),
+        *patient(world, Kind.LINK, link_plan.link, progress, _stalled(world, link_plan, programmed, wanted)),
     ]
 
 
