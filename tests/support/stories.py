@@ -72,6 +72,7 @@ def instances() -> Iterator[Told]:
     yield from said(SERVED, report(state(17, "r17")))
     yield from said(instance(age=9), instance("second"))
     yield from said(instance(), pod(media_ready=False, media_problem="ImagePullBackOff"))
+    yield from said(instance(), pod(slots_lack="mcs/link:1"), report())
     yield from said(SERVED, ca=False)
     yield from said(instance(), wanted=Wanted(revisions={}, sizing=size(instance())))
     damaged = Damaged("Secret", "mcs-agent", "cannot be read: token missing, too long or no text")

@@ -65,6 +65,7 @@ class Reason(StrEnum):
     # MCSInstance
     SERVING = "Serving"
     MEDIA_NOT_READY = "MediaNotReady"
+    SLOTS_NOT_RUNNING = "SlotsNotRunning"
     NAMESPACE_OCCUPIED = "NamespaceOccupied"
     IDENTITY_LOST = "IdentityLost"
     OBJECT_DAMAGED = "ObjectDamaged"
@@ -186,6 +187,8 @@ _INSTANCE = [
         Type.READY,
         (T, R.SERVING, "The media container is ready."),
         (F, R.MEDIA_NOT_READY, "The media container is not ready; the message says why."),
+        (F, R.SLOTS_NOT_RUNNING, "As Stalled, and not one of the slots runs."),
+        (U, R.AGENT_UNREACHABLE, "The link agent, by the kubelet's last word ready, has not answered for 30 s."),
         (F, R.NAMESPACE_OCCUPIED, "As Accepted."),
     ),
     *_rows(
@@ -203,6 +206,7 @@ _INSTANCE = [
             R.IDENTITY_LOST,
             "The CA Secret is gone, unreadable or without its labels while identities signed by it exist.",
         ),
+        (T, R.SLOTS_NOT_RUNNING, "The kubelet cannot pull the image of the slots, which the message names."),
         (T, R.NAME_TAKEN, "An object that the instance needs is there, and lacks labels that the message names."),
         (T, R.OBJECT_DAMAGED, "An object of the instance cannot be read; the message names it and says why."),
         (F, R.OBJECTS_IGNORED, "As NotStalled; objects with our label that are not ours (copies) are named, not used."),

@@ -40,7 +40,8 @@ def test_where_the_environment_says_nothing_it_is_asked_by_name(
 def test_it_is_kopf_that_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
     given(monkeypatch, "10.96.0.1", "443")
     monkeypatch.setattr(kopf, "login_with_service_account", lambda **_: BY_NAME)
-    (login,) = [h for h in registry_for(Service(Settings()))._activities.get_all_handlers() if str(h.id).endswith("login")]
+    handlers = registry_for(Service(Settings()))._activities.get_all_handlers()
+    (login,) = [handler for handler in handlers if str(handler.id).endswith("login")]
     found = login.fn(settings=kopf.OperatorSettings())
     assert isinstance(found, kopf.ConnectionInfo)
     assert found.server == "https://10.96.0.1:443"

@@ -35,6 +35,7 @@ _TOLD: Mapping[tuple[Type, Reason], str] = {
     (Type.STALLED, Reason.PROFILE_LOST): "KeepLastGood",
     (Type.STALLED, Reason.IDENTITY_LOST): "Wait",
     (Type.STALLED, Reason.OBJECT_DAMAGED): "Wait",
+    (Type.STALLED, Reason.SLOTS_NOT_RUNNING): "Wait",
     (Type.STALLED, Reason.OBJECTS_IGNORED): "Ignore",
     (Type.STALLED, Reason.CERTIFICATE_INVALID): "KeepLastGood",
     (Type.STALLED, Reason.CA_NOT_FOUND): "Wait",

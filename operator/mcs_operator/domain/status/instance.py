@@ -19,8 +19,10 @@ from mcs_operator.domain.status.faults import GOES_ON
 from mcs_operator.domain.status.link import is_programmed
 from mcs_operator.domain.status.patience import patient
 from mcs_operator.domain.status.shared import (
+    UNREACHABLE,
     F,
     T,
+    U,
     domain_resolved,
     reconciling,
     stalled_by,
@@ -60,30 +62,41 @@ def instance_status(world: World, plan: Plan, instance: MCSInstance, wanted: Wan
 
 
 def _conditions(world: World, plan: Plan, instance: MCSInstance, wanted: Wanted, known: Capacity) -> list[Condition]:
-    pod, name = world.pod, instance.name
-    problem = _NO_POD.format(name) if pod is None else pod.media_problem
-    ready = pod is not None and pod.media_ready
-    below = wanted.sizing.below if wanted.sizing else ""
-    progress = reconciling(_waits_for(world, plan, wanted, None if ready else problem))
+    ready, below = _ready(world, instance.name), wanted.sizing.below if wanted.sizing else ""
+    progress = reconciling(_waits_for(world, plan, wanted, ready))
     return [
         Condition(Type.ACCEPTED, T, Reason.ACCEPTED),
-        Condition(Type.READY, T, Reason.SERVING)
-        if ready
-        else Condition(Type.READY, F, Reason.MEDIA_NOT_READY, problem),
-        *patient(world, Kind.INSTANCE, instance, progress, _stalled(world, plan, name, wanted)),
+        ready,
+        *patient(world, Kind.INSTANCE, instance, progress, _stalled(world, plan, instance.name, wanted)),
         Condition(Type.SIZED, F, Reason.BELOW_TIER, below) if below else Condition(Type.SIZED, T, Reason.AS_TIER),
         _restart_pending(wanted.restart),
         _capacity_pressure(known),
     ]
 
 
-def _waits_for(world: World, plan: Plan, wanted: Wanted, media_problem: str | None) -> str | None:
+def _ready(world: World, name: str) -> Condition:
+    """By the kubelet's word as long as somebody confirms it: when its node is cut off, its last one stands for ever."""
+    pod = world.pod
+    if pod is None or not pod.media_ready:
+        return Condition(Type.READY, F, Reason.MEDIA_NOT_READY, pod.media_problem if pod else _NO_POD.format(name))
+    if (lacking := _slots(world)) and not pod.slots_run:
+        return Condition(Type.READY, F, lacking.reason, lacking.message)
+    if world.report is None and pod.agent_ready:
+        return Condition(
+            Type.READY, U, Reason.AGENT_UNREACHABLE, f"{UNREACHABLE}: nobody confirms that the media serves"
+        )
+    return Condition(Type.READY, T, Reason.SERVING)
+
+
+def _waits_for(world: World, plan: Plan, wanted: Wanted, ready: Condition) -> str | None:
     pending = [p for p in plan.served if not is_programmed(world, p, wanted)]
     if wanted.failures:
         return f"not written: {'; '.join(wanted.failures)}"
-    if media_problem is not None:
-        return f"waiting for the media container: {media_problem}"
-    if pending:
+    if ready.reason is Reason.MEDIA_NOT_READY:
+        return f"waiting for the media container: {ready.message}"
+    if ready.status is U:
+        return ready.message
+    if pending and not (world.pod and world.pod.slots_lack):
         return f"{len(pending)} slots are not programmed yet"
     return wanted.untaken or None
 
@@ -95,6 +108,7 @@ def _stalled(world: World, plan: Plan, name: str, wanted: Wanted) -> Condition:
     if wanted.foreign:
         return Condition(Type.STALLED, T, Reason.NAME_TAKEN, _first_of(wanted.foreign))
     for told in (
+        _slots(world),
         _defect(wanted.defects),
         wanted.authority,
         _differs(plan),
@@ -111,6 +125,16 @@ def _stalled(world: World, plan: Plan, name: str, wanted: Wanted) -> Condition:
         text = f"not taken for the operator's, and without effect: {_first_of([str(i) for i in world.ignored])}"
         return Condition(Type.STALLED, F, Reason.OBJECTS_IGNORED, text)
     return stalled_by(None)
+
+
+def _slots(world: World) -> Verdict | None:
+    if world.pod is None or not world.pod.slots_lack:
+        return None
+    message = (
+        f"the kubelet cannot pull {world.pod.slots_lack}, without which a slot has no tunnel; put the registry, its "
+        f"credentials or the name right. Another name needs a restart: annotation {ANNOTATION_RESTART}"
+    )
+    return Verdict(Reason.SLOTS_NOT_RUNNING, message)
 
 
 def _defect(defects: tuple[str, ...]) -> Verdict | None:

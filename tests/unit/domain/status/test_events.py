@@ -236,6 +236,7 @@ ACTIONS = {
     ("Stalled", "ObjectsIgnored"): "Ignore",
     ("Stalled", "CertificateInvalid"): "KeepLastGood",
     ("Stalled", "CaNotFound"): "Wait",
+    ("Stalled", "SlotsNotRunning"): "Wait",
     ("Stalled", "CaInvalid"): "Wait",
     ("RotationPending", "NewNotSeen"): "Rotate",
     ("RotationPending", "OldRefused"): "Refuse",

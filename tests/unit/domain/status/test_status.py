@@ -313,6 +313,39 @@ def test_why_the_media_is_not_ready_is_told_in_the_kubelets_words() -> None:
     assert message(status, "Ready") == "ImagePullBackOff: no such image"
 
 
+def test_what_nobody_confirms_is_not_known() -> None:
+    """Of a node that is cut off the kubelet's last word stands for ever: Ready=True, Serving was told for hours."""
+    status = of_instance(SERVED)
+    assert conditions(status)["Ready"] == ("Unknown", "AgentUnreachable")
+    assert conditions(status)["Reconciling"] == ("True", "Progressing")
+    assert message(status, "Reconciling") == message(status, "Ready")
+
+
+def test_an_agent_of_which_the_kubelet_says_that_it_is_not_ready_makes_nobody_doubt_the_kubelet() -> None:
+    crashed = [instance(), community(), link("a"), identity("a", 17), pod(agent_ready=False)]
+    assert conditions(of_instance(crashed))["Ready"] == ("True", "Serving")
+
+
+def test_a_media_container_that_is_not_ready_is_so_whoever_answers() -> None:
+    for agent in ([report()], []):
+        status = of_instance(instance(), pod(media_ready=False, media_problem="why"), agent)
+        assert conditions(status)["Ready"] == ("False", "MediaNotReady")
+
+
+def test_slots_whose_image_cannot_be_had_stall_the_instance_and_if_none_runs_it_is_not_ready() -> None:
+    """It said Ready=True, Serving, while not one customer could connect."""
+    status = of_instance(SERVED[:-1], pod(slots_lack="mcs/link:9"), report())
+    found = conditions(status)
+    assert (found["Stalled"], found["Ready"]) == (("True", "SlotsNotRunning"), ("False", "SlotsNotRunning"))
+    assert "mcs/link:9" in message(status, "Stalled")
+    assert found["Reconciling"] == ("False", "Reconciled"), "else Flux and Argo CD would wait for ever"
+
+
+def test_where_some_slots_run_the_others_stall_the_instance_and_it_is_ready() -> None:
+    found = conditions(of_instance(SERVED[:-1], pod(slots_lack="mcs/link:9", slots_run=True), report()))
+    assert (found["Ready"], found["Stalled"]) == (("True", "Serving"), ("True", "SlotsNotRunning"))
+
+
 def test_an_instance_without_its_ca_stalls_and_goes_on_serving() -> None:
     found = conditions(of_instance(SERVED, report(state(17, "r17")), ca=False))
     assert (found["Stalled"], found["Ready"]) == (("True", "IdentityLost"), ("True", "Serving"))
