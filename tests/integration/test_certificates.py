@@ -12,6 +12,7 @@ from support.objects import a_community, a_link, an_instance
 from support.operator import Operator
 from support.shards import certificates, mounted, until_served
 from support.snapshots import settled, versions
+from support.waiting import until
 
 pytestmark = pytest.mark.integration
 
@@ -121,8 +122,8 @@ def test_a_link_without_a_certificate_any_more_has_the_instances_again(api: Api,
     api.change("TVoxLink", "acme", tls=None)
     until_served(api, {"mcs.test": web, "acme.mcs.test": web}, read=certificates)
     api.change("MCSInstance", "mcs", tls=None)
-    until_served(api, {}, read=certificates)
-    assert not [name for name in mounted(api) if name.startswith("certs-")]
+    until_served(api, {}, read=certificates)  # by the manifest, which goes first
+    until("their files are gone", lambda: not [name for name in mounted(api) if name.startswith("certs-")], 10)
 
 
 def test_a_secret_of_another_type_is_no_certificate(api: Api, operator: Operator) -> None:
