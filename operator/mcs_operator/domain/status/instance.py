@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from mcs_operator.api import MCSInstance, NetworkMode
@@ -16,7 +17,7 @@ from mcs_operator.domain.rules import messages
 from mcs_operator.domain.rules.capacity import Capacity, capacity_of, pressure
 from mcs_operator.domain.rules.verdict import Verdict
 from mcs_operator.domain.status.faults import GOES_ON
-from mcs_operator.domain.status.link import is_programmed
+from mcs_operator.domain.status.link import is_programmed, programmed_of
 from mcs_operator.domain.status.patience import patient
 from mcs_operator.domain.status.shared import (
     UNREACHABLE,
@@ -63,11 +64,11 @@ def instance_status(world: World, plan: Plan, instance: MCSInstance, wanted: Wan
 
 def _conditions(world: World, plan: Plan, instance: MCSInstance, wanted: Wanted, known: Capacity) -> list[Condition]:
     ready, below = _ready(world, instance.name), wanted.sizing.below if wanted.sizing else ""
-    progress = reconciling(_waits_for(world, plan, wanted, ready))
+    progress = _reconciling(world, plan, wanted, ready), _stalled(world, plan, instance.name, wanted)
     return [
         Condition(Type.ACCEPTED, T, Reason.ACCEPTED),
         ready,
-        *patient(world, Kind.INSTANCE, instance, progress, _stalled(world, plan, instance.name, wanted)),
+        *patient(world, Kind.INSTANCE, instance, *progress),
         Condition(Type.SIZED, F, Reason.BELOW_TIER, below) if below else Condition(Type.SIZED, T, Reason.AS_TIER),
         _restart_pending(wanted.restart),
         _capacity_pressure(known),
@@ -88,8 +89,20 @@ def _ready(world: World, name: str) -> Condition:
     return Condition(Type.READY, T, Reason.SERVING)
 
 
-def _waits_for(world: World, plan: Plan, wanted: Wanted, ready: Condition) -> str | None:
-    pending = [p for p in plan.served if not is_programmed(world, p, wanted)]
+def _reconciling(world: World, plan: Plan, wanted: Wanted, ready: Condition) -> Condition:
+    """Links that wait for a person are counted, and not waited for: one broken customer would otherwise hold up every
+    pipeline that waits for the instance, for ever."""
+    open_ends = [programmed_of(world, plan, p, wanted) for p in plan.served if not is_programmed(world, p, wanted)]
+    pending = sum(condition.reason in (Reason.PENDING, Reason.AGENT_UNREACHABLE) for condition in open_ends)
+    waits_for = _waits_for(world, wanted, ready, pending)
+    stuck = len(open_ends) - pending
+    if waits_for is not None or not stuck:
+        return reconciling(waits_for)
+    message = f"{stuck} of {len(plan.served)} TVoxLinks cannot be programmed; condition Programmed of each says why"
+    return replace(reconciling(None), message=message)
+
+
+def _waits_for(world: World, wanted: Wanted, ready: Condition, pending: int) -> str | None:
     if wanted.failures:
         return f"not written: {'; '.join(wanted.failures)}"
     if ready.reason is Reason.MEDIA_NOT_READY:
@@ -97,7 +110,7 @@ def _waits_for(world: World, plan: Plan, wanted: Wanted, ready: Condition) -> st
     if ready.status is U:
         return ready.message
     if pending and not (world.pod and world.pod.slots_lack):
-        return f"{len(pending)} slots are not programmed yet"
+        return f"{pending} slots are not programmed yet"
     return wanted.untaken or None
 
 

@@ -39,7 +39,7 @@ def link_status(world: World, plan: Plan, link_plan: LinkPlan, wanted: Wanted) -
         link_plan = replace(link_plan, refusal=problem, number=None)
     link, number = link_plan.link, link_plan.number
     state = _state(world, number)
-    programmed = _programmed(world, plan, link_plan, wanted)
+    programmed = programmed_of(world, plan, link_plan, wanted)
     connected = _connected(world, link_plan, state, programmed)
     conditions = [
         *_conditions(world, link_plan, programmed, connected, wanted),
@@ -82,7 +82,8 @@ def is_programmed(world: World, link_plan: LinkPlan, wanted: Wanted) -> bool:
     return state.state is (SlotState.RUNNING if wanted.runs(link_plan) else SlotState.IDLE)
 
 
-def _programmed(world: World, plan: Plan, link_plan: LinkPlan, wanted: Wanted) -> Condition:
+def programmed_of(world: World, plan: Plan, link_plan: LinkPlan, wanted: Wanted) -> Condition:
+    """The condition Programmed of one TVoxLink."""
     number, state = link_plan.number, _state(world, link_plan.number)
     if number is None:
         return NOT_SERVED[Type.PROGRAMMED]

@@ -280,6 +280,35 @@ def test_a_link_that_is_not_programmed_keeps_the_instance_reconciling_and_ready(
     assert (found["Ready"], found["Reconciling"]) == (("True", "Serving"), ("True", "Progressing"))
 
 
+STUCK = [
+    pytest.param({}, {"state": SlotState.QUARANTINED}, {}, id="a slot that refuses its Secret"),
+    pytest.param({"vpn": {"slots": 15}}, {}, {}, id="a number for which there is no slot"),
+    pytest.param({}, {}, {"problems": {"a": Verdict(Reason.RECONCILE_FAILED, "why")}}, id="a defect of ours"),
+    pytest.param({}, {}, {"problems": {"a": Verdict(Reason.NAME_TAKEN, "why")}}, id="a name that is taken"),
+    pytest.param({}, {}, {"authority": Verdict(Reason.CA_INVALID, "why")}, id="a CA that cannot sign"),
+]
+
+
+@pytest.mark.parametrize(("spec", "slot_is", "wanted"), STUCK)
+def test_a_link_that_only_a_person_can_help_is_counted_and_holds_no_pipeline_up(
+    spec: dict[str, Any], slot_is: dict[str, Any], wanted: dict[str, Any]
+) -> None:
+    """Flux and Argo CD waited for ever for an instance of which one link was broken."""
+    things = [instance(**spec), community(), link("a"), identity("a", 17), link("b"), identity("b", 2), pod()]
+    told_by_agent = report(state(17, "another", **slot_is), state(2, "r2"))
+    status = of_instance(things, told_by_agent, wanted=Wanted({2: "r2", 17: "r17"}, **wanted))
+    assert conditions(status)["Reconciling"] == ("False", "Reconciled")
+    assert message(status, "Reconciling").startswith("1 of 2 TVoxLinks cannot be programmed; ")
+
+
+def test_what_is_only_not_done_yet_is_waited_for_beside_what_is_stuck() -> None:
+    things = [instance(), community(), link("a"), identity("a", 17), link("b"), identity("b", 2), pod()]
+    stuck = state(17, "r17", state=SlotState.QUARANTINED)
+    status = of_instance(things, report(stuck), wanted=Wanted({2: "r2", 17: "r17"}))
+    assert conditions(status)["Reconciling"] == ("True", "Progressing")
+    assert message(status, "Reconciling") == "1 slots are not programmed yet"
+
+
 def test_an_instance_counts_its_links() -> None:
     more = [link("b", age=5), identity("b", 18), link("c", domain="mcs.test")]
     status = of_instance(SERVED, more, report(state(17, "r17"), state(18, "r18", tunnel=DOWN)))
