@@ -112,6 +112,7 @@ def communities() -> Iterator[Told]:
 def refused_links() -> Iterator[Told]:
     base = [instance(), community()]
     yield from said(base, links(250), link("a"))
+    yield from said(instance(vpn={"slots": 1}), community(), link("a", age=9), link("b"))
     yield from said(instance(communityLimits={"links": 1}), community(), link("a", age=9), link("b"))
     yield from said(base, link("holder", age=9), identity("holder", 17), link("a", vpnAddress="198.18.254.17"))
     yield from said(base, link("a", vpnAddress="10.0.0.9"))

@@ -234,7 +234,7 @@ _INSTANCE = [
     *_rows(
         Kind.INSTANCE,
         Type.CAPACITY_PRESSURE,
-        (F, R.SUFFICIENT, "Less than 80 % of the TVoxLinks and of the tier's users are there."),
+        (F, R.SUFFICIENT, "Less than 80 % of the slots are taken, and of the tier's users are there."),
         (T, R.NEARLY_FULL, "80 % or more of something; the message has the numbers and what to plan."),
         (T, R.ALMOST_FULL, "95 % or more of something."),
     ),
@@ -285,10 +285,11 @@ _COMMUNITY = [
 
 REFUSALS = {
     R.CAPACITY_EXCEEDED: "The instance serves 250 TVoxLinks already; this one takes over when a place frees up.",
+    R.NO_FREE_SLOT: "The instance's spec.vpn.slots are taken; this one takes over when one frees up.",
     R.COMMUNITY_LIMIT_EXCEEDED: "Its Community has as many TVoxLinks as spec.communityLimits.links of the instance "
     "allows.",
     R.ADDRESS_TAKEN: "spec.vpnAddress is another link's, or is kept for a link that was deleted lately.",
-    R.ADDRESS_OUT_OF_RANGE: "spec.vpnAddress is not .2 to .251 of the instance's spec.vpn.cidr.",
+    R.ADDRESS_OUT_OF_RANGE: "spec.vpnAddress is not .2 to .251 of the instance's spec.vpn.cidr, or is above its slots.",
     R.ADDRESS_IMMUTABLE: "spec.vpnAddress differs from the address that the link already has.",
     R.DOMAIN_TAKEN: "spec.domain is another link's or the instance's own.",
     R.NAME_TAKEN: "A Secret that the link needs exists, and is not ours, or another instance's, or cannot be read.",
@@ -313,7 +314,7 @@ _LINK = [
         (F, R.PENDING, "The slot has not taken this revision yet."),
         (F, R.QUARANTINED, "The slot refuses its Secret, or what it finds around it, and keeps the last good state."),
         (F, R.RECONCILE_FAILED, "The operator fails at the link's keys or files; the message says where."),
-        (F, R.NO_FREE_SLOT, "spec.vpn.slots of the instance has no place for this number."),
+        (F, R.NO_FREE_SLOT, "It has a number, of a time with more slots, for which spec.vpn.slots has no place now."),
         (F, R.NOT_ACCEPTED, "Accepted is False."),
         (F, R.IDENTITY_LOST, "The instance has lost its CA: no identity can be made."),
         (F, R.CA_NOT_FOUND, "As Stalled of the instance: no identity can be made."),
@@ -346,19 +347,19 @@ _LINK = [
         (F, R.PENDING, "As Programmed."),
         (F, R.QUARANTINED, "As Programmed."),
         (F, R.RECONCILE_FAILED, "As Programmed."),
-        (F, R.NO_FREE_SLOT, "As Programmed."),
+        (F, R.NO_FREE_SLOT, "As Accepted or Programmed."),
         (F, R.IDENTITY_LOST, "As Programmed."),
         (F, R.CA_NOT_FOUND, "As Programmed."),
         (F, R.CA_INVALID, "As Programmed."),
         (U, R.AGENT_UNREACHABLE, "As Programmed."),
-        *[(F, reason, "As Accepted.") for reason in REFUSALS | WAITING],
+        *[(F, reason, "As Accepted.") for reason in REFUSALS | WAITING if reason is not R.NO_FREE_SLOT],
     ),
     *_rows(Kind.LINK, Type.RECONCILING, (T, R.CERTIFICATE_NOT_FOUND, f"As Stalled, {_MAY_STILL_COME}")),
     *_rows(
         Kind.LINK,
         Type.STALLED,
         (T, R.QUARANTINED, "As Programmed."),
-        (T, R.NO_FREE_SLOT, "As Programmed."),
+        (T, R.NO_FREE_SLOT, "As Accepted or Programmed."),
         (
             T,
             R.PROFILE_LOST,
@@ -366,7 +367,7 @@ _LINK = [
         ),
         (T, R.CERTIFICATE_INVALID, "The certificate of spec.domain cannot be served; the last good one stays."),
         (T, R.CERTIFICATE_NOT_FOUND, "The Secret of tls.secretRef is missing; the last good certificate stays."),
-        *[(T, reason, "As Accepted.") for reason in REFUSALS],
+        *[(T, reason, "As Accepted.") for reason in REFUSALS if reason is not R.NO_FREE_SLOT],
     ),
     *_rows(
         Kind.LINK,

@@ -46,7 +46,7 @@ _COUNTS: Mapping[tuple[str, str], Metric] = {
         ("links", "accepted", "TVoxLinks that are accepted."),
         ("links", "up", "TVoxLinks that have a tunnel, as the operator last heard."),
         ("links", "rejected", "TVoxLinks that are not accepted."),
-        ("links", "capacity", "TVoxLinks that an instance can have."),
+        ("links", "capacity", "Slots: TVoxLinks that can be served."),
         ("users", "served", "Users of all communities that are served."),
         ("users", "capacity", "Users that the tier carries."),
     )

@@ -27,11 +27,11 @@ class Note:
 
 
 _TOLD: Mapping[tuple[Type, Reason], str] = {
-    **{(Type.ACCEPTED, reason): "Refuse" for reason in REFUSALS},
+    **{(Type.ACCEPTED, reason): "Refuse" for reason in REFUSALS if reason is not Reason.NO_FREE_SLOT},
     (Type.ACCEPTED, Reason.NAMESPACE_OCCUPIED): "Refuse",
     (Type.ACCEPTED, Reason.INVALID_SPEC): "Refuse",
     (Type.PROGRAMMED, Reason.QUARANTINED): "KeepLastGood",
-    (Type.PROGRAMMED, Reason.NO_FREE_SLOT): "Wait",
+    (Type.STALLED, Reason.NO_FREE_SLOT): "Wait",
     (Type.STALLED, Reason.PROFILE_LOST): "KeepLastGood",
     (Type.STALLED, Reason.IDENTITY_LOST): "Wait",
     (Type.STALLED, Reason.OBJECT_DAMAGED): "Wait",

@@ -14,6 +14,7 @@ from mcs_operator.domain.facts.world import World
 from mcs_operator.domain.plan import Plan
 from mcs_operator.domain.pod.restart import Restart
 from mcs_operator.domain.rules import messages
+from mcs_operator.domain.rules.addressing import last_number
 from mcs_operator.domain.rules.capacity import Capacity, capacity_of, pressure
 from mcs_operator.domain.rules.verdict import Verdict
 from mcs_operator.domain.status.faults import GOES_ON
@@ -43,7 +44,9 @@ def instance_status(world: World, plan: Plan, instance: MCSInstance, wanted: Wan
         return status_of_refused(world, Kind.INSTANCE, instance.name, instance.generation, occupied, final=True)
     links = {state.slot: state for state in world.report.links} if world.report else {}
     served = [p for p in plan.links if p.accepted]
-    pod, known = world.pod, capacity_of(instance, len(served), len(plan.users.users))
+    last = last_number(instance.spec.vpn.slots)
+    with_slot = sum(p.number is not None and p.number <= last for p in plan.links)
+    pod, known = world.pod, capacity_of(instance, with_slot, len(plan.users.users))
     conditions = [*_conditions(world, plan, instance, wanted, known), _domain_resolved(world, instance)]
     status = {
         **status_of(world, Kind.INSTANCE, instance.name, instance.generation, conditions),

@@ -11,7 +11,7 @@ from mcs_operator.contract.linkstate import LinkState, SlotState, TunnelReason
 from mcs_operator.domain.facts.world import World
 from mcs_operator.domain.plan import LinkPlan, Plan
 from mcs_operator.domain.rules import messages
-from mcs_operator.domain.rules.addressing import address_of
+from mcs_operator.domain.rules.addressing import address_of, last_number
 from mcs_operator.domain.rules.pins import Stage, accepted, stage
 from mcs_operator.domain.status.patience import patient
 from mcs_operator.domain.status.shared import (
@@ -93,7 +93,7 @@ def programmed_of(world: World, plan: Plan, link_plan: LinkPlan, wanted: Wanted)
         return Condition(Type.PROGRAMMED, F, wanted.authority.reason, wanted.authority.message)
     if problem := wanted.problems.get(link_plan.link.name):
         return Condition(Type.PROGRAMMED, F, problem.reason, problem.message)
-    last = 1 + (plan.instance.spec.vpn.slots if plan.instance else 0)
+    last = last_number(plan.instance.spec.vpn.slots if plan.instance else 0)
     if number > last:
         return Condition(
             Type.PROGRAMMED,

@@ -315,6 +315,30 @@ def test_an_instance_counts_its_links() -> None:
     assert status["links"] == {"accepted": 2, "up": 1, "rejected": 1, "capacity": 250, "left": 248}
 
 
+def test_an_instance_counts_the_slots_that_are_left() -> None:
+    """MAX said 250 and LEFT 247 of a pod with eight slots."""
+    things = [instance(vpn={"slots": 8}), community()]
+    held = [link("a"), identity("a", 17), link("b"), identity("b", 2), link("c", community="gone"), identity("c", 3)]
+    status = of_instance(things, held, pod(), report())
+    counted = {"accepted": 2, "up": 0, "rejected": 1, "capacity": 8, "left": 6}
+    assert status["links"] == counted, "b and c have a slot, a has a number without one"
+    full = of_instance(things, [link(f"l{n}") for n in range(9)], pod(), report())
+    assert full["links"] == {"accepted": 8, "up": 0, "rejected": 1, "capacity": 8, "left": 0}
+    assert conditions(full)["CapacityPressure"] == ("True", "AlmostFull")
+    assert "8 of 8 TVoxLinks" in message(full, "CapacityPressure")
+
+
+def test_a_link_without_a_free_slot_says_so_and_stalls() -> None:
+    world = given(instance(vpn={"slots": 1}), community(), link("first", age=9), link("a"), pod(), report())
+    status = told(world, Kind.LINK, "a")
+    found = conditions(status)
+    assert found["Accepted"] == found["Ready"] == ("False", "NoFreeSlot")
+    assert (found["Stalled"], found["Reconciling"]) == (("True", "NoFreeSlot"), ("False", "Reconciled"))
+    assert found["Programmed"] == ("False", "NotAccepted")
+    assert "slot" not in status
+    assert message(status, "Accepted").endswith("this one takes over when a place frees up")
+
+
 @pytest.mark.parametrize(("tier", "capacity"), [("UpTo1000", 1000), ("UpTo10000", 10_000)])
 def test_an_instance_counts_its_users(tier: str, capacity: int) -> None:
     status = of_instance(instance(tier=tier), community(users=("a", "b")))
