@@ -113,11 +113,12 @@ class Reconciler:
         told_now = await tried(self._report(decision, outcome, pod.restart), errors) or Told(unwritten=["statuses"])
         errors += told_now.errors
         self.writes[namespace] += outcome.writes + told_now.writes
+        dues = decision.keys.due, decision.plan.due, told_now.due
         pauses = [
             await tried(self.executor.poke(namespace, pod, world.now), errors),
             await tried(self.executor.take_step(namespace, pod, world.now), errors),
             await tried(self.executor.keep_count(decision.changes), errors),
-            *(max(0.0, (due - world.now).total_seconds()) for due in (decision.keys.due, decision.plan.due) if due),
+            *(max(0.0, (due - world.now).total_seconds()) for due in dues if due),
         ]
         defects = decision.desired.all_defects
         self.failures.count(namespace, has_defects=bool(defects), is_well=not errors)

@@ -12,6 +12,7 @@ from support.objects import a_community, a_link, an_instance
 from support.operator import Operator
 from support.shards import certificates, mounted, until_served
 from support.snapshots import settled, versions
+from support.waiting import until
 
 pytestmark = pytest.mark.integration
 
@@ -41,8 +42,8 @@ def test_one_certificate_with_a_wildcard_is_for_everybody_whom_it_covers(api: Ap
 
 def test_a_certificate_may_come_after_those_who_name_it(api: Api, operator: Operator) -> None:
     served(api, an_instance(**WEB), a_community(), a_link("acme", **OWN))
-    assert "'web'" in api.wait_condition("MCSInstance", "mcs", "Stalled", "True", "CertificateNotFound")
-    assert "'own'" in api.wait_condition("TVoxLink", "acme", "Stalled", "True", "CertificateNotFound")
+    assert "'web'" in api.wait_condition("MCSInstance", "mcs", "Reconciling", "True", "CertificateNotFound")
+    assert "'own'" in api.wait_condition("TVoxLink", "acme", "Reconciling", "True", "CertificateNotFound")
     web, own = chain("mcs.test"), chain("acme.mcs.test")
     api.create(tls_secret("own", own), tls_secret("web", web))
     until_served(api, {"mcs.test": web, "acme.mcs.test": own}, read=certificates)
@@ -105,7 +106,7 @@ def test_a_certificate_that_is_deleted_keeps_the_last_good_one_also_over_a_resta
     served(api, tls_secret("own", good), an_instance(), a_community(), a_link("acme", **OWN))
     until_served(api, {"acme.mcs.test": good}, read=certificates)
     api.delete("Secret", "own", wait=5)
-    api.wait_condition("TVoxLink", "acme", "Stalled", "True", "CertificateNotFound")
+    api.wait_condition("TVoxLink", "acme", "Reconciling", "True", "CertificateNotFound")
     before = settled(api)
     operator.stop()
     operator.start()
@@ -121,15 +122,15 @@ def test_a_link_without_a_certificate_any_more_has_the_instances_again(api: Api,
     api.change("TVoxLink", "acme", tls=None)
     until_served(api, {"mcs.test": web, "acme.mcs.test": web}, read=certificates)
     api.change("MCSInstance", "mcs", tls=None)
-    until_served(api, {}, read=certificates)
-    assert not [name for name in mounted(api) if name.startswith("certs-")]
+    until_served(api, {}, read=certificates)  # by the manifest, which goes first
+    until("their files are gone", lambda: not [name for name in mounted(api) if name.startswith("certs-")], 10)
 
 
 def test_a_secret_of_another_type_is_no_certificate(api: Api, operator: Operator) -> None:
     """Only Secrets of type kubernetes.io/tls are looked at: an Opaque one may be anything."""
     opaque = tls_secret("own", chain("acme.mcs.test")) | {"type": "Opaque"}
     served(api, opaque, an_instance(), a_community(), a_link("acme", **OWN))
-    message = api.wait_condition("TVoxLink", "acme", "Stalled", "True", "CertificateNotFound")
+    message = api.wait_condition("TVoxLink", "acme", "Reconciling", "True", "CertificateNotFound")
     assert "kubernetes.io/tls" in message
 
 

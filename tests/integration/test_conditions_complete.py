@@ -55,7 +55,7 @@ TOLD = [
     ("TVoxLink", "mismatch", "Accepted", "False", "InstanceMismatch", "'elsewhere'"),
     ("TVoxLink", "far", "Accepted", "False", "AddressOutOfRange", "spec.vpnAddress: 10.0.0.9"),
     ("TVoxLink", "own-domain", "Accepted", "False", "DomainTaken", "spec.domain: mcs.test"),
-    ("TVoxLink", "no-cert", "Stalled", "True", "CertificateNotFound", "'nowhere'"),
+    ("TVoxLink", "no-cert", "Reconciling", "True", "CertificateNotFound", "'nowhere'"),
     ("TVoxLink", "bad-cert", "Stalled", "True", "CertificateInvalid", "not for bad-cert.mcs.test"),
     ("TVoxLink", "occupied", "Accepted", "False", "NameTaken", "occupied-profile"),
     ("Community", "elsewhere", "Ready", "False", "InstanceNotFound", "'nobody'"),

@@ -396,9 +396,9 @@ class TestCommunity:
             assert "exactly one of configMapRef and secretRef is needed in each entry" in message
 
     def test_a_users_name_is_there_once(self, server: Server) -> None:
-        assert 'spec.users[1]: Duplicate value: {"name":"anna"}' in refusal(
-            server, community(users=[{"name": "anna"}, {"name": "anna", "enabled": False}])
-        )
+        message = refusal(server, community(users=[{"name": "anna"}, {"name": "anna", "enabled": False}]))
+        assert "spec.users[1]: Duplicate value: " in message
+        assert '{"name":"anna"}' in message  # and, where the server is older than 1.35, its type before it
 
     def test_a_function_is_there_once(self, server: Server) -> None:
         message = refusal(server, community(defaultFunctions=["Audio", "Audio"]))

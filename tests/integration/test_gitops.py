@@ -130,7 +130,7 @@ def test_the_production_samples_are_found_as_they_were_written(api: Api, operato
     """Of which much is missing here: certificates, users, a CA."""
     applied = samples(api, tmp_path, "production")
     by_client_side_apply(applied)
-    api.wait_condition("MCSInstance", "milano", "Stalled", "True", "CaNotFound")
+    api.wait_condition("MCSInstance", "milano", "Reconciling", "True", "CaNotFound")
     settled(api)
     assert differences(applied) == ""
     nothing_of_the_users_is_changed(applied)

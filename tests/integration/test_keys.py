@@ -253,7 +253,7 @@ def a_ca_secret(ca: Authority, name: str = "our-ca") -> Object:
 
 def test_a_ca_of_ones_own_may_come_late_signs_everything_and_is_never_copied(api: Api, operator: Operator) -> None:
     api.create(an_instance(vpn={"slots": 6, "caSecretRef": {"name": "our-ca"}}), a_community(), a_link("acme"))
-    assert "our-ca" in api.wait_condition("MCSInstance", "mcs", "Stalled", "True", "CaNotFound")
+    assert "our-ca" in api.wait_condition("MCSInstance", "mcs", "Reconciling", "True", "CaNotFound")
     api.wait_condition("TVoxLink", "acme", "Programmed", "False", "CaNotFound")
     assert not identities(api)
     ours = mint_ca("Our Company", datetime.now(UTC))

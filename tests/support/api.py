@@ -209,12 +209,18 @@ class Api:
 
     def can_watch(self, plural: str) -> bool:
         """Whether the server lets one of our kinds be watched by now."""
-        # With initial events, of which the first comes at once: without any it would answer after seconds only.
+        # With initial events, of which the first comes at once: without any it would answer after seconds only. A
+        # server whose feature gate WatchList is off, as that of Kubernetes 1.30 is, says 422 to that.
         events = {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan", "allowWatchBookmarks": "true"}
-        query = urlencode({"watch": "true", "timeoutSeconds": "1"} | events)
+        status = self._watched(plural, events)
+        return (self._watched(plural, {}) if status == 422 else status) == 200
+
+    def _watched(self, plural: str, options: Mapping[str, str]) -> int:
+        """What the server says to a watch."""
+        query = urlencode({"watch": "true", "timeoutSeconds": "1", **options})
         answer = self._client.call_api("GET", f"{self.host}{OURS}/{plural}?{query}", _request_timeout=5)
         answer.response.close()
-        return bool(answer.status == 200)
+        return int(answer.status)
 
     def kubectl(
         self,

@@ -25,6 +25,7 @@ from mcs_operator.domain.pod.sizing import size
 from mcs_operator.domain.rules.verdict import Verdict
 from mcs_operator.domain.status import Wanted, all_statuses
 from mcs_operator.domain.status.faults import failed_status
+from mcs_operator.domain.status.patience import PATIENCE
 from support.api import ROOT
 from support.worlds import (
     NOW,
@@ -71,6 +72,7 @@ def instances() -> Iterator[Told]:
     yield from said(SERVED, report(state(17, "r17")))
     yield from said(instance(age=9), instance("second"))
     yield from said(instance(), pod(media_ready=False, media_problem="ImagePullBackOff"))
+    yield from said(instance(), pod(slots_lack="mcs/link:1"), report())
     yield from said(SERVED, ca=False)
     yield from said(instance(), wanted=Wanted(revisions={}, sizing=size(instance())))
     damaged = Damaged("Secret", "mcs-agent", "cannot be read: token missing, too long or no text")
@@ -110,6 +112,7 @@ def communities() -> Iterator[Told]:
 def refused_links() -> Iterator[Told]:
     base = [instance(), community()]
     yield from said(base, links(250), link("a"))
+    yield from said(instance(vpn={"slots": 1}), community(), link("a", age=9), link("b"))
     yield from said(instance(communityLimits={"links": 1}), community(), link("a", age=9), link("b"))
     yield from said(base, link("holder", age=9), identity("holder", 17), link("a", vpnAddress="198.18.254.17"))
     yield from said(base, link("a", vpnAddress="10.0.0.9"))
@@ -135,6 +138,25 @@ def programmed_links() -> Iterator[Told]:
     off = [instance(), community(), link("a", enabled=False), identity("a", 17), pod()]
     yield from said(off, report(state(17, "r17", state=SlotState.IDLE)))
     yield from said(instance(), community(), link("a"), slot(17, "a"), report(state(17, "r17")))
+
+
+def what_has_been_missing_for_long() -> Iterator[Told]:
+    """Looked at when it went missing, and when patience is over."""
+    missing = Wanted({17: "r17"}, certificates={(Kind.LINK, "a"): Verdict(Reason.CERTIFICATE_NOT_FOUND, "why")})
+    no_ca = Wanted({17: "r17"}, authority=Verdict(Reason.CA_NOT_FOUND, "why"))
+    no_certificate = Wanted({}, certificates={(Kind.INSTANCE, "mcs"): Verdict(Reason.CERTIFICATE_NOT_FOUND, "why")})
+    served = given(SERVED, report(state(17, "r17")))
+    for world, wanted in (
+        (served, missing),
+        (served, no_ca),
+        (given(instance(), pod(), report()), no_certificate),
+        (given(instance(), community(**FILE)), WANTED),
+    ):
+        first = all_statuses(world, decide(world), wanted)
+        live = {key: status["conditions"] for key, status in first.items()}
+        later = replace(world, now=NOW + PATIENCE, conditions=live)
+        for (kind, _), status in all_statuses(later, decide(later), wanted).items():
+            yield kind, status
 
 
 def rotated_links() -> Iterator[Told]:
@@ -181,6 +203,7 @@ STORIES: tuple[Callable[[], Iterator[Told]], ...] = (
     refused_links,
     waiting_links,
     programmed_links,
+    what_has_been_missing_for_long,
     rotated_links,
     tunnels,
     public_names,

@@ -141,6 +141,7 @@ def pod(**other: Any) -> Pod:
         "terminating": False,
         "created": NOW - timedelta(hours=1),
         "annotations": {},
+        "agent_ready": True,
     }
     return Pod(**{key: value for key, value in (known | other).items() if key in Pod.__dataclass_fields__})
 

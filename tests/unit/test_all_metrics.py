@@ -62,6 +62,8 @@ EXPIRIES = Expiries(
     servers={17: NOW + timedelta(seconds=4)},
     clients={17: NOW + timedelta(seconds=5)},
     sites={17: NOW + timedelta(seconds=6)},
+    site_begins=NOW + timedelta(seconds=7),
+    sites_begin={17: NOW + timedelta(seconds=8)},
 )
 OF_THE_OPERATOR = {
     "mcs_operator_leader": "1",
@@ -96,6 +98,8 @@ OF_INSTANCES = {
     f'mcs_link_server_certificate_expiry_timestamp_seconds{{{PLACE},link="link-017"}}': str(SECONDS + 4),
     f'mcs_link_client_certificate_expiry_timestamp_seconds{{{PLACE},link="link-017"}}': str(SECONDS + 5),
     f'mcs_link_site_certificate_expiry_timestamp_seconds{{{PLACE},link="link-017"}}': str(SECONDS + 6),
+    f"mcs_site_certificate_not_before_timestamp_seconds{{{PLACE}}}": str(SECONDS + 7),
+    f'mcs_link_site_certificate_not_before_timestamp_seconds{{{PLACE},link="link-017"}}': str(SECONDS + 8),
 }
 OF_THE_AGENT = {
     f'mcs_link_up{{{PLACE},link="link-017"}}': "1",

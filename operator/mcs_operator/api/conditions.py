@@ -65,6 +65,7 @@ class Reason(StrEnum):
     # MCSInstance
     SERVING = "Serving"
     MEDIA_NOT_READY = "MediaNotReady"
+    SLOTS_NOT_RUNNING = "SlotsNotRunning"
     NAMESPACE_OCCUPIED = "NamespaceOccupied"
     IDENTITY_LOST = "IdentityLost"
     OBJECT_DAMAGED = "ObjectDamaged"
@@ -173,6 +174,8 @@ _EVERY_KIND = [
     )
 ]
 
+_MAY_STILL_COME = "for less than two minutes: it may still come, from the same commit for example."
+
 _INSTANCE = [
     *_rows(
         Kind.INSTANCE,
@@ -184,7 +187,15 @@ _INSTANCE = [
         Type.READY,
         (T, R.SERVING, "The media container is ready."),
         (F, R.MEDIA_NOT_READY, "The media container is not ready; the message says why."),
+        (F, R.SLOTS_NOT_RUNNING, "As Stalled, and not one of the slots runs."),
+        (U, R.AGENT_UNREACHABLE, "The link agent, by the kubelet's last word ready, has not answered for 30 s."),
         (F, R.NAMESPACE_OCCUPIED, "As Accepted."),
+    ),
+    *_rows(
+        Kind.INSTANCE,
+        Type.RECONCILING,
+        (T, R.CA_NOT_FOUND, f"As Stalled, {_MAY_STILL_COME}"),
+        (T, R.CERTIFICATE_NOT_FOUND, f"As Stalled, {_MAY_STILL_COME}"),
     ),
     *_rows(
         Kind.INSTANCE,
@@ -195,6 +206,7 @@ _INSTANCE = [
             R.IDENTITY_LOST,
             "The CA Secret is gone, unreadable or without its labels while identities signed by it exist.",
         ),
+        (T, R.SLOTS_NOT_RUNNING, "The kubelet cannot pull the image of the slots, which the message names."),
         (T, R.NAME_TAKEN, "An object that the instance needs is there, and lacks labels that the message names."),
         (T, R.OBJECT_DAMAGED, "An object of the instance cannot be read; the message names it and says why."),
         (F, R.OBJECTS_IGNORED, "As NotStalled; objects with our label that are not ours (copies) are named, not used."),
@@ -222,7 +234,7 @@ _INSTANCE = [
     *_rows(
         Kind.INSTANCE,
         Type.CAPACITY_PRESSURE,
-        (F, R.SUFFICIENT, "Less than 80 % of the TVoxLinks and of the tier's users are there."),
+        (F, R.SUFFICIENT, "Less than 80 % of the slots are taken, and of the tier's users are there."),
         (T, R.NEARLY_FULL, "80 % or more of something; the message has the numbers and what to plan."),
         (T, R.ALMOST_FULL, "95 % or more of something."),
     ),
@@ -260,10 +272,12 @@ _COMMUNITY = [
         (F, R.TIER_EXCEEDED, "Users beyond the tier are not served: how many, and where the first one is listed."),
         (F, R.COMMUNITY_LIMIT_EXCEEDED, "As TierExceeded, beyond spec.communityLimits.users of the instance."),
     ),
+    *_rows(Kind.COMMUNITY, Type.RECONCILING, (T, R.USERS_NOT_FOUND, f"As Ready, {_MAY_STILL_COME}")),
     *_rows(
         Kind.COMMUNITY,
         Type.STALLED,
         (T, R.USERS_INVALID, "As Ready."),
+        (T, R.USERS_NOT_FOUND, "As Ready, for two minutes and longer."),
         (T, R.TIER_EXCEEDED, "As Ready."),
         (T, R.COMMUNITY_LIMIT_EXCEEDED, "As Ready."),
     ),
@@ -271,10 +285,11 @@ _COMMUNITY = [
 
 REFUSALS = {
     R.CAPACITY_EXCEEDED: "The instance serves 250 TVoxLinks already; this one takes over when a place frees up.",
+    R.NO_FREE_SLOT: "The instance's spec.vpn.slots are taken; this one takes over when one frees up.",
     R.COMMUNITY_LIMIT_EXCEEDED: "Its Community has as many TVoxLinks as spec.communityLimits.links of the instance "
     "allows.",
     R.ADDRESS_TAKEN: "spec.vpnAddress is another link's, or is kept for a link that was deleted lately.",
-    R.ADDRESS_OUT_OF_RANGE: "spec.vpnAddress is not .2 to .251 of the instance's spec.vpn.cidr.",
+    R.ADDRESS_OUT_OF_RANGE: "spec.vpnAddress is not .2 to .251 of the instance's spec.vpn.cidr, or is above its slots.",
     R.ADDRESS_IMMUTABLE: "spec.vpnAddress differs from the address that the link already has.",
     R.DOMAIN_TAKEN: "spec.domain is another link's or the instance's own.",
     R.NAME_TAKEN: "A Secret that the link needs exists, and is not ours, or another instance's, or cannot be read.",
@@ -299,7 +314,7 @@ _LINK = [
         (F, R.PENDING, "The slot has not taken this revision yet."),
         (F, R.QUARANTINED, "The slot refuses its Secret, or what it finds around it, and keeps the last good state."),
         (F, R.RECONCILE_FAILED, "The operator fails at the link's keys or files; the message says where."),
-        (F, R.NO_FREE_SLOT, "spec.vpn.slots of the instance has no place for this number."),
+        (F, R.NO_FREE_SLOT, "It has a number, of a time with more slots, for which spec.vpn.slots has no place now."),
         (F, R.NOT_ACCEPTED, "Accepted is False."),
         (F, R.IDENTITY_LOST, "The instance has lost its CA: no identity can be made."),
         (F, R.CA_NOT_FOUND, "As Stalled of the instance: no identity can be made."),
@@ -332,18 +347,19 @@ _LINK = [
         (F, R.PENDING, "As Programmed."),
         (F, R.QUARANTINED, "As Programmed."),
         (F, R.RECONCILE_FAILED, "As Programmed."),
-        (F, R.NO_FREE_SLOT, "As Programmed."),
+        (F, R.NO_FREE_SLOT, "As Accepted or Programmed."),
         (F, R.IDENTITY_LOST, "As Programmed."),
         (F, R.CA_NOT_FOUND, "As Programmed."),
         (F, R.CA_INVALID, "As Programmed."),
         (U, R.AGENT_UNREACHABLE, "As Programmed."),
-        *[(F, reason, "As Accepted.") for reason in REFUSALS | WAITING],
+        *[(F, reason, "As Accepted.") for reason in REFUSALS | WAITING if reason is not R.NO_FREE_SLOT],
     ),
+    *_rows(Kind.LINK, Type.RECONCILING, (T, R.CERTIFICATE_NOT_FOUND, f"As Stalled, {_MAY_STILL_COME}")),
     *_rows(
         Kind.LINK,
         Type.STALLED,
         (T, R.QUARANTINED, "As Programmed."),
-        (T, R.NO_FREE_SLOT, "As Programmed."),
+        (T, R.NO_FREE_SLOT, "As Accepted or Programmed."),
         (
             T,
             R.PROFILE_LOST,
@@ -351,7 +367,7 @@ _LINK = [
         ),
         (T, R.CERTIFICATE_INVALID, "The certificate of spec.domain cannot be served; the last good one stays."),
         (T, R.CERTIFICATE_NOT_FOUND, "The Secret of tls.secretRef is missing; the last good certificate stays."),
-        *[(T, reason, "As Accepted.") for reason in REFUSALS],
+        *[(T, reason, "As Accepted.") for reason in REFUSALS if reason is not R.NO_FREE_SLOT],
     ),
     *_rows(
         Kind.LINK,

@@ -508,7 +508,7 @@ class LinkCounts(Model):
     accepted: int = Field(default=0, ge=0, description="TVoxLinks that are served.")
     up: int = Field(default=0, ge=0, description="TVoxLinks whose tunnel is up.")
     rejected: int = Field(default=0, ge=0, description="TVoxLinks that are not accepted; each says why.")
-    capacity: int = Field(default=MAX_LINKS, ge=0, description="TVoxLinks that are accepted at most.")
+    capacity: int = Field(default=MAX_LINKS, ge=0, description="Slots: TVoxLinks that can be served.")
     left: int = Field(default=0, ge=0, description="TVoxLinks that still fit.")
 
 

@@ -21,11 +21,12 @@ from mcs_operator.api.instance import Vpn
 from mcs_operator.domain.facts.networks import Network, met_by
 from mcs_operator.domain.facts.world import Profile, SlotSecret
 from mcs_operator.domain.rules import messages
-from mcs_operator.domain.rules.addressing import address_of, number_of
+from mcs_operator.domain.rules.addressing import address_of, last_number, number_of
 from mcs_operator.domain.rules.capacity import Capacity, Line, capacity_of, crossings
 from mcs_operator.domain.rules.dialled import Dialled, dialled
 from mcs_operator.domain.rules.precedence import fits
 from mcs_operator.domain.rules.tiers import TIERS
+from mcs_operator.settings import MAX_LINKS
 
 Object = Mapping[str, Any]
 WARNING_LIMIT = 256
@@ -129,7 +130,7 @@ def _link(cluster: Cluster, namespace: str, new: TVoxLink, old: TVoxLink | None)
     if old is None and not fits(count):
         yield _refuse(messages.too_many_links(new.spec.instance_ref.name, count).message)
     elif old is None and instance is not None:
-        yield from _near(instance, attrgetter("links"), count, count + 1)
+        yield from _slot(cluster, namespace, instance, new.name, count)
     if old is None or old.spec.domain != new.spec.domain:
         yield from _domain(cluster, Kind.LINK, namespace, new.name, new.spec.domain)
     if instance is None:
@@ -144,6 +145,16 @@ def _link(cluster: Cluster, namespace: str, new: TVoxLink, old: TVoxLink | None)
     yield from _community_of(cluster, namespace, new)
     if old is not None and (cut := [c.path for c in changes(old, new) if c.impact is Impact.THIS_LINK]):
         yield _Finding(f"{', '.join(cut)}: this customer's tunnel reconnects once")
+
+
+def _slot(cluster: Cluster, namespace: str, instance: Object, name: str, others: int) -> Iterator[_Finding]:
+    """Whether a new link gets a slot, beside so many others; those whose number is above all slots take none."""
+    slots, held = _slots(instance), cluster.slots(namespace, _name(instance))
+    others -= len({owner for number, owner in held.items() if number > last_number(slots)} - {name})
+    if others >= slots and not any(i.link == name for i in cluster.identities(namespace, _name(instance))):
+        yield _Finding(f"{messages.no_free_slot(_name(instance), slots).message}; the link waits")
+    else:
+        yield from _near(instance, attrgetter("links"), others, others + 1)
 
 
 def _address(cluster: Cluster, namespace: str, instance: Object, link: TVoxLink) -> Iterator[_Finding]:
@@ -161,6 +172,9 @@ def _address(cluster: Cluster, namespace: str, instance: Object, link: TVoxLink)
         if _at(body, "spec", "vpnAddress") == address and _reference(body) == name
     )
     kept = {i.link: i.number for i in cluster.identities(namespace, name) if isinstance(i, Profile)}
+    if link.name not in kept and number > last_number(slots := _slots(instance)):
+        yield _refuse(messages.address_without_slot(address, slots, cidr).message)
+        return
     if (held := kept.pop(link.name, number)) != number:
         yield _refuse(messages.address_immutable(address, address_of(held, cidr)).message)
     elif any(owner and owner != link.name for owner in (holders.get(number), *wishes)):
@@ -342,6 +356,11 @@ def _at(value: Any, *path: str) -> Any:
     for name in path:
         value = value.get(name) if isinstance(value, Mapping) else None
     return value
+
+
+def _slots(instance: Object) -> int:
+    slots = _at(instance, "spec", "vpn", "slots")
+    return slots if isinstance(slots, int) and 0 < slots <= MAX_LINKS else MAX_LINKS
 
 
 def _count(value: Any) -> int | None:

@@ -17,12 +17,13 @@ from mcs_operator.contract.shards import ServedLink, communities_in, links_in
 from mcs_operator.domain.facts.world import DamagedProfile, Profile, SlotSecret, World
 from mcs_operator.domain.plan import Kept, LinkPlan, Plan
 from mcs_operator.domain.rules import messages, users
-from mcs_operator.domain.rules.addressing import address_of, free_numbers, number_of
+from mcs_operator.domain.rules.addressing import address_of, free_numbers, last_number, number_of
 from mcs_operator.domain.rules.dialled import Dialled, dialled
 from mcs_operator.domain.rules.pins import decide_pins
 from mcs_operator.domain.rules.precedence import fits, precedence
 from mcs_operator.domain.rules.tiers import TIERS
 from mcs_operator.domain.rules.verdict import Verdict
+from mcs_operator.settings import MAX_LINKS
 
 
 def decide(world: World) -> Plan:
@@ -246,7 +247,7 @@ def _spare_numbers(allocation: _Allocation, alive: set[str]) -> Iterator[int]:
 def _numbered(allocation: _Allocation, plan: LinkPlan, spare: Iterator[int]) -> LinkPlan:
     number = next(spare, None)
     if number is None:
-        return replace(plan, refusal=_too_many(allocation))
+        return replace(plan, refusal=_no_number(allocation))
     allocation.numbers[number] = plan.link.name
     return replace(plan, number=number)
 
@@ -293,6 +294,8 @@ def _refusal(allocation: _Allocation, link: TVoxLink, held: int | None) -> Verdi
             return messages.address_out_of_range(spec.vpn_address, cidr)
         if held is not None and held != number:
             return messages.address_immutable(spec.vpn_address, address_of(held, cidr))
+        if held is None and number > last_number(allocation.instance.spec.vpn.slots):
+            return messages.address_without_slot(spec.vpn_address, allocation.instance.spec.vpn.slots, cidr)
         if taken := _owner_of(allocation, number, link):
             return messages.address_taken(spec.vpn_address, taken)
     elif held is not None and (taken := _owner_of(allocation, held, link)):
@@ -353,7 +356,17 @@ def _with_pins(world: World, plan: LinkPlan, profiles: Mapping[str, Profile]) ->
 
 
 def _too_many(allocation: _Allocation) -> Verdict:
-    verdict = messages.too_many_links(allocation.instance.name, allocation.accepted)
+    return _waiting(messages.too_many_links(allocation.instance.name, allocation.accepted))
+
+
+def _no_number(allocation: _Allocation) -> Verdict:
+    slots = allocation.instance.spec.vpn.slots
+    if slots == MAX_LINKS:
+        return _too_many(allocation)
+    return _waiting(messages.no_free_slot(allocation.instance.name, slots))
+
+
+def _waiting(verdict: Verdict) -> Verdict:
     return replace(verdict, message=f"{verdict.message}; this one takes over when a place frees up")
 
 

@@ -5,6 +5,8 @@ Only `on.event` handlers: they write nothing to anybody's objects, no finalizer,
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
 from typing import Any
 
 import kopf
@@ -31,7 +33,8 @@ def registry_for(service: Service) -> kopf.OperatorRegistry:
 
     @kopf.on.login(registry=registry)
     def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
-        return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
+        found = kopf.login_with_service_account(**kwargs)
+        return as_the_environment_says(found) if found else kopf.login_with_kubeconfig(**kwargs)
 
     @kopf.on.event(GROUP, VERSION, INSTANCES.plural, registry=registry, id="feed")
     async def feed(event: kopf.RawEvent, **_: Any) -> None:
@@ -47,6 +50,15 @@ def registry_for(service: Service) -> kopf.OperatorRegistry:
             service.store.put(INSTANCES, dict(body))
 
     return registry
+
+
+def as_the_environment_says(found: kopf.ConnectionInfo) -> kopf.ConnectionInfo:
+    """The API server by the address that the kubelet gives each pod, as our own client has it. Kopf asks for
+    kubernetes.default.svc, and without the cluster's DNS the operator would not even start."""
+    host, port = (os.environ.get(f"KUBERNETES_SERVICE_{part}", "") for part in ("HOST", "PORT"))
+    if not host or not port:
+        return found
+    return replace(found, server=f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}")
 
 
 def configure(settings: kopf.OperatorSettings) -> None:

@@ -47,7 +47,7 @@ _COUNTS: Mapping[tuple[str, str], Metric] = {
         ("links", "accepted", "TVoxLinks that are accepted."),
         ("links", "up", "TVoxLinks that have a tunnel, as the operator last heard."),
         ("links", "rejected", "TVoxLinks that are not accepted."),
-        ("links", "capacity", "TVoxLinks that an instance can have."),
+        ("links", "capacity", "Slots: TVoxLinks that can be served."),
         ("users", "served", "Users of all communities that are served."),
         ("users", "capacity", "Users that the tier carries."),
     )
@@ -93,6 +93,12 @@ _SITE = Metric(
     "When the certificate ends that is served for the instance's own domain.",
     _INSTANCE,
 )
+_SITE_BEGINS = Metric(
+    "mcs_site_certificate_not_before_timestamp_seconds",
+    "gauge",
+    "Since when the certificate is valid that is served for the instance's own domain: with its end, its life.",
+    _INSTANCE,
+)
 _SERVER = Metric(
     "mcs_link_server_certificate_expiry_timestamp_seconds",
     "gauge",
@@ -111,6 +117,12 @@ _LINK_SITE = Metric(
     "When the certificate ends that is served for a link's domain.",
     _LINK,
 )
+_LINK_SITE_BEGINS = Metric(
+    "mcs_link_site_certificate_not_before_timestamp_seconds",
+    "gauge",
+    "Since when the certificate is valid that is served for a link's domain.",
+    _LINK,
+)
 
 OF_THE_OPERATOR = (LEADER, DEPTH, UNSETTLED, FAILED, RECONCILES, RECONCILE_SECONDS, REQUESTS, REQUEST_SECONDS)
 OF_INSTANCES = (
@@ -121,7 +133,7 @@ OF_INSTANCES = (
     _COMMUNITIES,
     _LINK_INFO,
     *_LINK_CONDITIONS.values(),
-    *(_CA, _AGENT, _SITE, _SERVER, _CLIENT, _LINK_SITE),
+    *(_CA, _AGENT, _SITE, _SITE_BEGINS, _SERVER, _CLIENT, _LINK_SITE, _LINK_SITE_BEGINS),
 )
 
 
@@ -217,12 +229,22 @@ class _Link:
 
 def _of_certificates(namespace: str, expiries: Expiries) -> Iterator[tuple[Metric, Sample]]:
     place = (namespace, expiries.instance)
-    for metric, end in ((_CA, expiries.ca), (_AGENT, expiries.agent), (_SITE, expiries.site)):
-        if end:
-            yield metric, (place, _seconds(end))
-    for metric, by_number in ((_SERVER, expiries.servers), (_CLIENT, expiries.clients), (_LINK_SITE, expiries.sites)):
-        for number, end in sorted(by_number.items()):
-            yield metric, ((*place, link_name(number)), _seconds(end))
+    for metric, moment in (
+        (_CA, expiries.ca),
+        (_AGENT, expiries.agent),
+        (_SITE, expiries.site),
+        (_SITE_BEGINS, expiries.site_begins),
+    ):
+        if moment:
+            yield metric, (place, _seconds(moment))
+    for metric, by_number in (
+        (_SERVER, expiries.servers),
+        (_CLIENT, expiries.clients),
+        (_LINK_SITE, expiries.sites),
+        (_LINK_SITE_BEGINS, expiries.sites_begin),
+    ):
+        for number, moment in sorted(by_number.items()):
+            yield metric, ((*place, link_name(number)), _seconds(moment))
 
 
 def _seconds(moment: datetime) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 from mcs_operator.api.conditions import OWNED, Kind
 from mcs_operator.domain.status.events import Note, notes_for
 from mcs_operator.domain.status.faults import failed_status
+from mcs_operator.domain.status.patience import patience_ends
 from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.client import Api, ApiError
 from mcs_operator.kube.events import Recorder
@@ -25,11 +26,12 @@ StatusObject = Mapping[str, Any]
 @dataclass(slots=True)
 class Told:
     """What came of writing statuses: how many were written, and those that could not be, to be tried again; of them
-    ``errors`` that nobody thought of."""
+    ``errors`` that nobody thought of. ``due``: when they are to be written anew, whatever happens until then."""
 
     writes: int = 0
     unwritten: list[str] = field(default_factory=list)
     errors: list[Exception] = field(default_factory=list)
+    due: datetime | None = None
 
 
 @dataclass(slots=True)
@@ -42,7 +44,7 @@ class Reporter:
 
     async def write(self, namespace: str, statuses: Mapping[tuple[Kind, str], StatusObject], now: datetime) -> Told:
         """Write what differs."""
-        told = Told()
+        told = Told(due=patience_ends(statuses.values()))
         await together(
             *(self._guarded(namespace, kind, name, status, now, told) for (kind, name), status in statuses.items())
         )

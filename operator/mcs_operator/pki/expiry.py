@@ -9,14 +9,15 @@ from datetime import datetime
 from mcs_operator.domain.keyring import Keys
 from mcs_operator.domain.plan import LinkPlan, Plan
 from mcs_operator.domain.rules.pins import accepted
-from mcs_operator.pki.inspect import not_after
+from mcs_operator.pki.inspect import not_after, not_before
 
 
 @dataclass(frozen=True, slots=True)
 class Expiries:
     """When one instance's certificates expire; those of the links by their number, so at most 250 each.
 
-    ``site`` and ``sites``: of what is served for the domains of the instance and of links. ``clients``: of the
+    ``site`` and ``sites``: of what is served for the domains of the instance and of links, and since when each is valid
+    (``site_begins``, ``sites_begin``), as those of others may live for days or for a year. ``clients``: of the
     certificates that a TVox may show, the one that expires first. A link whose dates are not known (its profile is
     lost, a certificate is damaged) or of whose certificates none is accepted is left out.
     """
@@ -25,9 +26,11 @@ class Expiries:
     ca: datetime | None = None
     agent: datetime | None = None
     site: datetime | None = None
+    site_begins: datetime | None = None
     servers: dict[int, datetime] = field(default_factory=dict)
     clients: dict[int, datetime] = field(default_factory=dict)
     sites: dict[int, datetime] = field(default_factory=dict)
+    sites_begin: dict[int, datetime] = field(default_factory=dict)
 
 
 def expiries(plan: Plan, keys: Keys) -> Expiries | None:
@@ -35,16 +38,20 @@ def expiries(plan: Plan, keys: Keys) -> Expiries | None:
     if plan.instance is None:
         return None
     served = list(_with_keys(plan.served, keys))
-    domains = {site.domain: end for site in keys.serving.certificates if (end := _end_of(site.chain))}
+    chains = {site.domain: site.chain for site in keys.serving.certificates}
+    domains = {domain: end for domain, chain in chains.items() if (end := _end_of(chain))}
+    begins = {domain: not_before(chains[domain]) for domain in domains}
     numbers = {p.number: p.link.spec.domain for p in plan.served if p.number is not None}
     return Expiries(
         instance=plan.instance.name,
         ca=_end_of(keys.ca),
         agent=_end_of(keys.agent.tls.cert_pem if keys.agent else None),
         site=domains.get(plan.instance.spec.domain),
+        site_begins=begins.get(plan.instance.spec.domain),
         servers={number: end for number, name in served if (end := _end_of(keys.links[name].server.cert_pem))},
         clients={number: end for number, name in served if (end := _client_end(keys, name))},
         sites={number: domains[domain] for number, domain in numbers.items() if domain in domains},
+        sites_begin={number: begins[domain] for number, domain in numbers.items() if domain in begins},
     )
 
 

@@ -44,6 +44,11 @@ def not_after(cert_pem: str) -> datetime:
     return life(cert_pem)[1]
 
 
+def not_before(cert_pem: str) -> datetime:
+    """The first moment of validity, timezone-aware (UTC)."""
+    return life(cert_pem)[0] - BACKDATE
+
+
 def signed_at(cert_pem: str) -> datetime:
     """When a certificate of ours was signed, timezone-aware (UTC)."""
     return life(cert_pem)[0]

@@ -397,6 +397,7 @@ def test_the_operator_issues_the_webhooks_certificate_unless_cert_manager_does()
     (mounted,) = [v["secret"] for v in pod(*manager)["volumes"] if "secret" in v]
     assert certificate["secretName"] == mounted["secretName"] == WEBHOOK
     assert certificate["dnsNames"] == [f"{WEBHOOK}.mcs-system.svc"]
+    assert certificate["commonName"] == WEBHOOK, "else its own issuer has no name"
     annotations = rendered(*manager)["ValidatingWebhookConfiguration", WEBHOOK]["metadata"]["annotations"]
     assert annotations == {"cert-manager.io/inject-ca-from": f"mcs-system/{WEBHOOK}"}
 

@@ -42,12 +42,23 @@ def test_what_may_be_in_the_cluster_is_a_warning_and_no_error() -> None:
 
 def test_250_links_are_valid_and_the_251st_is_named() -> None:
     links = [a_link(f"l{i:03d}") for i in range(251)]
-    assert validated(an_instance(), a_community(), *links[:250]).exit_code == 0
-    result = validated(an_instance(), a_community(), *links)
+    wide = an_instance(vpn={"slots": 250})
+    assert validated(wide, a_community(), *links[:250]).exit_code == 0
+    result = validated(wide, a_community(), *links)
     assert result.exit_code == 1
     found = yaml.safe_load(result.output)
     assert [(f["object"], f["severity"]) for f in found] == [("TVoxLink/l250", "error")]
     assert "at most 250" in found[0]["message"]
+
+
+def test_a_link_for_which_there_is_no_slot_is_named() -> None:
+    links = [a_link(f"l{i}") for i in range(7)]
+    assert validated(an_instance(), a_community(), *links[:6]).exit_code == 0
+    result = validated(an_instance(), a_community(), *links)
+    assert result.exit_code == 1
+    (found,) = yaml.safe_load(result.output)
+    assert (found["object"], found["severity"]) == ("TVoxLink/l6", "error")
+    assert "none of the instance's 6 slots" in found["message"]
 
 
 def test_a_field_that_does_not_exist_is_named_with_its_path() -> None:

@@ -86,6 +86,7 @@ def many(count: int, **more: Any) -> list[Any]:
 
 
 MCS, ACME = an_instance(), a_community()
+WIDE = an_instance(vpn={"slots": 250})
 
 
 def test_the_250th_link_is_let_in_and_the_251st_is_not() -> None:
@@ -137,7 +138,7 @@ def test_who_shares_a_domain_already_may_change_something_else() -> None:
 
 @pytest.mark.parametrize("address", ["198.18.254.17", "198.18.254.18"])
 def test_an_address_is_one_links_by_its_slot_or_by_its_wish(address: str) -> None:
-    known = cluster(MCS, ACME, a_link("wishes", vpnAddress="198.18.254.18"), held={17: "holds"})
+    known = cluster(WIDE, ACME, a_link("wishes", vpnAddress="198.18.254.18"), held={17: "holds"})
     (refusal,) = created(a_link("new", vpnAddress=address), known).refusals
     assert refusal == f"spec.vpnAddress: {address} is used by another TVoxLink of this instance; choose another"
     assert created(a_link("holds", vpnAddress="198.18.254.17"), known).refusals == ()
@@ -146,7 +147,7 @@ def test_an_address_is_one_links_by_its_slot_or_by_its_wish(address: str) -> Non
 
 
 def test_an_address_is_asked_about_when_it_changes_and_not_otherwise() -> None:
-    known = cluster(MCS, ACME, held={17: "holds"})
+    known = cluster(WIDE, ACME, held={17: "holds"})
     mine, theirs = a_link("mine", vpnAddress="198.18.254.18"), a_link("mine", vpnAddress="198.18.254.17")
     assert changed(mine, theirs, known).refusals
     assert changed(a_link("mine"), theirs, known).refusals
@@ -154,7 +155,7 @@ def test_an_address_is_asked_about_when_it_changes_and_not_otherwise() -> None:
 
 
 def test_an_address_is_kept_for_a_link_that_may_come_back_and_by_it() -> None:
-    known = cluster(MCS, ACME)
+    known = cluster(WIDE, ACME)
     known.known = [profile("gone", 17)]
     (refusal,) = created(a_link("new", vpnAddress="198.18.254.17"), known).refusals
     assert refusal.startswith("spec.vpnAddress: 198.18.254.17 is kept for a TVoxLink that was deleted")
@@ -166,7 +167,7 @@ def test_an_address_is_kept_for_a_link_that_may_come_back_and_by_it() -> None:
 
 
 def test_an_address_that_is_wished_for_under_another_instance_is_free() -> None:
-    known = cluster(MCS, ACME, a_link("wishes", instance="gone", vpnAddress="198.18.254.18"))
+    known = cluster(WIDE, ACME, a_link("wishes", instance="gone", vpnAddress="198.18.254.18"))
     assert created(a_link("new", vpnAddress="198.18.254.18"), known).refusals == ()
 
 
@@ -180,6 +181,49 @@ def test_an_instances_own_network_is_the_one_that_counts() -> None:
     assert created(a_link("new", vpnAddress="198.18.9.17"), known).refusals == ()
     (refusal,) = created(a_link("new", vpnAddress="198.18.254.17"), known).refusals
     assert refusal.startswith("spec.vpnAddress: 198.18.254.17 is not between 198.18.9.2 and 198.18.9.251")
+
+
+def test_an_address_above_the_slots_is_refused_but_for_the_link_that_has_it() -> None:
+    known = cluster(an_instance(vpn={"slots": 15}), ACME)
+    (refusal,) = created(a_link("new", vpnAddress="198.18.254.17"), known).refusals
+    assert refusal.startswith("spec.vpnAddress: 198.18.254.17 is not between 198.18.254.2 and 198.18.254.16")
+    assert created(a_link("new", vpnAddress="198.18.254.16"), known).refusals == ()
+    known.known = [profile("gone", 17)]
+    assert created(a_link("gone", vpnAddress="198.18.254.17"), known).refusals == ()
+
+
+def slot_warnings(answer: Answer) -> list[str]:
+    return [warning for warning in answer.warnings if "slots" in warning]
+
+
+def test_a_link_that_waits_for_a_slot_is_warned_of_it() -> None:
+    six = [a_link(f"c{number}") for number in range(6)]
+    (warning,) = slot_warnings(created(a_link("new"), cluster(MCS, ACME, *six)))
+    assert warning.startswith("spec.instanceRef.name: mcs: none of the instance's 6 slots (spec.vpn.slots) is free; ")
+    assert warning.endswith("; the link waits")
+    assert created(a_link("new"), cluster(MCS, ACME, *six)).refusals == (), "it gets the first that frees up"
+    (last,) = slot_warnings(created(a_link("new"), cluster(MCS, ACME, *six[1:])))
+    assert last.startswith("capacity: 6 of 6 TVoxLinks (100 %, 0 left); raise spec.vpn.slots (restarts the pod) or ")
+
+
+def test_a_link_that_comes_back_to_its_number_is_not_said_to_wait() -> None:
+    known = cluster(MCS, ACME, *(a_link(f"c{number}") for number in range(6)))
+    known.known = [profile("gone", 17)]
+    assert slot_warnings(created(a_link("gone"), known)) == []
+
+
+def test_links_whose_number_is_above_the_slots_take_none() -> None:
+    known = cluster(MCS, ACME, *(a_link(f"c{number}") for number in range(6)), held={17: "c5"})
+    assert slot_warnings(created(a_link("new"), known)) == [
+        "capacity: 6 of 6 TVoxLinks (100 %, 0 left); raise spec.vpn.slots (restarts the pod) or plan another instance"
+    ]
+
+
+@pytest.mark.parametrize("slots", [None, "many", 0, 10**9])
+def test_slots_that_no_schema_of_ours_would_take_are_250(slots: Any) -> None:
+    known = cluster(an_instance(vpn={"slots": slots}), ACME, *(a_link(f"c{number}") for number in range(6)))
+    assert slot_warnings(created(a_link("new"), known)) == []
+    assert created(a_link("new", vpnAddress="198.18.254.251"), known).refusals == ()
 
 
 def test_what_a_link_waits_for_is_a_warning() -> None:
@@ -437,14 +481,14 @@ def test_a_warning_is_never_longer_than_the_api_server_takes() -> None:
 
 def test_whoever_reaches_a_mark_is_warned_and_nobody_after_him() -> None:
     def said(count: int) -> list[str]:
-        warnings = created(a_link("new"), cluster(MCS, ACME, *many(count))).warnings
+        warnings = created(a_link("new"), cluster(WIDE, ACME, *many(count))).warnings
         return [warning for warning in warnings if warning.startswith("capacity: ")]
 
     assert said(198) == []
     assert said(199) == ["capacity: 200 of 250 TVoxLinks (80 %, 50 left); plan another instance"]
     assert said(200) == []
     assert said(237) == ["capacity: 238 of 250 TVoxLinks (95 %, 12 left); plan another instance"]
-    users = created(crowd(100), cluster(MCS, crowd(700, "big"))).warnings
+    users = created(crowd(100), cluster(WIDE, crowd(700, "big"))).warnings
     assert users == ("capacity: 800 of 1000 users (80 %, 200 left); plan a larger tier",)
 
 

@@ -22,6 +22,7 @@ from mcs_operator.contract.shards import (
 )
 from mcs_operator.domain.decide import decide
 from mcs_operator.domain.facts.world import DamagedProfile, Unreadable
+from mcs_operator.domain.plan import Plan
 from support.worlds import (
     NOW,
     community,
@@ -38,6 +39,10 @@ from support.worlds import (
 )
 
 HELD = [identity(f"c{number:04d}", 2 + number) for number in range(250)]
+
+
+def refusals(plan: Plan) -> dict[str, Reason]:
+    return {p.link.name: p.refusal.reason for p in plan.links if p.refusal}
 
 
 def accepted(world: object) -> set[str]:
@@ -181,15 +186,39 @@ def test_only_when_no_number_is_free_the_longest_released_one_is_given_up() -> N
     assert "gone99" in [p.link for p in plan.forgotten]
 
 
-def test_an_idle_slot_is_given_away_before_a_number_without_one() -> None:
-    """Six customers of a pod with six slots have gone, and their identities are kept: the next ones are served."""
+def test_when_all_slots_are_taken_the_next_link_waits_for_one() -> None:
+    """Six customers of a pod with six slots have gone, and their identities are kept: the next six are served."""
     kept = [profile(f"gone{n}", n, released=NOW - timedelta(hours=n)) for n in range(2, 8)]
     new = [link(f"new{n}") for n in range(7)]
     plan = decide(given(instance(vpn={"slots": 6}), community(), new, kept, now=NOW))
-    assert [p.number for p in plan.links] == [7, 6, 5, 4, 3, 2, 8], (
-        "the longest released first, then one without a slot"
-    )
+    assert [p.number for p in plan.links] == [7, 6, 5, 4, 3, 2, None], "the longest released first"
+    assert refusals(plan) == {"new6": Reason.NO_FREE_SLOT}
     assert {p.link for p in plan.given_up} == {p.link for p in kept} == {p.link for p in plan.forgotten}
+
+
+def test_who_waits_for_a_slot_gets_the_first_that_frees_up_by_age() -> None:
+    waiting = [link("young"), link("old", age=9)]
+    slots = instance(vpn={"slots": 1})
+    full = decide(given(slots, community(), waiting, link("served", age=1), identity("served", 2)))
+    assert refusals(full) == {"old": Reason.NO_FREE_SLOT, "young": Reason.NO_FREE_SLOT}
+    freed = decide(given(slots, community(), waiting))
+    assert {p.link.name: p.number for p in freed.links} == {"old": 2, "young": None}
+
+
+def test_a_wish_for_an_address_above_the_slots_is_refused_until_there_are_more() -> None:
+    wish = link("a", vpnAddress="198.18.254.17")
+    plan = decide(given(instance(vpn={"slots": 15}), community(), wish))
+    assert refusals(plan) == {"a": Reason.ADDRESS_OUT_OF_RANGE}
+    assert "198.18.254.2 and 198.18.254.16" in str(plan.links[0].refusal)
+    assert decide(given(instance(vpn={"slots": 16}), community(), wish)).links[0].number == 17
+
+
+def test_an_identity_above_the_slots_keeps_its_number_and_takes_no_slot() -> None:
+    """It is in its TVox's profile: another number is another profile. It comes back with the slots."""
+    held = [link("a", vpnAddress="198.18.254.17"), identity("a", 17), link("b"), identity("b", 18)]
+    plan = decide(given(instance(vpn={"slots": 1}), community(), held, link("new")))
+    assert {p.link.name: p.number for p in plan.links} == {"a": 17, "b": 18, "new": 2}
+    assert refusals(plan) == {}
 
 
 def test_while_a_fresh_number_has_a_slot_no_identity_is_given_up() -> None:

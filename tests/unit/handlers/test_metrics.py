@@ -102,7 +102,10 @@ def test_the_certificates_that_are_served_for_domains_are_told_and_links_without
     end = str(int(not_after(certificate).timestamp()))
     assert metrics["mcs_site_certificate_expiry_timestamp_seconds"] == end
     assert metrics['mcs_link_site_certificate_expiry_timestamp_seconds{link="link-002"}'] == end
-    assert len([name for name in metrics if "link_site" in name]) == 1
+    begins = str(int(NOW.timestamp()))
+    assert metrics["mcs_site_certificate_not_before_timestamp_seconds"] == begins
+    assert metrics['mcs_link_site_certificate_not_before_timestamp_seconds{link="link-002"}'] == begins
+    assert len([name for name in metrics if "link_site" in name]) == 2
 
 
 def test_during_a_rotation_the_link_has_one_series_still() -> None:

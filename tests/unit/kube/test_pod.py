@@ -102,6 +102,52 @@ def test_of_the_init_containers_the_one_is_named_that_keeps_the_pod() -> None:
     assert said({"initContainerStatuses": [done]}, state=waits) == "PodInitializing"
 
 
+def containers(*statuses: dict[str, Any], **more: Any) -> Pod:
+    spec = {"containers": [{"name": f"link-00{n}", "image": f"link:{n}"} for n in (2, 3)]}
+    found = parse_body(PODS, body(more.get("metadata"), spec, {"containerStatuses": list(statuses)}))
+    assert isinstance(found, Pod)
+    return found
+
+
+@pytest.mark.parametrize(("said", "ready"), [({"ready": True}, True), ({"ready": False}, False), ({}, False)])
+def test_whether_the_agent_is_ready_is_the_kubelets_word(said: dict[str, Any], ready: bool) -> None:
+    assert containers({"name": "agent"} | said).agent_ready is ready
+
+
+def test_an_agent_that_is_being_stopped_is_not_ready() -> None:
+    gone = {"deletionTimestamp": "2026-01-02T00:00:00Z"}
+    assert not containers({"name": "agent", "ready": True}, metadata=gone).agent_ready
+
+
+def waiting(name: str, reason: Any) -> dict[str, Any]:
+    return {"name": name, "ready": False, "image": "", "state": {"waiting": {"reason": reason, "message": "by turns"}}}
+
+
+@pytest.mark.parametrize("reason", ["ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"])
+def test_the_image_that_a_slot_lacks_is_named_and_the_kubelets_words_that_change_are_not(reason: str) -> None:
+    found = containers(waiting("link-002", "ContainerCreating"), waiting("link-003", reason))
+    assert (found.slots_lack, found.slots_run) == ("link:3", False)
+
+
+@pytest.mark.parametrize("reason", ["ContainerCreating", "PodInitializing", "CrashLoopBackOff", None, 7])
+def test_slots_that_only_start_lack_nothing(reason: Any) -> None:
+    assert containers(waiting("link-002", reason)).slots_lack == ""
+
+
+def test_containers_that_are_no_slots_are_not_taken_for_some() -> None:
+    for name in ("agent", "media", "link-2", "link-0021", "a-link-002"):
+        assert containers(waiting(name, "ErrImagePull")).slots_lack == ""
+
+
+def test_a_slot_that_runs_is_seen() -> None:
+    found = containers({"name": "link-002", "state": {"running": {}}}, waiting("link-003", "ErrImagePull"))
+    assert (found.slots_lack, found.slots_run) == ("link:3", True)
+
+
+def test_an_image_that_the_pod_does_not_tell_is_lacked_all_the_same() -> None:
+    assert containers(waiting("link-009", "ErrImagePull")).slots_lack == "their image"
+
+
 # --- a quota ---
 
 LINKS, INSTANCES = (f"count/{kind}.mcs.tvox.io" for kind in ("tvoxlinks", "mcsinstances"))

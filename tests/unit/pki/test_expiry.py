@@ -52,9 +52,11 @@ def test_each_certificate_has_its_own_end() -> None:
         ca=not_after(CA.cert_pem),
         agent=NOW + timedelta(days=60),
         site=NOW + timedelta(days=1),
+        site_begins=NOW,
         servers={17: NOW + timedelta(days=30)},
         clients={17: NOW + timedelta(days=7)},
         sites={17: NOW + timedelta(days=2)},
+        sites_begin={17: NOW},
     )
 
 

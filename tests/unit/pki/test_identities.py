@@ -498,8 +498,8 @@ def test_without_the_secret_nothing_is_made_and_the_instance_says_so() -> None:
     space.tls.clear()
     space.round()
     assert not space.secrets.keys() & {"mcs-ca", "acme-profile", "mcs-link-002", "mcs-agent"}
-    assert stalled(space) == ("True", "CaNotFound")
-    assert BROUGHT in message(space.statuses[Kind.INSTANCE, "mcs"], "Stalled")
+    assert conditions(space.statuses[Kind.INSTANCE, "mcs"])["Reconciling"] == ("True", "CaNotFound")
+    assert BROUGHT in message(space.statuses[Kind.INSTANCE, "mcs"], "Reconciling")
     assert conditions(space.status("acme"))["Programmed"] == ("False", "CaNotFound")
 
 

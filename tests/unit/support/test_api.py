@@ -46,3 +46,33 @@ def test_a_create_that_a_quota_could_not_count_is_asked_for_again() -> None:
 def test_any_other_conflict_is_the_tests_to_see() -> None:
     with pytest.raises(Refused, match="already exists"):
         client(Server(TAKEN)).create(a_link("acme"))
+
+
+class Watches:
+    """Answers watches that want initial events with the first status, and all others with the second."""
+
+    def __init__(self, initial: int, plain: int) -> None:
+        self.initial, self.plain, self.asked = initial, plain, 0
+        self.configuration = SimpleNamespace(host="http://api")
+
+    def call_api(self, _: str, url: str, **__: Any) -> Any:
+        self.asked += 1
+        status = self.initial if "sendInitialEvents" in url else self.plain
+        return SimpleNamespace(status=status, response=SimpleNamespace(close=lambda: None))
+
+
+@pytest.mark.parametrize(
+    ("initial", "plain", "can", "asked"),
+    [
+        pytest.param(200, 200, True, 1, id="a server of today"),
+        pytest.param(422, 200, True, 2, id="Kubernetes 1.30, without the feature gate WatchList"),
+        pytest.param(422, 404, False, 2, id="the same, while it does not serve the kind yet"),
+        pytest.param(404, 200, False, 1, id="a kind that is not served yet"),
+    ],
+)
+def test_whether_a_kind_can_be_watched_is_known_of_old_servers_too(
+    initial: int, plain: int, can: bool, asked: int
+) -> None:
+    server: Any = Watches(initial, plain)
+    assert client(server).can_watch("tvoxlinks") is can
+    assert server.asked == asked

@@ -95,7 +95,8 @@ class AgentCredentials:
 @dataclass(frozen=True, slots=True)
 class Pod:
     """What the kubelet says about the media pod. ``media_problem`` is empty where the media container is ready;
-    ``media_runs``: whether that container has a process, ready or not."""
+    ``media_runs``: whether that container has a process, ready or not. ``agent_ready``: whether the agent is.
+    ``slots_lack``: the image of the slots, where it cannot be pulled; ``slots_run``: whether any slot has a process."""
 
     name: str
     uid: str
@@ -108,6 +109,9 @@ class Pod:
     created: datetime
     annotations: Mapping[str, str]
     media_runs: bool = False
+    agent_ready: bool = False
+    slots_lack: str = ""
+    slots_run: bool = False
 
     def annotated(self, annotations: Mapping[str, str]) -> Pod:
         """The same pod with other annotations."""

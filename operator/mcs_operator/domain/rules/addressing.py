@@ -32,15 +32,19 @@ def agent_name(instance: str, namespace: str) -> str:
     return f"{instance}-agent.{namespace}.mcs"
 
 
+def last_number(slots: int) -> int:
+    """The highest number for which a pod with so many slots has one."""
+    return FIRST_NUMBER + slots - 1
+
+
 def free_numbers(used: Iterable[int], released: Mapping[int, datetime], slots: int = MAX_LINKS) -> list[int]:
-    """Numbers in the order in which they are given away: those with a slot first; of these the never used ones, then
-    the longest released.
+    """Numbers in the order in which they are given away: the never used ones, then the longest released. None without
+    a slot: it would serve nobody, and its profile would dial a port at which nobody listens.
 
     ``used`` are held by a link or by a Secret of unknown owner; ``released`` belong to identities that are still
-    kept for a link that may come back. Giving one of those up costs that customer a new profile, hence late; but a
-    number beyond the pod's ``slots`` serves nobody, while a slot idles.
+    kept for a link that may come back. Giving one of those up costs that customer a new profile, hence late.
     """
-    taken, last = set(used), FIRST_NUMBER + slots - 1
-    free = (n for n in range(FIRST_NUMBER, LAST_NUMBER + 1) if n not in taken)
+    taken = set(used)
+    free = (n for n in range(FIRST_NUMBER, last_number(slots) + 1) if n not in taken)
     never = datetime.min.replace(tzinfo=UTC)
-    return sorted(free, key=lambda n: (n > last, n in released, released.get(n, never), n))
+    return sorted(free, key=lambda n: (n in released, released.get(n, never), n))

@@ -54,12 +54,14 @@ class Capacity:
 
 
 def capacity_of(instance: MCSInstance, links: int, users: int) -> Capacity:
-    """The capacity of an instance that serves so many links and users."""
+    """The capacity of an instance in which so many links have a slot, and so many users are served."""
     tier = TIERS[instance.spec.tier]
     megabits = instance.spec.bandwidth_megabits or tier.internet_megabits
     larger = "plan another instance" if tier.users == max(t.users for t in TIERS.values()) else "plan a larger tier"
+    slots = instance.spec.vpn.slots
+    raised = "" if slots == MAX_LINKS else "raise spec.vpn.slots (restarts the pod) or "
     return Capacity(
-        links=Line("TVoxLinks", links, MAX_LINKS, "plan another instance"),
+        links=Line("TVoxLinks", links, slots, f"{raised}plan another instance"),
         users=Line("users", users, tier.users, larger),
         megabits=megabits,
         connections=connections_in(megabits),

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from mcs_operator.api.conditions import Reason
-from mcs_operator.domain.rules.addressing import address_of
+from mcs_operator.domain.rules.addressing import address_of, last_number
 from mcs_operator.domain.rules.verdict import Verdict
 from mcs_operator.settings import FIRST_NUMBER, LAST_NUMBER, MAX_LINKS
 
@@ -23,6 +23,24 @@ def too_many_links(instance: str, count: int) -> Verdict:
         Reason.CAPACITY_EXCEEDED,
         f"spec.instanceRef.name: {instance}: the instance has {count} of at most {MAX_LINKS} TVoxLinks; "
         "delete one, or use another instance",
+    )
+
+
+def no_free_slot(instance: str, slots: int) -> Verdict:
+    """A TVoxLink gets a number for which the pod has a slot, or none."""
+    return Verdict(
+        Reason.NO_FREE_SLOT,
+        f"spec.instanceRef.name: {instance}: none of the instance's {slots} slots (spec.vpn.slots) is free; delete a "
+        "TVoxLink, have slots added (this restarts the pod), or use another instance",
+    )
+
+
+def address_without_slot(address: str, slots: int, cidr: str) -> Verdict:
+    """An address is one for which the instance's pod has a slot."""
+    return Verdict(
+        Reason.ADDRESS_OUT_OF_RANGE,
+        f"spec.vpnAddress: {address} is not between {address_of(FIRST_NUMBER, cidr)} and "
+        f"{address_of(last_number(slots), cidr)}, for which the instance has slots ({slots}, spec.vpn.slots)",
     )
 
 
@@ -220,10 +238,12 @@ def community_of_another(community: str, instance: str) -> Verdict:
 
 EXAMPLES: dict[Callable[..., Verdict | str], Verdict | str] = {
     too_many_links: too_many_links("mcs", MAX_LINKS),
+    no_free_slot: no_free_slot("mcs", 8),
     too_many_links_of_community: too_many_links_of_community("acme", 10),
     users_beyond_limit: users_beyond_limit(100, 30, 101),
     domain_taken: domain_taken("acme.example.com"),
     address_out_of_range: address_out_of_range("198.18.254.252", "198.18.254.0/24"),
+    address_without_slot: address_without_slot("198.18.254.17", 8, "198.18.254.0/24"),
     address_taken: address_taken("198.18.254.17", USED),
     address_immutable: address_immutable("198.18.254.18", "198.18.254.17"),
     identity_of_another: identity_of_another("acme", "former"),

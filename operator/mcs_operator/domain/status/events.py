@@ -27,14 +27,15 @@ class Note:
 
 
 _TOLD: Mapping[tuple[Type, Reason], str] = {
-    **{(Type.ACCEPTED, reason): "Refuse" for reason in REFUSALS},
+    **{(Type.ACCEPTED, reason): "Refuse" for reason in REFUSALS if reason is not Reason.NO_FREE_SLOT},
     (Type.ACCEPTED, Reason.NAMESPACE_OCCUPIED): "Refuse",
     (Type.ACCEPTED, Reason.INVALID_SPEC): "Refuse",
     (Type.PROGRAMMED, Reason.QUARANTINED): "KeepLastGood",
-    (Type.PROGRAMMED, Reason.NO_FREE_SLOT): "Wait",
+    (Type.STALLED, Reason.NO_FREE_SLOT): "Wait",
     (Type.STALLED, Reason.PROFILE_LOST): "KeepLastGood",
     (Type.STALLED, Reason.IDENTITY_LOST): "Wait",
     (Type.STALLED, Reason.OBJECT_DAMAGED): "Wait",
+    (Type.STALLED, Reason.SLOTS_NOT_RUNNING): "Wait",
     (Type.STALLED, Reason.OBJECTS_IGNORED): "Ignore",
     (Type.STALLED, Reason.CERTIFICATE_INVALID): "KeepLastGood",
     (Type.STALLED, Reason.CA_NOT_FOUND): "Wait",

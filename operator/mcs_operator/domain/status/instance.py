@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from mcs_operator.api import MCSInstance, NetworkMode
@@ -13,13 +14,17 @@ from mcs_operator.domain.facts.world import World
 from mcs_operator.domain.plan import Plan
 from mcs_operator.domain.pod.restart import Restart
 from mcs_operator.domain.rules import messages
+from mcs_operator.domain.rules.addressing import last_number
 from mcs_operator.domain.rules.capacity import Capacity, capacity_of, pressure
 from mcs_operator.domain.rules.verdict import Verdict
 from mcs_operator.domain.status.faults import GOES_ON
-from mcs_operator.domain.status.link import is_programmed
+from mcs_operator.domain.status.link import is_programmed, programmed_of
+from mcs_operator.domain.status.patience import patient
 from mcs_operator.domain.status.shared import (
+    UNREACHABLE,
     F,
     T,
+    U,
     domain_resolved,
     reconciling,
     stalled_by,
@@ -39,8 +44,10 @@ def instance_status(world: World, plan: Plan, instance: MCSInstance, wanted: Wan
         return status_of_refused(world, Kind.INSTANCE, instance.name, instance.generation, occupied, final=True)
     links = {state.slot: state for state in world.report.links} if world.report else {}
     served = [p for p in plan.links if p.accepted]
-    pod, known = world.pod, capacity_of(instance, len(served), len(plan.users.users))
-    conditions = [*_conditions(world, plan, wanted, known), _domain_resolved(world, instance)]
+    last = last_number(instance.spec.vpn.slots)
+    with_slot = sum(p.number is not None and p.number <= last for p in plan.links)
+    pod, known = world.pod, capacity_of(instance, with_slot, len(plan.users.users))
+    conditions = [*_conditions(world, plan, instance, wanted, known), _domain_resolved(world, instance)]
     status = {
         **status_of(world, Kind.INSTANCE, instance.name, instance.generation, conditions),
         "links": {
@@ -58,32 +65,55 @@ def instance_status(world: World, plan: Plan, instance: MCSInstance, wanted: Wan
     return status
 
 
-def _conditions(world: World, plan: Plan, wanted: Wanted, known: Capacity) -> list[Condition]:
-    pod, name = world.pod, plan.instance.name if plan.instance else ""
-    problem = _NO_POD.format(name) if pod is None else pod.media_problem
-    ready = pod is not None and pod.media_ready
-    below = wanted.sizing.below if wanted.sizing else ""
+def _conditions(world: World, plan: Plan, instance: MCSInstance, wanted: Wanted, known: Capacity) -> list[Condition]:
+    ready, below = _ready(world, instance.name), wanted.sizing.below if wanted.sizing else ""
+    progress = _reconciling(world, plan, wanted, ready), _stalled(world, plan, instance.name, wanted)
     return [
         Condition(Type.ACCEPTED, T, Reason.ACCEPTED),
-        Condition(Type.READY, T, Reason.SERVING)
-        if ready
-        else Condition(Type.READY, F, Reason.MEDIA_NOT_READY, problem),
-        reconciling(_waits_for(world, plan, wanted, None if ready else problem)),
-        _stalled(world, plan, name, wanted),
+        ready,
+        *patient(world, Kind.INSTANCE, instance, *progress),
         Condition(Type.SIZED, F, Reason.BELOW_TIER, below) if below else Condition(Type.SIZED, T, Reason.AS_TIER),
         _restart_pending(wanted.restart),
         _capacity_pressure(known),
     ]
 
 
-def _waits_for(world: World, plan: Plan, wanted: Wanted, media_problem: str | None) -> str | None:
-    pending = [p for p in plan.served if not is_programmed(world, p, wanted)]
+def _ready(world: World, name: str) -> Condition:
+    """By the kubelet's word as long as somebody confirms it: when its node is cut off, its last one stands for ever."""
+    pod = world.pod
+    if pod is None or not pod.media_ready:
+        return Condition(Type.READY, F, Reason.MEDIA_NOT_READY, pod.media_problem if pod else _NO_POD.format(name))
+    if (lacking := _slots(world)) and not pod.slots_run:
+        return Condition(Type.READY, F, lacking.reason, lacking.message)
+    if world.report is None and pod.agent_ready:
+        return Condition(
+            Type.READY, U, Reason.AGENT_UNREACHABLE, f"{UNREACHABLE}: nobody confirms that the media serves"
+        )
+    return Condition(Type.READY, T, Reason.SERVING)
+
+
+def _reconciling(world: World, plan: Plan, wanted: Wanted, ready: Condition) -> Condition:
+    """Links that wait for a person are counted, and not waited for: one broken customer would otherwise hold up every
+    pipeline that waits for the instance, for ever."""
+    open_ends = [programmed_of(world, plan, p, wanted) for p in plan.served if not is_programmed(world, p, wanted)]
+    pending = sum(condition.reason in (Reason.PENDING, Reason.AGENT_UNREACHABLE) for condition in open_ends)
+    waits_for = _waits_for(world, wanted, ready, pending)
+    stuck = len(open_ends) - pending
+    if waits_for is not None or not stuck:
+        return reconciling(waits_for)
+    message = f"{stuck} of {len(plan.served)} TVoxLinks cannot be programmed; condition Programmed of each says why"
+    return replace(reconciling(None), message=message)
+
+
+def _waits_for(world: World, wanted: Wanted, ready: Condition, pending: int) -> str | None:
     if wanted.failures:
         return f"not written: {'; '.join(wanted.failures)}"
-    if media_problem is not None:
-        return f"waiting for the media container: {media_problem}"
-    if pending:
-        return f"{len(pending)} slots are not programmed yet"
+    if ready.reason is Reason.MEDIA_NOT_READY:
+        return f"waiting for the media container: {ready.message}"
+    if ready.status is U:
+        return ready.message
+    if pending and not (world.pod and world.pod.slots_lack):
+        return f"{pending} slots are not programmed yet"
     return wanted.untaken or None
 
 
@@ -94,6 +124,7 @@ def _stalled(world: World, plan: Plan, name: str, wanted: Wanted) -> Condition:
     if wanted.foreign:
         return Condition(Type.STALLED, T, Reason.NAME_TAKEN, _first_of(wanted.foreign))
     for told in (
+        _slots(world),
         _defect(wanted.defects),
         wanted.authority,
         _differs(plan),
@@ -110,6 +141,16 @@ def _stalled(world: World, plan: Plan, name: str, wanted: Wanted) -> Condition:
         text = f"not taken for the operator's, and without effect: {_first_of([str(i) for i in world.ignored])}"
         return Condition(Type.STALLED, F, Reason.OBJECTS_IGNORED, text)
     return stalled_by(None)
+
+
+def _slots(world: World) -> Verdict | None:
+    if world.pod is None or not world.pod.slots_lack:
+        return None
+    message = (
+        f"the kubelet cannot pull {world.pod.slots_lack}, without which a slot has no tunnel; put the registry, its "
+        f"credentials or the name right. Another name needs a restart: annotation {ANNOTATION_RESTART}"
+    )
+    return Verdict(Reason.SLOTS_NOT_RUNNING, message)
 
 
 def _defect(defects: tuple[str, ...]) -> Verdict | None:

@@ -11,8 +11,9 @@ from mcs_operator.contract.linkstate import LinkState, SlotState, TunnelReason
 from mcs_operator.domain.facts.world import World
 from mcs_operator.domain.plan import LinkPlan, Plan
 from mcs_operator.domain.rules import messages
-from mcs_operator.domain.rules.addressing import address_of
+from mcs_operator.domain.rules.addressing import address_of, last_number
 from mcs_operator.domain.rules.pins import Stage, accepted, stage
+from mcs_operator.domain.status.patience import patient
 from mcs_operator.domain.status.shared import (
     UNREACHABLE,
     F,
@@ -38,7 +39,7 @@ def link_status(world: World, plan: Plan, link_plan: LinkPlan, wanted: Wanted) -
         link_plan = replace(link_plan, refusal=problem, number=None)
     link, number = link_plan.link, link_plan.number
     state = _state(world, number)
-    programmed = _programmed(world, plan, link_plan, wanted)
+    programmed = programmed_of(world, plan, link_plan, wanted)
     connected = _connected(world, link_plan, state, programmed)
     conditions = [
         *_conditions(world, link_plan, programmed, connected, wanted),
@@ -81,7 +82,8 @@ def is_programmed(world: World, link_plan: LinkPlan, wanted: Wanted) -> bool:
     return state.state is (SlotState.RUNNING if wanted.runs(link_plan) else SlotState.IDLE)
 
 
-def _programmed(world: World, plan: Plan, link_plan: LinkPlan, wanted: Wanted) -> Condition:
+def programmed_of(world: World, plan: Plan, link_plan: LinkPlan, wanted: Wanted) -> Condition:
+    """The condition Programmed of one TVoxLink."""
     number, state = link_plan.number, _state(world, link_plan.number)
     if number is None:
         return NOT_SERVED[Type.PROGRAMMED]
@@ -91,7 +93,7 @@ def _programmed(world: World, plan: Plan, link_plan: LinkPlan, wanted: Wanted) -
         return Condition(Type.PROGRAMMED, F, wanted.authority.reason, wanted.authority.message)
     if problem := wanted.problems.get(link_plan.link.name):
         return Condition(Type.PROGRAMMED, F, problem.reason, problem.message)
-    last = 1 + (plan.instance.spec.vpn.slots if plan.instance else 0)
+    last = last_number(plan.instance.spec.vpn.slots if plan.instance else 0)
     if number > last:
         return Condition(
             Type.PROGRAMMED,
@@ -145,12 +147,12 @@ def _conditions(
     always = [programmed, connected, _rotation_pending(link_plan, wanted)]
     if refusal := link_plan.refusal:
         return [*refused(refusal, final=refusal.reason in REFUSALS), *always]
+    progress = reconciling(programmed.message if programmed.reason in _WAITS else None)
     return [
         *always,
         Condition(Type.ACCEPTED, T, Reason.ACCEPTED),
         Condition(Type.READY, programmed.status, programmed.reason, programmed.message),
-        reconciling(programmed.message if programmed.reason in _WAITS else None),
-        _stalled(world, link_plan, programmed, wanted),
+        *patient(world, Kind.LINK, link_plan.link, progress, _stalled(world, link_plan, programmed, wanted)),
     ]
 
 

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+
 from mcs_operator.domain.facts.world import Damaged, Pod
 from mcs_operator.kube.parse.bounds import UnreadableError, mapping, mappings, moment, text, texts
 from mcs_operator.kube.resources import Object
-from mcs_operator.settings import GROUP, MEDIA_CONTAINER
+from mcs_operator.settings import AGENT_CONTAINER, GROUP, MEDIA_CONTAINER
 
 _LONGEST_SAYING = 512
 _LONGEST_ANNOTATION = 16 * 1024
+_SLOT = re.compile(r"link-\d{3}")
+_NO_IMAGE = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
+"""What the kubelet says by turns while it tries, with a text that changes."""
 
 
 def read_pod(body: Object) -> Pod | Damaged:
     """The pod, or that it has no creation time: all else that is missing is not there yet."""
     metadata, spec, status = (mapping(body.get(part)) for part in ("metadata", "spec", "status"))
     containers = {text(c.get("name")): c for c in mappings(spec.get("containers"))}
-    media = next((s for s in mappings(status.get("containerStatuses")) if s.get("name") == MEDIA_CONTAINER), {})
+    told = {text(s.get("name")): s for s in reversed(mappings(status.get("containerStatuses")))}
+    media, slots = told.get(MEDIA_CONTAINER, {}), {name: s for name, s in told.items() if _SLOT.fullmatch(name)}
     annotations = texts(metadata.get("annotations"), _LONGEST_ANNOTATION)
     terminating = bool(metadata.get("deletionTimestamp"))
     try:
@@ -32,9 +39,24 @@ def read_pod(body: Object) -> Pod | Damaged:
         media_problem=_media_problem(terminating, status, media)[:_LONGEST_SAYING],
         terminating=terminating,
         created=created,
-        media_runs="running" in mapping(media.get("state")),
+        media_runs=_runs(media),
+        agent_ready=told.get(AGENT_CONTAINER, {}).get("ready") is True and not terminating,
+        slots_lack=_lacking(slots, containers)[:_LONGEST_SAYING],
+        slots_run=any(map(_runs, slots.values())),
         annotations={key: value for key, value in annotations.items() if key.startswith(f"{GROUP}/")},
     )
+
+
+def _runs(container: Object) -> bool:
+    return "running" in mapping(container.get("state"))
+
+
+def _lacking(slots: Mapping[str, Object], containers: Mapping[str, Object]) -> str:
+    """The image that keeps a slot from running."""
+    for name, slot in slots.items():
+        if mapping(mapping(slot.get("state")).get("waiting")).get("reason") in _NO_IMAGE:
+            return text(containers.get(name, {}).get("image")) or "their image"
+    return ""
 
 
 def _media_problem(terminating: bool, status: Object, media: Object) -> str:

@@ -202,7 +202,7 @@ def test_no_good_news_is_an_event_and_every_refusal_is_one(row: Any) -> None:
     good = {Reason.ACCEPTED, Reason.SERVING, Reason.SERVED, Reason.PROGRAMMED, Reason.ESTABLISHED, Reason.RECONCILED}
     if row.reason in good | {Reason.PENDING, Reason.PROGRESSING, Reason.NOT_STALLED, Reason.DISABLED}:
         assert notes == []
-    if row.type is Type.ACCEPTED and row.reason in REFUSALS:
+    if row.type is Type.ACCEPTED and row.reason in REFUSALS and row.reason is not Reason.NO_FREE_SLOT:  # by Stalled
         assert [note.action for note in notes] == ["Refuse"]
 
 
@@ -229,13 +229,14 @@ def test_whatever_the_live_status_is_the_difference_to_it_can_be_told(before: di
 
 ACTIONS = {
     ("Programmed", "Quarantined"): "KeepLastGood",
-    ("Programmed", "NoFreeSlot"): "Wait",
+    ("Stalled", "NoFreeSlot"): "Wait",
     ("Stalled", "ProfileLost"): "KeepLastGood",
     ("Stalled", "IdentityLost"): "Wait",
     ("Stalled", "ObjectDamaged"): "Wait",
     ("Stalled", "ObjectsIgnored"): "Ignore",
     ("Stalled", "CertificateInvalid"): "KeepLastGood",
     ("Stalled", "CaNotFound"): "Wait",
+    ("Stalled", "SlotsNotRunning"): "Wait",
     ("Stalled", "CaInvalid"): "Wait",
     ("RotationPending", "NewNotSeen"): "Rotate",
     ("RotationPending", "OldRefused"): "Refuse",
@@ -250,7 +251,7 @@ ACTIONS = {
 
 
 def test_each_event_says_what_the_operator_did_and_whether_it_is_a_warning() -> None:
-    refused = {("Accepted", reason.value) for reason in REFUSALS} | {
+    refused = {("Accepted", reason.value) for reason in REFUSALS if reason is not Reason.NO_FREE_SLOT} | {
         ("Accepted", "NamespaceOccupied"),
         ("Accepted", "InvalidSpec"),
     }

@@ -320,6 +320,35 @@ def test_a_link_that_is_not_programmed_keeps_the_instance_reconciling_and_ready(
     assert (found["Ready"], found["Reconciling"]) == (("True", "Serving"), ("True", "Progressing"))
 
 
+STUCK = [
+    pytest.param({}, {"state": SlotState.QUARANTINED}, {}, id="a slot that refuses its Secret"),
+    pytest.param({"vpn": {"slots": 15}}, {}, {}, id="a number for which there is no slot"),
+    pytest.param({}, {}, {"problems": {"a": Verdict(Reason.RECONCILE_FAILED, "why")}}, id="a defect of ours"),
+    pytest.param({}, {}, {"problems": {"a": Verdict(Reason.NAME_TAKEN, "why")}}, id="a name that is taken"),
+    pytest.param({}, {}, {"authority": Verdict(Reason.CA_INVALID, "why")}, id="a CA that cannot sign"),
+]
+
+
+@pytest.mark.parametrize(("spec", "slot_is", "wanted"), STUCK)
+def test_a_link_that_only_a_person_can_help_is_counted_and_holds_no_pipeline_up(
+    spec: dict[str, Any], slot_is: dict[str, Any], wanted: dict[str, Any]
+) -> None:
+    """Flux and Argo CD waited for ever for an instance of which one link was broken."""
+    things = [instance(**spec), community(), link("a"), identity("a", 17), link("b"), identity("b", 2), pod()]
+    told_by_agent = report(state(17, "another", **slot_is), state(2, "r2"))
+    status = of_instance(things, told_by_agent, wanted=Wanted({2: "r2", 17: "r17"}, **wanted))
+    assert conditions(status)["Reconciling"] == ("False", "Reconciled")
+    assert message(status, "Reconciling").startswith("1 of 2 TVoxLinks cannot be programmed; ")
+
+
+def test_what_is_only_not_done_yet_is_waited_for_beside_what_is_stuck() -> None:
+    things = [instance(), community(), link("a"), identity("a", 17), link("b"), identity("b", 2), pod()]
+    stuck = state(17, "r17", state=SlotState.QUARANTINED)
+    status = of_instance(things, report(stuck), wanted=Wanted({2: "r2", 17: "r17"}))
+    assert conditions(status)["Reconciling"] == ("True", "Progressing")
+    assert message(status, "Reconciling") == "1 slots are not programmed yet"
+
+
 def test_an_instance_counts_its_links() -> None:
     more = [link("b", age=5), identity("b", 18), link("d", age=4), identity("d", 19), link("c", domain="mcs.test")]
     up_and_down = state(17, "r17"), state(18, "r18", tunnel=DOWN), state(19, "r19")
@@ -329,6 +358,30 @@ def test_an_instance_counts_its_links() -> None:
 
 def test_an_instance_tells_its_band_and_how_many_connections_at_60_kilobytes_a_second_it_carries() -> None:
     assert of_instance(SERVED)["bandwidth"] == {"total": "100M", "connections": 208}
+
+
+def test_an_instance_counts_the_slots_that_are_left() -> None:
+    """MAX said 250 and LEFT 247 of a pod with eight slots."""
+    things = [instance(vpn={"slots": 8}), community()]
+    held = [link("a"), identity("a", 17), link("b"), identity("b", 2), link("c", community="gone"), identity("c", 3)]
+    status = of_instance(things, held, pod(), report())
+    counted = {"accepted": 2, "up": 0, "rejected": 1, "capacity": 8, "left": 6}
+    assert status["links"] == counted, "b and c have a slot, a has a number without one"
+    full = of_instance(things, [link(f"l{n}") for n in range(9)], pod(), report())
+    assert full["links"] == {"accepted": 8, "up": 0, "rejected": 1, "capacity": 8, "left": 0}
+    assert conditions(full)["CapacityPressure"] == ("True", "AlmostFull")
+    assert "8 of 8 TVoxLinks" in message(full, "CapacityPressure")
+
+
+def test_a_link_without_a_free_slot_says_so_and_stalls() -> None:
+    world = given(instance(vpn={"slots": 1}), community(), link("first", age=9), link("a"), pod(), report())
+    status = told(world, Kind.LINK, "a")
+    found = conditions(status)
+    assert found["Accepted"] == found["Ready"] == ("False", "NoFreeSlot")
+    assert (found["Stalled"], found["Reconciling"]) == (("True", "NoFreeSlot"), ("False", "Reconciled"))
+    assert found["Programmed"] == ("False", "NotAccepted")
+    assert "slot" not in status
+    assert message(status, "Accepted").endswith("this one takes over when a place frees up")
 
 
 @pytest.mark.parametrize(("tier", "capacity"), [("UpTo1000", 1000), ("UpTo10000", 10_000)])
@@ -388,6 +441,39 @@ def test_without_a_pod_the_media_is_not_ready() -> None:
 def test_why_the_media_is_not_ready_is_told_in_the_kubelets_words() -> None:
     status = of_instance(instance(), pod(media_ready=False, media_problem="ImagePullBackOff: no such image"))
     assert message(status, "Ready") == "ImagePullBackOff: no such image"
+
+
+def test_what_nobody_confirms_is_not_known() -> None:
+    """Of a node that is cut off the kubelet's last word stands for ever: Ready=True, Serving was told for hours."""
+    status = of_instance(SERVED)
+    assert conditions(status)["Ready"] == ("Unknown", "AgentUnreachable")
+    assert conditions(status)["Reconciling"] == ("True", "Progressing")
+    assert message(status, "Reconciling") == message(status, "Ready")
+
+
+def test_an_agent_of_which_the_kubelet_says_that_it_is_not_ready_makes_nobody_doubt_the_kubelet() -> None:
+    crashed = [instance(), community(), link("a"), identity("a", 17), pod(agent_ready=False)]
+    assert conditions(of_instance(crashed))["Ready"] == ("True", "Serving")
+
+
+def test_a_media_container_that_is_not_ready_is_so_whoever_answers() -> None:
+    for agent in ([report()], []):
+        status = of_instance(instance(), pod(media_ready=False, media_problem="why"), agent)
+        assert conditions(status)["Ready"] == ("False", "MediaNotReady")
+
+
+def test_slots_whose_image_cannot_be_had_stall_the_instance_and_if_none_runs_it_is_not_ready() -> None:
+    """It said Ready=True, Serving, while not one customer could connect."""
+    status = of_instance(SERVED[:-1], pod(slots_lack="mcs/link:9"), report())
+    found = conditions(status)
+    assert (found["Stalled"], found["Ready"]) == (("True", "SlotsNotRunning"), ("False", "SlotsNotRunning"))
+    assert "mcs/link:9" in message(status, "Stalled")
+    assert found["Reconciling"] == ("False", "Reconciled"), "else Flux and Argo CD would wait for ever"
+
+
+def test_where_some_slots_run_the_others_stall_the_instance_and_it_is_ready() -> None:
+    found = conditions(of_instance(SERVED[:-1], pod(slots_lack="mcs/link:9", slots_run=True), report()))
+    assert (found["Ready"], found["Stalled"]) == (("True", "Serving"), ("True", "SlotsNotRunning"))
 
 
 def test_an_instance_without_its_ca_stalls_and_goes_on_serving() -> None:
