@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 
 from mcs_operator.api import Community, MCSInstance, RetentionPolicy, TVoxLink
 from mcs_operator.api.conditions import Kind, Reason
 from mcs_operator.contract.shards import ServedLink, communities_in, links_in
 from mcs_operator.domain.facts.world import DamagedProfile, Profile, SlotSecret, World
 from mcs_operator.domain.plan import Kept, LinkPlan, Plan
-from mcs_operator.domain.rules import messages, users
+from mcs_operator.domain.rules import messages, retention, users
 from mcs_operator.domain.rules.addressing import address_of, free_numbers, last_number, number_of
 from mcs_operator.domain.rules.dialled import Dialled, dialled
 from mcs_operator.domain.rules.pins import decide_pins
@@ -47,43 +46,47 @@ def decide(world: World) -> Plan:
     )
     links = tuple(_with_pins(world, plan, mine) for plan in _links(world, instance, mine, untouched, kept))
     communities = {c.name: _community(world, instance, c) for c in world.communities}
-    accepted = [c for c in world.communities if communities[c.name] is None]
-    alive = untouched | {link.name for link in world.links if link.spec.instance_ref.name == instance.name}
-    retention = timedelta(seconds=instance.spec.retain.links_seconds)
-    ends = {p.link: p.released + retention for p in mine.values() if p.link not in alive and p.released}
-    expired = [p for p in mine.values() if p.link in ends and ends[p.link] <= world.now]
     needed = {plan.number for plan in links if plan.number is not None and plan.link.name not in mine}
-    given_up = [p for p in mine.values() if p.link not in alive and p not in expired and p.number in needed]
+    alive = untouched | _names_of_links(world, instance)
+    without_link = [p for p in mine.values() if p.link not in alive]
+    retained = retention.of(without_link, instance.spec.retain.links_seconds, needed, world.now)
     return Plan(
         instance=instance,
         occupants=occupants,
-        # A CA that the user brought is not ours to lose: what is wrong with it is said where it is read.
-        identity_lost=instance.spec.vpn.ca_secret_ref is None
-        and instance.name not in world.authorities
-        and bool(mine or _slots_of(world, instance) or [d for d in world.damaged if d.instance == instance.name]),
+        identity_lost=_has_lost_its_ca(world, instance, mine),
         links=links,
         communities=communities,
         users=users.serve(
-            accepted,
+            [c for c in world.communities if communities[c.name] is None],
             world.users_files,
             TIERS[instance.spec.tier].users,
             world.shards,
             strange,
             instance.spec.community_limits.users,
         ),
-        released=tuple(p for p in mine.values() if p.link not in alive and p.released is None),
-        forgotten=(*expired, *given_up),
-        given_up=tuple(given_up),
+        released=tuple(p for p in without_link if p.released is None),
+        forgotten=(*retained.expired, *retained.given_up),
+        given_up=retained.given_up,
         untouched=untouched,
         kept=kept,
         dialled=differs,
-        due=min((end for end in ends.values() if end > world.now), default=None),
+        due=retained.next_end,
     )
 
 
+def _has_lost_its_ca(world: World, instance: MCSInstance, mine: Mapping[str, Profile]) -> bool:
+    """A CA that the user brought is not ours to lose: what is wrong with it is said where it is read."""
+    if instance.spec.vpn.ca_secret_ref is not None or instance.name in world.authorities:
+        return False
+    return bool(mine or _slots_of(world, instance) or [d for d in world.damaged if d.instance == instance.name])
+
+
+def _names_of_links(world: World, instance: MCSInstance) -> frozenset[str]:
+    return frozenset(link.name for link in world.links if link.spec.instance_ref.name == instance.name)
+
+
 def _dialled(world: World, instance: MCSInstance) -> Dialled:
-    alive = {link.name for link in world.links if link.spec.instance_ref.name == instance.name}
-    return dialled(instance, world.profiles.values(), world.slots.values(), alive)
+    return dialled(instance, world.profiles.values(), world.slots.values(), _names_of_links(world, instance))
 
 
 def without_leftovers(world: World) -> tuple[World, tuple[SlotSecret, ...]]:
