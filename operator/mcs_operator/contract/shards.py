@@ -124,7 +124,7 @@ def _spread(entries: Iterable[tuple[str, str]], shards: int) -> dict[int, list[s
     sizes = [0] * shards
     for key, text in entries:
         size = (len(text) if text.isascii() else len(text.encode())) + 1
-        first = int.from_bytes(hashlib.sha256(key.encode()).digest()[:4]) % shards
+        first = int.from_bytes(hashlib.sha256(key.encode()).digest()[:4])
         there = (shard for n in range(shards) if sizes[shard := (first + n) % shards] + size <= LARGEST_SHARD)
         if (chosen := next(there, None)) is not None:
             sizes[chosen] += size
