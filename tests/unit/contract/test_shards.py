@@ -183,6 +183,10 @@ def test_every_file_is_of_version_1_and_as_canonical_as_ever() -> None:
         assert text == canonical(json.loads(text))
 
 
+def test_a_key_is_in_no_text_about_its_certificate() -> None:
+    assert "key of" not in repr(certificate("a.test"))
+
+
 # --- the manifest ---
 
 
