@@ -318,6 +318,25 @@ async def test_a_change_wakes_the_one_who_waits(config: Config, ca: Authority) -
     assert second.links[0].error == "bad"
 
 
+async def test_who_waits_when_the_agent_ends_has_an_answer_and_no_broken_connection(
+    config: Config, ca: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A restart of the agent is no failure for the operator to tell of."""
+    waits, wait = asyncio.Event(), Board.wait
+
+    async def noted(board: Board, epoch: str | None, version: int | None, seconds: float) -> LinkReport:
+        if seconds:
+            waits.set()
+        return await wait(board, epoch, version, seconds)
+
+    monkeypatch.setattr(Board, "wait", noted)
+    async with running(config):
+        first = await Client(config, ca).links()
+        waiting = asyncio.create_task(Client(config, ca).links(f"epoch={first.epoch}&version={first.version}&wait=25"))
+        await asyncio.wait_for(waits.wait(), 5)
+    assert await waiting == first
+
+
 @pytest.mark.parametrize("query", ["version=x", "wait=soon", "version=1.5"])
 async def test_a_question_that_makes_no_sense_is_refused(config: Config, ca: Authority, query: str) -> None:
     async with running(config):

@@ -134,10 +134,10 @@ def test_where_there_are_files_in_memory_no_key_is_written_anywhere_else(monkeyp
         raise AssertionError("a key in a file")
 
     monkeypatch.setattr(verifier, "NamedTemporaryFile", write)
-    before = set(os.listdir("/proc/self/fd"))
+    before = set(Path("/proc/self/fd").iterdir())
     pair = mint_server(CA, "link-002.mcs", NOW)
     verifier.verify_mutual(pair, mint_client(CA, "link-002.mcs", NOW), CA.cert_pem)
-    assert set(os.listdir("/proc/self/fd")) <= before, "and nothing is left open"
+    assert set(Path("/proc/self/fd").iterdir()) <= before, "and nothing is left open"
 
 
 def test_a_ca_is_tried_once_and_not_at_each_reconciliation() -> None:
