@@ -25,6 +25,7 @@ from mcs_operator.api.usersfile import (
     take_users_file,
     users_file_of,
 )
+from mcs_operator.domain.rules.tiers import TIERS
 
 ANNA = ListedUser("anna", None, True, None)
 
@@ -80,15 +81,35 @@ def test_a_display_name_may_have_an_emoji(text: str, display: str) -> None:
     assert read_users(text.encode())[0].display_name == display
 
 
+@pytest.mark.parametrize(
+    ("word", "enabled"),
+    [(word, True) for word in ("true", "yes", "on", "y", "t", "1")]
+    + [(word, False) for word in ("false", "no", "off", "n", "f", "0")],
+)
+def test_every_word_for_yes_and_no_is_understood_as_the_schema_does(word: str, enabled: bool) -> None:
+    for said in (word, word.upper(), f"'{word}'"):
+        assert read_users(f"- name: anna\n  enabled: {said}\n".encode()) == (ANNA._replace(enabled=enabled),)
+    assert User.model_validate({"name": "anna", "enabled": word}).enabled is enabled
+
+
 def test_an_empty_list_is_a_file_without_users() -> None:
     assert read_users(b"[]") == ()
 
 
 def test_the_largest_tier_fits_one_file_and_one_user_more_does_not() -> None:
+    assert MOST_USERS == max(tier.users for tier in TIERS.values()) == 10_000
     listed = [f"- name: u{n}\n" for n in range(MOST_USERS)]
     assert len(read_users("".join(listed).encode())) == MOST_USERS
     assert problem("".join(listed) + "- name: more\n").startswith(
         f"line {MOST_USERS + 1}: [{MOST_USERS}]: a users file may"
+    )
+
+
+def test_a_file_may_be_as_large_as_a_configmap() -> None:
+    assert LARGEST_FILE == 1024 * 1024
+    assert read_users(b"[]" + b" " * (LARGEST_FILE - 2)) == ()
+    assert problem(b"[]" + b" " * (LARGEST_FILE - 1)) == (
+        "it has 1048577 bytes, and may have 1048576; make several files of it"
     )
 
 
