@@ -209,6 +209,7 @@ def test_a_file_may_be_as_large_as_a_configmap() -> None:
         pytest.param("- name: !!python/object/apply:os.system [id]", "tags (!)", id="a tag that would run something"),
         pytest.param("!u - name: a", "not YAML", id="a tag before the list"),
         pytest.param("%YAML 1.1\n---\n[]", "line 1: lines that begin with %", id="a directive"),
+        pytest.param("# one\n[]\n\n%TAG !a! b", "line 4: lines that begin with %", id="a directive further down"),
         pytest.param("#\r%TAG !a! b\r---\r[]", "lines that begin with %", id="a directive on an old Mac"),
         pytest.param("- name: " + "9" * 5000, "has 5000 characters", id="a number that no machine reads"),
         pytest.param("- name: a\x00b", "not YAML", id="a byte that no text has"),
@@ -468,6 +469,8 @@ def test_without_libyaml_it_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None
     assert "control characters" in problem('- {name: anna, displayName: "\\ud83d"}')
     assert problem("[" * 60_000).startswith("line 1: [0]: must be a user")
     assert "anchors and aliases" in problem("- &a {name: a}")
+    for beyond in ("00110000", "FFFFFFFF"):
+        assert problem(f'- name: "\\U{beyond}"') == "not YAML: a character that no text has"
 
 
 def test_who_is_listed_is_not_shown_with_the_file() -> None:
