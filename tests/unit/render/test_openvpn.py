@@ -409,6 +409,16 @@ def test_a_template_that_names_what_nobody_gives_is_an_error_and_no_gap_in_the_t
         _environment().from_string("port {{ prot }}").render(port=21017)
 
 
+def test_a_condition_in_a_template_leaves_no_line_of_its_own_and_the_last_line_has_its_end() -> None:
+    made = _environment.__wrapped__()
+    text = made.from_string("one\n{% if udp %}\ntwo\n{% endif %}\nthree\n").render(udp=True)
+    assert text == "one\ntwo\nthree\n"
+    assert "port {{ net.port }}" in made.loader.get_source(made, "server.conf.j2")[0]
+    with pytest.raises(UndefinedError):
+        made.from_string("port {{ prot }}").render(port=21017)
+    assert not made.auto_reload, "the templates are part of the program: no look at their files for each of 750 texts"
+
+
 @pytest.mark.parametrize("domain", ["a", "a" * 63, ".".join(["a" * 63] * 3 + ["b" * 61]), "0", "a-b", "xn--a.b"])
 def test_every_domain_name_is_taken(domain: str) -> None:
     assert f"remote {domain} 21017" in lines(build_profile(replace(PROFILE, domain=domain)))

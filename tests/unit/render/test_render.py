@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -22,11 +23,12 @@ from mcs_operator.domain.keyring import Keys
 from mcs_operator.domain.manifest import Manifest, Wave
 from mcs_operator.pki.serving import serving
 from mcs_operator.render import render as rendering
-from mcs_operator.render.render import Desired, render
+from mcs_operator.render.render import Desired, render, revocations
 from mcs_operator.render.secrets import _slot_files
 from mcs_operator.settings import ANNOTATION_PARTS, Settings
 from support.worlds import (
     CERTIFICATE,
+    NOW,
     community,
     fingerprint,
     given,
@@ -259,6 +261,60 @@ def test_a_slot_that_is_to_stop_or_to_accept_a_certificate_less_goes_before_all_
     assert taken_away(link("a"), profile("a", 2), more) == {"mcs-link-002": False}, "it is given one more"
     assert taken_away(stopped, profile("a", 2), more) == {"mcs-link-002": False}, "which nobody has on record yet"
     assert taken_away(stopped) == {"mcs-link-002": False}, "there is no slot yet"
+
+
+REVOKE = {"mcs.tvox.io/revoke-requested-at": "2026-03-01T12:00:00Z"}
+
+
+def asking_for(of: Any) -> Any:
+    """This link, with a revocation asked for."""
+    return of.model_copy(update={"metadata": of.metadata.model_copy(update={"annotations": REVOKE})})
+
+
+def revoked(*things: Any) -> dict[str, str]:
+    """What is written where nothing else can be decided: names of slots, and whether their process is to run."""
+    found = revocations(given(instance(), *things))
+    assert all(manifest.takes_away and manifest.claim and manifest.wave is Wave.SLOT for manifest in found)
+    return {manifest.name: files(manifest)["enabled"] for manifest in found}
+
+
+def test_whatever_fails_who_is_disabled_or_revoked_is_stopped_and_nobody_else_is_touched() -> None:
+    assert revoked(link("a", enabled=False), slot(17, "a")) == {"mcs-link-017": "false"}
+    assert revoked(link("b"), slot(18, "b"), asking_for(link("a")), identity("a", 17)) == {"mcs-link-017": "false"}
+    assert revoked(asking_for(link("a")), slot(17, "a")) == {"mcs-link-017": "false"}, "its profile is lost"
+    assert revoked(link("a"), identity("a", 17)) == {}
+
+
+def test_of_two_certificates_the_older_one_is_refused_and_the_process_goes_on() -> None:
+    two = (fingerprint("old", created=NOW - timedelta(days=9)), fingerprint("new", deadline=NOW + timedelta(days=9)))
+    (manifest,) = revocations(given(instance(), asking_for(link("a")), slot(17, "a", fingerprints=two)))
+    assert files(manifest)["enabled"] == "true"
+    assert pins_in(files(manifest)["server.conf"]) == (pin("new"),)
+    known = (replace(profile("a", 17), fingerprints=two), slot(17, "a"))
+    assert revocations(given(instance(), link("a"), *known)) == [], "the slot accepts no more than it did"
+    theirs = replace(profile("a", 17, owner="former"), fingerprints=(replace(fingerprint("a"), revoked=NOW),))
+    assert revoked(link("a"), theirs, slot(17, "a")) == {}, "by another instance's record nobody is revoked"
+
+
+@pytest.mark.parametrize("lacking", [{"server": None}, {"tls_crypt": None}, {"ca": None}, {"tls_crypt": "damaged"}])
+def test_a_slot_that_is_damaged_is_left_alone_and_the_next_one_is_stopped(lacking: dict[str, Any]) -> None:
+    off = [link("a", enabled=False), link("b", enabled=False)]
+    assert revoked(off, slot(17, "a", **lacking), slot(18, "b")) == {"mcs-link-018": "false"}
+
+
+def test_a_slot_of_nobody_is_left_alone() -> None:
+    off = link("a", enabled=False)
+    assert revoked(off, slot(17, "gone"), slot(18, "a", owner="former")) == {}
+    assert revoked(link("a", enabled=False, instance="former"), slot(17, "a")) == {}
+
+
+def test_what_is_stopped_already_is_not_written_again() -> None:
+    off = link("a", enabled=False)
+    (manifest,) = revocations(given(instance(), off, slot(17, "a")))
+    done = files(manifest)["revision"]
+    assert revoked(off, slot(17, "a", revision=done, content=done)) == {}
+    assert revoked(off, slot(17, "a", revision=done, content="edited")) == {"mcs-link-017": "false"}
+    assert revoked(off, slot(17, "a", revision="edited", content=done)) == {"mcs-link-017": "false"}
 
 
 # --- slots ---

@@ -174,13 +174,13 @@ def _read(community: Community, files: Mapping[tuple[str, str], UsersFile]) -> _
 def _merged(community: Community, sources: _Sources) -> tuple[list[ServedUser], Verdict | None]:
     """Enabled users, each name once, and what is wrong."""
     unique: dict[str, User | ListedUser] = {}
-    verdict, twice = sources.verdict, ("", "")
+    verdict, place, again = sources.verdict, "", ""
     for source, users in sources.listed.items():
         for index, user in enumerate(users):
             if unique.setdefault(user.name, user) is not user:
-                twice = f"{source}[{index}]", user.name
-    if twice[0]:
-        text = f"{twice[0]} has the same name as {sources.place_of(twice[1])}; the first one is served"
+                place, again = f"{source}[{index}]", user.name
+    if place:
+        text = f"{place} has the same name as {sources.place_of(again)}; the first one is served"
         verdict = Verdict(Reason.USERS_INVALID, f"{text}, take one of them out")
     name, default = community.name, _in_order(community.spec.default_functions)
     return [_served(name, user, default) for user in unique.values() if user.enabled], verdict

@@ -40,6 +40,10 @@ def test_a_change_is_poked_for_at_once() -> None:
     assert [value for _, value in pod.pokes] == ["x"]
 
 
+def test_the_first_pause_is_the_shortest_whatever_is_mounted() -> None:
+    assert Pod().look(True, "") == 2.0
+
+
 def test_many_looks_at_the_same_change_poke_once() -> None:
     pod = Pod()
     for _ in range(250):

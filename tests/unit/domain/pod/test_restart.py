@@ -252,6 +252,12 @@ def test_the_annotation_has_done_its_work_once_the_pod_is_younger(age: timedelta
     assert decided(running(created=asked + age), talking(3, draining=False), asked=asked).step is Step.NOTHING
 
 
+def test_what_was_asked_for_and_is_done_is_not_looked_at_again() -> None:
+    assert decided(running(created=NOW), asked=NOW) == Restart(Step.NOTHING)
+    later = NOW + timedelta(seconds=1)
+    assert decided(running(created=NOW), asked=later) == Restart(Step.NOTHING, due=later)
+
+
 @pytest.mark.parametrize(
     "typo", ["", "yes", "true", "now", "2026-13-45T00:00:00Z", "1772366400", "2026-03-01T25:00:00Z"]
 )

@@ -108,6 +108,13 @@ def test_an_override_below_the_tier_names_every_difference() -> None:
     assert "memory" not in below
 
 
+def test_what_is_below_the_tier_is_told_part_by_part() -> None:
+    assert size(instance(**FULL | {"resources": {"limits": {"cpu": "1", "memory": "1G"}}})).below == (
+        "spec.resources: below tier UpTo1000: requests.cpu is 1, the tier's is 2450m; requests.memory is 1G, the "
+        "tier's is 4850760704; limits.cpu is 1, the tier's is 4000m; limits.memory is 1G, the tier's is 8000000000"
+    )
+
+
 def test_an_override_above_the_tier_is_not_below_it() -> None:
     more = {"requests": {"cpu": "9", "memory": "9G"}, "limits": {"cpu": "9", "memory": "99G"}}
     assert size(instance(**FULL | {"resources": more})).below == ""

@@ -71,7 +71,8 @@ def test_a_time_to_come_waits_until_then_and_is_looked_at_then() -> None:
         early = decide_pins([OLD], asked, None, later - SECOND)
         assert (early.known, early.rotate, early.due) == ((OLD,), False, later)
     assert decide_pins([OLD], rotate(later), None, later).rotate
-    assert decide_pins([OLD], revoke(later), None, later).known[0].revoked == later
+    done = decide_pins([OLD], revoke(later), None, later)
+    assert (done.known[0].revoked, done.due) == (later, None), "it is done, and not looked at again at once"
 
 
 def test_the_new_one_stands_beside_the_one_in_use() -> None:
