@@ -46,9 +46,11 @@ class Server:
         await asyncio.sleep(60)
 
 
-async def taken(server: Server) -> set[str]:
-    """Names that are known once everything was told."""
+async def taken(server: Server, brought: tuple[dict[str, Any], ...] = ()) -> set[str]:
+    """Names that are known once everything was told; ``brought`` are links that come by Kopf."""
     store = Store(lambda _: None)
+    for body in brought:
+        store.hear(LINKS, None, body)
     watcher = Watcher(server, store)  # type: ignore[arg-type]
     task = asyncio.create_task(watcher.run())
     done, _ = await asyncio.wait(
@@ -79,8 +81,11 @@ async def test_of_a_list_what_is_an_object_is_taken() -> None:
         a_body("no-version", version="x"),
         a_body("no-labels", labels=None),
     ]
-    server = Server({SECRETS: [*odd, a_body("mcs-ca")], LINKS: [*odd, a_body("acme", spec=nested(5000))]}, [])
-    assert await taken(server) == {"no-labels", "mcs-ca"}
+    too_deep = a_body("acme", spec=nested(5000))
+    server = Server(
+        {SECRETS: [*odd, a_body("mcs-ca")], LINKS: [*VALUES, a_body("no-version", version="x"), too_deep]}, []
+    )
+    assert await taken(server, (too_deep,)) == {"no-labels", "mcs-ca"}
 
 
 async def test_events_of_any_shape_end_no_watch() -> None:
@@ -99,3 +104,81 @@ async def test_events_of_any_shape_end_no_watch() -> None:
 async def test_a_list_that_cannot_be_read_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watch, "_delay", lambda *_: 0.0)
     assert await taken(Server({SECRETS: [a_body("mcs-ca")]}, [], broken=9)) == {"mcs-ca"}
+
+
+# --- our kinds, which Kopf brings ---
+
+
+class Listing(Server):
+    """Lists links one after the other, as they are told: the last time for ever."""
+
+    def __init__(self, *lists: list[dict[str, Any]]) -> None:
+        super().__init__({}, [])
+        self.lists, self.times = list(lists), 0
+
+    async def pages(self, resource: Resource, **given: Any) -> AsyncIterator[tuple[list[Any], Any]]:
+        if resource is not LINKS:
+            async for page in super().pages(resource, labels=given.get("labels", "")):
+                yield page
+            return
+        assert given["metadata_only"], "their bodies come by Kopf"
+        found = self.lists[min(self.times, len(self.lists) - 1)]
+        self.times += 1
+        yield found, "10"
+
+
+@contextlib.asynccontextmanager
+async def watching(server: Server, store: Store) -> AsyncIterator[Watcher]:
+    watcher = Watcher(server, store)  # type: ignore[arg-type]
+    task = asyncio.create_task(watcher.run())
+    await asyncio.sleep(0.2)
+    yield watcher
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+async def ready(watcher: Watcher) -> bool:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(watcher.ready.wait(), 0.5)
+    return watcher.ready.is_set()
+
+
+async def test_nothing_is_decided_before_all_that_is_listed_was_brought() -> None:
+    store = Store(lambda _: None)
+    async with watching(Listing([a_body("acme"), a_body("bolt")]), store) as watcher:
+        store.hear(LINKS, None, a_body("acme"))
+        assert not await ready(watcher)
+        store.hear(LINKS, None, a_body("bolt", version="4"))
+        assert not await ready(watcher), "it was listed in a newer version"
+        store.hear(LINKS, "MODIFIED", a_body("bolt", version="6"))
+        assert await ready(watcher)
+
+
+async def test_what_goes_before_it_is_brought_is_not_waited_for() -> None:
+    store = Store(lambda _: None)
+    async with watching(Listing([a_body("acme")]), store) as watcher:
+        store.hear(LINKS, "DELETED", a_body("acme", version="6"))
+        assert await ready(watcher)
+
+
+async def test_where_nothing_more_is_brought_it_is_listed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A link that goes between our list and Kopf's is brought by nobody."""
+    monkeypatch.setattr(watch, "STALLED_SECONDS", 0.1)
+    server, store = Listing([a_body("acme"), a_body("gone")], [a_body("acme")]), Store(lambda _: None)
+    store.hear(LINKS, None, a_body("acme"))
+    async with watching(server, store) as watcher:
+        assert await ready(watcher)
+    assert server.times == 2
+
+
+async def test_a_deletion_that_nobody_told_is_found_by_the_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kopf lists again after a gap, and tells only of what there is."""
+    monkeypatch.setattr(watch, "RELIST_SECONDS", 0.1)
+    server, store = Listing([a_body("acme"), a_body("ghost")], [a_body("acme")]), Store(lambda _: None)
+    for name in ("acme", "ghost"):
+        store.hear(LINKS, None, a_body(name))
+    async with watching(server, store) as watcher:
+        assert await ready(watcher)
+        await asyncio.sleep(0.3)
+    assert {name for _, name in store.cache("tenant").ours} == {"acme"}

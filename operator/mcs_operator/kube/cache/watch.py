@@ -1,7 +1,8 @@
-"""Lists of everything, and watches of all but the instances: they feed the store.
+"""Lists and watches of the children, as metadata only; of our three kinds a list of what there is.
 
-Our own and not Kopf's, which runs a task and copies the body for each object: that suits a hundred instances, not
-their 25,000 links and 50,000 Secrets. Children are watched as metadata only.
+Kopf brings our three kinds, and its handlers hand them to the store. It tells neither when its list is complete nor
+which deletions a list after a gap has missed, so we list the metadata of these kinds ourselves: for the moment from
+which on decisions are about the whole world, and to forget what is gone.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ from mcs_operator.kube.cache.store import Place, Store, place_of
 from mcs_operator.kube.client import (
     CHILDREN,
     CONFIG_MAPS,
-    INSTANCES,
     OURS,
     SECRETS,
     Api,
@@ -52,7 +52,7 @@ class Scope:
 
     @property
     def ours(self) -> bool:
-        """Whether these are of our three kinds: all of them, in full, also when they change."""
+        """Whether these are of our three kinds: Kopf brings and watches them."""
         return self.resource in OURS
 
     @property
@@ -78,20 +78,22 @@ class Scope:
 TLS_SECRETS = Scope(SECRETS, field=("type", TLS), bodies=False)
 
 SCOPES: tuple[Scope, ...] = (
-    *(Scope(resource) for resource in OURS),
+    *(Scope(resource, bodies=False) for resource in OURS),
     *(Scope(resource, OF_OURS) for resource in CHILDREN),
     Scope(CONFIG_MAPS, OF_USERS, bodies=False),
     Scope(SECRETS, OF_USERS, bodies=False),
     TLS_SECRETS,
 )
-"""Our three kinds, what we made, users files and certificates (of these two only the names, until one of our objects
-names one)."""
+"""Our three kinds (which of them there are), what we made, users files and certificates (of these two only the names,
+until one of our objects names one)."""
 
 RELIST_SECONDS = 600.0
 BROKEN = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 """How an answer fails that is not what an API server says: a proxy before it may answer anything."""
 AT_ONCE = 50
 """Objects taken in before others have their turn: what a page brings must not hold up the webhook or an agent."""
+STALLED_SECONDS, LOOK_SECONDS = 5.0, 0.05
+"""After so long without any more of what is listed, it is listed again; between looks for it."""
 LONG_ENOUGH_SECONDS = 10.0
 """A watch that lasted as long may be begun anew at once. The API server itself ends each after five minutes."""
 
@@ -99,8 +101,8 @@ LONG_ENOUGH_SECONDS = 10.0
 class Watcher:
     """Keeps the store true: one complete list, then watches, and a complete list again every ten minutes.
 
-    ``ready`` is set once everything was listed: before that a decision would be about half a world, and would
-    prune, allocate or refuse wrongly.
+    ``ready`` is set once everything was listed, and Kopf has brought what there is of our kinds: before that a decision
+    would be about half a world, and would prune, allocate or refuse wrongly.
     """
 
     def __init__(
@@ -113,20 +115,23 @@ class Watcher:
         self.ready = asyncio.Event()
         self._places: Sequence[str | None] = namespaces or (None,)
         self._api, self._store, self._on_list = api, store, on_list
+        self._due: dict[Scope, list[Object]] = {}
+        """Metadata of what a list has of our kinds and the store has not."""
 
     async def run(self) -> None:
         """Run until cancelled."""
         async with asyncio.TaskGroup() as group:
             since = await self._list_everything()
+            await together(*(self._all_brought(scope) for scope in self._scopes() if scope.ours))
+            self._due.clear()
             self.ready.set()
             for scope in self._scopes():
-                if scope.resource == INSTANCES:
-                    continue  # Kopf tells of them
-                group.create_task(self._follow(scope, since[scope]))
+                if not scope.ours:
+                    group.create_task(self._follow(scope, since[scope]))
             group.create_task(self._relist())
 
     async def _list_everything(self) -> dict[Scope, str]:
-        """List our kinds and all children with their bodies; the versions from which to watch the children.
+        """List what there is of our kinds, and all children with their bodies; the versions from which to watch these.
 
         What fails is listed again by itself: to begin anew with everything would be hardest on a server in trouble.
         """
@@ -140,23 +145,47 @@ class Watcher:
     async def _list(self, scope: Scope) -> str:
         """List, a page at a time: all bodies at once would be gigabytes, if only for a moment."""
         listed: set[Place] = set()
+        due: list[Object] = []
         version = ""
         async for page, listed_at in self._api.pages(
             scope.resource, namespace=scope.namespace, metadata_only=not scope.bodies, **scope.selectors
         ):
             for number, body in enumerate(page, 1):  # items do not tell their kind; nothing here needs it
                 taken = self._take(scope, body)
-                if taken is not None:
-                    listed.add(place_of(taken))
+                if taken is None:
+                    continue
+                listed.add(place_of(taken))
+                if scope.ours and not self._store.has(scope.resource, taken["metadata"]):
+                    due.append(_identified(taken["metadata"]))
                 if number % AT_ONCE == 0:
                     await asyncio.sleep(0)
             version = listed_at
         if not is_version(version):
             raise ValueError("a list without a version")
         self._store.sweep(scope.resource, listed, version, scope.covers, scope.namespace)
+        if scope.ours:
+            self._due[scope] = due
         return version
 
+    async def _all_brought(self, scope: Scope) -> None:
+        """Wait until Kopf has brought what the list has. Where it brings nothing more, some may have gone before Kopf
+        listed, and we list again."""
+        while due := self._due[scope]:
+            left, since = len(due), time.monotonic()
+            while due and time.monotonic() - since < STALLED_SECONDS:
+                await asyncio.sleep(LOOK_SECONDS)
+                while due and self._store.has(scope.resource, due[-1]):
+                    due.pop()
+                if len(due) < left:
+                    left, since = len(due), time.monotonic()
+            due[:] = [metadata for metadata in due if not self._store.has(scope.resource, metadata)]
+            if len(due) == left:
+                log.info("%d of %s are listed and not brought: listing again", left, scope.resource.plural)
+                await _persistently(partial(self._list, scope))
+
     def _take(self, scope: Scope, body: Object) -> Object | None:
+        if scope.ours:
+            return tidy(body)
         if not scope.bodies:
             return self._store.put(scope.resource, body, tls=scope.field is not None)
         return self._store.take(scope.resource, body)
@@ -191,7 +220,7 @@ class Watcher:
 
     async def _watch(self, scope: Scope, since: str) -> str:
         events = self._api.watch(
-            scope.resource, since=since, namespace=scope.namespace, metadata_only=not scope.ours, **scope.selectors
+            scope.resource, since=since, namespace=scope.namespace, metadata_only=True, **scope.selectors
         )
         async for event in events:
             metadata = mapping(mapping(event.object).get("metadata"))
@@ -204,18 +233,14 @@ class Watcher:
         return since
 
     def _hear(self, scope: Scope, event: WatchEvent) -> None:
-        if event.type in ("ADDED", "MODIFIED"):
-            self._store.put(scope.resource, event.object, tls=scope.field is not None)
-        elif event.type == "DELETED" and (gone := tidy(event.object)) is not None:
-            metadata, left = gone["metadata"], scope.label[0] if scope.label else ""
-            self._store.drop(
-                scope.resource,
-                metadata["namespace"],
-                metadata["name"],
-                metadata["uid"],
-                metadata["resourceVersion"],
-                left,
-            )
+        if event.type in ("ADDED", "MODIFIED", "DELETED"):
+            left = scope.label[0] if scope.label else ""
+            self._store.hear(scope.resource, event.type, event.object, tls=scope.field is not None, left=left)
+
+
+def _identified(metadata: Object) -> Object:
+    """What tells an object and its version: all that has to be held of a list of 25,000."""
+    return {key: metadata[key] for key in ("namespace", "name", "uid", "resourceVersion")}
 
 
 def _as_error(told: object) -> ApiError:
