@@ -1,5 +1,5 @@
-"""Kopf's part: our three kinds come in here, and it runs the operator's life. A handler hands the store what it is
-told, and returns; the store wakes the reconciliation of the namespace.
+"""Kopf's part: our three kinds come in here, and it runs the operator's life. A handler hands on what it is told, and
+returns; the store wakes the reconciliation of the namespace.
 
 Only `on.event` handlers: they write nothing to anybody's objects, no finalizer, no annotation. What comes of a change
 is decided from all that is known, so there is no handler for a creation, a field or a deletion.
@@ -36,15 +36,15 @@ def registry_for(service: Service) -> kopf.OperatorRegistry:
 
     @kopf.on.event(GROUP, VERSION, INSTANCES.plural, registry=registry)
     async def mcs_instance(event: kopf.RawEvent, **_: Any) -> None:
-        service.store.hear(INSTANCES, event["type"], event["object"])
+        service.take_event(INSTANCES, event)
 
     @kopf.on.event(GROUP, VERSION, COMMUNITIES.plural, registry=registry)
     async def community(event: kopf.RawEvent, **_: Any) -> None:
-        service.store.hear(COMMUNITIES, event["type"], event["object"])
+        service.take_event(COMMUNITIES, event)
 
     @kopf.on.event(GROUP, VERSION, LINKS.plural, registry=registry)
     async def tvox_link(event: kopf.RawEvent, **_: Any) -> None:
-        service.store.hear(LINKS, event["type"], event["object"])
+        service.take_event(LINKS, event)
 
     return registry
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from mcs_operator.domain.admission import review
 from mcs_operator.domain.facts.networks import Network
@@ -23,7 +24,7 @@ from mcs_operator.handlers.scraping import Scraping
 from mcs_operator.handlers.webhook import Webhook
 from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.cache.watch import Watcher
-from mcs_operator.kube.client import Api
+from mcs_operator.kube.client import Api, Resource
 from mcs_operator.kube.events import Recorder
 from mcs_operator.kube.known import Known
 from mcs_operator.kube.lease import Leader
@@ -169,6 +170,12 @@ class Service:
             if self._reconciler:
                 self._reconciler.expiries.clear()
                 self._reconciler.failures.clear()
+
+    def take_event(self, resource: Resource, event: Mapping[str, Any]) -> None:
+        """Take in what Kopf tells of one of our objects; of what it lists, it tells without a type."""
+        self.store.take_event(resource, event["type"], event["object"])
+        if event["type"] is None and self._watcher:
+            self._watcher.note_gap()
 
     def _sick(self) -> str:
         return "a task has ended" if self.failed.is_set() else ""

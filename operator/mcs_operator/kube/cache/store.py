@@ -71,6 +71,7 @@ class Store:
         self._wake, self._wake_low_priority = wake, wake_low_priority or wake
         self._gone: dict[str, tuple[int, float]] = {}
         self._left_out: set[str] = set()
+        """UIDs of our objects that cannot be held."""
 
     def namespaces(self) -> list[str]:
         """Namespaces with at least one object of ours or one child."""
@@ -216,8 +217,10 @@ class Store:
         if entry.concerns(child):
             self._wake_low_priority(namespace)
 
-    def hear(self, resource: Resource, event: str | None, body: object, *, tls: bool = False, left: str = "") -> None:
-        """Take in an event: DELETED, or any other for what there is. ``left``: as `drop`."""
+    def take_event(
+        self, resource: Resource, event: str | None, body: object, *, tls: bool = False, left: str = ""
+    ) -> None:
+        """Take in an event: DELETED, or any other about what there is. ``left``: as `drop`."""
         if event != "DELETED":
             self.put(resource, body, tls=tls)
         elif (gone := tidy(body)) is not None:
@@ -226,10 +229,10 @@ class Store:
             self.drop(resource, metadata["namespace"], metadata["name"], metadata["uid"], version, left)
 
     def has(self, resource: Resource, metadata: Object) -> bool:
-        """Whether one of our objects is known as a list tells it, or newer, or that it is gone; also one that is left
-        out, as it cannot be held."""
+        """Whether one of our objects is known in this version or a newer one, or is known to be gone, or cannot be
+        held."""
         known = self._entry(metadata["namespace"]).ours.get((resource, metadata["name"]))
-        if known is not None and int(known["metadata"]["resourceVersion"]) >= int(metadata["resourceVersion"]):
+        if known is not None and not _newer(metadata, known["metadata"]):
             return True
         return metadata["uid"] in self._gone or metadata["uid"] in self._left_out
 
@@ -271,6 +274,7 @@ class Store:
         return child.watched
 
     def _remember(self, uid: str, version: int) -> None:
+        self._left_out.discard(uid)
         now = time.monotonic()
         known, _ = self._gone.pop(uid, (-1, now))  # who goes last is at the end
         self._gone[uid] = max(version, known), now
