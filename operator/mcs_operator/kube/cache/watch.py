@@ -94,8 +94,8 @@ AT_ONCE = 50
 """Objects taken in before others have their turn: what a page brings must not hold up the webhook or an agent."""
 LOOK_SECONDS = 0.05
 """Between two looks whether Kopf has brought what is listed."""
-STALLED_SECONDS, LONGEST_STALL_SECONDS = 5.0, 60.0
-"""What Kopf does not bring for so long is listed again: at first, and when that has not helped."""
+STALLED_SECONDS = 5.0
+"""Where Kopf brings nothing for so long, it is asked whether the next object is still there."""
 GAP_SECONDS = 1.0
 """Between Kopf's list after a gap and ours: it comes object by object, and is answered once."""
 LONG_ENOUGH_SECONDS = 10.0
@@ -181,20 +181,27 @@ class Watcher:
         return self._store.take(scope.resource, body)
 
     async def _sync(self, scope: Scope) -> None:
-        """List one of our kinds, and wait until Kopf has brought all of it. Where it brings nothing more, some may have
-        gone before Kopf listed, and we list again."""
-        patience = STALLED_SECONDS
-        while missing := await _persistently(partial(self._missing, scope)):
-            since = time.monotonic()
-            while missing and time.monotonic() - since < patience:
+        """List one of our kinds, and wait until Kopf has brought all of it. Where it brings nothing more, either it is
+        slow, or the next one went before Kopf listed; then nobody brings it."""
+        missing = await _persistently(partial(self._missing, scope))
+        since = time.monotonic()
+        while missing:
+            if self._store.has(scope.resource, missing[-1]):
+                missing.pop()
+                since = time.monotonic()
+            elif time.monotonic() - since < STALLED_SECONDS:
                 await asyncio.sleep(LOOK_SECONDS)
-                while missing and self._store.has(scope.resource, missing[-1]):
-                    missing.pop()
-                    since = time.monotonic()
-            if not missing:
-                return
-            log.warning("%d of %s are listed, and Kopf does not bring them", len(missing), scope.resource.plural)
-            patience = min(LONGEST_STALL_SECONDS, 2 * patience)
+            elif await _persistently(partial(self._is_gone, scope.resource, missing[-1])):
+                missing.pop()
+            else:
+                log.warning(
+                    "%d of %s are listed, and Kopf has not brought them yet", len(missing), scope.resource.plural
+                )
+                since = time.monotonic()
+
+    async def _is_gone(self, resource: Resource, metadata: Object) -> bool:
+        live = await self._api.get(resource, metadata["namespace"], metadata["name"])
+        return live is None or mapping(live.get("metadata")).get("uid") != metadata["uid"]
 
     async def _missing(self, scope: Scope) -> list[Object]:
         """List one of our kinds; what the store does not have yet in this version or a newer one, the first at the end:
