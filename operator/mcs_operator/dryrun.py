@@ -25,12 +25,12 @@ from mcs_operator.kube.events import Recorder
 from mcs_operator.kube.executor import Executor
 from mcs_operator.kube.networks import Networks
 from mcs_operator.kube.report import Reporter
+from mcs_operator.kube.together import together
 from mcs_operator.media.agents import Agents
 from mcs_operator.media.lookups import Lookups
 from mcs_operator.reconcile import Reconciler
 from mcs_operator.resolver import Resolver
 from mcs_operator.settings import Settings
-from mcs_operator.tasks import end_all
 
 log = logging.getLogger(__name__)
 
@@ -100,13 +100,7 @@ class DryRun:
 
     async def _listed(self, networks: Networks) -> None:
         """Everything that the operator lists at its start."""
-        watcher = Watcher(self.api, self.store, self.settings.namespaces)
-        tasks = [asyncio.create_task(work) for work in (watcher.run(), watcher.ready.wait())]
-        try:
-            await networks.read()
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            await end_all(tasks)
+        await together(networks.read(), Watcher(self.api, self.store, self.settings.namespaces).list_once())
 
     async def _agents_have_answered(self, reconciler: Reconciler, namespaces: list[str], news: asyncio.Event) -> None:
         """What they say decides about the pod; one that is silent is waited for as long as the operator waits."""

@@ -11,6 +11,7 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -25,12 +26,12 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
-def another_namespace(server: Api) -> Iterator[Callable[[], Api]]:
+def another_namespace(server: Api) -> Iterator[Callable[..., Api]]:
     """Makes namespaces that end with the test."""
     made = []
 
-    def make() -> Api:
-        name = f"mcs-test-{secrets.token_hex(3)}"
+    def make(name: str = "") -> Api:
+        name = name or f"mcs-test-{secrets.token_hex(3)}"
         server.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
         made.append(name)
         return server.within(name)
@@ -38,6 +39,28 @@ def another_namespace(server: Api) -> Iterator[Callable[[], Api]]:
     yield make
     for name in made:
         server.delete("Namespace", name)
+
+
+def test_a_listed_namespace_that_is_made_after_the_operator_is_served_and_no_other(
+    server: Api, api: Api, another_namespace: Callable[..., Api], operator_process: Operator, tmp_path: Path
+) -> None:
+    operator_process.stop()
+    later = server.within(f"mcs-test-{secrets.token_hex(3)}")
+    operator = Operator(
+        server.kubeconfig, tmp_path / "operator.log", MCS_NAMESPACES=f"{later.namespace},{api.namespace}"
+    )
+    operator.start()
+    try:
+        another_namespace(later.namespace)
+        for place in (api, later, other := another_namespace()):
+            place.create(an_instance(), a_community(), a_link("acme", domain=f"{place.namespace}.test"))
+        for place in (api, later):
+            accepted(place, "acme")
+            place.delete("TVoxLink", "acme", wait=20)
+            until("its slot is free", lambda place=place: not place.find("Secret", "mcs-link-002"), 20)
+        assert other.get("TVoxLink", "acme")["status"]["conditions"][0]["reason"] == "Pending"
+    finally:
+        operator.stop()
 
 
 def accepted(api: Api, name: str, timeout: float = 30) -> None:

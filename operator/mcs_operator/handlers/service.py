@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from mcs_operator.domain.admission import review
 from mcs_operator.domain.facts.networks import Network
@@ -29,6 +30,7 @@ from mcs_operator.kube.known import Known
 from mcs_operator.kube.lease import Leader
 from mcs_operator.kube.networks import Networks
 from mcs_operator.kube.report import Reporter
+from mcs_operator.kube.resources import Resource
 from mcs_operator.media.agents import Agents
 from mcs_operator.media.lookups import Lookups
 from mcs_operator.reconcile import Reconciler
@@ -169,6 +171,12 @@ class Service:
             if self._reconciler:
                 self._reconciler.expiries.clear()
                 self._reconciler.failures.clear()
+
+    def take_event(self, resource: Resource, event: Mapping[str, Any]) -> None:
+        """Take in what Kopf tells of one of our objects; of what it lists, it tells without a type."""
+        self.store.take_event(resource, event["type"], event["object"])
+        if event["type"] is None and self._watcher:
+            self._watcher.note_gap()
 
     def _sick(self) -> str:
         return "a task has ended" if self.failed.is_set() else ""

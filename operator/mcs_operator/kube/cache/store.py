@@ -70,6 +70,8 @@ class Store:
         self.domains = Domains()
         self._wake, self._wake_low_priority = wake, wake_low_priority or wake
         self._gone: dict[str, tuple[int, float]] = {}
+        self._left_out: set[str] = set()
+        """UIDs of our objects that cannot be held."""
 
     def namespaces(self) -> list[str]:
         """Namespaces with at least one object of ours or one child."""
@@ -101,7 +103,7 @@ class Store:
         """Something that is not of this namespace changed what it may have."""
         self._wake(namespace)
 
-    def put(self, resource: Resource, body: Object, *, tls: bool = False) -> Object | None:
+    def put(self, resource: Resource, body: object, *, tls: bool = False) -> Object | None:
         """Take in a newer version; an older one that arrives late is ignored, also that of an object that is gone:
         the answer to our own write may come after the event of the deletion, and would bring back a ghost.
 
@@ -191,6 +193,7 @@ class Store:
             entry.ours[key] = interned(shaped(body | {"metadata": _without_copies(metadata)}))
         except RecursionError:
             log.warning("%s %s/%s is left out: it is nested too deep", resource.kind, namespace, metadata["name"])
+            self._left_out.add(metadata["uid"])
             return
         entry.names = None
         self._wake(namespace)
@@ -214,6 +217,25 @@ class Store:
             return
         if entry.concerns(child):
             self._wake_low_priority(namespace)
+
+    def take_event(
+        self, resource: Resource, event: str | None, body: object, *, tls: bool = False, left: str = ""
+    ) -> None:
+        """Take in an event: DELETED, or any other about what there is. ``left``: as `drop`."""
+        if event != "DELETED":
+            self.put(resource, body, tls=tls)
+        elif (gone := tidy(body)) is not None:
+            metadata = gone["metadata"]
+            version = metadata["resourceVersion"]
+            self.drop(resource, metadata["namespace"], metadata["name"], metadata["uid"], version, left)
+
+    def has(self, resource: Resource, metadata: Object) -> bool:
+        """Whether one of our objects is known in this version or a newer one, or is known to be gone, or cannot be
+        held."""
+        known = self._entry(metadata["namespace"]).ours.get((resource, metadata["name"]))
+        if known is not None and not _newer(metadata, known["metadata"]):
+            return True
+        return metadata["uid"] in self._gone or metadata["uid"] in self._left_out
 
     def drop(self, resource: Resource, namespace: str, name: str, uid: str, version: str = "", left: str = "") -> None:
         """Forget an object that is gone, unless another one bears its name by now.
@@ -253,6 +275,7 @@ class Store:
         return child.watched
 
     def _remember(self, uid: str, version: int) -> None:
+        self._left_out.discard(uid)
         now = time.monotonic()
         known, _ = self._gone.pop(uid, (version, now))  # who goes last is at the end
         self._gone[uid] = max(version, known), now
