@@ -31,7 +31,7 @@ from mcs_operator.api.schema import RULES_KEY, as_validation
 from mcs_operator.api.wording import AtMost
 from mcs_operator.settings import LAST_NUMBER, MAX_LINKS
 
-HOT, RESTART = Impact.HOT, Impact.RESTART
+HOT, NEW_PROFILE, RESTART = Impact.HOT, Impact.NEW_PROFILE, Impact.RESTART
 
 _LAST_PORT = 65535 - LAST_NUMBER
 
@@ -163,6 +163,7 @@ class Vpn(Model):
         le=_LAST_PORT,
         description="Link N is reached at port basePort+N, UDP or TCP: 21017 for link 17. It is in every TVox's "
         "profile. Keep it clear of the node's ephemeral ports (32768-60999) and of NodePorts (30000-32767).",
+        # NewProfile as well; but it is in the pod template, and what is there has to be in the restart hash.
         json_schema_extra=impact(RESTART, immutable="always"),
     )
     cidr: SlashTwentyFour = Field(
@@ -176,7 +177,7 @@ class Vpn(Model):
         description="Your own CA, a Secret of type kubernetes.io/tls: tls.crt has its certificate (EC or RSA), "
         "followed by its issuers up to the root, tls.key its key. Every TVox's profile trusts it, and ends with it. "
         "Default: the operator makes a CA for this instance alone, for 20 years.",
-        json_schema_extra=impact(HOT, immutable="always"),
+        json_schema_extra=impact(NEW_PROFILE, immutable="always"),
     )
     tun_device: TunDevice = Field(
         default=TunDevice(host_path="/dev/net/tun"),
@@ -425,6 +426,7 @@ class MCSInstanceSpec(Model):
         description="Management domain of the MCS, an A record to publicAddress, for example mcs.example.com. Every "
         "link's domain is a CNAME of it, and it is the first address in every TVox's profile: while TVoxLinks exist, a "
         "change is refused.",
+        # No NewProfile: a change is accepted only while there is no link that it could cut off.
         json_schema_extra=impact(HOT),
     )
     tier: Tier = Field(
@@ -439,6 +441,8 @@ class MCSInstanceSpec(Model):
     public_address: IPv4 = Field(
         description="Static public IPv4 address, also where NAT 1:1 is in front of the node. The media announces it to "
         "clients, and it is the second address in every TVox's profile.",
+        # No NewProfile: a TVox dials the domain first, whose A record follows the address, and this one only where that
+        # fails. A tunnel that is up is not touched.
         json_schema_extra=impact(HOT),
     )
     node_selector: Annotated[

@@ -23,6 +23,7 @@ from mcs_operator.domain.facts.world import Profile, SlotSecret
 from mcs_operator.domain.rules import messages
 from mcs_operator.domain.rules.addressing import address_of, number_of
 from mcs_operator.domain.rules.capacity import Capacity, Line, capacity_of, crossings
+from mcs_operator.domain.rules.costs import new_profile
 from mcs_operator.domain.rules.dialled import Dialled, dialled
 from mcs_operator.domain.rules.precedence import fits
 from mcs_operator.domain.rules.tiers import TIERS
@@ -142,8 +143,18 @@ def _link(cluster: Cluster, namespace: str, new: TVoxLink, old: TVoxLink | None)
     if instance is not None and (old is None or old.spec.community_ref != new.spec.community_ref):
         yield from _links_of_community(cluster, namespace, instance, new)
     yield from _community_of(cluster, namespace, new)
-    if old is not None and (cut := [c.path for c in changes(old, new) if c.impact is Impact.THIS_LINK]):
-        yield _Finding(f"{', '.join(cut)}: this customer's tunnel reconnects once")
+    if old is not None:
+        yield from _cut(namespace, new, old)
+
+
+def _cut(namespace: str, new: TVoxLink, old: TVoxLink) -> Iterator[_Finding]:
+    """What the change costs this customer."""
+    for impact, told in (
+        (Impact.THIS_LINK, "this customer's tunnel reconnects once"),
+        (Impact.NEW_PROFILE, new_profile(namespace, new.name)),
+    ):
+        if fields := [change.path for change in changes(old, new) if change.impact is impact]:
+            yield _Finding(f"{', '.join(fields)}: {told}")
 
 
 def _address(cluster: Cluster, namespace: str, instance: Object, link: TVoxLink) -> Iterator[_Finding]:

@@ -11,7 +11,7 @@ from mcs_operator.api import KINDS, Community, Impact, KubernetesObject, MCSInst
 from mcs_operator.api import restart_fields as restart_fields_of
 from mcs_operator.api.base import Model
 
-HOT, THIS_LINK, RESTART = Impact.HOT, Impact.THIS_LINK, Impact.RESTART
+HOT, THIS_LINK, NEW_PROFILE, RESTART = Impact
 
 REQUIRED: dict[str, Any] = {
     "domain": "mcs.example.com",
@@ -86,16 +86,23 @@ def test_what_is_in_the_pod_template_restarts_and_nothing_else() -> None:
 
 def test_no_change_of_a_customer_ever_restarts_the_pod() -> None:
     assert set(impacts(Community).values()) == {HOT}
-    assert set(impacts(TVoxLink).values()) == {HOT, THIS_LINK}
+    assert set(impacts(TVoxLink).values()) == {HOT, THIS_LINK, NEW_PROFILE}
 
 
 def test_what_openvpn_or_its_firewall_is_started_with_costs_this_link_a_reconnect() -> None:
     assert {path for path, impact in impacts(TVoxLink).items() if impact is THIS_LINK} == {
-        "spec.instanceRef.name",
         "spec.enabled",
-        "spec.protocol",
-        "spec.vpnAddress",
         "spec.allowedSources[]",
+    }
+
+
+def test_what_makes_an_installed_profile_useless_costs_a_new_one() -> None:
+    assert {path for path, impact in impacts(TVoxLink).items() if impact is NEW_PROFILE} == {
+        "spec.instanceRef.name",
+        "spec.protocol",
+    }
+    assert {path for path, impact in impacts(MCSInstance).items() if impact is NEW_PROFILE} == {
+        "spec.vpn.caSecretRef.name"
     }
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from mcs_operator.api.base import MAX_NAME
 from mcs_operator.api.conditions import Kind
 from mcs_operator.contract.openvpn import Where
 from mcs_operator.domain.admission import WARNING_LIMIT, Answer, Object, Operation, Request, review
@@ -189,8 +190,22 @@ def test_what_a_link_waits_for_is_a_warning() -> None:
 
 
 def test_a_change_that_cuts_this_customer_is_a_warning() -> None:
+    answer = changed(a_link("a"), a_link("a", enabled=False), cluster(MCS, ACME))
+    assert answer.warnings == ("spec.enabled: this customer's tunnel reconnects once",)
+
+
+def test_a_change_that_makes_the_installed_profile_useless_is_a_warning_with_the_command_for_the_new_one() -> None:
     answer = changed(a_link("a"), a_link("a", protocol="TCP"), cluster(MCS, ACME))
-    assert answer.warnings == ("spec.protocol: this customer's tunnel reconnects once",)
+    assert answer.warnings == (
+        f"spec.protocol: the TVox is cut off until its new profile is uploaded to it: kubectl mcs profile -n {HERE} a",
+    )
+
+
+def test_with_the_longest_names_that_command_is_still_whole() -> None:
+    name, here = "a" * MAX_NAME, "n" * 63
+    before, after = a_link(name), a_link(name, protocol="TCP")
+    request = Request(Kind.LINK, Operation.UPDATE, here, name, after, before)
+    assert f"kubectl mcs profile -n {here} {name}" in review(request, cluster()).warnings[-1]
 
 
 def test_a_community_in_use_keeps_its_instance() -> None:
@@ -464,11 +479,11 @@ def test_a_link_that_is_there_already_does_not_count_twice() -> None:
 
 
 def test_every_field_that_cuts_the_tunnel_is_named() -> None:
-    after = a_link("a", protocol="TCP", enabled=False)
+    after = a_link("a", allowedSources=["203.0.113.0/24"], enabled=False)
     (warning,) = changed(a_link("a"), after, cluster(MCS, ACME)).warnings
     fields, words = warning.split(": ")
     assert (sorted(fields.split(", ")), words) == (
-        ["spec.enabled", "spec.protocol"],
+        ["spec.allowedSources", "spec.enabled"],
         "this customer's tunnel reconnects once",
     )
 
