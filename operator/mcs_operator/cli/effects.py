@@ -9,7 +9,7 @@ from typing import Any
 from mcs_operator.api import Impact, KubernetesObject, MCSInstance, TVoxLink
 from mcs_operator.api.changes import Change, changes
 from mcs_operator.api.impact import dearest
-from mcs_operator.domain.rules.costs import new_profile
+from mcs_operator.domain.rules.costs import cut_off
 from mcs_operator.render.pod import restart_hash
 
 _PREDICTED: Mapping[Impact, tuple[str, int]] = {
@@ -75,25 +75,28 @@ def exit_code(effects: Iterable[Effect]) -> int:
     return _PREDICTED[worst][1] if worst else 0
 
 
-def effect(before: KubernetesObject | None, after: KubernetesObject, links: Sequence[str]) -> Effect:
-    """Of creating or changing one object. ``links``: the TVoxLinks that its instance serves now."""
+def effect(
+    before: KubernetesObject | None, after: KubernetesObject, links: Sequence[str], peer: object = None
+) -> Effect:
+    """Of creating or changing one object. ``links``: the TVoxLinks that its instance serves now. ``peer``: of a link,
+    where its TVox is connected from, as its status says."""
     if before is None:
         return Effect(after.kind, after.name, "created", Impact.HOT)
     differing = changes(before, after)
     impact = dearest(change.impact for change in differing)
     interrupted: tuple[str, ...] = ()
-    cut_off = ""
+    lost = ""
     if isinstance(before, MCSInstance) and isinstance(after, MCSInstance):
         restarts = restart_hash(before) != restart_hash(after)  # what the operator itself goes by
         impact = Impact.RESTART if restarts else Impact.HOT if impact is Impact.RESTART else impact
         interrupted = tuple(links) if impact in (Impact.NEW_PROFILE, Impact.RESTART) else ()
-    elif isinstance(before, TVoxLink) and impact in (Impact.THIS_LINK, Impact.NEW_PROFILE):
+    elif isinstance(before, TVoxLink) and isinstance(after, TVoxLink) and impact not in (None, Impact.HOT):
         runs = before.spec.enabled
         impact = Impact.HOT if impact is Impact.THIS_LINK and not runs else impact
         interrupted = (after.name,) if runs else ()
-        cut_off = new_profile(after.namespace, after.name) if impact is Impact.NEW_PROFILE else ""
+        lost = "; ".join(cut_off(before, after, peer))
     action = "changed" if differing else "unchanged"
-    return Effect(after.kind, after.name, action, impact, differing, interrupted, cut_off)
+    return Effect(after.kind, after.name, action, impact, differing, interrupted, lost)
 
 
 def _short(value: Any) -> str:

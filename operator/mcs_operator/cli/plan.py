@@ -40,7 +40,7 @@ async def _effect(cluster: Cluster, document: Document) -> Effect:
         return Effect(document.kind, document.name, action, None, refused=error.message or str(error))
     except InvalidObjectError as error:
         return Effect(document.kind, document.name, action, None, refused=str(error))
-    return effect(before, after, await _served(cluster, namespace, after))
+    return effect(before, after, await _served(cluster, namespace, after), _peer(live))
 
 
 def _unusable(cluster: Cluster, document: Document) -> str:
@@ -76,6 +76,12 @@ async def _before_and_after(
     stored = await cluster.api.apply(resource, body, dry_run=True)
     after = parsed(model, body | {"metadata": stored["metadata"]})
     return (model.from_object(live) if live else None), after
+
+
+def _peer(live: Object | None) -> object:
+    """Where the TVox of a link is connected from; None where it is not connected, or this is no link."""
+    status = (live or {}).get("status") or {}
+    return (status.get("tunnel") or {}).get("peer")
 
 
 async def _served(cluster: Cluster, namespace: str, after: KubernetesObject) -> list[str]:

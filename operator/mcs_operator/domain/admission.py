@@ -23,7 +23,7 @@ from mcs_operator.domain.facts.world import Profile, SlotSecret
 from mcs_operator.domain.rules import messages
 from mcs_operator.domain.rules.addressing import address_of, number_of
 from mcs_operator.domain.rules.capacity import Capacity, Line, capacity_of, crossings
-from mcs_operator.domain.rules.costs import new_profile
+from mcs_operator.domain.rules.costs import costs
 from mcs_operator.domain.rules.dialled import Dialled, dialled
 from mcs_operator.domain.rules.precedence import fits
 from mcs_operator.domain.rules.tiers import TIERS
@@ -144,17 +144,8 @@ def _link(cluster: Cluster, namespace: str, new: TVoxLink, old: TVoxLink | None)
         yield from _links_of_community(cluster, namespace, instance, new)
     yield from _community_of(cluster, namespace, new)
     if old is not None:
-        yield from _cut(namespace, new, old)
-
-
-def _cut(namespace: str, new: TVoxLink, old: TVoxLink) -> Iterator[_Finding]:
-    """What the change costs this customer."""
-    for impact, told in (
-        (Impact.THIS_LINK, "this customer's tunnel reconnects once"),
-        (Impact.NEW_PROFILE, new_profile(namespace, new.name)),
-    ):
-        if fields := [change.path for change in changes(old, new) if change.impact is impact]:
-            yield _Finding(f"{', '.join(fields)}: {told}")
+        stored = cluster.find(Kind.LINK, namespace, new.name)
+        yield from map(_Finding, costs(old, new, _at(stored, "status", "tunnel", "peer")))
 
 
 def _address(cluster: Cluster, namespace: str, instance: Object, link: TVoxLink) -> Iterator[_Finding]:

@@ -42,9 +42,22 @@ def test_a_useless_profile_is_foretold_with_the_command_for_the_new_one() -> Non
     found = effect(link(), link(protocol="TCP", enabled=False), SERVED)
     assert (found.impact, found.customers) == (Impact.NEW_PROFILE, ("acme",))
     assert found.lines()[0] == (
-        "TVoxLink/acme: changed: the TVox is cut off until its new profile is uploaded to it: kubectl mcs profile acme"
+        "TVoxLink/acme: changed: spec.protocol: the TVox is cut off until its new profile is uploaded to it: "
+        "kubectl mcs profile acme"
     )
     assert found.as_data()["effect"].endswith("kubectl mcs profile acme")
+
+
+def test_sources_that_leave_out_the_tvox_that_is_connected_are_foretold() -> None:
+    found = effect(link(), link(allowedSources=["198.51.100.0/24"]), SERVED, "203.0.113.9:40000")
+    assert (found.impact, found.customers) == (Impact.THIS_LINK, ("acme",))
+    assert "TVoxLink acme is connected from 203.0.113.9, which is in none of these networks" in found.lines()[0]
+    assert "reconnects" not in found.words
+
+
+def test_a_new_profile_does_not_help_a_tvox_whose_address_is_left_out() -> None:
+    found = effect(link(), link(allowedSources=["198.51.100.0/24"], protocol="TCP"), SERVED, "203.0.113.9:40000")
+    assert "add 203.0.113.9/32; spec.protocol: the TVox is cut off until" in found.words
 
 
 def test_a_link_that_is_switched_off_needs_the_new_profile_too_and_interrupts_nobody() -> None:

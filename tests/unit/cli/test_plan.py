@@ -107,6 +107,17 @@ async def test_a_link_that_changes_interrupts_itself_alone() -> None:
     assert effect.words.endswith("kubectl mcs profile -n ns-b bolt-of-b")
 
 
+async def test_the_status_tells_whom_a_change_of_sources_shuts_out() -> None:
+    live = at("ns-a", a_link("acme")) | {"status": {"slot": 2, "tunnel": {"peer": "203.0.113.9:40000"}}}
+    effects = await plan(
+        FakeApi([live]),
+        a_link("acme", allowedSources=["203.0.113.0/24"]),
+        a_link("acme", allowedSources=["198.51.100.0/24"]),
+    )
+    assert [effect.cut_off != "" for effect in effects] == [False, True]
+    assert "203.0.113.9" in effects[1].cut_off
+
+
 async def test_what_the_api_server_refuses_is_told_in_its_words() -> None:
     effects = await plan(
         FakeApi(BOTH, ApiError(422, "Invalid", "spec.domain: taken")), a_link("acme-of-a"), a_link("new")
