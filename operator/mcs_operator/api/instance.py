@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Annotated, ClassVar
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 from mcs_operator.api.base import AGE, Column, KubernetesObject, Model, Reference, Rule, Status, Tls, condition_column
 from mcs_operator.api.fields import (
@@ -25,7 +25,7 @@ from mcs_operator.api.fields import (
     megabits,
     seconds,
 )
-from mcs_operator.api.impact import LIST_ATOMIC, MAP_ATOMIC, Impact, impact
+from mcs_operator.api.impact import LIST_ATOMIC, MAP_ATOMIC, Impact, impact, list_map
 from mcs_operator.api.quantity import parse_quantity
 from mcs_operator.api.schema import RULES_KEY, as_validation
 from mcs_operator.api.wording import AtMost
@@ -359,6 +359,11 @@ def _names_a_version(image: str) -> bool:
     return "@sha256:" in image or (tagged and not image.endswith(":latest"))
 
 
+def _by_name(references: Sequence[Reference]) -> tuple[Reference, ...]:
+    """One order for all who write them: to put them in another one must not restart the pod."""
+    return tuple(sorted(references, key=lambda reference: reference.name))
+
+
 class MCSInstanceSpec(Model):
     """What the user declares."""
 
@@ -437,6 +442,13 @@ class MCSInstanceSpec(Model):
     image: ImageReference = Field(
         description="The media appliance, with a tag (not latest) or a digest. The operator never changes it.",
         json_schema_extra=impact(RESTART),
+    )
+    image_pull_secrets: Annotated[tuple[Reference, ...], AtMost(16), AfterValidator(_by_name)] = Field(
+        default=(),
+        description="Secrets in the same namespace with which the images of the media pod are pulled, as in a pod's "
+        "spec: of the media, the link agent and the slots, beside those that the operator's chart adds. Where there is "
+        "one, the pull secrets of the namespace's default ServiceAccount are not used. Default: none.",
+        json_schema_extra=impact(RESTART, list_map("name")),
     )
     public_address: IPv4 = Field(
         description="Static public IPv4 address, also where NAT 1:1 is in front of the node. The media announces it to "

@@ -63,6 +63,7 @@ def test_what_is_in_the_pod_template_restarts_and_nothing_else() -> None:
     assert {path for path, impact in found.items() if impact is RESTART} == {
         "spec.tier",
         "spec.image",
+        "spec.imagePullSecrets[].name",
         "spec.nodeSelector",
         "spec.tolerations[].key",
         "spec.tolerations[].operator",
@@ -126,7 +127,7 @@ class TestRestartFields:
         [
             pytest.param({"network": {"mode": "HostPort"}}, id="a default spelled out"),
             pytest.param({"vpn": {"slots": 250, "tunDevice": {"hostPath": "/dev/net/tun"}}}, id="defaults of the vpn"),
-            pytest.param({"tolerations": []}, id="an empty list"),
+            pytest.param({"tolerations": [], "imagePullSecrets": []}, id="empty lists"),
             pytest.param({"resources": {}}, id="an empty override"),
             pytest.param({"domain": "other.example.com", "publicAddress": "203.0.113.11"}, id="names and addresses"),
             pytest.param(
@@ -145,6 +146,7 @@ class TestRestartFields:
         [
             {"tier": "UpTo10000"},
             {"image": "registry.example.com/mcs:1.4.3"},
+            {"imagePullSecrets": [{"name": "registry"}]},
             {"nodeSelector": {"kubernetes.io/hostname": "media-2"}},
             {"tolerations": [{"operator": "Exists"}]},
             {"network": {"mode": "HostNetwork"}},
@@ -157,6 +159,11 @@ class TestRestartFields:
     )
     def test_what_changes_the_pod_changes_them(self, other: dict[str, Any]) -> None:
         assert restart_fields(**other) != restart_fields()
+
+    def test_pull_secrets_in_another_order_are_the_same(self) -> None:
+        one, other = {"name": "one"}, {"name": "other"}
+        assert restart_fields(imagePullSecrets=[other, one]) == restart_fields(imagePullSecrets=[one, other])
+        assert changes(instance(imagePullSecrets=[other, one]), instance(imagePullSecrets=[one, other])) == ()
 
     def test_the_same_amount_in_another_spelling_is_the_same(self) -> None:
         plain = {"requests": {"cpu": "1", "memory": "1Gi"}}
