@@ -109,11 +109,17 @@ def _rows(schema: dict[str, Any], path: str) -> Iterator[str]:
         yield from _rows(item, f"{inner}[]")
 
 
-_COSTS = {Impact.HOT: "hot", Impact.THIS_LINK: "this link", Impact.RESTART: "**restart**"}
+_COSTS = {
+    Impact.HOT: "hot",
+    Impact.THIS_LINK: "this link",
+    Impact.NEW_PROFILE: "**new profile**",
+    Impact.RESTART: "**restart**",
+}
 
 
 def _cost_in_words(impact: Impact) -> str:
-    return impact.sentence.removeprefix("Changing it: ").removeprefix("hot, ").capitalize()
+    words = impact.sentence.removeprefix("Changing it: ").removeprefix("hot, ")
+    return words[0].upper() + words[1:]
 
 
 def _without_cost(description: str) -> tuple[str, str]:

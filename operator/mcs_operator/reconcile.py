@@ -26,7 +26,7 @@ from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.client import Api
 from mcs_operator.kube.executor import Executor
 from mcs_operator.kube.failures import Backoff, Failures, tried
-from mcs_operator.kube.observe import observe
+from mcs_operator.kube.observe import MISSED_SECONDS, observe
 from mcs_operator.kube.report import Reporter, Told
 from mcs_operator.media.agents import Agents
 from mcs_operator.media.lookups import Lookups
@@ -84,7 +84,14 @@ class Reconciler:
 
     async def observe(self, namespace: str) -> World:
         """Everything that decisions may look at."""
-        world = await observe(self.api, self.store, namespace, self.clock(), self.agents.report(namespace))
+        world = await observe(
+            self.api,
+            self.store,
+            namespace,
+            self.clock(),
+            self.agents.report(namespace),
+            self.settings.image_pull_secrets,
+        )
         return await self.following.known(world, self.networks)
 
     async def decide(self, observed: World) -> Decision:
@@ -118,6 +125,7 @@ class Reconciler:
             await tried(self.executor.poke(namespace, pod, world.now), errors),
             await tried(self.executor.take_step(namespace, pod, world.now), errors),
             await tried(self.executor.keep_count(decision.changes), errors),
+            MISSED_SECONDS if world.missing_pull_secrets else None,
             *(max(0.0, (due - world.now).total_seconds()) for due in dues if due),
         ]
         defects = decision.desired.all_defects

@@ -74,6 +74,8 @@ class Settings:
     link_image: str = "localhost/mcs/link:dev"
     agent_image: str = "localhost/mcs/operator:dev"
     image_pull_policy: str = "IfNotPresent"
+    image_pull_secrets: tuple[str, ...] = ()
+    """Names of Secrets that every media pod may pull its images with, in the namespace of each."""
     namespace: str = ""
     """The operator's own namespace, for its Lease; empty outside of a pod: then it leads without one."""
     identity: str = ""
@@ -87,13 +89,14 @@ class Settings:
 
     @classmethod
     def from_environment(cls) -> Settings:
-        """Read MCS_LINK_IMAGE, MCS_AGENT_IMAGE, MCS_IMAGE_PULL_POLICY, MCS_METRICS_NAMESPACE, MCS_DNS,
-        MCS_NAMESPACES, POD_NAMESPACE, POD_NAME."""
+        """Read MCS_LINK_IMAGE, MCS_AGENT_IMAGE, MCS_IMAGE_PULL_POLICY, MCS_IMAGE_PULL_SECRETS,
+        MCS_METRICS_NAMESPACE, MCS_DNS, MCS_NAMESPACES, POD_NAMESPACE, POD_NAME."""
         default = cls()
         return cls(
             link_image=os.environ.get("MCS_LINK_IMAGE", default.link_image),
             agent_image=os.environ.get("MCS_AGENT_IMAGE", default.agent_image),
             image_pull_policy=os.environ.get("MCS_IMAGE_PULL_POLICY", default.image_pull_policy),
+            image_pull_secrets=tuple(filter(None, os.environ.get("MCS_IMAGE_PULL_SECRETS", "").split(","))),
             namespace=os.environ.get("POD_NAMESPACE", default.namespace),
             identity=os.environ.get("POD_NAME", default.identity),
             metrics_namespace=os.environ.get("MCS_METRICS_NAMESPACE", default.metrics_namespace),

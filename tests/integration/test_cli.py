@@ -135,6 +135,15 @@ def test_a_plan_tells_who_is_interrupted_and_changes_nothing(api: Api, mcs: Plug
     assert {kind: api.list(kind) for kind in before} == before
 
 
+def test_a_plan_tells_which_tvox_is_cut_off_and_why(api: Api, mcs: Plugin, agent: FakeAgent) -> None:
+    api.merge_status("TVoxLink", "acme", {"tunnel": {"peer": "203.0.113.9:40000"}})
+    (shut,) = planned(mcs, a_link("acme", allowedSources=["198.51.100.0/24"]), expect=3)
+    assert "TVoxLink acme is connected from 203.0.113.9, which is in none of these networks" in shut["effect"]
+    (tcp,) = planned(mcs, a_link("acme", protocol="TCP"), expect=3)
+    assert [field["impact"] for field in tcp["fields"]] == ["NewProfile"]
+    assert tcp["effect"].endswith(f"kubectl mcs profile -n {api.namespace} acme")
+
+
 def test_a_rotation_and_a_revocation_are_asked_for_and_waited_for(api: Api, mcs: Plugin, agent: FakeAgent) -> None:
     old = files(api.get("Secret", "acme-profile"))["acme.ovpn"]
     mcs("rotate", "acme")

@@ -40,6 +40,27 @@ def nothing_failed(api: Api) -> None:
     assert "not written" not in message, (status, reason, message)
 
 
+# --- with what its images are pulled ---
+
+
+def test_the_pod_is_pulled_with_the_instances_secrets_and_one_that_is_missing_is_named(
+    api: Api, operator: Operator
+) -> None:
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "there"}, "type": "kubernetes.io/dockercfg"}
+    api.create(secret | {"stringData": {".dockercfg": "{}"}})
+    before = served(api, an_instance(imagePullSecrets=[{"name": "there"}, {"name": "gone"}]))
+    nothing_failed(api)
+    template = api.get("StatefulSet", "mcs")["spec"]["template"]["spec"]
+    assert template["imagePullSecrets"] == [{"name": "gone"}, {"name": "there"}]
+    status, reason, message = api.condition("MCSInstance", "mcs", "Stalled")
+    assert (status, reason) == ("True", "PullSecretNotFound")
+    assert "spec.imagePullSecrets: gone: no such Secret" in message
+    api.change("MCSInstance", "mcs", imagePullSecrets=None)
+    api.wait_condition("MCSInstance", "mcs", "Stalled", "False", "NotStalled")
+    assert "imagePullSecrets" not in api.get("StatefulSet", "mcs")["spec"]["template"]["spec"]
+    assert before["Secret/there"] == versions(api)["Secret/there"], "only looked for"
+
+
 # --- the volume ---
 
 

@@ -38,6 +38,7 @@ WHOLE: dict[type[KubernetesObject], Object] = {
         },
         tls={"secretRef": {"name": "web"}},
         bandwidth="100M",
+        imagePullSecrets=[{"name": "registry"}],
         retain={"links": "720h", "storage": "Retain", "pki": "Delete"},
         tolerations=[{"key": "a", "operator": "Equal", "value": "b", "effect": "NoExecute", "tolerationSeconds": 5}],
     ),

@@ -184,6 +184,21 @@ def test_what_only_waits_is_let_in_with_a_warning(api: Api, door: Door) -> None:
     assert f"Warning: spec.instanceRef.name: no MCSInstance 'mcs' in namespace {api.namespace} yet" in done.stderr
 
 
+def test_who_cuts_his_tvox_off_is_warned_with_its_address_and_the_command_for_its_profile(api: Api, door: Door) -> None:
+    api.create(an_instance(), a_community(), a_link("acme", domain="x.mcs.test"))
+    api.wait_condition("TVoxLink", "acme", "Accepted", "True")
+    api.merge_status("TVoxLink", "acme", {"tunnel": {"peer": "203.0.113.9:40000"}})
+    patch = json.dumps({"spec": {"protocol": "TCP", "allowedSources": ["198.51.100.0/24"]}})
+
+    def said() -> str:
+        command = api.kubectl_command("patch", "tvl", "acme", "--type=merge", "--dry-run=server", "--patch", patch)
+        return subprocess.run(command, text=True, capture_output=True, check=True, timeout=60).stderr
+
+    until("the webhook knows the peer", lambda: "TVoxLink acme is connected from 203.0.113.9" in said())
+    assert "Warning: spec.protocol: the TVox is cut off until its new profile is uploaded to it" in said()
+    assert f"kubectl mcs profile -n {api.namespace} acme" in said()
+
+
 def test_another_tenants_domain_is_refused_without_his_name(api: Api, server: Api, door: Door) -> None:
     for namespace in fresh_namespace(server):
         other = server.within(namespace)

@@ -50,9 +50,12 @@ class MemoryApi:
         self._ask("get", resource, name)
         return copy.deepcopy(self.objects.get((resource, namespace, name)))
 
-    async def list(self, resource: Resource, *, namespace: str, **_: Any) -> tuple[list[Object], str]:
+    async def list(self, resource: Resource, *, namespace: str, fields: str = "", **_: Any) -> tuple[list[Object], str]:
         self._ask("list", resource, "")
-        return [body for (kind, where, _), body in self.objects.items() if (kind, where) == (resource, namespace)], "1"
+        here = {
+            name: body for (kind, where, name), body in self.objects.items() if (kind, where) == (resource, namespace)
+        }
+        return [body for name, body in here.items() if fields in ("", f"metadata.name={name}")], "1"
 
     async def create(self, resource: Resource, body: Object) -> Object:
         key = (resource, body["metadata"]["namespace"], body["metadata"]["name"])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from types import ModuleType
@@ -19,6 +20,7 @@ from mcs_operator import reconcile as module
 from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.client import ApiError
 from mcs_operator.kube.events import Recorder
+from mcs_operator.kube.observe import MISSED_SECONDS
 from mcs_operator.kube.report import Reporter
 from mcs_operator.kube.resources import COMMUNITIES, INSTANCES, LINKS, SECRETS
 from mcs_operator.media.agents import Agents
@@ -308,3 +310,20 @@ def test_without_an_instance_whatever_is_there_says_it(monkeypatch: pytest.Monke
         demo.run()
     assert demo.condition(LINKS, "acme", "Stalled")[:2] == ("True", "ReconcileFailed")
     assert demo.condition(COMMUNITIES, "acme", "Stalled")[:2] == ("True", "ReconcileFailed")
+
+
+def test_a_pull_secret_that_is_not_there_is_told_and_looked_for_until_it_is(
+    demo: Demo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    demo.put(INSTANCES, an_instance(imagePullSecrets=[{"name": "registry"}]), generation=2)
+    demo.settle()
+    assert demo.stalled()[:2] == ("True", "PullSecretNotFound")
+    pause = asyncio.run(demo.reconciler("demo"))
+    assert pause is not None and pause <= MISSED_SECONDS, "no watch will tell that it came"
+    metadata = {"name": "registry", "namespace": "demo"}
+    demo.api.add(Store(wake=lambda _: None), SECRETS, {"metadata": metadata, "type": "kubernetes.io/dockerconfigjson"})
+    later = time.monotonic() + MISSED_SECONDS + 1
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    demo.run()
+    assert demo.stalled()[:2] == ("False", "NotStalled")
+    assert demo.api.writes == ["status MCSInstance/mcs"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any
 
@@ -11,12 +11,15 @@ IMMUTABLE_KEY = "x-mcs-immutable"
 
 
 class Impact(StrEnum):
-    """The three costs, cheapest first."""
+    """The costs, cheapest first. The one list of them: what is predicted and explained is looked up by it."""
 
     HOT = "Hot"
     """Nothing is interrupted: no call, no tunnel."""
     THIS_LINK = "ThisLink"
     """The tunnel of this one link is restarted, about a second; nobody else notices."""
+    NEW_PROFILE = "NewProfile"
+    """The profile that is installed at the TVox is useless from now on: the tunnel stays down until somebody uploads
+    the new one there. Nobody else notices."""
     RESTART = "Restart"
     """The field is in the pod template: the media pod is replaced, which ends every call of every customer."""
 
@@ -26,8 +29,15 @@ class Impact(StrEnum):
         return {
             Impact.HOT: "Changing it: hot, nothing is interrupted.",
             Impact.THIS_LINK: "Changing it: restarts this link's tunnel only, about a second.",
+            Impact.NEW_PROFILE: "Changing it: cuts the TVox off until its new profile is uploaded to it "
+            "(`kubectl mcs profile <link>`).",
             Impact.RESTART: "Changing it: restarts the media pod, which ends every call of every customer.",
         }[self]
+
+
+def dearest(impacts: Iterable[Impact]) -> Impact | None:
+    """The one that costs most; None where there is none."""
+    return max(impacts, key=list(Impact).index, default=None)
 
 
 LIST_ATOMIC: Mapping[str, Any] = {"x-kubernetes-list-type": "atomic"}

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Annotated, ClassVar
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 from mcs_operator.api.base import AGE, Column, KubernetesObject, Model, Reference, Rule, Status, Tls, condition_column
 from mcs_operator.api.fields import (
@@ -25,13 +25,13 @@ from mcs_operator.api.fields import (
     megabits,
     seconds,
 )
-from mcs_operator.api.impact import LIST_ATOMIC, MAP_ATOMIC, Impact, impact
+from mcs_operator.api.impact import LIST_ATOMIC, MAP_ATOMIC, Impact, impact, list_map
 from mcs_operator.api.quantity import parse_quantity
 from mcs_operator.api.schema import RULES_KEY, as_validation
 from mcs_operator.api.wording import AtMost
 from mcs_operator.settings import LAST_NUMBER, MAX_LINKS
 
-HOT, RESTART = Impact.HOT, Impact.RESTART
+HOT, NEW_PROFILE, RESTART = Impact.HOT, Impact.NEW_PROFILE, Impact.RESTART
 
 _LAST_PORT = 65535 - LAST_NUMBER
 
@@ -163,6 +163,7 @@ class Vpn(Model):
         le=_LAST_PORT,
         description="Link N is reached at port basePort+N, UDP or TCP: 21017 for link 17. It is in every TVox's "
         "profile. Keep it clear of the node's ephemeral ports (32768-60999) and of NodePorts (30000-32767).",
+        # NewProfile as well; but it is in the pod template, and what is there has to be in the restart hash.
         json_schema_extra=impact(RESTART, immutable="always"),
     )
     cidr: SlashTwentyFour = Field(
@@ -176,7 +177,7 @@ class Vpn(Model):
         description="Your own CA, a Secret of type kubernetes.io/tls: tls.crt has its certificate (EC or RSA), "
         "followed by its issuers up to the root, tls.key its key. Every TVox's profile trusts it, and ends with it. "
         "Default: the operator makes a CA for this instance alone, for 20 years.",
-        json_schema_extra=impact(HOT, immutable="always"),
+        json_schema_extra=impact(NEW_PROFILE, immutable="always"),
     )
     tun_device: TunDevice = Field(
         default=TunDevice(host_path="/dev/net/tun"),
@@ -358,6 +359,11 @@ def _names_a_version(image: str) -> bool:
     return "@sha256:" in image or (tagged and not image.endswith(":latest"))
 
 
+def _by_name(references: Sequence[Reference]) -> tuple[Reference, ...]:
+    """One order for all who write them: to put them in another one must not restart the pod."""
+    return tuple(sorted(references, key=lambda reference: reference.name))
+
+
 class MCSInstanceSpec(Model):
     """What the user declares."""
 
@@ -425,6 +431,7 @@ class MCSInstanceSpec(Model):
         description="Management domain of the MCS, an A record to publicAddress, for example mcs.example.com. Every "
         "link's domain is a CNAME of it, and it is the first address in every TVox's profile: while TVoxLinks exist, a "
         "change is refused.",
+        # No NewProfile: a change is accepted only while there is no link that it could cut off.
         json_schema_extra=impact(HOT),
     )
     tier: Tier = Field(
@@ -436,9 +443,18 @@ class MCSInstanceSpec(Model):
         description="The media appliance, with a tag (not latest) or a digest. The operator never changes it.",
         json_schema_extra=impact(RESTART),
     )
+    image_pull_secrets: Annotated[tuple[Reference, ...], AtMost(16), AfterValidator(_by_name)] = Field(
+        default=(),
+        description="Secrets in the same namespace with which the images of the media pod are pulled, as in a pod's "
+        "spec: of the media, the link agent and the slots, beside those that the operator's chart adds. Where there is "
+        "one, the pull secrets of the namespace's default ServiceAccount are not used. Default: none.",
+        json_schema_extra=impact(RESTART, list_map("name")),
+    )
     public_address: IPv4 = Field(
         description="Static public IPv4 address, also where NAT 1:1 is in front of the node. The media announces it to "
         "clients, and it is the second address in every TVox's profile.",
+        # No NewProfile: a TVox dials the domain first, whose A record follows the address, and this one only where that
+        # fails. A tunnel that is up is not touched.
         json_schema_extra=impact(HOT),
     )
     node_selector: Annotated[

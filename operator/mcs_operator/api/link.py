@@ -15,7 +15,7 @@ from mcs_operator.api.wording import AtMost
 from mcs_operator.settings import FIRST_NUMBER, LAST_NUMBER
 from mcs_operator.timestamps import Timestamp
 
-HOT, THIS_LINK = Impact.HOT, Impact.THIS_LINK
+HOT, THIS_LINK, NEW_PROFILE = Impact.HOT, Impact.THIS_LINK, Impact.NEW_PROFILE
 
 _NUMBER = r"[.]([2-9]|[1-9][0-9]|1[0-9][0-9]|2[0-4][0-9]|25[01])$"
 
@@ -50,7 +50,7 @@ class TVoxLinkSpec(Model):
 
     instance_ref: Reference = Field(
         description="The MCSInstance that the TVox dials into.",
-        json_schema_extra=impact(THIS_LINK, immutable="always"),
+        json_schema_extra=impact(NEW_PROFILE, immutable="always"),
     )
     community_ref: Reference = Field(
         description="The Community whose users this TVox serves.", json_schema_extra=impact(HOT)
@@ -69,15 +69,17 @@ class TVoxLinkSpec(Model):
     protocol: Protocol = Field(
         default=Protocol.UDP,
         description="Transport of the tunnel. TCP is slower, for sites whose firewall lets no UDP out. The TVox's "
-        "profile names it: after a change, upload the new one.",
-        json_schema_extra=impact(THIS_LINK),
+        "profile names it.",
+        json_schema_extra=impact(NEW_PROFILE),
     )
     vpn_address: IPv4 | None = Field(
         default=None,
         description="The VPN address that this link must have, for example 198.18.254.17: granted, or refused with "
         "AddressTaken, never another one. Its last octet (2 to 251) is the link's number, and decides the port. "
         "Default: a free one.",
-        json_schema_extra=impact(THIS_LINK, immutable="once allocated"),
+        # It is in the profile, by its port. But who has an address keeps it, also where another one is stored for him:
+        # a change that is accepted gives a first address, or names the one that there is, and interrupts nobody.
+        json_schema_extra=impact(HOT, immutable="once allocated"),
     )
     allowed_sources: Annotated[tuple[IPv4Network, ...], AtMost(64)] = Field(
         default=(),

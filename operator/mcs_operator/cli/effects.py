@@ -2,45 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Any
 
 from mcs_operator.api import Impact, KubernetesObject, MCSInstance, TVoxLink
 from mcs_operator.api.changes import Change, changes
+from mcs_operator.api.impact import dearest
+from mcs_operator.domain.rules.costs import cut_off
 from mcs_operator.render.pod import restart_hash
 
-
-class Severity(IntEnum):
-    """From nothing to everybody; the worst one is the exit code of ``plan``, see there."""
-
-    NONE = 0
-    HOT = 1
-    THIS_LINK = 2
-    RESTART = 3
-
-
-_OF = {Impact.HOT: Severity.HOT, Impact.THIS_LINK: Severity.THIS_LINK, Impact.RESTART: Severity.RESTART}
-_WORDS = {
-    Severity.NONE: "nothing changes",
-    Severity.HOT: "nobody is interrupted",
-    Severity.THIS_LINK: "this customer's tunnel reconnects once",
-    Severity.RESTART: "the media pod restarts after draining: every customer is interrupted",
+_PREDICTED: Mapping[Impact, tuple[str, int]] = {
+    Impact.HOT: ("nobody is interrupted", 0),
+    Impact.THIS_LINK: ("this customer's tunnel reconnects once", 3),
+    Impact.NEW_PROFILE: ("this customer is cut off until a new profile is uploaded to his TVox", 3),
+    Impact.RESTART: ("the media pod restarts after draining: every customer is interrupted", 4),
 }
+"""In words, and as the exit code of ``plan``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What becomes of one object. ``customers``: names of the TVoxLinks that are interrupted."""
+    """What becomes of one object. ``impact`` is None where nothing changes, or nothing is known.
+
+    ``customers``: names of the TVoxLinks that are interrupted. ``cut_off``: why a TVox does not come back by itself.
+    """
 
     kind: str
     name: str
     action: str
-    severity: Severity
+    impact: Impact | None
     fields: tuple[Change, ...] = ()
     customers: tuple[str, ...] = ()
+    cut_off: str = ""
     refused: str = ""
+
+    @property
+    def words(self) -> str:
+        """What becomes of it, for a person."""
+        predicted = _PREDICTED[self.impact][0] if self.impact else "nothing changes"
+        return self.refused or self.cut_off or predicted
 
     def as_data(self) -> dict[str, Any]:
         """Plain data, for scripts."""
@@ -48,7 +49,7 @@ class Effect:
             "kind": self.kind,
             "name": self.name,
             "action": self.action,
-            "effect": self.refused or _WORDS[self.severity],
+            "effect": self.words,
             "refused": bool(self.refused),
             "fields": [
                 {"path": f.path, "impact": str(f.impact), "before": f.before, "after": f.after} for f in self.fields
@@ -58,34 +59,44 @@ class Effect:
 
     def lines(self) -> list[str]:
         """For a person."""
-        head = f"{self.kind}/{self.name}: {self.action}"
-        if self.refused:
-            return [f"{head}, refused: {self.refused}"]
-        lines = [f"{head}: {_WORDS[self.severity]}"]
+        lines = [f"{self.kind}/{self.name}: {self.action}{', refused' if self.refused else ''}: {self.words}"]
         lines += [f"  {f.path} ({f.impact}): {_short(f.before)} -> {_short(f.after)}" for f in self.fields]
         if self.customers:
             lines.append(f"  interrupted: {len(self.customers)} ({', '.join(self.customers)})")
         return lines
 
 
-def effect(before: KubernetesObject | None, after: KubernetesObject, links: Sequence[str]) -> Effect:
-    """Of creating or changing one object. ``links``: the TVoxLinks that its instance serves now."""
+def exit_code(effects: Iterable[Effect]) -> int:
+    """The worst of them; 1 where something is refused, as what it would do is not known."""
+    effects = list(effects)
+    if any(one.refused for one in effects):
+        return 1
+    worst = dearest(one.impact for one in effects if one.impact)
+    return _PREDICTED[worst][1] if worst else 0
+
+
+def effect(
+    before: KubernetesObject | None, after: KubernetesObject, links: Sequence[str], peer: object = None
+) -> Effect:
+    """Of creating or changing one object. ``links``: the TVoxLinks that its instance serves now. ``peer``: of a link,
+    where its TVox is connected from, as its status says."""
     if before is None:
-        return Effect(after.kind, after.name, "created", Severity.HOT)
+        return Effect(after.kind, after.name, "created", Impact.HOT)
     differing = changes(before, after)
-    severity = max((_OF[change.impact] for change in differing), default=Severity.NONE)
+    impact = dearest(change.impact for change in differing)
+    interrupted: tuple[str, ...] = ()
+    lost = ""
     if isinstance(before, MCSInstance) and isinstance(after, MCSInstance):
         restarts = restart_hash(before) != restart_hash(after)  # what the operator itself goes by
-        severity = Severity.RESTART if restarts else Severity.HOT if severity is Severity.RESTART else severity
-    if severity is Severity.THIS_LINK and isinstance(before, TVoxLink) and not before.spec.enabled:
-        severity = Severity.HOT  # its tunnel does not run
-    interrupted: tuple[str, ...] = ()
-    if severity is Severity.RESTART and isinstance(after, MCSInstance):
-        interrupted = tuple(links)
-    elif severity is Severity.THIS_LINK and isinstance(after, TVoxLink):
-        interrupted = (after.name,)
+        impact = Impact.RESTART if restarts else Impact.HOT if impact is Impact.RESTART else impact
+        interrupted = tuple(links) if impact in (Impact.NEW_PROFILE, Impact.RESTART) else ()
+    elif isinstance(before, TVoxLink) and isinstance(after, TVoxLink) and impact not in (None, Impact.HOT):
+        runs = before.spec.enabled
+        impact = Impact.HOT if impact is Impact.THIS_LINK and not runs else impact
+        interrupted = (after.name,) if runs else ()
+        lost = "; ".join(cut_off(before, after, peer))
     action = "changed" if differing else "unchanged"
-    return Effect(after.kind, after.name, action, severity, differing, interrupted)
+    return Effect(after.kind, after.name, action, impact, differing, interrupted, lost)
 
 
 def _short(value: Any) -> str:

@@ -20,7 +20,7 @@ from mcs_operator.cli import offline, output, views
 from mcs_operator.cli.access import Access, Cluster
 from mcs_operator.cli.asking import ask, await_change, get
 from mcs_operator.cli.bundle import Bundle, collect
-from mcs_operator.cli.effects import Effect, Severity
+from mcs_operator.cli.effects import Effect, exit_code
 from mcs_operator.cli.files import read
 from mcs_operator.cli.plan import effects_of
 from mcs_operator.domain.rules.advice import advise
@@ -161,7 +161,8 @@ def plan(access: Access, files: Sequence[str], output: str) -> None:
 
     The API server checks every object in a dry run, with admission and quota.
 
-    Exit codes: 0 nobody is interrupted, 1 something is refused, 3 single customers reconnect, 4 the media pod restarts.
+    Exit codes: 0 nobody is interrupted, 1 something is refused, 3 single customers reconnect or need a new profile,
+    4 the media pod restarts.
     """
     documents = [document for document in read(files) if document.is_of_our_group]
 
@@ -173,10 +174,7 @@ def plan(access: Access, files: Sequence[str], output: str) -> None:
         click.echo("\n".join(line for one in effects for line in one.lines()) or "no object of ours in these files")
     else:
         click.echo(_structured([one.as_data() for one in effects], output))
-    if any(one.refused for one in effects):
-        sys.exit(1)
-    worst = max((one.severity for one in effects), default=Severity.NONE)
-    sys.exit({Severity.THIS_LINK: 3, Severity.RESTART: 4}.get(worst, 0))
+    sys.exit(exit_code(effects))
 
 
 @cli.command()

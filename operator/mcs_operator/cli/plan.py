@@ -9,7 +9,7 @@ from mcs_operator.api import KINDS, InvalidObjectError, KubernetesObject, MCSIns
 from mcs_operator.api.base import shown
 from mcs_operator.api.wording import choices
 from mcs_operator.cli.access import Cluster, resource_of
-from mcs_operator.cli.effects import Effect, Severity, effect
+from mcs_operator.cli.effects import Effect, effect
 from mcs_operator.cli.files import Document
 from mcs_operator.cli.schemacheck import check, parsed
 from mcs_operator.kube.client import ApiError
@@ -26,7 +26,7 @@ async def effects_of(cluster: Cluster, documents: Sequence[Document]) -> list[Ef
 
 async def _effect(cluster: Cluster, document: Document) -> Effect:
     if wrong := _unusable(cluster, document):
-        return Effect(document.kind or "object", document.name, "unknown", Severity.NONE, refused=wrong)
+        return Effect(document.kind or "object", document.name, "unknown", None, refused=wrong)
     model, resource = _MODELS[document.kind], resource_of(document.body)
     assert resource is not None  # noqa: S101 - it is one of the models' kinds
     namespace = document.namespace or cluster.namespace
@@ -38,10 +38,10 @@ async def _effect(cluster: Cluster, document: Document) -> Effect:
     except ApiError as error:
         if not error.status:  # nobody refused it: no answer came
             raise
-        return Effect(document.kind, document.name, action, Severity.NONE, refused=error.message or str(error))
+        return Effect(document.kind, document.name, action, None, refused=error.message or str(error))
     except InvalidObjectError as error:
-        return Effect(document.kind, document.name, action, Severity.NONE, refused=str(error))
-    return effect(before, after, await _served(cluster, namespace, after))
+        return Effect(document.kind, document.name, action, None, refused=str(error))
+    return effect(before, after, await _served(cluster, namespace, after), _peer(live))
 
 
 def _unusable(cluster: Cluster, document: Document) -> str:
@@ -77,6 +77,12 @@ async def _before_and_after(
     stored = await cluster.api.apply(resource, body, dry_run=True)
     after = parsed(model, body | {"metadata": stored["metadata"]})
     return (model.from_object(live) if live else None), after
+
+
+def _peer(live: Object | None) -> object:
+    """Where the TVox of a link is connected from; None where it is not connected, or this is no link."""
+    status = (live or {}).get("status") or {}
+    return (status.get("tunnel") or {}).get("peer")
 
 
 async def _served(cluster: Cluster, namespace: str, after: KubernetesObject) -> list[str]:

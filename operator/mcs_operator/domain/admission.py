@@ -23,6 +23,7 @@ from mcs_operator.domain.facts.world import Profile, SlotSecret
 from mcs_operator.domain.rules import messages
 from mcs_operator.domain.rules.addressing import address_of, last_number, number_of
 from mcs_operator.domain.rules.capacity import Capacity, Line, capacity_of, crossings
+from mcs_operator.domain.rules.costs import costs
 from mcs_operator.domain.rules.dialled import Dialled, dialled
 from mcs_operator.domain.rules.precedence import fits
 from mcs_operator.domain.rules.tiers import TIERS
@@ -143,8 +144,9 @@ def _link(cluster: Cluster, namespace: str, new: TVoxLink, old: TVoxLink | None)
     if instance is not None and (old is None or old.spec.community_ref != new.spec.community_ref):
         yield from _links_of_community(cluster, namespace, instance, new)
     yield from _community_of(cluster, namespace, new)
-    if old is not None and (cut := [c.path for c in changes(old, new) if c.impact is Impact.THIS_LINK]):
-        yield _Finding(f"{', '.join(cut)}: this customer's tunnel reconnects once")
+    if old is not None:
+        stored = cluster.find(Kind.LINK, namespace, new.name)
+        yield from map(_Finding, costs(old, new, _at(stored, "status", "tunnel", "peer")))
 
 
 def _slot(cluster: Cluster, namespace: str, instance: Object, name: str, others: int) -> Iterator[_Finding]:

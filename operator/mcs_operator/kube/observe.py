@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
+from itertools import chain
 from typing import Any, TypeVar
 
 from mcs_operator.api.conditions import Kind
@@ -27,10 +28,11 @@ from mcs_operator.domain.facts.world import (
     Unreadable,
     World,
 )
+from mcs_operator.domain.pod.pulling import pull_secrets
 from mcs_operator.kube.beside import beside
 from mcs_operator.kube.cache.child import Child
 from mcs_operator.kube.cache.fetch import fetch
-from mcs_operator.kube.cache.namespace import NamespaceCache
+from mcs_operator.kube.cache.namespace import NamespaceCache, Sighting
 from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.client import Api, ApiError
 from mcs_operator.kube.parse import Parsed
@@ -47,13 +49,21 @@ Detail = TypeVar("Detail", Authority, AgentCredentials)
 
 _KINDS = {INSTANCES: Kind.INSTANCE, COMMUNITIES: Kind.COMMUNITY, LINKS: Kind.LINK}
 _MANY_INLINE = 5_000
-_MISSED_SECONDS = 60.0
-"""Between looks for a Secret that is missed: where its label is put right, its event comes at once."""
+MISSED_SECONDS = 60.0
+"""Between looks for a Secret of which no watch tells: one of ours that is missed, whose event comes at once where its
+label is put right, and a pull secret. A watch of its own would cost all those who have none."""
 _MOST_IGNORED = 32
 """Of what bears our label and is not ours; more would only be counted."""
 
 
-async def observe(api: Api, store: Store, namespace: str, now: datetime, report: LinkReport | None) -> World:
+async def observe(
+    api: Api,
+    store: Store,
+    namespace: str,
+    now: datetime,
+    report: LinkReport | None,
+    pull_secrets_of_the_operator: Collection[str] = (),
+) -> World:
     """The World of one namespace, after reading again what changed since the last time."""
     outdated = store.outdated(namespace)
     await asyncio.sleep(0)  # whoever filled a namespace with ten thousand names like ours makes others wait for half
@@ -61,7 +71,7 @@ async def observe(api: Api, store: Store, namespace: str, now: datetime, report:
     await read_users_files(api, store, namespace)
     known = store.snapshot(namespace)
     world = await beside(_is_long(known), _world, known, namespace, now, report)
-    return replace(world, unlabelled=await _unlabelled(api, store, world))
+    return await _with_unwatched(api, store, world, pull_secrets_of_the_operator)
 
 
 def known_world(store: Store, namespace: str, now: datetime) -> World:
@@ -154,20 +164,33 @@ def _pod_of(instances: list[Any], details: list[Parsed]) -> Pod | None:
     return next((pods[f"{i.name}-0"] for i in instances if f"{i.name}-0" in pods), None)
 
 
-# --- what is missed, and may be there without its labels ---
+# --- what no watch tells of: what is missed, and may be there without its labels; pull secrets ---
 
 
-async def _unlabelled(api: Api, store: Store, world: World) -> dict[str, str]:
-    """Why Secrets that are missed are not found although they are there, by name. Only their metadata are asked for."""
-    namespace, wanted = world.namespace, dict(_missed(store.cache(world.namespace), world))
+async def _with_unwatched(api: Api, store: Store, world: World, of_the_operator: Collection[str]) -> World:
+    """Why Secrets that are missed are not found although they are there; and pull secrets that are not there."""
+    missed = dict(_missed(store.cache(world.namespace), world))
+    pulled = {instance.name: pull_secrets(instance, of_the_operator) for instance in world.instances}
+    seen = await _looked_for(api, store, world.namespace, {*missed, *chain.from_iterable(pulled.values())})
+    there = {name: look.labels for name, look in seen.items() if look.labels is not None}
+    gone = {name for name, look in seen.items() if look.labels is None and not look.failed}
+    lacking = {name: missing_labels(there[name], labels) for name, labels in missed.items() if name in there}
+    absent = {instance: tuple(name for name in names if name in gone) for instance, names in pulled.items()}
+    return replace(
+        world,
+        unlabelled={name: why for name, why in lacking.items() if why},
+        missing_pull_secrets={instance: names for instance, names in absent.items() if names},
+    )
+
+
+async def _looked_for(api: Api, store: Store, namespace: str, wanted: Collection[str]) -> Mapping[str, Sighting]:
+    """What came of the last look for each of these Secrets. Only their metadata are asked for."""
     store.forget_missed(namespace, wanted)
-    missed = store.cache(namespace).missed
-    due = [n for n in wanted if n not in missed or time.monotonic() - missed[n][0] > _MISSED_SECONDS]
-    for name, labels in zip(due, await together(*(_labels_of(api, namespace, n) for n in due)), strict=True):
-        store.note_missed(namespace, name, labels)
-    seen = store.cache(namespace).missed.items()
-    found = {name: labels for name, (_, labels) in seen if labels is not None}
-    return {name: why for name, labels in found.items() if (why := missing_labels(labels, wanted[name]))}
+    seen = store.cache(namespace).missed
+    due = [name for name in wanted if name not in seen or time.monotonic() - seen[name].at > MISSED_SECONDS]
+    for name, sighting in zip(due, await together(*(_look(api, namespace, name) for name in due)), strict=True):
+        store.note_missed(namespace, name, sighting)
+    return dict(store.cache(namespace).missed)
 
 
 def _missed(cache: NamespaceCache, world: World) -> Iterator[tuple[str, dict[str, str]]]:
@@ -183,10 +206,10 @@ def _missed(cache: NamespaceCache, world: World) -> Iterator[tuple[str, dict[str
                 yield f"{link}-profile", of_it | {LABEL_LINK: link}
 
 
-async def _labels_of(api: Api, namespace: str, name: str) -> Mapping[str, str] | None:
+async def _look(api: Api, namespace: str, name: str) -> Sighting:
     try:
         found, _ = await api.list(SECRETS, namespace=namespace, fields=f"metadata.name={name}", metadata_only=True)
     except ApiError:
-        return None  # only a message depends on it
+        return Sighting(time.monotonic(), None, failed=True)  # only a message depends on it
     fit = tidy(found[0]) if found else None
-    return fit["metadata"]["labels"] if fit else None
+    return Sighting(time.monotonic(), fit["metadata"]["labels"] if fit else None, failed=bool(found and not fit))

@@ -12,6 +12,7 @@ from mcs_operator.api import MCSInstance, NetworkMode, restart_fields
 from mcs_operator.contract.digest import canonical, digest
 from mcs_operator.domain.manifest import Manifest, Object, Wave
 from mcs_operator.domain.pod import sizing
+from mcs_operator.domain.pod.pulling import pull_secrets
 from mcs_operator.render.objects import build_object, labels
 from mcs_operator.settings import (
     AGENT_CONTAINER,
@@ -95,6 +96,8 @@ def _pod_spec(instance: MCSInstance, settings: Settings) -> Object:
         ],
         "volumes": [*_volumes(instance), *(_slot_volume(instance, number) for number in slots)],
     }
+    if secrets := pull_secrets(instance, settings.image_pull_secrets):
+        pod["imagePullSecrets"] = [{"name": name} for name in secrets]
     if on_host_network:
         host = {"hostNetwork": True, "dnsPolicy": "ClusterFirstWithHostNet"}
         return pod | host | {"initContainers": [_sweep(instance, settings)]}

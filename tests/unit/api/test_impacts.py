@@ -11,7 +11,7 @@ from mcs_operator.api import KINDS, Community, Impact, KubernetesObject, MCSInst
 from mcs_operator.api import restart_fields as restart_fields_of
 from mcs_operator.api.base import Model
 
-HOT, THIS_LINK, RESTART = Impact.HOT, Impact.THIS_LINK, Impact.RESTART
+HOT, THIS_LINK, NEW_PROFILE, RESTART = Impact
 
 REQUIRED: dict[str, Any] = {
     "domain": "mcs.example.com",
@@ -63,6 +63,7 @@ def test_what_is_in_the_pod_template_restarts_and_nothing_else() -> None:
     assert {path for path, impact in found.items() if impact is RESTART} == {
         "spec.tier",
         "spec.image",
+        "spec.imagePullSecrets[].name",
         "spec.nodeSelector",
         "spec.tolerations[].key",
         "spec.tolerations[].operator",
@@ -86,16 +87,23 @@ def test_what_is_in_the_pod_template_restarts_and_nothing_else() -> None:
 
 def test_no_change_of_a_customer_ever_restarts_the_pod() -> None:
     assert set(impacts(Community).values()) == {HOT}
-    assert set(impacts(TVoxLink).values()) == {HOT, THIS_LINK}
+    assert set(impacts(TVoxLink).values()) == {HOT, THIS_LINK, NEW_PROFILE}
 
 
 def test_what_openvpn_or_its_firewall_is_started_with_costs_this_link_a_reconnect() -> None:
     assert {path for path, impact in impacts(TVoxLink).items() if impact is THIS_LINK} == {
-        "spec.instanceRef.name",
         "spec.enabled",
-        "spec.protocol",
-        "spec.vpnAddress",
         "spec.allowedSources[]",
+    }
+
+
+def test_what_makes_an_installed_profile_useless_costs_a_new_one() -> None:
+    assert {path for path, impact in impacts(TVoxLink).items() if impact is NEW_PROFILE} == {
+        "spec.instanceRef.name",
+        "spec.protocol",
+    }
+    assert {path for path, impact in impacts(MCSInstance).items() if impact is NEW_PROFILE} == {
+        "spec.vpn.caSecretRef.name"
     }
 
 
@@ -119,7 +127,7 @@ class TestRestartFields:
         [
             pytest.param({"network": {"mode": "HostPort"}}, id="a default spelled out"),
             pytest.param({"vpn": {"slots": 250, "tunDevice": {"hostPath": "/dev/net/tun"}}}, id="defaults of the vpn"),
-            pytest.param({"tolerations": []}, id="an empty list"),
+            pytest.param({"tolerations": [], "imagePullSecrets": []}, id="empty lists"),
             pytest.param({"resources": {}}, id="an empty override"),
             pytest.param({"domain": "other.example.com", "publicAddress": "203.0.113.11"}, id="names and addresses"),
             pytest.param(
@@ -138,6 +146,7 @@ class TestRestartFields:
         [
             {"tier": "UpTo10000"},
             {"image": "registry.example.com/mcs:1.4.3"},
+            {"imagePullSecrets": [{"name": "registry"}]},
             {"nodeSelector": {"kubernetes.io/hostname": "media-2"}},
             {"tolerations": [{"operator": "Exists"}]},
             {"network": {"mode": "HostNetwork"}},
@@ -150,6 +159,11 @@ class TestRestartFields:
     )
     def test_what_changes_the_pod_changes_them(self, other: dict[str, Any]) -> None:
         assert restart_fields(**other) != restart_fields()
+
+    def test_pull_secrets_in_another_order_are_the_same(self) -> None:
+        one, other = {"name": "one"}, {"name": "other"}
+        assert restart_fields(imagePullSecrets=[other, one]) == restart_fields(imagePullSecrets=[one, other])
+        assert changes(instance(imagePullSecrets=[other, one]), instance(imagePullSecrets=[one, other])) == ()
 
     def test_the_same_amount_in_another_spelling_is_the_same(self) -> None:
         plain = {"requests": {"cpu": "1", "memory": "1Gi"}}

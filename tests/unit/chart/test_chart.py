@@ -194,11 +194,18 @@ def settings_of(container: Object, monkeypatch: pytest.MonkeyPatch) -> Settings:
 
 
 def test_the_operator_understands_the_environment_that_it_gets(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = settings_of(operator("linkImage.digest=" + DIGEST, "mediaPod.imagePullPolicy=Never"), monkeypatch)
-    assert settings == Settings(
+    container = operator(
+        "linkImage.digest=" + DIGEST,
+        "mediaPod.imagePullPolicy=Never",
+        "mediaPod.imagePullSecrets[0].name=registry",
+        "mediaPod.imagePullSecrets[1].name=mirror",
+        "imagePullSecrets[0].name=of-the-operator-alone",
+    )
+    assert settings_of(container, monkeypatch) == Settings(
         link_image=f"localhost/mcs/link:dev@{DIGEST}",
         agent_image="localhost/mcs/operator:dev",
         image_pull_policy="Never",
+        image_pull_secrets=("registry", "mirror"),
         namespace="mcs-system",
         identity="mcs-operator-1",
     )
@@ -305,6 +312,10 @@ def test_the_crds_can_be_left_to_somebody_else() -> None:
         pytest.param("networkPolicy.metricsFrom[0].podSelektor.a=b", "/networkPolicy/metricsFrom/0", id="no such peer"),
         pytest.param("metrics.readers[0].name=prometheus", "/metrics/readers/0", id="an account of no namespace"),
         pytest.param("mediaPod.dns={Not_a_name}", "/mediaPod/dns/0", id="a resolver that cannot be"),
+        pytest.param(
+            "mediaPod.imagePullSecrets={a}", "/mediaPod/imagePullSecrets/0", id="a pull secret by its name alone"
+        ),
+        pytest.param("mediaPod.imagePullSecrets[0].name=A", "/mediaPod/imagePullSecrets/0/name", id="no Secret's name"),
         pytest.param("extraEnv[0].value=x", "/extraEnv/0", id="a variable without a name"),
         pytest.param("podSecurityContext.runAsNonRoot=false", "/podSecurityContext/runAsNonRoot", id="root"),
         pytest.param("podSecurityContext.runAsUser=0", "/podSecurityContext/runAsUser", id="root by number"),

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from mcs_operator.api import MCSInstance, TVoxLink
-from mcs_operator.cli.effects import Severity, effect
+from mcs_operator.api import Impact, MCSInstance, TVoxLink
+from mcs_operator.cli.effects import Effect, effect, exit_code
 from mcs_operator.render.pod import restart_hash
 from support.objects import a_link, an_instance
 
@@ -24,23 +24,76 @@ def link(**spec: Any) -> TVoxLink:
 
 def test_a_new_customer_interrupts_nobody() -> None:
     found = effect(None, link(), SERVED)
-    assert (found.severity, found.customers) == (Severity.HOT, ())
+    assert (found.impact, found.customers) == (Impact.HOT, ())
     assert found.lines() == ["TVoxLink/acme: created: nobody is interrupted"]
 
 
 def test_the_same_again_changes_nothing() -> None:
     found = effect(link(), link(protocol="UDP"), SERVED)  # spelling out a default
-    assert (found.severity, found.action) == (Severity.NONE, "unchanged")
+    assert (found.impact, found.action) == (None, "unchanged")
 
 
 def test_a_changed_link_interrupts_itself_only() -> None:
-    found = effect(link(), link(protocol="TCP"), SERVED)
-    assert (found.severity, found.customers) == (Severity.THIS_LINK, ("acme",))
+    found = effect(link(), link(enabled=False), SERVED)
+    assert (found.impact, found.customers) == (Impact.THIS_LINK, ("acme",))
+
+
+def test_a_useless_profile_is_foretold_with_the_command_for_the_new_one() -> None:
+    found = effect(link(), link(protocol="TCP", enabled=False), SERVED)
+    assert (found.impact, found.customers) == (Impact.NEW_PROFILE, ("acme",))
+    assert found.lines()[0] == (
+        "TVoxLink/acme: changed: spec.protocol: the TVox is cut off until its new profile is uploaded to it: "
+        "kubectl mcs profile acme"
+    )
+    assert found.as_data()["effect"].endswith("kubectl mcs profile acme")
+
+
+def test_sources_that_leave_out_the_tvox_that_is_connected_are_foretold() -> None:
+    found = effect(link(), link(allowedSources=["198.51.100.0/24"]), SERVED, "203.0.113.9:40000")
+    assert (found.impact, found.customers) == (Impact.THIS_LINK, ("acme",))
+    assert "TVoxLink acme is connected from 203.0.113.9, which is in none of these networks" in found.lines()[0]
+    assert "reconnects" not in found.words
+
+
+def test_a_new_profile_does_not_help_a_tvox_whose_address_is_left_out() -> None:
+    found = effect(link(), link(allowedSources=["198.51.100.0/24"], protocol="TCP"), SERVED, "203.0.113.9:40000")
+    assert "add 203.0.113.9/32; spec.protocol: the TVox is cut off until" in found.words
+
+
+def test_a_link_that_is_switched_off_needs_the_new_profile_too_and_interrupts_nobody() -> None:
+    found = effect(link(enabled=False), link(enabled=False, protocol="TCP"), SERVED)
+    assert (found.impact, found.customers) == (Impact.NEW_PROFILE, ())
+
+
+def test_another_ca_would_make_every_profile_useless() -> None:
+    found = effect(instance(), instance(vpn={"slots": 6, "caSecretRef": {"name": "ours"}}), SERVED)
+    assert (found.impact, found.customers) == (Impact.NEW_PROFILE, SERVED)
+
+
+@pytest.mark.parametrize(
+    ("impacts", "code"),
+    [
+        pytest.param([], 0, id="nothing to do"),
+        pytest.param([None, Impact.HOT], 0, id="nobody"),
+        pytest.param([Impact.THIS_LINK, Impact.HOT], 3, id="a reconnect"),
+        pytest.param([Impact.NEW_PROFILE, Impact.THIS_LINK], 3, id="a new profile"),
+        pytest.param([Impact.HOT, Impact.RESTART, Impact.NEW_PROFILE], 4, id="a restart"),
+    ],
+)
+def test_the_exit_code_is_that_of_the_worst(impacts: list[Impact | None], code: int) -> None:
+    effects = [Effect("TVoxLink", "acme", "changed", impact) for impact in impacts]
+    assert exit_code(effects) == code
+    assert exit_code([*effects, Effect("TVoxLink", "bolt", "changed", None, refused="taken")]) == 1
+
+
+@pytest.mark.parametrize("impact", Impact)
+def test_every_impact_is_told_in_words(impact: Impact) -> None:
+    assert Effect("TVoxLink", "acme", "changed", impact).words
 
 
 def test_a_restart_names_every_customer_and_the_field() -> None:
     found = effect(instance(), instance(vpn={"slots": 8}), SERVED)
-    assert (found.severity, found.customers) == (Severity.RESTART, SERVED)
+    assert (found.impact, found.customers) == (Impact.RESTART, SERVED)
     assert any("spec.vpn.slots (Restart): 6 -> 8" in line for line in found.lines())
 
 
@@ -48,7 +101,7 @@ def test_a_restart_names_every_customer_and_the_field() -> None:
 def test_a_restart_is_foretold_exactly_where_the_operator_restarts(spec: dict[str, Any]) -> None:
     """By the hash that the operator compares with the running pod's."""
     restarts = restart_hash(instance()) != restart_hash(instance(**spec))
-    assert (effect(instance(), instance(**spec), SERVED).severity is Severity.RESTART) == restarts
+    assert (effect(instance(), instance(**spec), SERVED).impact is Impact.RESTART) == restarts
 
 
 @pytest.mark.parametrize("output", [effect(None, link(), ()).as_data()])

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from mcs_operator.api import Impact
 from mcs_operator.cli.access import Cluster
-from mcs_operator.cli.effects import Effect, Severity
+from mcs_operator.cli.effects import Effect
 from mcs_operator.cli.files import Document
 from mcs_operator.cli.plan import effects_of
 from mcs_operator.kube.client import ApiError
@@ -68,7 +69,7 @@ BOTH = [
 async def test_a_restart_names_the_customers_of_the_objects_own_namespace() -> None:
     api = FakeApi(BOTH)
     (effect,) = await plan(api, at("ns-b", an_instance(**NEWER)))
-    assert effect.severity is Severity.RESTART
+    assert effect.impact is Impact.RESTART
     assert effect.customers == ("bolt-of-b", "cara-of-b")
     assert api.listed == ["ns-b"]
 
@@ -93,17 +94,29 @@ async def test_a_namespace_that_contradicts_the_command_line_is_refused_as_by_ku
 async def test_links_are_asked_for_only_where_an_instance_changes() -> None:
     api = FakeApi(BOTH)
     effects = await plan(api, a_link("acme-of-a", domain="new.mcs.test"), a_community(), a_link("new"))
-    assert [(e.action, e.severity) for e in effects] == [
-        ("changed", Severity.HOT),
-        ("created", Severity.HOT),
-        ("created", Severity.HOT),
+    assert [(e.action, e.impact) for e in effects] == [
+        ("changed", Impact.HOT),
+        ("created", Impact.HOT),
+        ("created", Impact.HOT),
     ]
     assert api.listed == []
 
 
 async def test_a_link_that_changes_interrupts_itself_alone() -> None:
     (effect,) = await plan(FakeApi(BOTH), at("ns-b", a_link("bolt-of-b", protocol="TCP")) | {"status": {"slot": 9}})
-    assert (effect.severity, effect.customers) == (Severity.THIS_LINK, ("bolt-of-b",))
+    assert (effect.impact, effect.customers) == (Impact.NEW_PROFILE, ("bolt-of-b",))
+    assert effect.words.endswith("kubectl mcs profile -n ns-b bolt-of-b")
+
+
+async def test_the_status_tells_whom_a_change_of_sources_shuts_out() -> None:
+    live = at("ns-a", a_link("acme")) | {"status": {"slot": 2, "tunnel": {"peer": "203.0.113.9:40000"}}}
+    effects = await plan(
+        FakeApi([live]),
+        a_link("acme", allowedSources=["203.0.113.0/24"]),
+        a_link("acme", allowedSources=["198.51.100.0/24"]),
+    )
+    assert [effect.cut_off != "" for effect in effects] == [False, True]
+    assert "203.0.113.9" in effects[1].cut_off
 
 
 async def test_what_the_api_server_refuses_is_told_in_its_words() -> None:
@@ -140,7 +153,7 @@ async def test_what_the_api_server_refuses_is_told_in_its_words() -> None:
 async def test_what_cannot_be_asked_about_is_refused_in_words(body: Any, said: str) -> None:
     (effect,) = await plan(FakeApi([]), body)
     assert said in effect.refused
-    assert effect.severity is Severity.NONE
+    assert effect.impact is None
 
 
 async def test_what_the_server_takes_and_the_models_do_not_is_refused_too() -> None:
@@ -150,11 +163,11 @@ async def test_what_the_server_takes_and_the_models_do_not_is_refused_too() -> N
 
 async def test_a_link_that_is_switched_off_cannot_be_interrupted() -> None:
     api = FakeApi(BOTH)
-    changed = at("ns-b", a_link("switched-off", enabled=False, protocol="TCP"))
+    changed = at("ns-b", a_link("switched-off", enabled=False, allowedSources=["203.0.113.0/24"]))
     on, off = at("ns-b", a_link("switched-off")), at("ns-b", a_link("bolt-of-b", enabled=False))
     effects = await plan(api, changed, on, off)
-    assert [(e.severity, e.customers) for e in effects] == [
-        (Severity.HOT, ()),
-        (Severity.HOT, ()),
-        (Severity.THIS_LINK, ("bolt-of-b",)),
+    assert [(e.impact, e.customers) for e in effects] == [
+        (Impact.HOT, ()),
+        (Impact.HOT, ()),
+        (Impact.THIS_LINK, ("bolt-of-b",)),
     ]

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from mcs_operator.api.base import MAX_NAME
 from mcs_operator.api.conditions import Kind
 from mcs_operator.contract.openvpn import Where
 from mcs_operator.domain.admission import WARNING_LIMIT, Answer, Object, Operation, Request, review
@@ -233,8 +234,46 @@ def test_what_a_link_waits_for_is_a_warning() -> None:
 
 
 def test_a_change_that_cuts_this_customer_is_a_warning() -> None:
-    answer = changed(a_link("a"), a_link("a", protocol="TCP"), cluster(MCS, ACME))
-    assert answer.warnings == ("spec.protocol: this customer's tunnel reconnects once",)
+    answer = changed(a_link("a"), a_link("a", enabled=False), cluster(MCS, ACME))
+    assert answer.warnings == ("spec.enabled: this customer's tunnel reconnects once",)
+
+
+def test_a_change_that_makes_the_installed_profile_useless_is_a_warning_with_the_command_for_the_new_one() -> None:
+    after = a_link("a", protocol="TCP")
+    after["metadata"]["namespace"] = HERE
+    assert changed(a_link("a"), after, cluster(MCS, ACME)).warnings == (
+        f"spec.protocol: the TVox is cut off until its new profile is uploaded to it: kubectl mcs profile -n {HERE} a",
+    )
+
+
+CONNECTED = a_link("a") | {"status": {"tunnel": {"peer": "203.0.113.9:40000"}}}
+
+
+def test_sources_that_leave_out_the_tvox_that_is_connected_are_a_warning_with_its_address() -> None:
+    after = a_link("a", allowedSources=["198.51.100.0/24"])
+    (warning,) = changed(CONNECTED, after, cluster(MCS, ACME, CONNECTED)).warnings
+    assert warning == (
+        "spec.allowedSources: TVoxLink a is connected from 203.0.113.9, which is in none of these networks: its TVox "
+        "is cut off; add 203.0.113.9/32"
+    )
+    both = a_link("a", allowedSources=["198.51.100.0/24"], protocol="TCP")
+    warnings = changed(CONNECTED, both, cluster(MCS, ACME, CONNECTED)).warnings
+    assert [warning.split(": ")[0] for warning in warnings] == ["spec.allowedSources", "spec.protocol"]
+
+
+def test_sources_that_leave_out_nobody_who_is_connected_cost_a_reconnect() -> None:
+    reconnects = ("spec.allowedSources: this customer's tunnel reconnects once",)
+    wider, other = (a_link("a", allowedSources=[source]) for source in ("203.0.113.0/24", "198.51.100.0/24"))
+    assert changed(CONNECTED, wider, cluster(MCS, ACME, CONNECTED)).warnings == reconnects
+    assert changed(a_link("a"), other, cluster(MCS, ACME, a_link("a"))).warnings == reconnects
+
+
+def test_with_the_longest_names_that_command_is_still_whole() -> None:
+    name, here = "a" * MAX_NAME, "n" * 63
+    before, after = a_link(name), a_link(name, protocol="TCP")
+    after["metadata"]["namespace"] = here
+    request = Request(Kind.LINK, Operation.UPDATE, here, name, after, before)
+    assert f"kubectl mcs profile -n {here} {name}" in review(request, cluster()).warnings[-1]
 
 
 def test_a_community_in_use_keeps_its_instance() -> None:
@@ -521,11 +560,11 @@ def test_a_link_that_is_there_already_does_not_count_twice() -> None:
 
 
 def test_every_field_that_cuts_the_tunnel_is_named() -> None:
-    after = a_link("a", protocol="TCP", enabled=False)
+    after = a_link("a", allowedSources=["203.0.113.0/24"], enabled=False)
     (warning,) = changed(a_link("a"), after, cluster(MCS, ACME)).warnings
     fields, words = warning.split(": ")
     assert (sorted(fields.split(", ")), words) == (
-        ["spec.enabled", "spec.protocol"],
+        ["spec.allowedSources", "spec.enabled"],
         "this customer's tunnel reconnects once",
     )
 

@@ -329,3 +329,33 @@ def test_images_of_a_newer_operator_change_the_template_and_not_the_restart_hash
     of = [body["spec"]["template"]["metadata"]["annotations"][key] for body in (newer, before)]
     assert of[0] == of[1]
     assert canonical(newer) != canonical(before)
+
+
+def pulled_with(*names: str, of_the_operator: tuple[str, ...] = ()) -> list[dict[str, str]] | None:
+    declared = instance(imagePullSecrets=[{"name": name} for name in names])
+    body = stateful_set(declared, settings=Settings(image_pull_secrets=of_the_operator))
+    found: list[dict[str, str]] | None = body["spec"]["template"]["spec"].get("imagePullSecrets")
+    return found
+
+
+def test_without_pull_secrets_the_template_is_as_it_was_before_there_were_any() -> None:
+    """To the byte: the hash of its parts would tell every pod that it is outdated."""
+    assert pulled_with() is None
+
+
+def test_the_pull_secrets_of_the_instance_and_of_the_operator_are_one_list_each_name_once() -> None:
+    merged = [{"name": "chart"}, {"name": "media"}, {"name": "shared"}]
+    assert pulled_with("shared", "media", of_the_operator=("shared", "chart")) == merged
+    assert pulled_with("media", "shared", of_the_operator=("chart", "shared")) == merged, "in whatever order"
+    assert pulled_with(of_the_operator=("chart",)) == [{"name": "chart"}]
+
+
+def test_pull_secrets_of_the_operator_wait_for_a_restart_and_those_of_the_instance_are_one() -> None:
+    def hashes(*names: str, **settings: Any) -> tuple[str, str]:
+        declared = instance(imagePullSecrets=[{"name": name} for name in names])
+        found = stateful_set(declared, settings=Settings(**settings))["spec"]["template"]["metadata"]["annotations"]
+        return found["mcs.tvox.io/restart-hash"], found["mcs.tvox.io/parts"]
+
+    plain, operators, own = hashes(), hashes(image_pull_secrets=("chart",)), hashes("media")
+    assert operators[0] == plain[0] and operators[1] != plain[1]
+    assert own[0] != plain[0]

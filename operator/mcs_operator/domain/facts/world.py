@@ -191,6 +191,8 @@ class World:
     """Numbers whose slot Secret is there and nobody's, by instance and number; the Secret's name."""
     unlabelled: Mapping[str, str] = field(default_factory=dict)
     """Secrets that are missed and are there, without the labels by which they are found; why, by name."""
+    missing_pull_secrets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Names of pull secrets that are not there, by instance."""
     slots: Mapping[tuple[str, int], SlotSecret] = field(default_factory=dict)
     """By instance and number: those of a deleted instance stay with their links, beside those of the present one."""
     users_files: Mapping[tuple[str, str], UsersFile] = field(default_factory=dict)

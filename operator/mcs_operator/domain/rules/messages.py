@@ -9,7 +9,7 @@ address is nobody's business but the platform team's, who can list all objects.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from mcs_operator.api.conditions import Reason
 from mcs_operator.domain.rules.addressing import address_of, last_number
@@ -141,6 +141,14 @@ def no_tls_secret(field: str, name: str) -> str:
     )
 
 
+def no_pull_secret(field: str, names: Sequence[str]) -> str:
+    """A pull secret is in the namespace of the pod."""
+    return (
+        f"{field}: {', '.join(names)}: no such Secret in this namespace; create it (`kubectl create secret "
+        "docker-registry`): the media pod may not get its images at its next start"
+    )
+
+
 def network_taken(cidr: str, other: str, what: str) -> Verdict:
     """A VPN network is nobody else's: its routes would take the others' away."""
     return Verdict(
@@ -252,6 +260,7 @@ EXAMPLES: dict[Callable[..., Verdict | str], Verdict | str] = {
     namespace_occupied: namespace_occupied("mcs-demo"),
     network_taken: network_taken("10.244.0.0/24", "10.244.0.0/16", "Pods of this cluster"),
     no_tls_secret: no_tls_secret("spec.tls.secretRef", "acme-tls"),
+    no_pull_secret: no_pull_secret("spec.imagePullSecrets", ["registry"]),
     users_beyond_tier: users_beyond_tier("UpTo1000", 1000, 300, 1001),
     community_in_use: community_in_use("other", "mcs", 3),
     domain_in_profiles: domain_in_profiles("new.example.com", "mcs.example.com", 12),

@@ -130,6 +130,7 @@ def _stalled(world: World, plan: Plan, name: str, wanted: Wanted) -> Condition:
         _differs(plan),
         _network(world, plan),
         _domain_elsewhere(world, plan),
+        _pull_secrets(world, plan),
         wanted.certificates.get((Kind.INSTANCE, name)),
     ):
         if told:
@@ -207,6 +208,17 @@ def _network(world: World, plan: Plan) -> Verdict | None:
 def _domain_elsewhere(world: World, plan: Plan) -> Verdict | None:
     domain = plan.instance.spec.domain if plan.instance else ""
     return messages.domain_taken(domain) if domain in world.elsewhere else None
+
+
+def _pull_secrets(world: World, plan: Plan) -> Verdict | None:
+    """Told while the pod runs, which needs them only at its next start."""
+    if plan.instance is None or not (absent := world.missing_pull_secrets.get(plan.instance.name)):
+        return None
+    declared = {secret.name for secret in plan.instance.spec.image_pull_secrets}
+    own, others = (tuple(n for n in absent if (n in declared) is mine) for mine in (True, False))
+    fields = ("spec.imagePullSecrets", own), ("mediaPod.imagePullSecrets of the operator's chart", others)
+    text = ". ".join(messages.no_pull_secret(field, names) for field, names in fields if names)
+    return Verdict(Reason.PULL_SECRET_NOT_FOUND, text)
 
 
 def _restart_pending(restart: Restart) -> Condition:

@@ -13,8 +13,16 @@ from mcs_operator.kube.resources import CONFIG_MAPS, SECRETS, Object, Resource
 
 Key = tuple[Resource, str]
 """Kind and name."""
-Sighting = tuple[float, Mapping[str, str] | None]
-"""When somebody looked, and the labels that were found; None where there was nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """What came of a look for a Secret by its name, at this time of the monotonic clock. ``labels`` is None where it is
+    not there, or where nobody knows: the API server did not say (``failed``)."""
+
+    at: float
+    labels: Mapping[str, str] | None
+    failed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

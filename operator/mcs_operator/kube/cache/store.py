@@ -161,9 +161,9 @@ class Store:
         if child is not None:  # deleted by somebody while our write was on its way: its event brings us back
             child.in_sync = child.as_fulfilling(manifest)
 
-    def note_missed(self, namespace: str, name: str, labels: Mapping[str, str] | None) -> None:
-        """That a Secret was looked for by its name, and what labels it has; None where it is not there."""
-        self._entry(namespace).missed[name] = time.monotonic(), labels
+    def note_missed(self, namespace: str, name: str, sighting: Sighting) -> None:
+        """That a Secret was looked for by its name, and what came of it."""
+        self._entry(namespace).missed[name] = sighting
 
     def forget_missed(self, namespace: str, wanted: Collection[str]) -> None:
         """Forget all that were looked for but these."""

@@ -644,6 +644,17 @@ def test_damage_stalls_its_instance_unless_it_is_mended_in_this_very_pass() -> N
     assert conditions(of_instance(SERVED, damaged_objects=(TORN,), wanted=mended))["Stalled"] == ("False", "NotStalled")
 
 
+def test_a_pull_secret_that_is_not_there_is_named_with_the_place_that_names_it() -> None:
+    own = instance(imagePullSecrets=[{"name": "media"}, {"name": "there"}])
+    status = of_instance([own, community(), pod()], missing_pull_secrets={"mcs": ("chart", "media")})
+    assert conditions(status)["Stalled"] == ("True", "PullSecretNotFound")
+    text = message(status, "Stalled")
+    assert "spec.imagePullSecrets: media: no such Secret in this namespace" in text
+    assert "mediaPod.imagePullSecrets of the operator's chart: chart: no such Secret" in text
+    assert "there:" not in text
+    assert conditions(status)["Ready"] == ("True", "Serving"), "the pod that runs does not need it"
+
+
 def test_a_name_that_is_taken_from_the_instance_stalls_it_before_anything_milder() -> None:
     wanted = Wanted(revisions={}, foreign=("Secret mcs-ca exists without label x",))
     status = of_instance(SERVED, damaged_objects=(TORN,), wanted=wanted)

@@ -1,0 +1,57 @@
+"""What a change of a TVoxLink costs its customer, in words: for admission and for `plan`. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import IPv4Address, IPv4Network
+
+from mcs_operator.api import Impact, TVoxLink
+from mcs_operator.api.changes import changes
+
+_SOURCES = "spec.allowedSources"
+
+
+def costs(before: TVoxLink, after: TVoxLink, peer: object) -> Iterator[str]:
+    """All that the customer will notice. ``peer``: status.tunnel.peer of the stored link."""
+    lost = tuple(cut_off(before, after, peer))
+    shut = any(text.startswith(_SOURCES) for text in lost)
+    yield from lost
+    if fields := [f for f in _fields(before, after, Impact.THIS_LINK) if not (shut and f == _SOURCES)]:
+        yield f"{', '.join(fields)}: this customer's tunnel reconnects once"
+
+
+def cut_off(before: TVoxLink, after: TVoxLink, peer: object) -> Iterator[str]:
+    """Why the TVox does not come back by itself, and what to do."""
+    if address := _shut_out(before, after, peer):
+        yield (
+            f"{_SOURCES}: TVoxLink {after.name} is connected from {address}, which is in none of these networks: its "
+            f"TVox is cut off; add {address}/32"
+        )
+    if fields := _fields(before, after, Impact.NEW_PROFILE):
+        namespace = f" -n {after.namespace}" if after.namespace else ""
+        yield (
+            f"{', '.join(fields)}: the TVox is cut off until its new profile is uploaded to it: "
+            f"kubectl mcs profile{namespace} {after.name}"
+        )
+
+
+def _fields(before: TVoxLink, after: TVoxLink, impact: Impact) -> list[str]:
+    return [change.path for change in changes(before, after) if change.impact is impact]
+
+
+def _shut_out(before: TVoxLink, after: TVoxLink, peer: object) -> IPv4Address | None:
+    """Address of the TVox that is connected now, where it is the change that leaves it out."""
+    sources = after.spec.allowed_sources
+    if not sources or set(sources) == set(before.spec.allowed_sources) or not after.spec.enabled:
+        return None
+    address = _address(peer)
+    is_in = address is not None and any(address in IPv4Network(source, strict=False) for source in sources)
+    return None if is_in else address
+
+
+def _address(peer: object) -> IPv4Address | None:
+    """Of an address with a port. Slots listen on IPv4 alone, and a status may be anybody's writing."""
+    try:
+        return IPv4Address(str(peer).rpartition(":")[0])
+    except ValueError:
+        return None

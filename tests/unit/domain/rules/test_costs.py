@@ -1,0 +1,52 @@
+"""What a change of a link costs its customer: who is shut out, and who needs a new profile."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mcs_operator.domain.rules.costs import costs, cut_off
+from support.worlds import link
+
+PEER = "203.0.113.9:40000"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "address"),
+    [
+        pytest.param({}, {"allowedSources": ["198.51.100.0/24"]}, "203.0.113.9", id="none of the networks holds it"),
+        pytest.param({}, {"allowedSources": ["203.0.113.8/32"]}, "203.0.113.9", id="the neighbour's address"),
+        pytest.param({}, {"allowedSources": ["198.51.100.0/24", "203.0.113.9/32"]}, "", id="one of them is it"),
+        pytest.param({}, {"allowedSources": ["203.0.113.77/24"]}, "", id="a network by one of its addresses"),
+        pytest.param({}, {"allowedSources": ["0.0.0.0/0"]}, "", id="everybody"),
+        pytest.param({"allowedSources": ["203.0.113.9/32"]}, {}, "", id="no limit any more"),
+        pytest.param(
+            {"allowedSources": ["10.0.0.0/8"]},
+            {"allowedSources": ["10.0.0.0/8"], "protocol": "TCP"},
+            "",
+            id="another field changes",
+        ),
+        pytest.param({}, {"allowedSources": ["10.0.0.0/8"], "enabled": False}, "", id="it is stopped anyway"),
+    ],
+)
+def test_a_tvox_that_is_connected_is_shut_out(before: dict[str, Any], after: dict[str, Any], address: str) -> None:
+    told = [text for text in cut_off(link("a", **before), link("a", **after), PEER) if "allowedSources" in text]
+    assert [f"connected from {address}" in text for text in told] == ([True] if address else [])
+
+
+@pytest.mark.parametrize("peer", [None, "", "203.0.113.9", "[2001:db8::1]:40000", "nonsense:1", 7, {}, "::ffff:1"])
+def test_of_a_peer_that_is_not_known_nothing_is_said(peer: object) -> None:
+    after = link("a", allowedSources=["10.0.0.0/8"])
+    assert list(costs(link("a"), after, peer)) == ["spec.allowedSources: this customer's tunnel reconnects once"]
+
+
+def test_each_cost_is_told_for_itself() -> None:
+    after = link("a", allowedSources=["10.0.0.0/8"], protocol="TCP")
+    assert [text.split(": ")[0] for text in costs(link("a"), after, PEER)] == ["spec.allowedSources", "spec.protocol"]
+    after = link("a", enabled=False, protocol="TCP")
+    assert [text.split(": ")[0] for text in costs(link("a"), after, PEER)] == ["spec.protocol", "spec.enabled"]
+
+
+def test_a_change_that_nobody_notices_is_not_told() -> None:
+    assert list(costs(link("a"), link("a", domain="other.mcs.test"), PEER)) == []
