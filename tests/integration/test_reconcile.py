@@ -221,7 +221,7 @@ def _is_complete(api: Api, order: str) -> None:
     accepted(api, "acme", 90)
     api.wait_condition("Community", "acme", "Ready", "True", "Served")
     until(f"{order}: users are counted", lambda: told("users").get("served") == 2)
-    of_one = {"accepted": 1, "up": 0, "rejected": 0, "capacity": 250, "left": 249}
+    of_one = {"accepted": 1, "up": 0, "rejected": 0, "capacity": 6, "left": 5}
     until(f"{order}: the link is counted", lambda: told("links") == of_one)
     assert api.get("TVoxLink", "acme")["status"]["slot"] == 2, order
     assert set(identities(api)) == {"acme"}, order
