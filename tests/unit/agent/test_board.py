@@ -23,6 +23,7 @@ from mcs_operator.contract.linkstate import (
     TunnelState,
     TunnelStatus,
 )
+from support.virtual_time import VirtualTime
 
 NOW = 1_800_000_000.0
 RUNNING = Slot(SlotState.RUNNING, "revision-1")
@@ -544,3 +545,44 @@ def test_an_untouched_link_is_not_worth_remembering() -> None:
     board = Board(Clock())
     board.links[2] = Link(Slot(SlotState.IDLE))
     assert board.remembered() == {}
+
+
+def versions(story: dict[float, str]) -> list[float]:
+    """When a version came, where at these times a link changed, or that was done with the board."""
+    came: list[float] = []
+
+    class Told(Board):
+        def _wake(self) -> None:
+            super()._wake()
+            if not self.closed:
+                came.append(round(asyncio.get_running_loop().time(), 3))
+
+    async def play() -> None:
+        loop, board = asyncio.get_running_loop(), Told(Clock())
+        for number, (at, deed) in enumerate(story.items(), start=2):
+            if deed == "change":
+                loop.call_at(at, board.slot_says, number, RUNNING)
+            else:
+                loop.call_at(at, getattr(board, deed))
+        await asyncio.sleep(2)
+        board.close()
+
+    with asyncio.Runner(loop_factory=VirtualTime) as runner:
+        runner.run(play())
+    return came
+
+
+def test_changes_are_gathered_for_a_fifth_of_a_second_from_the_first_of_them() -> None:
+    assert versions({0.1: "change", 0.15: "change", 0.2: "change", 0.32: "change"}) == [0.3, 0.52]
+
+
+def test_what_was_told_at_once_is_not_told_again_when_its_time_has_come() -> None:
+    assert versions({0.1: "change", 0.2: "complete_now", 0.25: "change"}) == [0.2, 0.45]
+
+
+def test_after_the_end_nothing_is_gathered_any_more() -> None:
+    """Not even a timer is set: there may be no event loop any more."""
+    board = Board(Clock())
+    board.close()
+    board.slot_says(17, RUNNING)
+    assert board.links[17].slot == RUNNING
