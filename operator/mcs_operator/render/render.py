@@ -218,5 +218,5 @@ def _revocation(world: World, instance: MCSInstance, link: TVoxLink, slot: SlotS
     keys = LinkKeys(slot.server, slot.tls_crypt, pins.known, None, slot.ca)
     if not _takes_away(slot, keys, link.spec.enabled):
         return []
-    manifest, revision = build_slot(instance, LinkPlan(link, None, slot.number, pins=pins), keys)
+    manifest, revision = build_slot(instance, LinkPlan(link, None, slot.number), keys)
     return [] if revision == slot.revision == slot.content else [replace(manifest, takes_away=True)]

@@ -67,6 +67,7 @@ def test_who_has_such_a_network_already_is_served_on(cidr: str) -> None:
         ("198.18.0.0/15", True),
         ("198.18.254.77/32", True),
         ("198.18.254.77", True),
+        ("198.18.254.77/24", True),
         ("198.18.253.0/24", False),
         ("198.18.255.0/24", False),
         ("fd00::/8", False),
@@ -77,6 +78,11 @@ def test_who_has_such_a_network_already_is_served_on(cidr: str) -> None:
 def test_a_network_is_met_where_they_have_an_address_in_common(known: str, met: bool) -> None:
     network = Network(known, "Pods")
     assert met_by("198.18.254.0/24", [network]) == (network if met else None)
+
+
+def test_the_longest_text_of_a_network_is_one_and_a_longer_one_is_none() -> None:
+    assert str(parsed("255.255.255.255/32")) == "255.255.255.255/32"
+    assert parsed("255.255.255.255/032") is None
 
 
 @given(st.one_of(st.text(max_size=30), st.none(), st.integers(), st.lists(st.text())))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from mcs_operator.domain.facts.world import AgentCredentials, TlsSecret
-from support.worlds import PAIR, community, given, slot, users_file
+from support.worlds import PAIR, community, given, profile, slot, users_file
 
 
 def listing(count: int) -> str:
@@ -38,6 +40,7 @@ def test_users_whose_file_cannot_be_read_are_many_by_what_the_appliance_was_give
         AgentCredentials(PAIR, "hunter2"),
         TlsSecret("web", "chain", "hunter2"),
         slot(17, "acme", tls_crypt="hunter2"),
+        replace(profile("acme", 17), tls_crypt="hunter2"),
     ],
 )
 def test_what_is_secret_is_not_shown_with_the_world_that_holds_it(thing: object) -> None:
