@@ -12,6 +12,7 @@ import pytest
 from mcs_operator.domain.facts.keys import Authority
 from mcs_operator.domain.facts.world import Pod, TlsSecret
 from mcs_operator.kube.cache import store
+from mcs_operator.kube.cache.namespace import Sighting
 from mcs_operator.kube.cache.store import Covers, Store, place_of
 from mcs_operator.kube.observe import known_world
 from mcs_operator.kube.resources import (
@@ -618,16 +619,14 @@ def test_what_is_taken_away_by_others_is_a_surprise_and_by_us_it_is_not(known: K
     assert here.ours == {}
 
 
-def test_a_secret_that_was_looked_for_is_remembered_as_long_as_it_is_wanted(
-    known: Known, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(store, "time", SimpleNamespace(monotonic=lambda: 7.0))
+def test_a_secret_that_was_looked_for_is_remembered_as_long_as_it_is_wanted(known: Known) -> None:
     known.store.put(LINKS, seen())
-    known.store.note_missed("demo", "a-profile", {"x": "y"})
-    known.store.note_missed("demo", "b-profile", None)
-    assert known.store.cache("demo").missed == {"a-profile": (7.0, {"x": "y"}), "b-profile": (7.0, None)}
+    found, not_found = Sighting(7.0, {"x": "y"}), Sighting(8.0, None)
+    known.store.note_missed("demo", "a-profile", found)
+    known.store.note_missed("demo", "b-profile", not_found)
+    assert known.store.cache("demo").missed == {"a-profile": found, "b-profile": not_found}
     known.store.forget_missed("demo", ["b-profile", "c-profile"])
-    assert known.store.cache("demo").missed == {"b-profile": (7.0, None)}
+    assert known.store.cache("demo").missed == {"b-profile": not_found}
 
 
 def test_of_a_thousand_labels_and_entries_no_more_is_kept_than_ours_have(known: Known) -> None:

@@ -646,7 +646,7 @@ def test_damage_stalls_its_instance_unless_it_is_mended_in_this_very_pass() -> N
 
 def test_a_pull_secret_that_is_not_there_is_named_with_the_place_that_names_it() -> None:
     own = instance(imagePullSecrets=[{"name": "media"}, {"name": "there"}])
-    status = of_instance([own, community(), pod()], missing_pull_secrets={"mcs": ("chart", "media")})
+    status = of_instance([own, community(), pod(), report()], missing_pull_secrets={"mcs": ("chart", "media")})
     assert conditions(status)["Stalled"] == ("True", "PullSecretNotFound")
     text = message(status, "Stalled")
     assert "spec.imagePullSecrets: media: no such Secret in this namespace" in text
