@@ -586,3 +586,26 @@ def test_after_the_end_nothing_is_gathered_any_more() -> None:
     board.close()
     board.slot_says(17, RUNNING)
     assert board.links[17].slot == RUNNING
+
+
+def test_whether_anybody_talks_is_news_and_how_many_is_none() -> None:
+    async def story() -> list[int]:
+        board, found = await board_with(), []
+        for connections in (0, 1, 2, 250, 1, 0):
+            board.media_says(MediaState(connections=connections))
+            await calm()
+            found.append(board.report.version)
+        return found
+
+    with asyncio.Runner(loop_factory=VirtualTime) as runner:
+        first, *others = runner.run(story())
+    assert [version - first for version in others] == [1, 1, 1, 1, 2]
+
+
+async def test_of_a_link_of_which_only_its_slot_has_spoken_there_is_nothing_to_remember() -> None:
+    board = Board(Clock())
+    board.slot_says(17, RUNNING)
+    assert board.remembered() == {}
+    board.hear(17, Established(session()))
+    assert set(board.remembered()) == {"17"}
+    board.close()
