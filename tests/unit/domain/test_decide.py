@@ -513,6 +513,12 @@ def test_a_link_that_this_version_cannot_read_keeps_its_place_among_the_250() ->
     assert "250 of at most 250" in refusal(world, "c0249").message
 
 
+def test_two_links_that_cannot_be_read_are_two_of_the_250_although_a_restore_gave_them_one_number() -> None:
+    strange = [Unreadable(Kind.LINK, name, 3, "spec.protocol") for name in ("one", "other")]
+    world = given(instance(), community(), strange, profile("one", 251), profile("other", 251), links(249))
+    assert len(accepted(world)) == 248
+
+
 def test_a_link_that_this_version_cannot_read_keeps_its_public_name_and_line() -> None:
     line = ServedLink("strange", 2, "x.mcs.test", "198.18.254.2", "acme", True)
     unreadable = Unreadable(Kind.LINK, "strange", 3, "spec.protocol")
@@ -647,6 +653,31 @@ def test_of_a_lost_profile_the_slot_of_another_instances_namesake_tells_nothing(
 def test_a_number_that_a_strangers_secret_blocks_is_given_to_nobody() -> None:
     world = given(instance(), community(), links(3), blocked={("mcs", 3): "mcs-link-003", ("former", 4): "x"})
     assert [plan.number for plan in plans(world).values()] == [2, 4, 5]
+
+
+def test_who_finds_no_number_because_one_is_blocked_is_told_as_who_is_beyond_the_250() -> None:
+    world = given(instance(), community(), links(250), blocked={("mcs", 3): "mcs-link-003"})
+    assert len(accepted(world)) == 249
+    assert refusal(world, "c0249").message == (
+        "spec.instanceRef.name: mcs: the instance has 250 of at most 250 TVoxLinks; delete one, or use another "
+        "instance; this one takes over when a place frees up"
+    )
+
+
+def test_a_wish_for_a_number_that_a_strangers_secret_blocks_is_told_what_blocks_it() -> None:
+    wish = link("a", vpnAddress="198.18.254.3")
+    verdict = refusal(given(instance(), community(), wish, blocked={("mcs", 3): "mcs-link-003"}), "a")
+    assert verdict.reason is Reason.ADDRESS_TAKEN
+    assert verdict.message == (
+        "spec.vpnAddress: 198.18.254.3 is blocked by Secret mcs-link-003, which is not the operator's; choose another"
+    )
+
+
+def test_a_number_is_given_up_although_the_slot_of_its_deleted_link_is_still_there() -> None:
+    gone = profile("gone", 2, released=NOW), slot(2, "gone")
+    plan = decide(given(instance(vpn={"slots": 1}), community(), link("a"), *gone))
+    assert [(served.link.name, served.number) for served in plan.served] == [("a", 2)]
+    assert [identity.link for identity in plan.given_up] == ["gone"]
 
 
 class Counted(tuple[DamagedProfile, ...]):
