@@ -23,8 +23,25 @@ def main(arguments: list[str] | None = None) -> int:
         prog="mcs-operator",
         description="Runs TVox MCS on Kubernetes. Connects with the pod's service account, or with KUBECONFIG.",
     )
-    commands = parser.add_subparsers(dest="command", required=True)
-    run = commands.add_parser("run", help="run the operator until SIGTERM")
+    run = parser.add_subparsers(dest="command", required=True).add_parser("run", help="run the operator until SIGTERM")
+    _take_options(run)
+    _take_webhook_options(run)
+    chosen = parser.parse_args(arguments)
+    settings = Settings.from_environment()
+    if chosen.dry_run:
+        logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING)
+        logging.getLogger("mcs_operator").setLevel(logging.DEBUG if chosen.verbose else logging.ERROR)
+        return asyncio.run(dry_run(settings))
+    if chosen.issue_webhook_certificate and not settings.namespace:
+        parser.error("--issue-webhook-certificate needs POD_NAMESPACE")
+    admission = Admission(
+        chosen.webhook_port, chosen.webhook_certificate, chosen.issue_webhook_certificate, chosen.webhook_client_ca
+    )
+    service = Service(settings, chosen.health_port, admission, chosen.metrics_port)
+    return asyncio.run(_run(chosen.log_format, chosen.verbose, service, settings.namespaces))
+
+
+def _take_options(run: argparse.ArgumentParser) -> None:
     run.add_argument(
         "--dry-run",
         action="store_true",
@@ -43,6 +60,9 @@ def main(arguments: list[str] | None = None) -> int:
         metavar="PORT",
         help="serve /metrics over TLS to accounts that may get that path (default: not)",
     )
+
+
+def _take_webhook_options(run: argparse.ArgumentParser) -> None:
     run.add_argument(
         "--webhook-port", type=int, default=0, metavar="PORT", help="serve the validating webhook (default: not)"
     )
@@ -64,19 +84,6 @@ def main(arguments: list[str] | None = None) -> int:
         action="store_true",
         help="the leader keeps that certificate in a Secret, and the API server trusting it; needs POD_NAMESPACE",
     )
-    chosen = parser.parse_args(arguments)
-    settings = Settings.from_environment()
-    if chosen.dry_run:
-        logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING)
-        logging.getLogger("mcs_operator").setLevel(logging.DEBUG if chosen.verbose else logging.ERROR)
-        return asyncio.run(dry_run(settings))
-    if chosen.issue_webhook_certificate and not settings.namespace:
-        parser.error("--issue-webhook-certificate needs POD_NAMESPACE")
-    admission = Admission(
-        chosen.webhook_port, chosen.webhook_certificate, chosen.issue_webhook_certificate, chosen.webhook_client_ca
-    )
-    service = Service(settings, chosen.health_port, admission, chosen.metrics_port)
-    return asyncio.run(_run(chosen.log_format, chosen.verbose, service, settings.namespaces))
 
 
 async def _run(log_format: str, verbose: bool, service: Service, namespaces: tuple[str, ...]) -> int:

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 from mcs_operator.kube.cache.store import Store
-from mcs_operator.kube.client import OURS, ApiError, Resource
+from mcs_operator.kube.client import ApiError
+from mcs_operator.kube.resources import OURS, Resource
 
 Object = dict[str, Any]
 Key = tuple[Resource, str, str]

@@ -31,8 +31,8 @@ from mcs_operator.domain.facts.world import (
 from mcs_operator.domain.keyring import Keys
 from mcs_operator.domain.rules.restored import with_newest_identities
 from mcs_operator.domain.status import Wanted, all_statuses
-from mcs_operator.kube.client import SECRETS
 from mcs_operator.kube.parse import parse_body
+from mcs_operator.kube.resources import SECRETS
 from mcs_operator.pki import believed, complete, fingerprint
 from mcs_operator.render.render import render
 from mcs_operator.settings import Settings

@@ -15,12 +15,14 @@ import pytest
 
 from mcs_operator.agent import metrics as agent_metrics
 from mcs_operator.agent.board import Board, Counters
-from mcs_operator.agent.tunnel import Link, Session, Slot
+from mcs_operator.agent.inputs import Session, Slot
+from mcs_operator.agent.tunnel import Link
 from mcs_operator.contract.linkstate import MediaState, SlotState
 from mcs_operator.handlers import metrics
 from mcs_operator.handlers.queue import RECONCILE_SECONDS, RECONCILES
 from mcs_operator.handlers.service import Service
-from mcs_operator.kube.client import COMMUNITIES, INSTANCES, LINKS, REQUEST_SECONDS, REQUESTS
+from mcs_operator.kube.client import REQUEST_SECONDS, REQUESTS
+from mcs_operator.kube.resources import COMMUNITIES, INSTANCES, LINKS
 from mcs_operator.pki import Expiries
 from mcs_operator.settings import Settings
 from mcs_operator.telemetry import Counter, Histogram

@@ -14,11 +14,11 @@ from mcs_operator.__main__ import main
 from mcs_operator.dryrun import DryRun
 from mcs_operator.following import Following
 from mcs_operator.kube.cache.store import Store
-from mcs_operator.kube.client import COMMUNITIES, INSTANCES, LINKS, PODS, SECRETS, Resource
 from mcs_operator.kube.dryrun import DryRunApi
 from mcs_operator.kube.errors import NotLeadingError
 from mcs_operator.kube.events import Recorder
 from mcs_operator.kube.report import Reporter
+from mcs_operator.kube.resources import COMMUNITIES, INSTANCES, LINKS, PODS, SECRETS, Resource
 from mcs_operator.media.agents import Agents
 from mcs_operator.media.lookups import Lookups
 from mcs_operator.reconcile import Reconciler

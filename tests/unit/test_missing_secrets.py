@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from mcs_operator.kube.cache.store import Store
-from mcs_operator.kube.client import COMMUNITIES, INSTANCES, LINKS
 from mcs_operator.kube.events import Recorder
 from mcs_operator.kube.report import Reporter
+from mcs_operator.kube.resources import COMMUNITIES, INSTANCES, LINKS
 from mcs_operator.media.agents import Agents
 from mcs_operator.media.lookups import Lookups
 from mcs_operator.reconcile import Reconciler

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from mcs_operator.cli.main import cli
 from mcs_operator.contract.linkstate import LinkReport, LinkState, MediaState, TunnelState
 from mcs_operator.domain.decide import decide
-from mcs_operator.kube.client import BY_KIND, CHILDREN
+from mcs_operator.kube.resources import BY_KIND, CHILDREN
 from mcs_operator.kube.rights import IN_ALL_NAMESPACES
 from mcs_operator.render.render import render
 from mcs_operator.settings import Settings

@@ -32,7 +32,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mcs_operator.agent import foreign
-from mcs_operator.agent.tunnel import Established, Gone, Refusal, Refused, Roster, Session
+from mcs_operator.agent.inputs import Established, Gone, Refusal, Refused, Roster, Session
 
 MAX_LINE = 16 * 1024
 """OpenVPN's own longest message is under 5 KiB; a longer line means that this is not OpenVPN."""

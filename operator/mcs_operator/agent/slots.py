@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mcs_operator.agent import foreign
-from mcs_operator.agent.tunnel import Slot
+from mcs_operator.agent.inputs import Slot
 from mcs_operator.contract.linkstate import MAX_MESSAGE, SlotState
 from mcs_operator.settings import FIRST_NUMBER, LAST_NUMBER, link_name
 

@@ -1,6 +1,6 @@
 """What is true about one link's tunnel: a pure state machine, given what OpenVPN and its supervisor said, and when.
 
-    inputs (below) ──► Link.after(input, now) ──► a new Link ──► Link.tunnel(now) ──► what is reported
+    inputs (inputs.py) ──► Link.after(input, now) ──► a new Link ──► Link.tunnel(now) ──► what is reported
 
 OpenVPN's list of clients is the truth about who is connected; its log only says why somebody is not. Whatever reaches
 the port without having been let in (strangers, scanners, a second appliance with a wrong certificate) changes nothing
@@ -19,10 +19,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from enum import Enum, auto
 from typing import Any, assert_never
 
 from mcs_operator.agent import foreign
+from mcs_operator.agent.inputs import Established, Gone, Input, Refusal, Refused, Roster, Session, Slot
 from mcs_operator.contract.linkstate import MAX_MESSAGE, SlotState, TunnelReason, TunnelState, TunnelStatus
 
 WINDOW = 600.0
@@ -40,81 +40,7 @@ REFUSAL_STANDS = 60.0
 """Two refused clients for different reasons take turns; the report does not follow each of them."""
 
 
-class Refusal(Enum):
-    """Why OpenVPN turned a client away who knew the link's tls-crypt key (so: no mere stranger).
-
-    A client that refuses *our* certificate just falls silent (measured: over UDP the server hears of no alert), so that
-    there is no reason for it here.
-    """
-
-    EXPIRED = auto()
-    NOT_YET_VALID = auto()
-    NOT_PINNED = auto()
-    NOT_TRUSTED = auto()
-
-
-@dataclass(frozen=True, slots=True)
-class Session:
-    """One client that OpenVPN let in."""
-
-    client: int
-    """OpenVPN's client ID: unique within one OpenVPN process."""
-    peer: str
-    """``address:port`` on the Internet."""
-    since: float
-    version: str | None = None
-    fingerprint: str | None = None
-
-    def is_same(self, other: Session) -> bool:
-        """Whether both are one client of one process: IDs begin anew with each process, hence also the time."""
-        return self.client == other.client and abs(self.since - other.since) <= 2
-
-    @property
-    def host(self) -> str:
-        """The peer without its port, which changes with every attempt and says nothing about a place."""
-        return self.peer.rpartition(":")[0]
-
-
-@dataclass(frozen=True, slots=True)
-class Established:
-    """OpenVPN announced a new client, at the moment its keys were negotiated."""
-
-    session: Session
-
-
-@dataclass(frozen=True, slots=True)
-class Roster:
-    """OpenVPN's whole list of clients that are let in, oldest first."""
-
-    sessions: tuple[Session, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """OpenVPN turned a client away for his certificate."""
-
-    why: Refusal
-    host: str
-    detail: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Gone:
-    """The management connection ended: the OpenVPN process is gone, or does not answer."""
-
-
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """What the supervisor says: ``state.json``."""
-
-    state: SlotState
-    revision: str | None = None
-    error: str | None = None
-    pid: int | None = None
-    """OpenVPN's process. A new firewall is a new revision of the same process, and ends nothing."""
-
-
-Input = Established | Roster | Refused | Gone | Slot
+_IDLE = Slot(SlotState.IDLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +72,7 @@ class _Move:
 class Link:
     """Everything remembered about one link. Immutable: ``after`` returns the next one."""
 
-    slot: Slot = Slot(SlotState.IDLE)
+    slot: Slot = _IDLE
     session: Session | None = None
     revision: str | None = None
     """The one in force when the session began. Not the slot's present one: the supervisor's word about the next may be
@@ -335,7 +261,7 @@ class Link:
         if self.refusal and not session:
             expired = self.refusal.refused.why is Refusal.EXPIRED
             reason = TunnelReason.CERTIFICATE_EXPIRED if expired else TunnelReason.AUTHENTICATION_FAILED
-            return TunnelStatus.FALSE, reason, _explain(self.refusal.refused)
+            return TunnelStatus.FALSE, reason, str(self.refusal.refused)
         if self.flapping:
             minutes = f"{WINDOW // 60:.0f} minutes"
             return up, TunnelReason.FLAPPING, f"lost {FLAPS} times within {minutes}; over when {minutes} are quiet"
@@ -429,18 +355,3 @@ def _moment(since: float | None) -> datetime | None:
 
 def _recent(times: tuple[float, ...], now: float) -> tuple[float, ...]:
     return tuple(time for time in times if now - time < WINDOW)
-
-
-def _explain(refused: Refused) -> str:
-    detail = f" ({refused.detail})" if refused.detail else ""
-    match refused.why:
-        case Refusal.EXPIRED:
-            return f"{refused.host} was refused: its certificate has expired{detail}"
-        case Refusal.NOT_YET_VALID:
-            return f"{refused.host} was refused: its certificate is not valid yet, or a clock is wrong{detail}"
-        case Refusal.NOT_PINNED:
-            return f"{refused.host} was refused: its certificate is not this link's present one{detail}"
-        case Refusal.NOT_TRUSTED:
-            return f"{refused.host} was refused: its certificate is not of this instance{detail}"
-        case _:
-            assert_never(refused.why)

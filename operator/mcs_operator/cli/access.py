@@ -13,9 +13,10 @@ from typing import Any, TypeVar
 import aiohttp
 import click
 
-from mcs_operator.kube.client import BY_KIND, Api, ApiError, Object, Resource
+from mcs_operator.kube.client import Api, ApiError
 from mcs_operator.kube.kubeconfig import KubeconfigError
 from mcs_operator.kube.kubectl import namespace_of, proxied
+from mcs_operator.kube.resources import BY_KIND, Object, Resource
 
 FIELD_MANAGER = "kubectl-mcs"
 T = TypeVar("T")

@@ -11,7 +11,7 @@ import click
 
 from mcs_operator.cli import views
 from mcs_operator.cli.access import Access, Cluster
-from mcs_operator.kube.client import Object, Resource
+from mcs_operator.kube.resources import Object, Resource
 from mcs_operator.timestamps import rfc3339
 
 LOOK_EVERY = 1.0

@@ -24,16 +24,8 @@ from mcs_operator.cli.files import MAX_BYTES
 from mcs_operator.cli.redact import redacted
 from mcs_operator.cli.scrub import Scrubber, users_in
 from mcs_operator.cli.yamltext import TextError, documents
-from mcs_operator.kube.client import (
-    CHILDREN,
-    EVENTS,
-    OURS,
-    PODS,
-    SECRETS,
-    ApiError,
-    Object,
-    Resource,
-)
+from mcs_operator.kube.client import ApiError
+from mcs_operator.kube.resources import CHILDREN, EVENTS, OURS, PODS, SECRETS, Object, Resource
 from mcs_operator.settings import AGENT_CONTAINER, LABEL_MANAGED_BY, LABEL_NAME, OPERATOR, link_name
 
 _README = """\

@@ -24,7 +24,7 @@ from mcs_operator.cli.effects import Effect, Severity
 from mcs_operator.cli.files import read
 from mcs_operator.cli.plan import effects_of
 from mcs_operator.domain.rules.advice import advise
-from mcs_operator.kube.client import COMMUNITIES, INSTANCES, LINKS, SECRETS, Object, Resource
+from mcs_operator.kube.resources import COMMUNITIES, INSTANCES, LINKS, SECRETS, Object, Resource
 from mcs_operator.settings import ANNOTATION_RESTART, ANNOTATION_REVOKE, ANNOTATION_ROTATE, Settings
 
 

@@ -12,7 +12,8 @@ from mcs_operator.cli.access import Cluster, resource_of
 from mcs_operator.cli.effects import Effect, Severity, effect
 from mcs_operator.cli.files import Document
 from mcs_operator.cli.schemacheck import check, parsed
-from mcs_operator.kube.client import LINKS, ApiError, Object, Resource
+from mcs_operator.kube.client import ApiError
+from mcs_operator.kube.resources import LINKS, Object, Resource
 from mcs_operator.settings import API_VERSION
 
 _MODELS = {model.kind: model for model in KINDS}

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mcs_operator.cli.scrub import LEFT_OUT, Scrubber, is_secret_name
-from mcs_operator.kube.client import Object
+from mcs_operator.kube.resources import Object
 from mcs_operator.settings import GROUP, LABEL_MANAGED_BY, LABEL_NAME, OPERATOR
 
 _OF_A_SECRET = ("apiVersion", "kind", "metadata", "type")

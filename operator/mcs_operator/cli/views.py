@@ -8,7 +8,7 @@ from typing import Any
 
 from mcs_operator.api.conditions import ConditionStatus, Type
 from mcs_operator.domain.rules.advice import Advice
-from mcs_operator.kube.client import Object
+from mcs_operator.kube.resources import Object
 from mcs_operator.settings import MAX_LINKS
 
 _BAD_IF_TRUE = (Type.STALLED, Type.RESTART_PENDING, Type.ROTATION_PENDING)

@@ -12,8 +12,8 @@ from typing import Any
 import kopf
 
 from mcs_operator.handlers.service import Service
-from mcs_operator.kube.client import INSTANCES
 from mcs_operator.kube.parse.metadata import tidy
+from mcs_operator.kube.resources import INSTANCES
 from mcs_operator.settings import GROUP, VERSION
 
 

@@ -14,8 +14,9 @@ from typing import Any
 from mcs_operator.api.conditions import ConditionStatus, Type
 from mcs_operator.handlers.queue import RECONCILE_SECONDS, RECONCILES
 from mcs_operator.kube.cache.store import Store
-from mcs_operator.kube.client import COMMUNITIES, INSTANCES, LINKS, REQUEST_SECONDS, REQUESTS, Object
+from mcs_operator.kube.client import REQUEST_SECONDS, REQUESTS
 from mcs_operator.kube.parse.ours import named
+from mcs_operator.kube.resources import COMMUNITIES, INSTANCES, LINKS, Object
 from mcs_operator.pki import Expiries
 from mcs_operator.settings import link_name
 from mcs_operator.telemetry import Metric, Sample, exposed

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from mcs_operator.domain.facts.keys import KeyPair
-from mcs_operator.kube.client import SECRETS, WEBHOOK_CONFIGURATIONS, Api, ApiError, Object
+from mcs_operator.kube.client import Api, ApiError
+from mcs_operator.kube.resources import SECRETS, WEBHOOK_CONFIGURATIONS, Object
 from mcs_operator.pki.webhook import WebhookCertificate, is_due, issue
 from mcs_operator.settings import LABEL_MANAGED_BY, OPERATOR, WEBHOOK
 

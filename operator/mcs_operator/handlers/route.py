@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterator
 
 import aiohttp
 
-from mcs_operator.kube.client import WEBHOOK_CONFIGURATIONS, Api, ApiError, Object
+from mcs_operator.kube.client import Api, ApiError
+from mcs_operator.kube.resources import WEBHOOK_CONFIGURATIONS, Object
 from mcs_operator.settings import WEBHOOK
 
 log = logging.getLogger(__name__)

@@ -23,22 +23,13 @@ from mcs_operator.kube import quota
 from mcs_operator.kube.cache.child import Child, digests
 from mcs_operator.kube.cache.fetch import fetch
 from mcs_operator.kube.cache.store import Store
-from mcs_operator.kube.client import (
-    BY_KIND,
-    CONFIG_MAPS,
-    RESOURCE_QUOTAS,
-    SECRETS,
-    VOLUME_CLAIMS,
-    Api,
-    ApiError,
-    Object,
-    Resource,
-)
+from mcs_operator.kube.client import Api, ApiError
 from mcs_operator.kube.diff import differences
 from mcs_operator.kube.labels import lacking, mistaken
 from mcs_operator.kube.outcome import note
 from mcs_operator.kube.parse.metadata import tidy
 from mcs_operator.kube.removal import NEVER_PRUNED, delete_all, drop_slots, prune
+from mcs_operator.kube.resources import BY_KIND, CONFIG_MAPS, RESOURCE_QUOTAS, SECRETS, VOLUME_CLAIMS, Object, Resource
 from mcs_operator.kube.together import together
 from mcs_operator.settings import (
     ANNOTATION_APPLIED,

@@ -11,20 +11,20 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from kubernetes.aio import client
 
 from mcs_operator.kube.errors import ApiError as ApiError  # noqa: PLC0414 - whoever has the client handles its error
 from mcs_operator.kube.errors import NotLeadingError, answered
 from mcs_operator.kube.kubeconfig import DEFAULT, Kubeconfig
-from mcs_operator.settings import API_VERSION, OPERATOR
+from mcs_operator.kube.resources import PODS, Object, Resource
+from mcs_operator.settings import OPERATOR
 from mcs_operator.telemetry import Counter, Histogram, Metric
 
 _JSON = "application/json"
-Object = dict[str, Any]
 Operations = list[dict[str, Any]]
 """A JSON patch."""
 
@@ -48,58 +48,22 @@ REQUEST_SECONDS = Metric(
 _BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Resource:
-    """One kind as the API server serves it. There is one object of each, below: compared by identity, as key of every
-    object that is known, it would otherwise be hashed and compared by its texts, a million times in a start."""
-
-    api_version: str
-    plural: str
-    kind: str
-
-    def path(self, namespace: str | None = None, name: str | None = None, sub: str | None = None) -> str:
-        """URL path of the collection, of one object or of its subresource."""
-        parts = ["/api" if "/" not in self.api_version else "/apis", self.api_version]
-        if namespace is not None:
-            parts += ["namespaces", quote(namespace, safe="")]
-        parts.append(self.plural)
-        if name is not None:
-            parts.append(quote(name, safe=""))
-        if sub is not None:
-            parts.append(sub)
-        return "/".join(parts)
-
-
-INSTANCES = Resource(API_VERSION, "mcsinstances", "MCSInstance")
-COMMUNITIES = Resource(API_VERSION, "communities", "Community")
-LINKS = Resource(API_VERSION, "tvoxlinks", "TVoxLink")
-SECRETS = Resource("v1", "secrets", "Secret")
-CONFIG_MAPS = Resource("v1", "configmaps", "ConfigMap")
-SERVICES = Resource("v1", "services", "Service")
-VOLUME_CLAIMS = Resource("v1", "persistentvolumeclaims", "PersistentVolumeClaim")
-PODS = Resource("v1", "pods", "Pod")
-STATEFUL_SETS = Resource("apps/v1", "statefulsets", "StatefulSet")
-RESOURCE_QUOTAS = Resource("v1", "resourcequotas", "ResourceQuota")
-NETWORK_POLICIES = Resource("networking.k8s.io/v1", "networkpolicies", "NetworkPolicy")
-LEASES = Resource("coordination.k8s.io/v1", "leases", "Lease")
-WEBHOOK_CONFIGURATIONS = Resource(
-    "admissionregistration.k8s.io/v1", "validatingwebhookconfigurations", "ValidatingWebhookConfiguration"
-)
-EVENTS = Resource("events.k8s.io/v1", "events", "Event")
-TOKEN_REVIEWS = Resource("authentication.k8s.io/v1", "tokenreviews", "TokenReview")
-SUBJECT_ACCESS_REVIEWS = Resource("authorization.k8s.io/v1", "subjectaccessreviews", "SubjectAccessReview")
-
-OURS = (INSTANCES, COMMUNITIES, LINKS)
-CHILDREN = (SECRETS, CONFIG_MAPS, SERVICES, VOLUME_CLAIMS, STATEFUL_SETS, PODS, NETWORK_POLICIES, RESOURCE_QUOTAS)
-BY_KIND = {resource.kind: resource for resource in (*OURS, *CHILDREN)}
-
-
 @dataclass(frozen=True, slots=True)
 class WatchEvent:
     """``type`` is ADDED, MODIFIED, DELETED, BOOKMARK or ERROR."""
 
     type: str
     object: Object
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    method: str
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: Object | Operations | None = None
+    content_type: str = _JSON
+    accept: str = _JSON
 
 
 class Api:
@@ -146,7 +110,7 @@ class Api:
     async def get(self, resource: Resource, namespace: str | None, name: str) -> Object | None:
         """One object, or None where there is none; ``namespace`` is None for what is in none."""
         try:
-            return await self._call("GET", resource.path(namespace, name))
+            return await self._call(_Request("GET", resource.path(namespace, name)))
         except ApiError as error:
             if error.status == 404:
                 return None
@@ -169,7 +133,7 @@ class Api:
             query["limit"] = str(limit)
             at_most = _PAGE_BYTES if limit > 1 else None
             try:
-                raw = await self._read("GET", resource.path(namespace), query=query, accept=accept, at_most=at_most)
+                raw = await self._read(_Request("GET", resource.path(namespace), query, accept=accept), at_most)
             except _TooLargeError:
                 limit = max(1, limit // 8)
                 continue
@@ -204,12 +168,12 @@ class Api:
     async def create(self, resource: Resource, body: Object) -> Object:
         """Create; 409 AlreadyExists is the caller's to judge (a claim that somebody else holds)."""
         path = resource.path(body["metadata"]["namespace"])
-        return await self._call("POST", path, query={"fieldManager": self._manager}, body=body)
+        return await self._call(_Request("POST", path, query={"fieldManager": self._manager}, body=body))
 
     async def review(self, resource: Resource, spec: Object) -> Object:
         """Ask the API server for its judgement: a create of a kind of which nothing is stored."""
         body = {"apiVersion": resource.api_version, "kind": resource.kind, "spec": spec}
-        return await self._call("POST", resource.path(), body=body)
+        return await self._call(_Request("POST", resource.path(), body=body))
 
     async def apply(self, resource: Resource, body: Object, *, status: bool = False, dry_run: bool = False) -> Object:
         """Server-side apply as our field manager, taking fields over where another manager holds them.
@@ -220,7 +184,9 @@ class Api:
         query = {"fieldManager": self._manager, "force": "true"} | (
             {"dryRun": "All", "fieldValidation": "Strict"} if dry_run else {}
         )
-        return await self._call("PATCH", path, query=query, body=body, content_type="application/apply-patch+yaml")
+        return await self._call(
+            _Request("PATCH", path, query=query, body=body, content_type="application/apply-patch+yaml")
+        )
 
     async def merge(
         self,
@@ -234,35 +200,39 @@ class Api:
     ) -> Object:
         """JSON merge patch: for the few single fields that are not declared as a whole (an annotation)."""
         return await self._call(
-            "PATCH",
-            resource.path(namespace, name, "status" if status else None),
-            query={"fieldManager": self._manager},
-            body=patch,
-            content_type="application/merge-patch+json",
-            accept=_METADATA_ONLY if metadata_only else _JSON,
+            _Request(
+                "PATCH",
+                resource.path(namespace, name, "status" if status else None),
+                query={"fieldManager": self._manager},
+                body=patch,
+                content_type="application/merge-patch+json",
+                accept=_METADATA_ONLY if metadata_only else _JSON,
+            )
         )
 
     async def patch(self, resource: Resource, name: str, operations: Operations) -> Object:
         """JSON patch of an object that is in no namespace."""
         return await self._call(
-            "PATCH",
-            resource.path(None, name),
-            query={"fieldManager": self._manager},
-            body=operations,
-            content_type="application/json-patch+json",
+            _Request(
+                "PATCH",
+                resource.path(None, name),
+                query={"fieldManager": self._manager},
+                body=operations,
+                content_type="application/json-patch+json",
+            )
         )
 
     async def replace(self, resource: Resource, body: Object) -> Object:
         """Update the whole object; 409 Conflict where its resourceVersion is not the present one."""
         path = resource.path(body["metadata"]["namespace"], body["metadata"]["name"])
-        return await self._call("PUT", path, query={"fieldManager": self._manager}, body=body)
+        return await self._call(_Request("PUT", path, query={"fieldManager": self._manager}, body=body))
 
     async def delete(self, resource: Resource, namespace: str, name: str, *, uid: str, version: str = "") -> bool:
         """Delete exactly this object, in exactly this version if one is given; False where it is not there any more."""
         known = {"uid": uid} | ({"resourceVersion": version} if version else {})
         body = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": known}
         try:
-            await self._call("DELETE", resource.path(namespace, name), body=body)
+            await self._call(_Request("DELETE", resource.path(namespace, name), body=body))
         except ApiError as error:
             if error.status in (404, 409):
                 return False
@@ -272,7 +242,7 @@ class Api:
     async def log(self, namespace: str, pod: str, container: str, *, lines: int) -> str:
         """The last lines of what a container said."""
         query = {"container": container, "tailLines": str(lines)}
-        raw = await self._read("GET", PODS.path(namespace, pod, "log"), query=query, accept="*/*")
+        raw = await self._read(_Request("GET", PODS.path(namespace, pod, "log"), query, accept="*/*"))
         return raw.decode(errors="replace")
 
     async def watch(
@@ -295,7 +265,7 @@ class Api:
         query |= _selectors(labels, fields)
         accept = _METADATA_ONLY if metadata_only else _JSON
         with answered():
-            response = await self._send("GET", resource.path(namespace), query=query, accept=accept, timeout=300)
+            response = await self._send(_Request("GET", resource.path(namespace), query, accept=accept), timeout=300)
         try:
             if response.status != 200:
                 with answered():
@@ -306,60 +276,30 @@ class Api:
         finally:
             response.close()
 
-    async def _call(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, str] | None = None,
-        body: Object | Operations | None = None,
-        content_type: str = _JSON,
-        accept: str = _JSON,
-    ) -> Object:
-        return _parsed(await self._read(method, path, query=query, body=body, content_type=content_type, accept=accept))
+    async def _call(self, request: _Request) -> Object:
+        return _parsed(await self._read(request))
 
-    async def _read(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, str] | None = None,
-        body: Object | Operations | None = None,
-        content_type: str = _JSON,
-        accept: str = _JSON,
-        at_most: int | None = None,
-    ) -> bytes:
+    async def _read(self, request: _Request, at_most: int | None = None) -> bytes:
         """The answer's bytes; _TooLargeError where they are more than ``at_most``: the rest is not read."""
         async with self._slots:
             with answered():
-                response = await self._send(
-                    method, path, query=query, body=body, content_type=content_type, accept=accept, timeout=30
-                )
+                response = await self._send(request, timeout=30)
                 raw = await _bytes_of(response, at_most)
         if not 200 <= response.status < 300:
             raise _error(response.status, response.headers, raw)
         return raw
 
-    async def _send(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, str] | None = None,
-        body: Object | Operations | None = None,
-        content_type: str = _JSON,
-        accept: str = _JSON,
-        timeout: float,
-    ) -> Any:
-        headers = {"Accept": accept, "Content-Type": content_type, "User-Agent": self._manager}
-        await self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
-        url = self._client.configuration.host + path + (f"?{urlencode(query)}" if query else "")
+    async def _send(self, request: _Request, *, timeout: float) -> Any:
+        method, path = request.method, request.path
+        headers = {"Accept": request.accept, "Content-Type": request.content_type, "User-Agent": self._manager}
+        await self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, request.body)
+        url = self._client.configuration.host + path + (f"?{urlencode(request.query)}" if request.query else "")
         if method != "GET" and not self.may_write():
             raise NotLeadingError
-        begun, watch, code = time.monotonic(), "watch" in (query or {}), "error"
+        begun, watch, code = time.monotonic(), "watch" in request.query, "error"
         try:
             answer = await self._client.call_api(
-                method, url, header_params=headers, body=body, _request_timeout=timeout
+                method, url, header_params=headers, body=request.body, _request_timeout=timeout
             )
             code = str(answer.response.status)
         finally:

@@ -10,7 +10,8 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
-from mcs_operator.kube.client import EVENTS, Api, ApiError, Object, Resource
+from mcs_operator.kube.client import Api, ApiError
+from mcs_operator.kube.resources import EVENTS, Object, Resource
 
 Key = tuple[Resource, str, str]
 

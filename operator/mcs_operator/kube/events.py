@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from mcs_operator.domain.status.events import Note
-from mcs_operator.kube.client import EVENTS, Api, ApiError, Object
+from mcs_operator.kube.client import Api, ApiError
+from mcs_operator.kube.resources import EVENTS, Object
 from mcs_operator.settings import OPERATOR
 from mcs_operator.timestamps import rfc3339_micro
 

@@ -10,9 +10,9 @@ from mcs_operator.domain.facts.networks import Network
 from mcs_operator.domain.facts.world import Profile, SlotSecret
 from mcs_operator.kube.cache.namespace import NamespaceCache
 from mcs_operator.kube.cache.store import Store
-from mcs_operator.kube.client import COMMUNITIES, INSTANCES, LINKS, Object, Resource
 from mcs_operator.kube.names import Names
 from mcs_operator.kube.parse.names import Role, place_of_name
+from mcs_operator.kube.resources import COMMUNITIES, INSTANCES, LINKS, Object, Resource
 from mcs_operator.settings import LABEL_LINK
 
 _RESOURCES = {Kind.INSTANCE: INSTANCES, Kind.COMMUNITY: COMMUNITIES, Kind.LINK: LINKS}

@@ -5,8 +5,9 @@ from __future__ import annotations
 from mcs_operator.domain.manifest import Manifest
 from mcs_operator.kube.cache.child import Child
 from mcs_operator.kube.cache.store import Store
-from mcs_operator.kube.client import BY_KIND, Api
+from mcs_operator.kube.client import Api
 from mcs_operator.kube.parse.metadata import missing_labels, tidy
+from mcs_operator.kube.resources import BY_KIND
 from mcs_operator.settings import LABEL_INSTANCE, LABEL_LINK, LABEL_MANAGED_BY, OPERATOR
 
 

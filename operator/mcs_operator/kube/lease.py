@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum, auto
 
-from mcs_operator.kube.client import LEASES, Api, ApiError, Object
+from mcs_operator.kube.client import Api, ApiError
+from mcs_operator.kube.resources import LEASES, Object
 from mcs_operator.tasks import end_all
 from mcs_operator.timestamps import rfc3339_micro
 

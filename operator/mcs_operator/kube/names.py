@@ -20,7 +20,7 @@ from mcs_operator.domain.facts.world import World
 from mcs_operator.domain.plan import Plan
 from mcs_operator.kube.cache.namespace import NamespaceCache
 from mcs_operator.kube.cache.store import Store
-from mcs_operator.kube.client import INSTANCES
+from mcs_operator.kube.resources import INSTANCES
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,8 @@ import os
 from collections.abc import Callable, Iterator
 
 from mcs_operator.domain.facts.networks import MOST, Network, parsed
-from mcs_operator.kube.client import Api, Object, Resource
+from mcs_operator.kube.client import Api
+from mcs_operator.kube.resources import Object, Resource
 
 log = logging.getLogger(__name__)
 

@@ -32,12 +32,13 @@ from mcs_operator.kube.cache.child import Child
 from mcs_operator.kube.cache.fetch import fetch
 from mcs_operator.kube.cache.namespace import NamespaceCache
 from mcs_operator.kube.cache.store import Store
-from mcs_operator.kube.client import COMMUNITIES, CONFIG_MAPS, INSTANCES, LINKS, SECRETS, Api, ApiError, Object
+from mcs_operator.kube.client import Api, ApiError
 from mcs_operator.kube.parse import Parsed
 from mcs_operator.kube.parse.metadata import missing_labels, tidy
 from mcs_operator.kube.parse.names import place_of_name
 from mcs_operator.kube.parse.ours import read
 from mcs_operator.kube.parse.secret import STRANGER
+from mcs_operator.kube.resources import COMMUNITIES, CONFIG_MAPS, INSTANCES, LINKS, SECRETS, Object
 from mcs_operator.kube.together import together
 from mcs_operator.kube.usersfiles import read_users_files
 from mcs_operator.settings import LABEL_INSTANCE, LABEL_LINK, LABEL_MANAGED_BY, OPERATOR

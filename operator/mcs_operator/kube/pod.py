@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from mcs_operator.kube.cache.store import Store
-from mcs_operator.kube.client import PODS, STATEFUL_SETS, Api, ApiError, Object
+from mcs_operator.kube.client import Api, ApiError
+from mcs_operator.kube.resources import PODS, STATEFUL_SETS, Object
 
 
 async def annotate(api: Api, store: Store, namespace: str, pod: str, annotations: dict[str, str | None]) -> None:

@@ -11,8 +11,9 @@ from datetime import datetime
 
 from mcs_operator.domain.rules.quota import INSTANCES_COUNT, LIMITS, LINKS_COUNT, Doubt, Usage
 from mcs_operator.kube.cache.store import Store
-from mcs_operator.kube.client import INSTANCES, LINKS, RESOURCE_QUOTAS, Api, ApiError, Object, Resource
+from mcs_operator.kube.client import Api, ApiError
 from mcs_operator.kube.parse.quota import usage_of
+from mcs_operator.kube.resources import INSTANCES, LINKS, RESOURCE_QUOTAS, Object, Resource
 
 log = logging.getLogger(__name__)
 

@@ -9,8 +9,9 @@ from mcs_operator.domain.manifest import Manifest
 from mcs_operator.domain.outcome import Outcome
 from mcs_operator.kube.cache.child import Child
 from mcs_operator.kube.cache.store import Store
-from mcs_operator.kube.client import BY_KIND, PODS, RESOURCE_QUOTAS, SECRETS, STATEFUL_SETS, VOLUME_CLAIMS, Api
+from mcs_operator.kube.client import Api
 from mcs_operator.kube.outcome import guarding
+from mcs_operator.kube.resources import BY_KIND, PODS, RESOURCE_QUOTAS, SECRETS, STATEFUL_SETS, VOLUME_CLAIMS
 from mcs_operator.settings import LABEL_INSTANCE
 
 NEVER_PRUNED = (PODS, VOLUME_CLAIMS, STATEFUL_SETS, RESOURCE_QUOTAS)

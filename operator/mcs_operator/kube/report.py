@@ -13,8 +13,9 @@ from mcs_operator.domain.status.events import Note, notes_for
 from mcs_operator.domain.status.faults import failed_status
 from mcs_operator.domain.status.patience import patience_ends
 from mcs_operator.kube.cache.store import Store
-from mcs_operator.kube.client import BY_KIND, INSTANCES, Api, ApiError, Object
+from mcs_operator.kube.client import Api, ApiError
 from mcs_operator.kube.events import Recorder
+from mcs_operator.kube.resources import BY_KIND, INSTANCES, Object
 from mcs_operator.kube.together import together
 
 log = logging.getLogger(__name__)

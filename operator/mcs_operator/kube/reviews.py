@@ -12,7 +12,8 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-from mcs_operator.kube.client import SUBJECT_ACCESS_REVIEWS, TOKEN_REVIEWS, Api, Object, Resource
+from mcs_operator.kube.client import Api
+from mcs_operator.kube.resources import SUBJECT_ACCESS_REVIEWS, TOKEN_REVIEWS, Object, Resource
 
 ALLOWED_SECONDS = 60.0
 REFUSED_SECONDS = 10.0

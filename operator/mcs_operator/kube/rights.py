@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from mcs_operator.kube.client import (
+from mcs_operator.kube.networks import NODES, SERVICE_CIDRS
+from mcs_operator.kube.resources import (
     COMMUNITIES,
     CONFIG_MAPS,
     EVENTS,
@@ -29,7 +30,6 @@ from mcs_operator.kube.client import (
     Object,
     Resource,
 )
-from mcs_operator.kube.networks import NODES, SERVICE_CIDRS
 from mcs_operator.settings import WEBHOOK
 
 NAMESPACES = Resource("v1", "namespaces", "Namespace")

@@ -18,8 +18,9 @@ from mcs_operator.kube.cache.child import Child
 from mcs_operator.kube.cache.fetch import fetch
 from mcs_operator.kube.cache.namespace import NamespaceCache
 from mcs_operator.kube.cache.store import Store
-from mcs_operator.kube.client import COMMUNITIES, CONFIG_MAPS, INSTANCES, SECRETS, Api, Object, Resource
+from mcs_operator.kube.client import Api
 from mcs_operator.kube.parse.metadata import tidy
+from mcs_operator.kube.resources import COMMUNITIES, CONFIG_MAPS, INSTANCES, SECRETS, Object, Resource
 
 MOST_LISTED = 20_000
 """Users in all files of a namespace, those who are switched off included: twice the largest tier."""

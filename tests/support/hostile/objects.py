@@ -7,7 +7,7 @@ from functools import cache
 from random import Random
 from typing import Any
 
-from mcs_operator.kube.client import (
+from mcs_operator.kube.resources import (
     COMMUNITIES,
     CONFIG_MAPS,
     INSTANCES,

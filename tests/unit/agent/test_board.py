@@ -10,9 +10,10 @@ from datetime import UTC, datetime
 import pytest
 
 from mcs_operator.agent.board import CALM, Board, Counters
+from mcs_operator.agent.inputs import Established, Gone, Refusal, Refused, Session, Slot
 from mcs_operator.agent.management import Client, Listing, Noise
 from mcs_operator.agent.metrics import exposition
-from mcs_operator.agent.tunnel import Established, Gone, Link, Refusal, Refused, Session, Slot
+from mcs_operator.agent.tunnel import Link
 from mcs_operator.contract.linkstate import (
     LinkReport,
     LinkState,

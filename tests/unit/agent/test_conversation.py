@@ -14,8 +14,8 @@ from typing import TypeVar, cast
 import pytest
 
 from mcs_operator.agent import management
+from mcs_operator.agent.inputs import Established, Gone, Session
 from mcs_operator.agent.management import Client, Heard, Listing, Noise
-from mcs_operator.agent.tunnel import Established, Gone, Session
 from support.virtual_time import VirtualTime
 
 T = TypeVar("T")

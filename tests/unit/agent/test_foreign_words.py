@@ -15,10 +15,10 @@ import pytest
 
 from mcs_operator.agent import foreign, media, slots
 from mcs_operator.agent.board import Board
+from mcs_operator.agent.inputs import Slot
 from mcs_operator.agent.management import Heard, Listing, Reader, Stir
 from mcs_operator.agent.metrics import exposition
 from mcs_operator.agent.slots import Slots
-from mcs_operator.agent.tunnel import Slot
 from mcs_operator.contract.linkstate import MAX_MESSAGE, LinkReport, MediaState, SlotState
 
 COUNT = int(os.environ.get("MCS_FUZZ", "1000"))

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from mcs_operator.agent import management
+from mcs_operator.agent.inputs import Established, Gone, Refusal, Refused, Roster, Session, Slot
 from mcs_operator.agent.management import MAX_BLOCK, MAX_LINE, Event, Heard, Listing, Noise, Reader, Stir
-from mcs_operator.agent.tunnel import Established, Gone, Link, Refusal, Refused, Roster, Session, Slot
+from mcs_operator.agent.tunnel import Link
 from mcs_operator.contract.linkstate import SlotState, TunnelReason, TunnelState, TunnelStatus
 
 TRANSCRIPTS = Path(__file__).parent / "transcripts"

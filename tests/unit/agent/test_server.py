@@ -26,8 +26,9 @@ from aiohttp.test_utils import TestClient, TestServer
 from mcs_operator.agent import agent, media, rtt, server
 from mcs_operator.agent.agent import Config
 from mcs_operator.agent.board import Board, Counters
+from mcs_operator.agent.inputs import Session
 from mcs_operator.agent.memory import Memory
-from mcs_operator.agent.tunnel import Link, Session
+from mcs_operator.agent.tunnel import Link
 from mcs_operator.contract.linkstate import LinkReport, MediaState, TunnelReason, metrics_token
 from mcs_operator.listening import Limits
 from mcs_operator.pki.mint import Authority, mint_agent, mint_ca

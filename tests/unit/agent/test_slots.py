@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from mcs_operator.agent import slots
+from mcs_operator.agent.inputs import Slot
 from mcs_operator.agent.slots import UNREADABLE, Slots, parse
-from mcs_operator.agent.tunnel import Slot
 from mcs_operator.contract.linkstate import MAX_MESSAGE, SlotState
 
 

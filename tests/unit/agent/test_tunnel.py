@@ -10,20 +10,8 @@ from itertools import pairwise
 
 import pytest
 
-from mcs_operator.agent.tunnel import (
-    GRACE,
-    REFUSAL_HOLDS,
-    WINDOW,
-    Established,
-    Gone,
-    Input,
-    Link,
-    Refusal,
-    Refused,
-    Roster,
-    Session,
-    Slot,
-)
+from mcs_operator.agent.inputs import Established, Gone, Input, Refusal, Refused, Roster, Session, Slot
+from mcs_operator.agent.tunnel import GRACE, REFUSAL_HOLDS, WINDOW, Link
 from mcs_operator.contract.linkstate import MAX_MESSAGE, SlotState, TunnelReason, TunnelState, TunnelStatus
 
 START = 1_800_000_000.0

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from mcs_operator.kube.apply import NEVER_PRUNED
-from mcs_operator.kube.client import CHILDREN, OURS, PODS
+from mcs_operator.kube.resources import CHILDREN, OURS, PODS
 from mcs_operator.kube.rights import (
     IN_ALL_NAMESPACES,
     IN_NO_NAMESPACE,

@@ -16,7 +16,8 @@ import yaml
 
 from mcs_operator.cli.access import Cluster
 from mcs_operator.cli.bundle import Bundle, collect
-from mcs_operator.kube.client import PODS, SECRETS, ApiError, Object, Resource
+from mcs_operator.kube.client import ApiError
+from mcs_operator.kube.resources import PODS, SECRETS, Object, Resource
 from support.objects import a_community, a_link, an_instance
 from support.worlds import KEY
 

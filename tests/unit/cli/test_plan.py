@@ -11,7 +11,8 @@ from mcs_operator.cli.access import Cluster
 from mcs_operator.cli.effects import Effect, Severity
 from mcs_operator.cli.files import Document
 from mcs_operator.cli.plan import effects_of
-from mcs_operator.kube.client import ApiError, Object, Resource
+from mcs_operator.kube.client import ApiError
+from mcs_operator.kube.resources import Object, Resource
 from support.objects import a_community, a_link, an_instance
 
 

@@ -14,7 +14,8 @@ from mcs_operator.domain.decide import decide
 from mcs_operator.domain.facts.world import TlsSecret, World
 from mcs_operator.handlers.metrics import OF_INSTANCES, OF_THE_OPERATOR, instances
 from mcs_operator.kube.cache.store import Store
-from mcs_operator.kube.client import BY_KIND, _plural
+from mcs_operator.kube.client import _plural
+from mcs_operator.kube.resources import BY_KIND
 from mcs_operator.pki import Expiries, complete, expiries, not_after
 from mcs_operator.settings import ANNOTATION_REVOKE, ANNOTATION_ROTATE
 from mcs_operator.telemetry import Histogram, Metric, exposed

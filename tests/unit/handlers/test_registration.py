@@ -10,8 +10,8 @@ import aiohttp
 import pytest
 
 from mcs_operator.handlers.registration import LOOK_EVERY, Registration
-from mcs_operator.kube.client import SECRETS, Resource
 from mcs_operator.kube.errors import NoAnswerError
+from mcs_operator.kube.resources import SECRETS, Resource
 from support.virtual_time import VirtualTime
 
 

@@ -25,9 +25,9 @@ from mcs_operator.api.conditions import Kind
 from mcs_operator.domain.admission import Answer, Operation, Request, review
 from mcs_operator.handlers.webhook import MOST_VALUES, NoReviewError, Webhook, _answer, _parsed, build_app
 from mcs_operator.kube.cache.store import Store
-from mcs_operator.kube.client import COMMUNITIES, INSTANCES, LINKS
 from mcs_operator.kube.known import Known
 from mcs_operator.kube.names import Names
+from mcs_operator.kube.resources import COMMUNITIES, INSTANCES, LINKS
 from mcs_operator.pki.mint import mint_ca, mint_client
 from mcs_operator.pki.webhook import WebhookCertificate, issue
 from support.objects import a_community, a_link, an_instance

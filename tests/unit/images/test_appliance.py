@@ -506,11 +506,11 @@ class Silent:
             with contextlib.suppress(ConnectionError):
                 mine.append(await asyncio.open_connection("127.0.0.1", running.https, local_addr=(source, 0)))
         self._open += mine
-        before = -1
-        while (left := sum(not reader.at_eof() and reader.exception() is None for reader, _ in mine)) != before:
-            before = left
-            await asyncio.sleep(0.3)
-        return left
+        seen: list[int] = []
+        while len(seen) < 5 or len(set(seen[-5:])) > 1:  # on a busy machine, a refusal comes late
+            seen.append(sum(not reader.at_eof() and reader.exception() is None for reader, _ in mine))
+            await asyncio.sleep(0.2)
+        return seen[-1]
 
     async def go(self) -> None:
         for _, writer in self._open:

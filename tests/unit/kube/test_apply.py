@@ -17,9 +17,10 @@ from mcs_operator.domain.decide import decide
 from mcs_operator.domain.manifest import Manifest, Wave
 from mcs_operator.kube import apply
 from mcs_operator.kube.cache.store import Store
-from mcs_operator.kube.client import SECRETS, SERVICES, ApiError, Resource
+from mcs_operator.kube.client import ApiError
 from mcs_operator.kube.errors import NoAnswerError
 from mcs_operator.kube.observe import observe
+from mcs_operator.kube.resources import SECRETS, SERVICES, Resource
 from mcs_operator.render.render import render
 from mcs_operator.render.wanted import unwritten_users
 from mcs_operator.settings import LABEL_INSTANCE, LABEL_LINK, LABEL_MANAGED_BY, OPERATOR, Settings

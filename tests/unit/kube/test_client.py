@@ -13,8 +13,9 @@ import pytest
 from kubernetes.aio import client as kubernetes
 from kubernetes.aio import config
 
-from mcs_operator.kube.client import LEASES, LINKS, SECRETS, Api, ApiError
+from mcs_operator.kube.client import Api, ApiError
 from mcs_operator.kube.errors import NoAnswerError, NotLeadingError
+from mcs_operator.kube.resources import LEASES, LINKS, SECRETS
 
 SECRET = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "namespace": "demo"}}
 

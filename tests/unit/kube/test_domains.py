@@ -13,9 +13,9 @@ from mcs_operator.api.conditions import Kind
 from mcs_operator.domain.facts.world import World
 from mcs_operator.kube.cache.index import Domains
 from mcs_operator.kube.cache.store import Store
-from mcs_operator.kube.client import BY_KIND, COMMUNITIES, INSTANCES, LINKS
 from mcs_operator.kube.names import Names
 from mcs_operator.kube.observe import known_world
+from mcs_operator.kube.resources import BY_KIND, COMMUNITIES, INSTANCES, LINKS
 from mcs_operator.reconcile import names_of
 from support.objects import a_community, a_link, an_instance
 from support.worlds import NOW, community, given, instance, link, links, profile

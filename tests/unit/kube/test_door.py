@@ -22,9 +22,9 @@ from mcs_operator.domain.status import Wanted, all_statuses
 from mcs_operator.following import names_of
 from mcs_operator.handlers.metrics import instances
 from mcs_operator.kube.cache.store import Store
-from mcs_operator.kube.client import CONFIG_MAPS, OURS, SECRETS
 from mcs_operator.kube.known import Known
 from mcs_operator.kube.observe import observe
+from mcs_operator.kube.resources import CONFIG_MAPS, OURS, SECRETS
 from mcs_operator.pki import believed
 from support.hostile import encoded
 from support.hostile.objects import bodies, good, stored

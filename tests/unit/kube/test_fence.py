@@ -14,9 +14,10 @@ from mcs_operator.domain.manifest import Manifest, Wave
 from mcs_operator.handlers.queue import Queue
 from mcs_operator.kube.apply import apply_all
 from mcs_operator.kube.cache.store import Store
-from mcs_operator.kube.client import SECRETS, Api, Object
+from mcs_operator.kube.client import Api
 from mcs_operator.kube.errors import NoAnswerError, NotLeadingError
 from mcs_operator.kube.lease import RENEW_WITHIN, Leader
+from mcs_operator.kube.resources import SECRETS, Object
 from support.virtual_time import VirtualTime
 
 

@@ -7,9 +7,9 @@ from typing import Any
 from mcs_operator.api.conditions import Kind
 from mcs_operator.domain.facts.networks import Network
 from mcs_operator.kube.cache.store import Store
-from mcs_operator.kube.client import COMMUNITIES, CONFIG_MAPS, INSTANCES, LINKS, SECRETS
 from mcs_operator.kube.known import Known
 from mcs_operator.kube.names import Names
+from mcs_operator.kube.resources import COMMUNITIES, CONFIG_MAPS, INSTANCES, LINKS, SECRETS
 from mcs_operator.settings import LABEL_LINK, LABEL_MANAGED_BY, LABEL_USERS, OPERATOR
 from support.worlds import given, profile, slot
 

@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 from mcs_operator.kube import lease as module
-from mcs_operator.kube.client import ApiError, Object
+from mcs_operator.kube.client import ApiError
 from mcs_operator.kube.lease import DURATION, RENEW_WITHIN, Leader
+from mcs_operator.kube.resources import Object
 
 SAFETY = 1.0
 """Seconds by which a leader that cannot renew has stopped before anybody else may start."""

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from mcs_operator.domain.facts.world import Pod
-from mcs_operator.kube.client import PODS
 from mcs_operator.kube.parse import parse_body
+from mcs_operator.kube.resources import PODS
 
 STARTS = {"ready": False, "state": {"waiting": {"reason": "PodInitializing"}}}
 NO_IMAGE = {"waiting": {"reason": "ErrImagePull", "message": "not found"}}

@@ -10,8 +10,9 @@ import pytest
 from aiohttp import ServerDisconnectedError
 
 from mcs_operator.domain.facts.networks import Network
-from mcs_operator.kube.client import ApiError, Resource
+from mcs_operator.kube.client import ApiError
 from mcs_operator.kube.networks import NODES, SERVICE_CIDRS, Networks
+from mcs_operator.kube.resources import Resource
 
 PODS, SERVICES = "Pods of this cluster", "Services of this cluster"
 

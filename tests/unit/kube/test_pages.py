@@ -9,7 +9,8 @@ import pytest
 from aiohttp import web
 from kubernetes.aio import client
 
-from mcs_operator.kube.client import SECRETS, Api
+from mcs_operator.kube.client import Api
+from mcs_operator.kube.resources import SECRETS
 
 MB = 1024 * 1024
 

@@ -22,7 +22,6 @@ from mcs_operator.domain.facts.world import (
     Unreadable,
 )
 from mcs_operator.domain.rules.quota import Usage
-from mcs_operator.kube.client import CONFIG_MAPS, PODS, RESOURCE_QUOTAS, SECRETS
 from mcs_operator.kube.parse import parse_body
 from mcs_operator.kube.parse.bounds import (
     DEEPEST_JSON,
@@ -39,6 +38,7 @@ from mcs_operator.kube.parse.metadata import tidy
 from mcs_operator.kube.parse.names import Place, Role, place_of_name
 from mcs_operator.kube.parse.ours import read, shaped
 from mcs_operator.kube.parse.shard import read_shard
+from mcs_operator.kube.resources import CONFIG_MAPS, PODS, RESOURCE_QUOTAS, SECRETS
 from mcs_operator.render.render import render
 from mcs_operator.settings import LABEL_INSTANCE, LABEL_LINK, LABEL_MANAGED_BY, LABEL_SLOT, OPERATOR, Settings
 from support.hostile import DEEP, TEXTS, VALUES, encoded

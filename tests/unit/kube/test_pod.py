@@ -10,8 +10,8 @@ import pytest
 
 from mcs_operator.domain.facts.world import Damaged, Pod
 from mcs_operator.domain.rules.quota import Usage
-from mcs_operator.kube.client import PODS, RESOURCE_QUOTAS
 from mcs_operator.kube.parse import parse_body
+from mcs_operator.kube.resources import PODS, RESOURCE_QUOTAS
 
 READ = Pod(
     name="mcs-0",

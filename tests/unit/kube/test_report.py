@@ -10,10 +10,11 @@ import pytest
 
 from mcs_operator.api.conditions import Kind
 from mcs_operator.kube.cache.store import Store
-from mcs_operator.kube.client import LINKS, ApiError
+from mcs_operator.kube.client import ApiError
 from mcs_operator.kube.errors import NoAnswerError
 from mcs_operator.kube.events import Recorder
 from mcs_operator.kube.report import Reporter, Told
+from mcs_operator.kube.resources import LINKS
 from support.memory import MemoryApi
 from support.objects import a_link
 from support.worlds import NOW

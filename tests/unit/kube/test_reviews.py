@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from mcs_operator.kube.client import TOKEN_REVIEWS, ApiError
+from mcs_operator.kube.client import ApiError
+from mcs_operator.kube.resources import TOKEN_REVIEWS
 from mcs_operator.kube.reviews import AT_ONCE, MOST_REMEMBERED, Reviews
 
 Object = dict[str, Any]

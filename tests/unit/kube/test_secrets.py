@@ -23,10 +23,10 @@ from mcs_operator.domain.facts.world import (
     SlotSecret,
     TlsSecret,
 )
-from mcs_operator.kube.client import CONFIG_MAPS, LINKS, PODS, SECRETS
 from mcs_operator.kube.parse import parse_body
 from mcs_operator.kube.parse.names import Place, Role, place_of_name
 from mcs_operator.kube.parse.shard import read_shard
+from mcs_operator.kube.resources import CONFIG_MAPS, LINKS, PODS, SECRETS
 from mcs_operator.settings import LABEL_INSTANCE, LABEL_LINK, LABEL_MANAGED_BY, LABEL_SLOT, OPERATOR
 from support.hostile import encoded
 from support.worlds import pin

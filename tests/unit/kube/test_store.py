@@ -11,8 +11,8 @@ import pytest
 from mcs_operator.domain.facts.keys import Authority
 from mcs_operator.kube.cache import store
 from mcs_operator.kube.cache.store import Covers, Store, place_of
-from mcs_operator.kube.client import COMMUNITIES, CONFIG_MAPS, INSTANCES, LINKS, SECRETS, Resource
 from mcs_operator.kube.observe import known_world
+from mcs_operator.kube.resources import COMMUNITIES, CONFIG_MAPS, INSTANCES, LINKS, SECRETS, Resource
 from mcs_operator.settings import LABEL_INSTANCE, LABEL_MANAGED_BY, OPERATOR
 from support.worlds import NOW
 

@@ -15,8 +15,8 @@ from mcs_operator.domain.facts.world import World
 from mcs_operator.kube import observe as observing
 from mcs_operator.kube import usersfiles
 from mcs_operator.kube.cache.store import Store
-from mcs_operator.kube.client import BY_KIND, COMMUNITIES, CONFIG_MAPS, SECRETS, Resource
 from mcs_operator.kube.observe import observe
+from mcs_operator.kube.resources import BY_KIND, COMMUNITIES, CONFIG_MAPS, SECRETS, Resource
 from mcs_operator.settings import LABEL_USERS
 from support.objects import a_community, an_instance
 from support.worlds import NOW

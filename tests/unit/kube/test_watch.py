@@ -12,7 +12,8 @@ import pytest
 from mcs_operator.kube.cache import watch
 from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.cache.watch import Watcher
-from mcs_operator.kube.client import CONFIG_MAPS, LINKS, SECRETS, Resource, WatchEvent
+from mcs_operator.kube.client import WatchEvent
+from mcs_operator.kube.resources import CONFIG_MAPS, LINKS, SECRETS, Resource
 from support.hostile import VALUES, nested
 from support.hostile.objects import bodies
 

@@ -13,7 +13,7 @@ from itertools import islice
 from typing import Any
 
 from mcs_operator.api.usersfile import UsersFile
-from mcs_operator.kube.client import Object, Resource
+from mcs_operator.kube.resources import Object, Resource
 from mcs_operator.settings import LABEL_MANAGED_BY, LABEL_USERS, OPERATOR
 
 OF_OURS = (LABEL_MANAGED_BY, OPERATOR)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from mcs_operator.kube.cache.child import Child
 from mcs_operator.kube.cache.store import Store
-from mcs_operator.kube.client import Api, Object
+from mcs_operator.kube.client import Api
+from mcs_operator.kube.resources import Object
 
 
 async def fetch(api: Api, store: Store, child: Child) -> Object | None:

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from mcs_operator.kube.cache.child import Child
-from mcs_operator.kube.client import CONFIG_MAPS, SECRETS, Object, Resource
 from mcs_operator.kube.parse.bounds import mapping
 from mcs_operator.kube.parse.names import place_of_name
 from mcs_operator.kube.parse.ours import named, users_sources
+from mcs_operator.kube.resources import CONFIG_MAPS, SECRETS, Object, Resource
 
 Key = tuple[Resource, str]
 """Kind and name."""

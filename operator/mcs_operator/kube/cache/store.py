@@ -17,12 +17,12 @@ from mcs_operator.kube.cache.child import TLS, Child, digests
 from mcs_operator.kube.cache.index import Domains
 from mcs_operator.kube.cache.interning import interned
 from mcs_operator.kube.cache.namespace import Key, NamespaceCache, Sighting
-from mcs_operator.kube.client import CHILDREN, CONFIG_MAPS, OURS, PODS, RESOURCE_QUOTAS, SECRETS, Object, Resource
 from mcs_operator.kube.parse import parse_body
 from mcs_operator.kube.parse.bounds import mapping, text
 from mcs_operator.kube.parse.metadata import is_version, kept_annotations, kept_of_a_child, tidy
 from mcs_operator.kube.parse.ours import shaped
 from mcs_operator.kube.parse.shard import read_shard
+from mcs_operator.kube.resources import CHILDREN, CONFIG_MAPS, OURS, PODS, RESOURCE_QUOTAS, SECRETS, Object, Resource
 
 log = logging.getLogger(__name__)
 

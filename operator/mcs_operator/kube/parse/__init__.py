@@ -18,11 +18,11 @@ from mcs_operator.domain.facts.world import (
     TlsSecret,
 )
 from mcs_operator.domain.rules.quota import Usage
-from mcs_operator.kube.client import PODS, RESOURCE_QUOTAS, SECRETS, Object, Resource
 from mcs_operator.kube.parse.bounds import mapping, text
 from mcs_operator.kube.parse.pod import read_pod
 from mcs_operator.kube.parse.quota import usage_of
 from mcs_operator.kube.parse.secret import read_secret
+from mcs_operator.kube.resources import PODS, RESOURCE_QUOTAS, SECRETS, Object, Resource
 
 Parsed = AgentCredentials | Authority | Damaged | DamagedProfile | Pod | Profile | SlotSecret | TlsSecret | Usage | None
 

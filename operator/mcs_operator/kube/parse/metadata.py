@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import islice
 
-from mcs_operator.kube.client import Object
 from mcs_operator.kube.parse.bounds import mapping, mappings, texts
+from mcs_operator.kube.resources import Object
 from mcs_operator.settings import (
     GROUP,
     LABEL_INSTANCE,

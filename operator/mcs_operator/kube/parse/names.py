@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from functools import lru_cache
 
-from mcs_operator.kube.client import CONFIG_MAPS, SECRETS, Resource
+from mcs_operator.kube.resources import CONFIG_MAPS, SECRETS, Resource
 from mcs_operator.settings import FIRST_NUMBER, LAST_NUMBER
 
 

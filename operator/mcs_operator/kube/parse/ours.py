@@ -9,8 +9,8 @@ from mcs_operator.api import Community, InvalidObjectError, MCSInstance, TVoxLin
 from mcs_operator.api.base import KubernetesObject
 from mcs_operator.api.conditions import Kind
 from mcs_operator.domain.facts.world import Unreadable
-from mcs_operator.kube.client import Object
 from mcs_operator.kube.parse.bounds import count, mapping, mappings, text
+from mcs_operator.kube.resources import Object
 from mcs_operator.settings import FIRST_NUMBER, LAST_NUMBER
 
 _MODELS: Mapping[Kind, type[KubernetesObject]] = {

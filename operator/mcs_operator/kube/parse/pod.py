@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 
 from mcs_operator.domain.facts.world import Damaged, Pod
-from mcs_operator.kube.client import Object
 from mcs_operator.kube.parse.bounds import UnreadableError, mapping, mappings, moment, text, texts
+from mcs_operator.kube.resources import Object
 from mcs_operator.settings import AGENT_CONTAINER, GROUP, MEDIA_CONTAINER
 
 _LONGEST_SAYING = 512

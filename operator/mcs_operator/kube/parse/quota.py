@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from mcs_operator.api.quantity import parse_quantity
 from mcs_operator.domain.rules.quota import LIMITS, Usage
-from mcs_operator.kube.client import Object
 from mcs_operator.kube.parse.bounds import LONGEST_DIGITS, mapping
+from mcs_operator.kube.resources import Object
 
 
 def usage_of(body: Object) -> Usage:

@@ -22,7 +22,6 @@ from mcs_operator.domain.facts.world import (
     SlotSecret,
     TlsSecret,
 )
-from mcs_operator.kube.client import SECRETS, Object
 from mcs_operator.kube.parse.bounds import (
     LONGEST_TEXT,
     UnreadableError,
@@ -37,6 +36,7 @@ from mcs_operator.kube.parse.bounds import (
     text,
 )
 from mcs_operator.kube.parse.names import Place, Role, place_of_name
+from mcs_operator.kube.resources import SECRETS, Object
 from mcs_operator.settings import (
     FIRST_NUMBER,
     LABEL_INSTANCE,

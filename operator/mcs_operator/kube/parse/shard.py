@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from mcs_operator.contract.shards import packed
-from mcs_operator.kube.client import SECRETS, Object, Resource
 from mcs_operator.kube.parse.bounds import UnreadableError, decoded, has_half_characters, is_too_deep, mapping
 from mcs_operator.kube.parse.names import Role, place_of_name
+from mcs_operator.kube.resources import SECRETS, Object, Resource
 from mcs_operator.settings import LABEL_INSTANCE, LABEL_MANAGED_BY, OPERATOR
 
 _LONGEST_FILE = 1024 * 1024
