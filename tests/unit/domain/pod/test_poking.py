@@ -86,6 +86,13 @@ def test_when_it_has_arrived_the_back_off_begins_anew() -> None:
     assert pod.look(True, "y") == 2.0
 
 
+def test_a_pod_that_lost_again_what_it_had_taken_is_poked_as_for_the_first_time() -> None:
+    pod = Pod()
+    pod.look(False, "x")
+    assert pod.look(True, "x") == 2.0
+    assert pod.annotation == "x"
+
+
 def test_a_change_back_and_forth_is_poked_for_each_time() -> None:
     pod = Pod()
     for target in ("x", "y", "x", "y"):

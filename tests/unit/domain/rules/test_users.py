@@ -12,7 +12,7 @@ from mcs_operator.api.conditions import Reason
 from mcs_operator.api.usersfile import UsersFile
 from mcs_operator.contract.digest import canonical
 from mcs_operator.contract.shards import ServedUser, packed, users_files
-from mcs_operator.domain.rules.users import UsersPlan, communities_of, serve
+from mcs_operator.domain.rules.users import CommunityUsers, UsersPlan, communities_of, serve
 from mcs_operator.domain.rules.verdict import Verdict
 from support.worlds import community, users_file
 
@@ -358,3 +358,8 @@ def test_of_any_world_places_are_kept_none_is_left_empty_and_nobody_has_two(seed
         in_force, shards = set(served), packed(users_files(plan.users))
         again = serve(communities, files, capacity, shards, limit=limit)
         assert {(u.community, u.name) for u in again.users} == in_force, "a second look changes nothing"
+
+
+def test_of_a_community_of_which_nothing_was_decided_nobody_is_served_and_nobody_is_beyond() -> None:
+    assert CommunityUsers() == CommunityUsers(served=0, functions={}, beyond=0, verdict=None)
+    assert UsersPlan().capacity == 0

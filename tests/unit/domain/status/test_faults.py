@@ -73,6 +73,18 @@ def test_a_defect_is_told_by_its_kind_and_the_last_place_of_ours_and_never_by_it
     assert nested == "JSONDecodeError in domain/decide.py:6, inner"
 
 
+def test_the_place_is_the_last_one_and_not_who_called_it() -> None:
+    def calls() -> None:
+        raise raised(BROKEN, "/app/mcs_operator/kube/diff.py")
+
+    source = "def outer():\n    calls()\n"
+    scope: dict[str, Any] = {"calls": calls}
+    exec(compile(source, "/app/mcs_operator/domain/decide.py", "exec"), scope)  # noqa: S102 - as above
+    with pytest.raises(json.JSONDecodeError) as caught:
+        scope["outer"]()
+    assert told(caught.value) == "JSONDecodeError in kube/diff.py:6, inner"
+
+
 def test_of_a_defect_that_never_went_through_ours_the_kind_is_told() -> None:
     assert told(raised(BROKEN, "/lib/other.py")) == "JSONDecodeError"
     assert told(KeyError("a secret")) == "KeyError"
