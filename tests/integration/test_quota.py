@@ -73,7 +73,7 @@ def used(api: Api) -> str:
 @pytest.fixture
 def full(api: Api, operator: Operator) -> Api:
     """A namespace with an instance and as many links as it may have; only ten of them are looked at by anybody."""
-    api.create(an_instance(), a_community())
+    api.create(AN_INSTANCE_OF_250, a_community())
     until_kept(api)
     assert race(crowd(api, 250)) == []
     until_kept(api, 250)
@@ -100,7 +100,7 @@ def test_of_a_thousand_racing_creates_exactly_250_are_stored(api: Api, operator:
 
 
 def test_also_while_the_operator_is_down(api: Api, operator: Operator) -> None:
-    api.create(an_instance(), a_community())
+    api.create(AN_INSTANCE_OF_250, a_community())
     until_kept(api)
     operator.stop()
     assert len(race(crowd(api, 1000))) == 750
@@ -339,7 +339,7 @@ def new_cluster() -> Iterator[Api]:
 
 
 def everything_at_once(links: int) -> str:
-    bodies = [an_instance(), a_community(), *(a_link(f"c{number:03d}") for number in range(links))]
+    bodies = [AN_INSTANCE_OF_250, a_community(), *(a_link(f"c{number:03d}") for number in range(links))]
     return "\n---\n".join(json.dumps(body) for body in bodies)
 
 
