@@ -48,7 +48,8 @@ def test_the_pod_is_pulled_with_the_instances_secrets_and_one_that_is_missing_is
 ) -> None:
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "there"}, "type": "kubernetes.io/dockercfg"}
     api.create(secret | {"stringData": {".dockercfg": "{}"}})
-    before = served(api, an_instance(imagePullSecrets=[{"name": "there"}, {"name": "gone"}]))
+    names = [{"name": "there"}, {"name": "gone"}]
+    before = served(api, an_instance(domain="pulled.example.com", imagePullSecrets=names))
     nothing_failed(api)
     template = api.get("StatefulSet", "mcs")["spec"]["template"]["spec"]
     assert template["imagePullSecrets"] == [{"name": "gone"}, {"name": "there"}]
