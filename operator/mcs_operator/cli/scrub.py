@@ -137,8 +137,10 @@ def _option(found: re.Match[str]) -> str:
 def _blob(found: re.Match[str]) -> str:
     """Base64 of something; digests and ids, which are hexadecimal, stay, and so do long words of one kind."""
     text = found[0]
-    mixed = all(re.search(kind, text) for kind in ("[a-z]", "[A-Z]", "[0-9]"))
-    return _MARK if mixed or text.endswith("=") else text
+    has_both_cases, has_digits = re.search("[a-z]", text) and re.search("[A-Z]", text), re.search("[0-9]", text)
+    # Base64 may have no digit by chance. A name has one abbreviation at most, and ends before the 64th letter.
+    is_no_name = has_digits or len(re.findall("[A-Z]{2,}", text)) > 1 or len(text) >= 64
+    return _MARK if (has_both_cases and is_no_name) or text.endswith("=") else text
 
 
 def _padded(found: re.Match[str]) -> str:

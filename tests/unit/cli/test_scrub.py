@@ -104,6 +104,15 @@ def test_whatever_is_planted_wherever_is_gone() -> None:
         assert not [form for form in planted(value) if len(form) > 5 and form in found], (text, found)
 
 
+def test_base64_that_has_no_digit_by_chance_is_gone_and_a_long_name_stays() -> None:
+    by_chance = base64.b64encode(b"QgQY6TaqPZQc" * 4).decode()
+    assert by_chance.isalpha()
+    for text in (by_chance, by_chance[:41], "a" * 63 + "B"):
+        assert scrubbed(f"data: {text}") == f"data: {LEFT_OUT}"
+    for name in ("testThatTheLinkWhoseTLSCertificateHasExpiredIsToldSo", "a" * 62 + "B", "A" * 70, "a" * 70):
+        assert scrubbed(f"data: {name}") == f"data: {name}"
+
+
 KEYS = [
     pytest.param(KEY, id="as it is"),
     pytest.param(KEY.replace("\n", "\\n"), id="in JSON"),
