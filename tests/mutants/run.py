@@ -182,7 +182,7 @@ def _tests_for(reached: Mapping[str, Mapping[int, set[str]]], file: str, line: i
         line = 0
     else:
         lines = reached.get(file, {})
-    own = Path(file).stem.removesuffix(".nft").removesuffix(".conf")
+    own = "openvpn" if file.endswith(".j2") else Path(file).stem
     tests = lines.get(line) or set().union(*lines.values(), _files_named_after(own))
     return tuple(sorted(tests, key=lambda test: (f"test_{own}" not in test, len(test), test))[:MOST_TESTS])
 
