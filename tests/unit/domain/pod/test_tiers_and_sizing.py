@@ -120,44 +120,6 @@ def test_an_override_above_the_tier_is_not_below_it() -> None:
     assert size(instance(**FULL | {"resources": more})).below == ""
 
 
-@pytest.mark.parametrize(
-    ("text", "amount"),
-    [
-        ("500m", "0.5"),
-        ("2", "2"),
-        ("1.5", "1.5"),
-        ("8G", "8000000000"),
-        ("1Ki", "1024"),
-        ("1.5Gi", "1610612736"),
-        ("1e3", "1000"),
-        ("100n", "0.0000001"),
-        ("0", "0"),
-        (8, "8"),
-    ],
-)
-def test_quantities(text: str | int, amount: str) -> None:
-    assert parse_quantity(text) == Decimal(amount)
-
-
-@pytest.mark.parametrize("text", ["", "x", "5 Gi", "1g", "--1", "1.5.2"])
-def test_what_is_no_quantity_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="not a quantity"):
-        parse_quantity(text)
-
-
-QUANTITIES = {
-    "n": "1e-9", "u": "1e-6", "m": "1e-3", "": "1", "k": "1e3", "M": "1e6", "G": "1e9", "T": "1e12", "P": "1e15",
-    "E": "1e18", "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "Pi": 2**50, "Ei": 2**60, "e3": "1e3",
-    "E-2": "1e-2",
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("suffix", QUANTITIES)
-def test_a_quantity_is_what_kubernetes_takes_it_for(suffix: str) -> None:
-    assert parse_quantity(f"3{suffix}") == 3 * Decimal(QUANTITIES[suffix])
-    assert parse_quantity(f"-1.5{suffix}") == Decimal("-1.5") * Decimal(QUANTITIES[suffix])
-
-
 @pytest.mark.parametrize("text", ["", "m", "1 Gi", "1K", "1mm", "1.2.3", "GiB", "1GiB", "0x1"])
 def test_what_is_no_quantity_is_said_to_be_none(text: str) -> None:
     with pytest.raises(ValueError, match=f"^'{text}' is not a quantity such as 500m or 8Gi$"):
