@@ -118,3 +118,9 @@ def test_a_missing_entry_is_named() -> None:
     assert entry({"created": 0}, "created") == 0
     with pytest.raises(UnreadableError, match="has no created"):
         entry({}, "created")
+
+
+def test_a_time_to_which_nothing_can_be_added_is_no_time() -> None:
+    assert maybe_moment("9000-12-31T23:59:59Z") is not None
+    with pytest.raises(UnreadableError, match="beyond any calendar"):
+        maybe_moment("9001-01-01T00:00:00Z")

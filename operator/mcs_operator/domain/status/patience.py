@@ -5,7 +5,7 @@ for, because a pipeline fails at the first Stalled; then a person is.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from mcs_operator.api import Community, MCSInstance, TVoxLink
@@ -15,6 +15,8 @@ from mcs_operator.domain.facts.world import World
 from mcs_operator.domain.status.shared import T, stalled_by
 
 PATIENCE = timedelta(minutes=2)
+LAST_MOMENT = datetime.max.replace(tzinfo=UTC) - timedelta(days=2)
+"""Of what patience can be added to, in any time zone."""
 MAY_STILL_COME = (Reason.CERTIFICATE_NOT_FOUND, Reason.CA_NOT_FOUND, Reason.USERS_NOT_FOUND)
 
 
@@ -35,7 +37,7 @@ def _has_patience(world: World, kind: Kind, name: str, generation: int) -> bool:
     if stalled.get("status") == T and stalled.get("observedGeneration") == generation:
         return False
     began = moment(str(reconciling.get("lastTransitionTime"))) if reconciling.get("status") == T else None
-    return began is None or world.now < began + PATIENCE
+    return began is None or abs(world.now - began) < PATIENCE  # somebody's edit may say the year 9999
 
 
 def patience_ends(statuses: Iterable[Mapping[str, Any]]) -> datetime | None:
@@ -47,4 +49,4 @@ def patience_ends(statuses: Iterable[Mapping[str, Any]]) -> datetime | None:
         for condition in status["conditions"]
         if condition["type"] == Type.RECONCILING and condition["reason"] in MAY_STILL_COME
     )
-    return min((since + PATIENCE for since in began if since), default=None)
+    return min((since + PATIENCE for since in began if since and since < LAST_MOMENT), default=None)

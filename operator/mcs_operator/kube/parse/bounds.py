@@ -108,14 +108,21 @@ def is_too_deep(content: str) -> bool:
     return False
 
 
+_LAST_YEAR = 9000
+"""Whoever adds to a later one may come to the end of what Python can tell, and raise."""
+
+
 def moment(value: object) -> datetime:
     """A time as Kubernetes and we write it; UnreadableError for anything else."""
     if not (isinstance(value, str) and _TIME.fullmatch(value)):
         raise UnreadableError("has a time that is none")
     try:
-        return datetime.fromisoformat(value)  # strptime takes half the time of a whole Secret
+        found = datetime.fromisoformat(value)  # strptime takes half the time of a whole Secret
     except ValueError:
         raise UnreadableError("has a time that is none") from None
+    if found.year > _LAST_YEAR:
+        raise UnreadableError("has a time beyond any calendar")
+    return found
 
 
 def maybe_moment(value: object) -> datetime | None:

@@ -168,3 +168,13 @@ def test_a_time_that_somebody_wrote_into_a_status_ends_nothing(nonsense: str | N
         condition["lastTransitionTime"] = nonsense
     assert place.due() is None
     assert progress(place.at(1)) == waits(place.reason)
+
+
+@pytest.mark.parametrize("written", ["9999-12-31T23:59:59Z", "9999-12-31T23:59:59-14:00", "2999-01-01T00:00:00Z"])
+def test_a_time_in_a_status_that_somebody_edited_neither_raises_nor_makes_patience_endless(written: str) -> None:
+    place = Place(LINK, Reason.CERTIFICATE_NOT_FOUND)
+    place.at(0)
+    for condition in place.told[LINK]["conditions"]:
+        condition["lastTransitionTime"] = written
+    place.due()
+    assert progress(place.at(1))[1] == ("True", "CertificateNotFound")
