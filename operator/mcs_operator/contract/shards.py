@@ -10,7 +10,7 @@ import hashlib
 import json
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from json.encoder import encode_basestring as quoted
 from typing import Any, NamedTuple, TypeVar
 
@@ -67,7 +67,17 @@ class ServedCommunity:
 
 def links_file(links: Iterable[ServedLink]) -> dict[str, str]:
     """File ``links.json``, in the order of the numbers."""
-    listed = [asdict(link) for link in sorted(links, key=lambda link: link.number)]
+    listed = [
+        {
+            "name": link.name,
+            "number": link.number,
+            "domain": link.domain,
+            "address": link.address,
+            "community": link.community,
+            "enabled": link.enabled,
+        }
+        for link in sorted(links, key=lambda link: link.number)
+    ]
     return {"links.json": canonical({"version": 1, "links": listed})}
 
 

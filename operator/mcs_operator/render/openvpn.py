@@ -184,19 +184,21 @@ def _firewall(net: LinkNet, sources: tuple[str, ...], media_port: int, host_netw
 
 def build_profile(profile: ClientConfig) -> str:
     """The complete ``.ovpn`` for a TVox: no directive that OpenVPN 2.4 does not know, all files inline."""
-    remotes = [_checked_domain(profile.domain)]
-    if profile.public_address and profile.public_address != profile.domain:
-        remotes.append(_checked_host(profile.public_address))
-    if profile.server_name is not None and not _COMMON_NAME.fullmatch(profile.server_name):
-        raise ValueError(f"server name {profile.server_name!r} is not a common name that we mint")
-    return _render(
-        "profile.ovpn.j2",
-        net=profile.net,
-        udp=_is_udp(profile.protocol),
-        remotes=remotes,
-        server_name=profile.server_name,
-        **_checked_identity(profile.identity),
+    directives = _directives(
+        profile.net, profile.protocol, profile.domain, profile.public_address or "", profile.server_name
     )
+    files = _checked_identity(profile.identity)
+    return directives + "".join(f"<{tag}>\n{text}\n</{tag}>\n" for tag, text in files.items())
+
+
+@lru_cache(_REMEMBERED)  # all of a profile but its files: a key is remembered nowhere
+def _directives(net: LinkNet, protocol: str, domain: str, public_address: str, server_name: str | None) -> str:
+    remotes = [_checked_domain(domain)]
+    if public_address and public_address != domain:
+        remotes.append(_checked_host(public_address))
+    if server_name is not None and not _COMMON_NAME.fullmatch(server_name):
+        raise ValueError(f"server name {server_name!r} is not a common name that we mint")
+    return _render("profile.ovpn.j2", net=net, udp=_is_udp(protocol), remotes=remotes, server_name=server_name)
 
 
 def slot_files(server: Server, firewall: Firewall, identity: Identity, *, enabled: bool) -> dict[str, str]:
@@ -213,7 +215,7 @@ def slot_files(server: Server, firewall: Firewall, identity: Identity, *, enable
         "enabled": "true" if enabled else "false",
         "firewall.nft": build_firewall(firewall),
         "server.conf": build_server_conf(server),
-        "tls-crypt.key": checked["tls_crypt"] + "\n",
+        "tls-crypt.key": checked["tls-crypt"] + "\n",
         "tls.crt": checked["cert"] + "\n",
         "tls.key": checked["key"] + "\n",
     }
@@ -265,11 +267,11 @@ def _checked_host(host: str) -> str:
 
 
 def _checked_identity(identity: Identity) -> dict[str, str]:
-    """The texts without their last line break, by the name that the profile gives them."""
-    given = {"ca": identity.ca, "cert": identity.cert, "key": identity.key, "tls_crypt": identity.tls_crypt}
+    """The texts without their last line break, by the tag that they have in a profile."""
+    given = {"ca": identity.ca, "cert": identity.cert, "key": identity.key, "tls-crypt": identity.tls_crypt}
     texts = {name: text.rstrip("\n") for name, text in given.items()}
     for name, text in texts.items():
-        pattern = _STATIC_KEY if name == "tls_crypt" else _PEM
+        pattern = _STATIC_KEY if name == "tls-crypt" else _PEM
         if not pattern.fullmatch(text + "\n"):
             raise ValueError(f"{name} is not in the form that OpenVPN reads")  # never quote it: it may be a key
     return texts
