@@ -20,7 +20,7 @@ from mcs_operator.kube.rights import (
 )
 from mcs_operator.settings import WEBHOOK, Settings
 from support.api import ROOT
-from support.chart import CHART, Object, all_bodies, checked, deployment, operator, pod, refusal, rendered
+from support.chart import CHART, Object, all_bodies, checked, deployment, helm, operator, pod, refusal, rendered
 
 RIGHTS = (*IN_ALL_NAMESPACES, *IN_NO_NAMESPACE, *IN_OWN_NAMESPACE, *WHERE_NAMESPACES_ARE_LISTED)
 DIGEST = "sha256:" + "a" * 64
@@ -319,10 +319,23 @@ def test_the_crds_can_be_left_to_somebody_else() -> None:
         pytest.param("extraEnv[0].value=x", "/extraEnv/0", id="a variable without a name"),
         pytest.param("podSecurityContext.runAsNonRoot=false", "/podSecurityContext/runAsNonRoot", id="root"),
         pytest.param("podSecurityContext.runAsUser=0", "/podSecurityContext/runAsUser", id="root by number"),
+        pytest.param(
+            r"commonLabels.app\.kubernetes\.io/managed-by=me",
+            "app.kubernetes.io/managed-by",
+            id="a label of ours",
+        ),
+        pytest.param(r"podLabels.app\.kubernetes\.io/name=me", "app.kubernetes.io/name", id="a selector's"),
     ],
 )
 def test_values_that_make_no_sense_are_refused_by_name(value: str, place: str) -> None:
     assert place in refusal(value)
+
+
+def test_a_value_that_is_null_is_a_default_or_refused_by_name() -> None:
+    """Helm takes away what is null: a template that looks into it would end with a line of ours."""
+    for name in _yaml(CHART / "values.yaml"):
+        done = helm("template", "mcs-operator", str(CHART), f"--set={name}=null")
+        assert done.returncode == 0 or f"missing property '{name}'" in done.stderr, done.stderr
 
 
 def test_the_schema_knows_every_value_and_no_other() -> None:
