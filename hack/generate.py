@@ -145,7 +145,10 @@ def _type(field: dict[str, Any]) -> str:
 
 
 def _rules(schema: dict[str, Any], path: str) -> Iterator[str]:
+    """All but the forms of single fields, which many fields share: see `_sentences`."""
     for rule in schema.get("x-kubernetes-validations", []):
+        if rule["rule"].startswith("self.matches("):
+            continue
         yield f"- `{(path + rule.get('fieldPath', '')).lstrip('.')}`: {rule['message']}"
     for name, field in schema.get("properties", {}).items():
         yield from _rules(field, f"{path}.{name}")
@@ -185,8 +188,7 @@ def errors() -> str:
         "## At `kubectl apply`, by the schema",
         "",
         "The API server puts the kind, the name and the value before the message. Beside these, each field has its",
-        "type, pattern, limits and allowed values ([reference](api.md)), which the API server names when they are not",
-        "met.",
+        "type, limits and allowed values ([reference](api.md)), which the API server names when they are not met.",
         "",
         "| Kind | Field | Message |",
         "| --- | --- | --- |",
@@ -197,8 +199,8 @@ def errors() -> str:
             lines.append(f"| {kind.kind} | {path} | {_cell(message)} |")
     lines += [
         "",
-        "Where a value does not have the form of its field, the API server shows a pattern; `kubectl mcs validate` and",
-        "the conditions say what it means:",
+        "Where a value does not have the form of its field. Of `cpu`, which may be a number, the API server shows a",
+        "pattern instead:",
         "",
         "| Message | Fields |",
         "| --- | --- |",

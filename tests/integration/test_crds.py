@@ -244,6 +244,35 @@ class TestEveryKind:
     def test_schema_refusals_name_field_and_value(self, server: Server, body: Object, field: str) -> None:
         assert field in refusal(server, body)
 
+    @pytest.mark.parametrize(
+        ("body", "sentence"),
+        [
+            (instance(domain="MCS.example.com"), "must be a full domain name in lower case"),
+            (instance(publicAddress="2001:db8::1"), "must be an IPv4 address"),
+            (instance(publicAddress="203.0.113.256"), "must be an IPv4 address"),
+            (instance(vpn={"cidr": "198.18.0.0/16"}), "it ends with .0/24"),
+            (instance(retain={"links": "30d"}), "a day is 24h"),
+            (instance(bandwidth="100Mbit"), "such as 500M or 1G"),
+            (instance(storage={"size": "150 GB"}), "such as 8Gi, 512Mi or 150G"),
+            (
+                instance(resources={"limits": {"memory": "8 GB"}, "requests": {"memory": "4Gi"}}),
+                "such as 8Gi, 512Mi or 150G",
+            ),
+            (instance(nodeSelector={"zone": "a b"}), "must be a label's value"),
+            (community(displayName="a\u202eb"), "must be"),
+            (community(users=[{"name": "Anna Bo"}]), "must be"),
+            (link(allowedSources=["203.0.113.7"]), "203.0.113.7/32 for one address"),
+            (link(communityRef={"name": "Acme Ltd"}), "must be the name of an object"),
+        ],
+        ids=lambda value: value if isinstance(value, str) else "",
+    )
+    def test_what_has_not_the_form_of_its_field_is_told_by_a_sentence(
+        self, server: Server, body: Object, sentence: str
+    ) -> None:
+        message = refusal(server, body)
+        assert sentence in message
+        assert not [sign for sign in ("should match", "^", "no such overload", "conversion error") if sign in message]
+
 
 class TestInstance:
     def test_a_node_is_required_unless_a_load_balancer_is_in_front(self, server: Server) -> None:

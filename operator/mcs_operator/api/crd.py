@@ -17,7 +17,7 @@ from typing import Any
 from mcs_operator.api.base import MAX_NAME, PENDING_STATUS, Column, KubernetesObject, Rule
 from mcs_operator.api.impact import IMMUTABLE_KEY, IMPACT_KEY, Impact
 from mcs_operator.api.schema import RULES_KEY, Schema, as_validation, plain_schema
-from mcs_operator.api.wording import SAYS_KEY
+from mcs_operator.api.wording import SAYS_KEY, plain_sentence
 from mcs_operator.settings import GROUP, VERSION
 
 CATEGORY = "tvox"
@@ -162,7 +162,17 @@ def structural(node: Schema, *, is_spec: bool, cost: str = "") -> Schema:
     for key in ("required", RULES_KEY):
         if key in node:
             result[key] = node[key]
-    return result
+    return _with_sentence(result, node) if is_spec else result
+
+
+def _with_sentence(result: Schema, node: Schema) -> Schema:
+    """A pattern as a rule: of a pattern the API server says nothing but the regular expression. Only a number that may
+    be a text keeps its own, because the API server does not know how long it is, and refuses such a rule as too dear."""
+    if SAYS_KEY not in node or "pattern" not in node or node.get("x-kubernetes-int-or-string"):
+        return result
+    form = Rule(cel=f"self.matches(r'{node['pattern']}')", message=plain_sentence(node[SAYS_KEY]))
+    rules = [as_validation(form), *result.get(RULES_KEY, [])]
+    return {key: value for key, value in result.items() if key != "pattern"} | {RULES_KEY: rules}
 
 
 def _cost(node: Schema) -> str:

@@ -80,7 +80,8 @@ class Storage(Model):
 
     rules: ClassVar = (
         Rule(
-            cel="!has(oldSelf.size) || (has(self.size) && quantity(self.size).compareTo(quantity(oldSelf.size)) >= 0)",
+            cel="!has(oldSelf.size) || (has(self.size) && (!isQuantity(self.size)"
+            " || quantity(self.size).compareTo(quantity(oldSelf.size)) >= 0))",
             message="a volume never shrinks; set it back to the size before, or larger",
             message_cel="'a volume never shrinks: ' + (has(self.size) ? self.size : 'no size')"
             " + ' is less than ' + oldSelf.size + '; set it back, or larger'",
@@ -220,6 +221,7 @@ def _no_more_than(resource: str, text: str) -> Rule:
     return Rule(
         cel=f"!has(self.requests) || !has(self.limits)"
         f" || !has(self.requests.{resource}) || !has(self.limits.{resource})"
+        f" || !isQuantity({requested}) || !isQuantity({limit})"
         f" || quantity({requested}).compareTo(quantity({limit})) <= 0",
         message=f"must not be more than spec.resources.limits.{resource}",
         message_cel=f"{requested} + ' is more than spec.resources.limits.{resource}, ' + {limit}",
