@@ -167,7 +167,7 @@ def structural(node: Schema, *, is_spec: bool, cost: str = "") -> Schema:
 
 def _with_sentence(result: Schema, node: Schema) -> Schema:
     """A pattern as a rule: of a pattern the API server says nothing but the regular expression. Only a number that may
-    be a text keeps its own, because the API server does not know how long it is, and refuses such a rule as too dear."""
+    be a text keeps its own, as the API server does not know how long it is, and refuses such a rule as too dear."""
     if SAYS_KEY not in node or "pattern" not in node or node.get("x-kubernetes-int-or-string"):
         return result
     form = Rule(cel=f"self.matches(r'{node['pattern']}')", message=plain_sentence(node[SAYS_KEY]))
