@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar
 from pydantic import AfterValidator, Field, StringConstraints
 
 from mcs_operator.api.base import AGE, Column, KubernetesObject, Model, Reference, Rule, Status, Tls, condition_column
+from mcs_operator.api.disruptions import Disruptions
 from mcs_operator.api.fields import (
     Bandwidth,
     Bytes,
@@ -509,6 +510,12 @@ class MCSInstanceSpec(Model):
         le=86400,
         description="How long a restart that the operator makes waits for open connections to end, in seconds. New "
         "ones are refused meanwhile. 0: at once.",
+        json_schema_extra=impact(HOT),
+    )
+    disruptions: Disruptions = Field(
+        default=Disruptions(),
+        description="When the operator may do what interrupts customers: restart the media pod, replace the media or "
+        "a slot that is in use. Default: at once, after draining.",
         json_schema_extra=impact(HOT),
     )
 
