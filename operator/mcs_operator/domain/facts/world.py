@@ -205,6 +205,8 @@ class World:
     """The cluster's own, as far as they are known."""
     pod: Pod | None = None
     report: LinkReport | None = None
+    idle_since: datetime | None = None
+    """Since when nobody has a connection to the media; None while somebody has one, or nobody knows."""
     lookups: Mapping[str, Lookup] = field(default_factory=dict)
     """What the DNS says about public names, by name."""
     conditions: Mapping[tuple[Kind, str], list[Mapping[str, Any]]] = field(default_factory=dict)
