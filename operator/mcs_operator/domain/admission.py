@@ -27,6 +27,7 @@ from mcs_operator.domain.rules.costs import costs
 from mcs_operator.domain.rules.dialled import Dialled, dialled
 from mcs_operator.domain.rules.precedence import fits
 from mcs_operator.domain.rules.tiers import TIERS
+from mcs_operator.domain.rules.windows import problems
 from mcs_operator.settings import MAX_LINKS
 
 Object = Mapping[str, Any]
@@ -280,6 +281,8 @@ def _instance(cluster: Cluster, namespace: str, new: MCSInstance, old: MCSInstan
     served = _count_of(cluster.links(namespace), new.name)
     if old is None or old.spec.domain != new.spec.domain:
         yield from _domain(cluster, Kind.INSTANCE, namespace, new.name, new.spec.domain)
+    known = problems(old.spec.disruptions.windows) if old else ()
+    yield from (_refuse(problem) for problem in problems(new.spec.disruptions.windows) if problem not in known)
     if old is not None:
         if served and old.spec.domain != new.spec.domain:
             yield _refuse(messages.domain_in_profiles(new.spec.domain, old.spec.domain, served))

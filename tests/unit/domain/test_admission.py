@@ -107,6 +107,23 @@ def test_links_of_another_instance_do_not_count() -> None:
     assert created(a_link("new"), cluster(MCS, ACME, *many(250, instance="gone"))).refusals == ()
 
 
+# --- windows ---
+
+NEVER = {"windows": [{"schedule": "0 2 30 2 *", "duration": "2h"}]}
+
+
+def test_a_window_that_never_comes_is_refused() -> None:
+    (refusal,) = created(an_instance(disruptions=NEVER), cluster()).refusals
+    assert refusal.startswith("spec.disruptions.windows[0].schedule: 0 2 30 2 *: there is no such day-of-month")
+    assert changed(MCS, an_instance(disruptions=NEVER), cluster(MCS)).refusals == (refusal,)
+
+
+def test_who_has_one_already_may_change_everything_else() -> None:
+    stored = an_instance(disruptions=NEVER)
+    assert changed(stored, an_instance(disruptions=NEVER, drainSeconds=7), cluster(stored)).refusals == ()
+    assert changed(stored, an_instance(disruptions={}), cluster(stored)).refusals == ()
+
+
 TAKEN = "spec.domain: x.mcs.test is in use, and a public name belongs to one object of the cluster; choose another"
 
 
