@@ -16,6 +16,7 @@ from mcs_operator.api.base import Model, Rule
 from mcs_operator.api.fields import Duration, seconds
 from mcs_operator.api.impact import LIST_ATOMIC, Impact, impact
 from mcs_operator.api.wording import AtMost, Says
+from mcs_operator.timestamps import Timestamp
 
 LONGEST = timedelta(hours=24)
 SHORTEST = timedelta(minutes=1)
@@ -146,3 +147,38 @@ class Disruptions(Model):
     def rollback_after_seconds(self) -> int:
         """`rollbackAfter` in seconds."""
         return seconds(self.rollback_after)
+
+
+class DisruptionStatus(Model):
+    """Something that is to interrupt customers, and has not yet."""
+
+    cause: str = Field(
+        min_length=1, max_length=63, description="One word for programs, for example SpecChanged or MediaImage."
+    )
+    impact: str = Field(
+        min_length=1,
+        max_length=63,
+        description="Restart: the media pod is replaced. MediaRestart: the media container alone, tunnels stay up. "
+        "ThisLink: tunnels restart one after the other.",
+    )
+    message: str = Field(max_length=1024, description="The same for people.")
+    since: Timestamp = Field(description="Since when it is known.")
+    planned_for: Timestamp | None = Field(
+        default=None,
+        description="When it is expected to begin; absent where nobody knows, as it waits until nobody talks.",
+    )
+    links: int | None = Field(
+        default=None, ge=0, description="TVoxLinks whose tunnel was up when it became known. For now: status.links.up."
+    )
+
+
+class InterruptionStatus(Model):
+    """An interruption that the operator made."""
+
+    cause: str = Field(min_length=1, max_length=63, description="As in status.disruptions.")
+    begun: Timestamp = Field(description="Since when nobody new was served: from then on the appliance drained.")
+    over: Timestamp | None = Field(default=None, description="When the media was ready again; absent until then.")
+    connections: int = Field(default=0, ge=0, description="Connections that were cut.")
+    links: int = Field(default=0, ge=0, description="TVoxLinks whose tunnel went down; none where the pod stayed.")
+    before: str | None = Field(default=None, max_length=512, description="Media image before, where it changed.")
+    after: str | None = Field(default=None, max_length=512, description="Media image after, where it changed.")

@@ -110,8 +110,8 @@ def _decided(world: World) -> Iterator[Finding]:
     if not world.instances:
         return
     for instance in world.instances:
-        for problem in problems(instance.spec.disruptions.windows):
-            yield Finding("", f"MCSInstance/{instance.name}", True, problem)
+        for wrong in problems(instance.spec.disruptions.windows):
+            yield Finding("", f"MCSInstance/{instance.name}", True, wrong)
     plan = decide(world)
     for other in plan.occupants:
         yield Finding(

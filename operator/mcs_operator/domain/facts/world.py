@@ -95,7 +95,8 @@ class AgentCredentials:
 @dataclass(frozen=True, slots=True)
 class Pod:
     """What the kubelet says about the media pod. ``media_problem`` is empty where the media container is ready;
-    ``media_runs``: whether that container has a process, ready or not. ``agent_ready``: whether the agent is.
+    ``media_runs``: whether that container has a process, ready or not. ``media_restarts``: how often it was
+    started anew in this pod. ``agent_ready``: whether the agent is.
     ``slots_lack``: the image of the slots, where it cannot be pulled; ``slots_run``: whether any slot has a process."""
 
     name: str
@@ -110,6 +111,7 @@ class Pod:
     annotations: Mapping[str, str]
     media_runs: bool = False
     agent_ready: bool = False
+    media_restarts: int = 0
     slots_lack: str = ""
     slots_run: bool = False
 
@@ -205,6 +207,8 @@ class World:
     """The cluster's own, as far as they are known."""
     pod: Pod | None = None
     report: LinkReport | None = None
+    noted: Mapping[str, str] = field(default_factory=dict)
+    """Annotations of the StatefulSet."""
     idle_since: datetime | None = None
     """Since when nobody has a connection to the media; None while somebody has one, or nobody knows."""
     lookups: Mapping[str, Lookup] = field(default_factory=dict)
