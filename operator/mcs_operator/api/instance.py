@@ -573,8 +573,8 @@ class MCSInstanceStatus(Status):
     interruptions: tuple[InterruptionStatus, ...] = Field(
         default=(),
         max_length=10,
-        description="The last ten interruptions that the operator made, the newest first. What happened by itself, such "
-        "as a node that died, is not among them.",
+        description="The last ten interruptions that the operator made, the newest first. What happened by itself, "
+        "such as a node that died, is not among them.",
         json_schema_extra=dict(LIST_ATOMIC),
     )
 

@@ -15,7 +15,7 @@ from mcs_operator.domain.admission import WARNING_LIMIT, Answer, Object, Operati
 from mcs_operator.domain.facts.networks import Network
 from mcs_operator.domain.facts.world import Profile, SlotSecret
 from support.objects import a_community, a_link, an_instance
-from support.worlds import profile, slot
+from support.worlds import NOW, profile, slot
 
 HERE, THERE = "demo", "other"
 
@@ -74,12 +74,12 @@ def cluster(*here: Any, there: Sequence[Any] = (), held: Mapping[int, str] | Non
 
 def created(body: Any, known: Known) -> Answer:
     name = body["metadata"]["name"]
-    return review(Request(Kind(body["kind"]), Operation.CREATE, HERE, name, body), known)
+    return review(Request(Kind(body["kind"]), Operation.CREATE, HERE, name, body), known, NOW)
 
 
 def changed(old: Any, new: Any, known: Known) -> Answer:
     name = new["metadata"]["name"]
-    return review(Request(Kind(new["kind"]), Operation.UPDATE, HERE, name, new, old), known)
+    return review(Request(Kind(new["kind"]), Operation.UPDATE, HERE, name, new, old), known, NOW)
 
 
 def many(count: int, **more: Any) -> list[Any]:
@@ -290,7 +290,7 @@ def test_with_the_longest_names_that_command_is_still_whole() -> None:
     before, after = a_link(name), a_link(name, protocol="TCP")
     after["metadata"]["namespace"] = here
     request = Request(Kind.LINK, Operation.UPDATE, here, name, after, before)
-    assert f"kubectl mcs profile -n {here} {name}" in review(request, cluster()).warnings[-1]
+    assert f"kubectl mcs profile -n {here} {name}" in review(request, cluster(), NOW).warnings[-1]
 
 
 def test_a_community_in_use_keeps_its_instance() -> None:

@@ -58,6 +58,12 @@ def passage(
     return _when_idle(rules, now, idle_since, forced, f"; the window ends at {rfc3339(max(ends))}", *ends)
 
 
+def foretold(rules: Disruptions, now: datetime, drain_seconds: int) -> str:
+    """When what is asked for now will be done, for whoever is about to ask; "" where it is done at once."""
+    found = passage(rules, now, now, None, drain_seconds)
+    return "" if found.open else f"it {found.why}; until then nothing is interrupted"
+
+
 def _is_forced(rules: Disruptions, of: Opening, due: datetime | None) -> bool:
     return rules.at_window_end is AtWindowEnd.FORCE or (due is not None and of.end >= due)
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mcs_operator.api.disruptions import Disruptions
-from mcs_operator.domain.pod.gate import LOOK_AGAIN_WITHIN, Passage, passage
+from mcs_operator.domain.pod.gate import LOOK_AGAIN_WITHIN, Passage, foretold, passage
 
 DRAIN = 300
 NIGHT = {"schedule": "0 2 * * *", "duration": "2h"}
@@ -182,6 +182,23 @@ def test_without_windows_what_waited_too_long_is_due_at_once() -> None:
 
 def test_without_a_deadline_it_waits_for_as_long_as_it_has_to() -> None:
     assert begins(NIGHT_WHEN_IDLE, NOON, busy_until=at("12:00", 20)) == at("02:00", 21)
+
+
+# --- beforehand ---
+
+
+@pytest.mark.parametrize(
+    ("its_rules", "said"),
+    [
+        pytest.param(rules(), "", id="at once"),
+        pytest.param(
+            IN_WINDOWS, "it waits for the window that begins at 2026-05-02T02:00:00Z; until", id="in a window"
+        ),
+        pytest.param(WHEN_IDLE, "it waits until nobody talks for 120 s; until then nothing is interrupted", id="idle"),
+    ],
+)
+def test_whoever_is_about_to_ask_is_told_when_it_will_be_done(its_rules: Disruptions, said: str) -> None:
+    assert foretold(its_rules, NOON, DRAIN)[: len(said) or None] == said
 
 
 # --- what cannot be ---
