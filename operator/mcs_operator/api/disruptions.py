@@ -175,6 +175,7 @@ class DisruptionStatus(Model):
 class InterruptionStatus(Model):
     """An interruption that the operator made."""
 
+    number: int = Field(ge=0, description="Counts up from the instance's first.")
     cause: str = Field(min_length=1, max_length=63, description="As in status.disruptions.")
     begun: Timestamp = Field(description="Since when nobody new was served: from then on the appliance drained.")
     over: Timestamp | None = Field(default=None, description="When the media was ready again; absent until then.")

@@ -26,12 +26,14 @@ _LONGEST_CAUSE = 63
 
 @dataclass(frozen=True, slots=True)
 class Interruption:
-    """``begun``: since when nobody new was served; ``over``: when the media was ready again, None until then.
+    """``number`` counts up from the first; its last digit is the place. ``begun``: since when nobody new was served;
+    ``over``: when the media was ready again, None until then.
 
     ``connections`` are those that were cut, ``links`` the tunnels that went down with the pod. ``pod`` and ``restarts``
     of its media tell what came before from what came after. ``before`` and ``after`` are images, where they differ.
     """
 
+    number: int
     cause: str
     begun: datetime
     over: datetime | None = None
@@ -41,32 +43,37 @@ class Interruption:
     after: str = ""
     pod: str = ""
     restarts: int = 0
-    place: int = 0
 
     @property
     def annotation(self) -> tuple[str, str]:
         """Key and value at the StatefulSet."""
         texts = {"cause": self.cause, "pod": self.pod, "before": self.before, "after": self.after}
-        numbers = {"connections": self.connections, "links": self.links, "restarts": self.restarts}
+        numbers = {
+            "number": self.number,
+            "connections": self.connections,
+            "links": self.links,
+            "restarts": self.restarts,
+        }
         times = {"begun": rfc3339(self.begun)} | ({"over": rfc3339(self.over)} if self.over else {})
         said = {name: value for name, value in {**texts, **numbers}.items() if value}
-        return f"{ANNOTATION_INTERRUPTION}{self.place}", canonical(said | times)
+        return f"{ANNOTATION_INTERRUPTION}{self.number % PLACES}", canonical(said | times)
 
 
 def read_ledger(annotations: Mapping[str, str]) -> tuple[Interruption, ...]:
     """The newest first. What somebody has edited to something else is not there."""
-    found = (_read(place, annotations.get(f"{ANNOTATION_INTERRUPTION}{place}", "")) for place in range(PLACES))
-    known = [interruption for interruption in found if interruption is not None]
-    return tuple(sorted(known, key=lambda interruption: interruption.begun, reverse=True))
+    found = ((place, _read(annotations.get(f"{ANNOTATION_INTERRUPTION}{place}", ""))) for place in range(PLACES))
+    known = [one for place, one in found if one is not None and one.number % PLACES == place]
+    return tuple(sorted(known, key=lambda one: one.number, reverse=True))
 
 
-def _read(place: int, text: str) -> Interruption | None:
+def _read(text: str) -> Interruption | None:
     try:
         said = json.loads(text)
         begun, cause = moment(str(said["begun"])), str(said["cause"])
         if begun is None or not cause.isalpha() or len(cause) > _LONGEST_CAUSE:
             return None
         return Interruption(
+            number=_count(said, "number"),
             cause=cause,
             begun=begun,
             over=moment(str(said.get("over", ""))),
@@ -76,7 +83,6 @@ def _read(place: int, text: str) -> Interruption | None:
             after=_text(said, "after"),
             pod=_text(said, "pod"),
             restarts=_count(said, "restarts"),
-            place=place,
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
@@ -108,10 +114,9 @@ def interrupted(
     newest = known[0] if known else None
     if newest and newest.over is None and (newest.pod, newest.restarts) == (pod.uid, pod.media_restarts):
         return None
-    taken = {interruption.place for interruption in known}
-    free = [place for place in range(PLACES) if place not in taken]
     up = [state for state in report.links if state.tunnel.status is TunnelStatus.TRUE] if report else []
     return Interruption(
+        number=newest.number + 1 if newest else 1,
         cause=cause,
         begun=begun,
         connections=report.media.connections if report and report.media else 0,
@@ -120,7 +125,6 @@ def interrupted(
         after=after[:_LONGEST_IMAGE] if pod.image != after else "",
         pod=pod.uid,
         restarts=pod.media_restarts,
-        place=free[0] if free else known[-1].place,
     )
 
 

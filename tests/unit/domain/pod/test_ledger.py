@@ -60,6 +60,7 @@ def test_the_eleventh_takes_the_place_of_the_oldest() -> None:
     for number in range(PLACES + 1):
         one = begins(pod(uid=f"pod-{number}"), *known, begun=NOW + timedelta(days=number))
         known = read_ledger(written(*reversed(known), one))
+    assert [one.number for one in known] == list(range(PLACES + 1, 1, -1))
     assert [one.pod for one in known] == [f"pod-{number}" for number in range(PLACES, 0, -1)]
 
 
@@ -96,11 +97,21 @@ def test_a_pod_that_was_replaced_before_it_served_ends_with_the_next() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        *("", "{}", "[]", "null", "1", "[" * 900, '{"cause": "X"}', '{"begun": "never", "cause": "X"}'),
-        '{"begun": "2026-03-01T12:00:00Z", "cause": "no word"}',
-        '{"begun": "2026-03-01T12:00:00Z", "cause": ""}',
-        '{"begun": "2026-03-01T12:00:00Z", "cause": "X", "links": -1}',
-        '{"begun": "2026-03-01T12:00:00Z", "cause": "X", "links": true}',
+        *(
+            "",
+            "{}",
+            "[]",
+            "null",
+            "1",
+            "[" * 900,
+            '{"number": 10, "cause": "X"}',
+            '{"begun": "never", "number": 10, "cause": "X"}',
+        ),
+        '{"begun": "2026-03-01T12:00:00Z", "number": 10, "cause": "no word"}',
+        '{"begun": "2026-03-01T12:00:00Z", "number": 10, "cause": ""}',
+        '{"begun": "2026-03-01T12:00:00Z", "number": 10, "cause": "X", "links": -1}',
+        '{"begun": "2026-03-01T12:00:00Z", "number": 10, "cause": "X", "links": true}',
+        '{"begun": "2026-03-01T12:00:00Z", "number": 3, "cause": "X"}',
     ],
 )
 def test_what_is_no_interruption_is_not_there(text: str) -> None:
