@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar
 from pydantic import AfterValidator, Field, StringConstraints
 
 from mcs_operator.api.base import AGE, Column, KubernetesObject, Model, Reference, Rule, Status, Tls, condition_column
+from mcs_operator.api.disruptions import Disruptions, DisruptionStatus, InterruptionStatus
 from mcs_operator.api.fields import (
     Bandwidth,
     Bytes,
@@ -31,7 +32,8 @@ from mcs_operator.api.schema import RULES_KEY, as_validation
 from mcs_operator.api.wording import AtMost
 from mcs_operator.settings import LAST_NUMBER, MAX_LINKS
 
-HOT, NEW_PROFILE, RESTART = Impact.HOT, Impact.NEW_PROFILE, Impact.RESTART
+HOT, IN_PLACE, NEW_PROFILE = Impact.HOT, Impact.IN_PLACE, Impact.NEW_PROFILE
+MEDIA_RESTART, RESTART = Impact.MEDIA_RESTART, Impact.RESTART
 
 _LAST_PORT = 65535 - LAST_NUMBER
 
@@ -439,11 +441,12 @@ class MCSInstanceSpec(Model):
     tier: Tier = Field(
         description="The vendor's resource tier. UpTo1000: 1,000 users, 4 cores, 8 GB memory, 100 Mb/s or more. "
         "UpTo10000: 10,000 users, 8 cores, 8 GB, 1,000 Mb/s or more. Both: 150 GB SSD, 250 TVoxLinks.",
-        json_schema_extra=impact(RESTART),
+        json_schema_extra=impact(IN_PLACE),
     )
     image: ImageReference = Field(
-        description="The media appliance, with a tag (not latest) or a digest. The operator never changes it.",
-        json_schema_extra=impact(RESTART),
+        description="The media appliance, with a tag (not latest) or a digest. The operator never changes it. The node "
+        "pulls another one before the media is stopped for it.",
+        json_schema_extra=impact(MEDIA_RESTART),
     )
     image_pull_secrets: Annotated[tuple[Reference, ...], AtMost(16), AfterValidator(_by_name)] = Field(
         default=(),
@@ -490,7 +493,7 @@ class MCSInstanceSpec(Model):
         default=None,
         description="Requests and limits of the media container instead of the tier's, for a laptop or a test cluster. "
         "Where they are below the tier, condition Sized is False and names the difference.",
-        json_schema_extra=impact(RESTART),
+        json_schema_extra=impact(IN_PLACE),
     )
     bandwidth: Bandwidth | None = Field(
         default=None,
@@ -511,6 +514,12 @@ class MCSInstanceSpec(Model):
         le=86400,
         description="How long a restart that the operator makes waits for open connections to end, in seconds. New "
         "ones are refused meanwhile. 0: at once.",
+        json_schema_extra=impact(HOT),
+    )
+    disruptions: Disruptions = Field(
+        default=Disruptions(),
+        description="When the operator may do what interrupts customers: restart the media pod, replace the media or "
+        "a slot that is in use. Default: at once, after draining.",
         json_schema_extra=impact(HOT),
     )
 
@@ -559,6 +568,19 @@ class MCSInstanceStatus(Status):
         description="UID of the media pod: as long as it stays the same, nothing restarted it.",
     )
     image: str | None = Field(default=None, max_length=512, description="Media image that runs, by digest if known.")
+    disruptions: tuple[DisruptionStatus, ...] = Field(
+        default=(),
+        max_length=8,
+        description="What is to interrupt customers and waits, see spec.disruptions; empty where nothing is.",
+        json_schema_extra=dict(list_map("cause")),
+    )
+    interruptions: tuple[InterruptionStatus, ...] = Field(
+        default=(),
+        max_length=10,
+        description="The last ten interruptions that the operator made, the newest first. What happened by itself, "
+        "such as a node that died, is not among them.",
+        json_schema_extra=dict(LIST_ATOMIC),
+    )
 
 
 class MCSInstance(KubernetesObject):

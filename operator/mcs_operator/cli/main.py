@@ -127,6 +127,18 @@ def links(access: Access, output: str) -> None:
 
 
 @cli.command()
+@_output
+@_on_cluster
+def interruptions(access: Access, output: str) -> None:
+    """Show the last ten interruptions that the operator made: why, from when to when, and whom they cost what."""
+
+    async def look(cluster: Cluster) -> list[dict[str, Any]]:
+        return [row for body in await cluster.list(INSTANCES) for row in views.interruption_rows(body)]
+
+    _show(access.run(look), output)
+
+
+@cli.command()
 @_link
 @click.option("--file", "target", type=click.Path(dir_okay=False, writable=True), help="Default: standard output.")
 @_on_cluster
@@ -162,7 +174,7 @@ def plan(access: Access, files: Sequence[str], output: str) -> None:
     The API server checks every object in a dry run, with admission and quota.
 
     Exit codes: 0 nobody is interrupted, 1 something is refused, 3 single customers reconnect or need a new profile,
-    4 the media pod restarts.
+    4 the media pod, or the media in it, restarts.
     """
     documents = [document for document in read(files) if document.is_of_our_group]
 

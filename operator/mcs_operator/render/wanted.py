@@ -9,7 +9,7 @@ from mcs_operator.domain.facts.world import World
 from mcs_operator.domain.keyring import Keys
 from mcs_operator.domain.outcome import Outcome
 from mcs_operator.domain.pod import sizing
-from mcs_operator.domain.pod.restart import Restart
+from mcs_operator.domain.pod.rollout import Rollout
 from mcs_operator.domain.rules.users import communities_of
 from mcs_operator.domain.rules.verdict import Verdict
 from mcs_operator.domain.status import Wanted, refused
@@ -17,13 +17,14 @@ from mcs_operator.render.changes import Decision
 from mcs_operator.render.render import Desired
 
 
-def wanted(decision: Decision, outcome: Outcome, restart: Restart) -> Wanted:
+def wanted(decision: Decision, outcome: Outcome, rollout: Rollout) -> Wanted:
     """Of what was rendered, and what came of writing it."""
     world, plan, keys, desired = decision.world, decision.plan, decision.keys, decision.desired
     return Wanted(
         revisions=desired.revisions,
         sizing=sizing.size(plan.instance) if plan.instance else None,
-        restart=restart,
+        rollout=rollout,
+        rolled_back=_rolled_back(desired),
         problems=_problems(keys, desired, outcome),
         failures=tuple(outcome.failures.values()),
         foreign=_foreign(desired, outcome),
@@ -35,6 +36,17 @@ def wanted(decision: Decision, outcome: Outcome, restart: Restart) -> Wanted:
         fingerprints={name: link_keys.fingerprints for name, link_keys in keys.links.items()},
         unwritten=unwritten_users(world, outcome),
     )
+
+
+def _rolled_back(desired: Desired) -> Verdict | None:
+    found = desired.fallback
+    if found is None or found.refused is None:
+        return None
+    message = (
+        f"image {found.refused.image} did not become ready ({found.refused.why}); the media goes on with "
+        f"{found.image}. Declare another image; the same one is tried again only after that"
+    )
+    return Verdict(Reason.ROLLED_BACK, message)
 
 
 def unwritten_users(world: World, outcome: Outcome) -> dict[str, str]:

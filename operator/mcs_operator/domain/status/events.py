@@ -34,6 +34,7 @@ _TOLD: Mapping[tuple[Type, Reason], str] = {
     (Type.STALLED, Reason.NO_FREE_SLOT): "Wait",
     (Type.STALLED, Reason.PROFILE_LOST): "KeepLastGood",
     (Type.STALLED, Reason.IDENTITY_LOST): "Wait",
+    (Type.STALLED, Reason.ROLLED_BACK): "RollBack",
     (Type.STALLED, Reason.OBJECT_DAMAGED): "Wait",
     (Type.STALLED, Reason.SLOTS_NOT_RUNNING): "Wait",
     (Type.STALLED, Reason.OBJECTS_IGNORED): "Ignore",
@@ -46,6 +47,7 @@ _TOLD: Mapping[tuple[Type, Reason], str] = {
     (Type.READY, Reason.USERS_INVALID): "KeepLastGood",
     (Type.READY, Reason.TIER_EXCEEDED): "Refuse",
     (Type.RESTART_PENDING, Reason.POD_OUTDATED): "Wait",
+    (Type.RESTART_PENDING, Reason.IMAGE_NOT_PULLED): "Wait",
     (Type.RESTART_PENDING, Reason.DRAINING): "Drain",
     (Type.CAPACITY_PRESSURE, Reason.NEARLY_FULL): "Count",
     (Type.CAPACITY_PRESSURE, Reason.ALMOST_FULL): "Count",
@@ -62,5 +64,6 @@ def notes_for(kind: Kind, before: Mapping[str, Any], after: Mapping[str, Any]) -
         action = _TOLD.get((type, reason))
         if action and known.get(type.value) != reason.value:
             warning = type is not Type.RESTART_PENDING and reason is not Reason.NEW_NOT_SEEN
+            warning |= reason is Reason.IMAGE_NOT_PULLED
             notes.append(Note(warning, reason.value, action, condition["message"][:NOTE_LIMIT]))
     return notes
