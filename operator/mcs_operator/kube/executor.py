@@ -118,7 +118,8 @@ class Executor:
                     await pod.annotate(self.api, self.store, namespace, name, noted)
                 await self.agents.drain(namespace, True)
             case StopDraining():
-                await self.agents.drain(namespace, False)
+                if not step.out_of_service:
+                    await self.agents.drain(namespace, False)
                 if step.noted:
                     await pod.annotate(self.api, self.store, namespace, name, {ANNOTATION_DRAINING: None})
             case Replace():

@@ -25,6 +25,7 @@ from mcs_operator.domain.keyring import Keys
 from mcs_operator.domain.outcome import Outcome
 from mcs_operator.domain.plan import Plan
 from mcs_operator.domain.pod.restart import LOOK_AGAIN, Restart, Step, decide_restart
+from mcs_operator.domain.pod.service import TOLD_AGAIN, kept_out_of_service
 from mcs_operator.domain.status.events import Note
 from mcs_operator.render.objects import identity_owners
 from mcs_operator.render.render import Desired, revocations
@@ -161,10 +162,13 @@ def pod_changes(decision: Decision, confirmed: LinkReport | None, outcome: Outco
     if desired.template:
         restart = decide_restart(instance, pod, desired.template, confirmed, world.now)
         restart = restart if outcome.is_written(f"StatefulSet {instance.name}") else replace(restart, step=Step.NOTHING)
-    again: float | None = LOOK_AGAIN
-    if restart.step in (Step.NOTHING, Step.WAIT_TO_BE_ASKED):
-        again = (restart.due - world.now).total_seconds() if restart.due else None
-    return PodChanges(pod.name, _poke(world, pod, desired, outcome), restart, _step(world, pod, restart), again)
+    due = (restart.due - world.now).total_seconds() if restart.due else None
+    again = due if restart.step in (Step.NOTHING, Step.WAIT_TO_BE_ASKED) else LOOK_AGAIN
+    planned = _step(world, pod, restart)
+    step = kept_out_of_service(planned, instance, pod, confirmed)
+    if step is not planned:  # at rest nobody looks: such a pod drains for weeks
+        again = TOLD_AGAIN if isinstance(step, StartDraining) else due
+    return PodChanges(pod.name, _poke(world, pod, desired, outcome), restart, step, again)
 
 
 def _poke(world: World, pod: Pod, desired: Desired, outcome: Outcome) -> Poke | None:

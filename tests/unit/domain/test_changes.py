@@ -10,11 +10,13 @@ from support.worlds import NOW
 
 def test_each_step_is_told_in_words_after_the_name_of_the_pod() -> None:
     replaced = Replace("uid", "mcs", Note(True, "Restarting", "Replace", "why"))
-    steps = (StartDraining(NOW), StartDraining(), StopDraining(noted=True), replaced)
+    stays_out = StopDraining(noted=True, out_of_service=True)
+    steps = (StartDraining(NOW), StartDraining(), StopDraining(noted=True), stays_out, replaced)
     assert [told_step(step) for step in steps] == [
         "starts to drain",
         "starts to drain",
         "stops draining",
+        "goes on draining, out of service",
         "is replaced",
     ]
 
