@@ -23,7 +23,7 @@ from mcs_operator.domain.facts.world import Profile, SlotSecret
 from mcs_operator.domain.rules import messages
 from mcs_operator.domain.rules.addressing import address_of, last_number, number_of
 from mcs_operator.domain.rules.capacity import Capacity, Line, capacity_of, crossings
-from mcs_operator.domain.rules.costs import costs
+from mcs_operator.domain.rules.costs import costs, refused
 from mcs_operator.domain.rules.dialled import Dialled, dialled
 from mcs_operator.domain.rules.precedence import fits
 from mcs_operator.domain.rules.tiers import TIERS
@@ -284,6 +284,7 @@ def _instance(cluster: Cluster, namespace: str, new: MCSInstance, old: MCSInstan
         if served and old.spec.domain != new.spec.domain:
             yield _refuse(messages.domain_in_profiles(new.spec.domain, old.spec.domain, served))
         yield from _lowered(cluster, namespace, new, old)
+        yield from map(_Finding, refused(old, new, f"{served} customers"))
         if restart := [change.path for change in changes(old, new) if change.impact is Impact.RESTART]:
             yield _Finding(
                 f"{', '.join(restart)}: the media pod drains and restarts, {served} customers are interrupted"
