@@ -263,11 +263,11 @@ def _domain_resolved(kind: Kind, wanted: str) -> list[Row]:
     )
 
 
-def _in_service(kind: Kind) -> list[Row]:
+def _in_service(kind: Kind, but: str) -> list[Row]:
     return _rows(
         kind,
         Type.IN_SERVICE,
-        (T, R.IN_SERVICE, "New sessions are not refused. Whether there can be any, Ready says."),
+        (T, R.IN_SERVICE, f"New sessions are not refused{but}."),
         (T, R.PENDING, "OutOfService is declared, and the appliance still takes new sessions."),
         (F, R.DRAINING, "New sessions are refused; open ones go on, and drainSeconds are not over."),
         (F, R.OUT_OF_SERVICE, "New sessions are refused; none is open, or drainSeconds are over: see the message."),
@@ -278,7 +278,7 @@ def _in_service(kind: Kind) -> list[Row]:
 
 
 _INSTANCE += _domain_resolved(Kind.INSTANCE, "spec.publicAddress for spec.domain")
-_INSTANCE += _in_service(Kind.INSTANCE)
+_INSTANCE += _in_service(Kind.INSTANCE, "; whether it can serve any, Ready says")
 
 _COMMUNITY = [
     *_rows(Kind.COMMUNITY, Type.ACCEPTED, (F, R.INSTANCE_NOT_FOUND, "spec.instanceRef names no accepted instance.")),
@@ -403,7 +403,7 @@ _LINK = [
 ]
 
 _LINK += _domain_resolved(Kind.LINK, "spec.publicAddress of the instance for spec.domain")
-_LINK += _in_service(Kind.LINK)
+_LINK += _in_service(Kind.LINK, " for this link's own sake; the MCSInstance says the same of all")
 _LINK += _rows(
     Kind.LINK,
     Type.IN_SERVICE,

@@ -130,8 +130,9 @@ class TVoxLinkStatus(Status):
     )
     service_state: ObservedServiceState | None = Field(
         default=None,
-        description="Whether the appliance takes new sessions of this customer. Draining: no new ones, and open ones "
-        "go on. Not set where nobody confirms it; condition InService says why.",
+        description="Whether the appliance takes new sessions of this customer; whether it takes any at all, the "
+        "MCSInstance says. Draining: no new ones, and open ones go on. Not set where nobody confirms it; condition "
+        "InService says why.",
     )
     tunnel: Tunnel | None = Field(default=None, description="The VPN tunnel.")
 
