@@ -20,6 +20,7 @@ from mcs_operator.domain.pod.rollout import Rollout
 from mcs_operator.domain.rules.restored import with_newest_identities
 from mcs_operator.domain.status import all_statuses
 from mcs_operator.domain.status.faults import told
+from mcs_operator.domain.status.service import drain_ends
 from mcs_operator.following import Following, names_of
 from mcs_operator.kube.beside import beside
 from mcs_operator.kube.cache.store import Store
@@ -142,7 +143,10 @@ class Reconciler:
         if world.report is None and self.agents.may_answer(world.namespace):
             return Told()  # the answer, or ten seconds of silence, brings us back here
         statuses = all_statuses(world, decision.plan, wanted(decision, outcome, rollout))
-        return await self.reporter.write(world.namespace, statuses, world.now)
+        written = await self.reporter.write(world.namespace, statuses, world.now)
+        dues = written.due, drain_ends(statuses.values(), decision.plan.instance, world.now)
+        written.due = min((due for due in dues if due), default=None)
+        return written
 
     async def _revoke(self, world: World, leftovers: Iterable[SlotSecret]) -> None:
         """Stop who is revoked or disabled, whatever it is that cannot be decided, signed or rendered."""

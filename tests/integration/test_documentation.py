@@ -13,7 +13,7 @@ import pytest
 
 from support.api import ROOT, Api, samples
 from support.documented import NAMESPACE, SERVER, pages_to_run, run
-from support.fake_agent import fake_agent, free_base_port
+from support.fake_agent import FakeAppliance, fake_agent, free_base_port
 from support.objects import a_link
 from support.operator import Operator
 
@@ -33,7 +33,8 @@ def demo(server: Api, operator_process: Operator) -> Iterator[Api]:
     server.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": ARGO_CD}})
     try:
         declare(api, base)
-        with fake_agent(api, base):
+        with fake_agent(api, base) as agent:
+            agent.appliance = FakeAppliance(api, "mcs")
             all_run(api)
             time.sleep(1.1)  # a rotation that is asked for in the second of a certificate is none
             yield api

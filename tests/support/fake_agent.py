@@ -23,7 +23,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from mcs_operator.contract.linkstate import LinkReport, LinkState, SlotState, TunnelReason, TunnelState, TunnelStatus
+from mcs_operator.contract.linkstate import (
+    LinkReport,
+    LinkState,
+    MediaState,
+    SlotState,
+    TunnelReason,
+    TunnelState,
+    TunnelStatus,
+)
 from mcs_operator.contract.lookup import Answer, Failure, Question, Resolution
 from support.api import Api
 from support.pods import place_pod
@@ -45,12 +53,41 @@ def free_base_port() -> int:
             return base
 
 
+class FakeAppliance:
+    """What the agent passes on of an appliance. ``open``: connections that are open, by link. ``orders``: to drain, and
+    to end it, as they came. ``knows_service_states``: whether it is of a version that does."""
+
+    def __init__(self, api: Api, instance: str) -> None:
+        self.open: dict[int, int] = {}
+        self.orders: list[str] = []
+        self.knows_service_states = True
+        self._draining = False
+        self._api, self._name = api, f"{instance}-links"
+
+    def order(self, method: str) -> None:
+        """POST or DELETE /drain."""
+        self.orders.append(method)
+        self._draining = method == "POST"
+
+    def restart(self) -> None:
+        """Its container ends, and another one begins."""
+        self.open, self._draining = {}, False
+
+    def state(self) -> MediaState:
+        """What it says of itself, of the newest set of files."""
+        links = json.loads(((self._api.find("ConfigMap", self._name) or {}).get("data") or {}).get("links.json", "{}"))
+        out = [entry["number"] for entry in links.get("links", []) if entry.get("serviceState") == "OutOfService"]
+        left = {number: self.open.get(number, 0) for number in out} if self.knows_service_states else None
+        return MediaState(connections=sum(self.open.values()), draining=self._draining, outOfService=left)
+
+
 class FakeAgent:
     """The agent of one instance. ``revisions``: what each slot ran, one after the other, by number. ``addresses``: what
     the pod's DNS knows, by name; ``asked``: the names of each question about it. ``is_outdated``: whether it
-    cannot be asked that."""
+    cannot be asked that. ``appliance``: the one that answers; None where none does."""
 
     def __init__(self, api: Api) -> None:
+        self.appliance: FakeAppliance | None = None
         self.revisions: defaultdict[int, list[str]] = defaultdict(list)
         self.addresses: dict[str, str] = {}
         self.asked: list[list[str]] = []
@@ -58,6 +95,7 @@ class FakeAgent:
         self._api = api
         self._shown: dict[int, str] = {}
         self._links: list[LinkState] = []
+        self._media: MediaState | None = None
         self._version = 0
         self._changed = threading.Condition()
         self._ended = threading.Event()
@@ -74,9 +112,10 @@ class FakeAgent:
         """Read the slot Secrets until the end, and tell what changed."""
         while not self._ended.wait(LOOK_SECONDS):
             links = [self._state(files(secret)) for secret in self._api.list("Secret", "mcs.tvox.io/slot")]
-            if links != self._links:
+            media = self.appliance.state() if self.appliance else None
+            if (links, media) != (self._links, self._media):
                 with self._changed:
-                    self._links, self._version = links, self._version + 1
+                    self._links, self._media, self._version = links, media, self._version + 1
                     self._changed.notify_all()
 
     def _state(self, slot: dict[str, str]) -> LinkState:
@@ -100,7 +139,7 @@ class FakeAgent:
         with self._changed:
             while self._version == known and not self._ended.is_set() and (left := deadline - time.monotonic()) > 0:
                 self._changed.wait(left)
-            return LinkReport(epoch="fake", version=self._version, links=self._links)
+            return LinkReport(epoch="fake", version=self._version, links=self._links, media=self._media)
 
     def resolve(self, question: Question) -> Resolution:
         """The answer to ``POST /v1/resolve``."""
@@ -181,8 +220,13 @@ class _Handler(BaseHTTPRequestHandler):
         elif self.path == "/v1/resolve" and not self.server.agent.is_outdated:
             question = Question.model_validate_json(body)
             self._answer(200, self.server.agent.resolve(question).model_dump(mode="json"))
+        elif self.path == "/v1/drain" and self.server.agent.appliance:
+            self.server.agent.appliance.order(self.command)
+            self._answer(200, {})
         else:
             self._answer(404, {})
+
+    do_DELETE = do_POST  # noqa: N815 - as the standard library wants it
 
     def _answer(self, status: int, body: dict[str, Any]) -> None:
         raw = json.dumps(body).encode()

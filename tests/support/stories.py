@@ -15,7 +15,7 @@ import yaml
 from mcs_operator.api import Impact
 from mcs_operator.api.base import PENDING_STATUS
 from mcs_operator.api.conditions import Kind, Reason
-from mcs_operator.contract.linkstate import SlotState, TunnelReason, TunnelState, TunnelStatus
+from mcs_operator.contract.linkstate import MediaState, SlotState, TunnelReason, TunnelState, TunnelStatus
 from mcs_operator.contract.lookup import Answer, Failure, Lookup
 from mcs_operator.contract.openvpn import Where
 from mcs_operator.domain.decide import decide
@@ -97,6 +97,7 @@ def instances() -> Iterator[Told]:
     yield from said(instance(disruptions=never), report())
     yield from said(instance(vpn={"slots": 250, "cidr": "10.244.0.0/24"}), networks=(Network("10.244.0.0/16", "Pods"),))
     yield from said(instance(), replace(profile("a", 17), where=Where(23000)))
+    yield from out_of_service()
     for reason in ResizeReason:
         yield from said(instance(), pod(resize=Resize(reason, "Node didn't have enough capacity: cpu")), report())
     yield from said(SERVED, report(), wanted=Wanted(revisions={}, rolled_back=Verdict(Reason.ROLLED_BACK, "why")))
@@ -109,6 +110,18 @@ def instances() -> Iterator[Told]:
         Rollout(Step.START_DRAINING, disruptions=(image,), current=image),
     ):
         yield from said(SERVED, wanted=Wanted(revisions={}, rollout=rollout))
+
+
+def out_of_service() -> Iterator[Told]:
+    """An instance and a link: what the appliance says of each, in the order of the table."""
+    out = [instance(serviceState="OutOfService"), community(), identity("a", 17), pod()]
+    link_out, runs = link("a", serviceState="OutOfService"), state(17, "r17")
+    takes_all, refuses_all = MediaState(outOfService={}), MediaState(draining=True, outOfService={17: 0})
+    lets_end = MediaState(draining=True, connections=2, outOfService={17: 2})
+    for media in (takes_all, refuses_all, lets_end, MediaState(), None):
+        yield from said(out, link_out, report(runs, media=media))
+    yield from said(out, link_out)
+    yield from said(SERVED, report(runs, media=refuses_all))
 
 
 def communities() -> Iterator[Told]:

@@ -50,6 +50,7 @@ COMMUNITY = a_community() | {"status": {"conditions": conditions(Ready=("False",
 LINK = a_link("acme") | {
     "status": {
         "slot": 17,
+        "serviceState": "Draining",
         "conditions": conditions(
             Ready=("True", "Programmed"), Stalled=("True", "ProfileLost"), Connected=("False", "Lost")
         ),
@@ -91,6 +92,7 @@ OF_INSTANCES = {
     f"mcs_instance_interruptions_total{{{PLACE}}}": "12",
     f"mcs_instance_communities_not_served{{{PLACE}}}": "1",
     f'mcs_link_info{{{PLACE},link="link-017",name="acme",community="acme"}}': "1",
+    f'mcs_link_out_of_service{{{PLACE},link="link-017",name="acme",state="Draining"}}': "1",
     f'mcs_link_ready{{{PLACE},link="link-017",name="acme",reason="Programmed"}}': "1",
     f'mcs_link_stalled{{{PLACE},link="link-017",name="acme",reason="ProfileLost"}}': "1",
     f'mcs_link_connected{{{PLACE},link="link-017",name="acme",reason="Lost"}}': "0",
@@ -119,6 +121,7 @@ OF_THE_AGENT = {
     f"mcs_media_up{{{PLACE}}}": "1",
     f"mcs_media_connections{{{PLACE}}}": "200",
     f"mcs_media_draining{{{PLACE}}}": "1",
+    f'mcs_link_out_of_service_connections{{{PLACE},link="link-017"}}': "2",
 }
 
 
@@ -163,7 +166,7 @@ async def of_the_agent() -> dict[str, str]:
     well = Link(Slot(SlotState.RUNNING, "r"), session=Session(1, "198.51.100.7:1", 1_700_000_000, "2.4.12"), flaps=3)
     board.links = {17: well, 18: Link(Slot(SlotState.QUARANTINED, "r"))}
     board.counters = {17: Counters(received=11, sent=12, rtt=0.5, refused=13, noise=14), 18: Counters()}
-    board.media_says(MediaState(connections=200, draining=True))
+    board.media_says(MediaState(connections=200, draining=True, outOfService={17: 2}))
     return series(agent_metrics.exposition(board, NAMESPACE, "mcs"))
 
 

@@ -26,6 +26,7 @@ from appliance import pem
 
 MANIFEST = "manifest.json"
 FIRST_SLOT, LAST_SLOT = 2, 251
+OUT_OF_SERVICE = "OutOfService"
 LARGEST_PEM = 30_000
 """Bytes of chain and key together: HAProxy takes them as one command, which must fit its buffer of 32 KiB."""
 LARGEST_FILE = 4 * 1024 * 1024
@@ -60,7 +61,8 @@ class Instance:
 class Link:
     """One TVox: requests for `domain` go to `address`, port 80, as long as it is `open`.
 
-    `number` is the slot, 2..251; `open` is false when the link or its community is disabled.
+    `number` is the slot, 2..251; `open` is false when the link or its community is disabled. `in_service` is false when
+    it takes no new requests, and those that are open go on.
     """
 
     name: str
@@ -68,6 +70,7 @@ class Link:
     domain: str
     address: str
     open: bool
+    in_service: bool = True
 
 
 @dataclass(frozen=True)
@@ -164,12 +167,17 @@ def recall(path: Path, instance: str) -> ConfigSet | None:
         kept = _document(path.name, _content(path))
         config, users, entries = kept["config"], kept["users"], kept["links"]
         named = [entry for entry in entries if isinstance(entry.get("name"), str)]
-        links = [_link({**entry, "enabled": entry.get("open")}, set()) for entry in named]
+        links = [_link(_as_mounted(entry), set()) for entry in named]
         found = ConfigSet(config, _instance(kept["instance"]), tuple(links), users, ())
     except (OSError, SetError, _EntryError, KeyError, TypeError, AttributeError):
         return None
     sound = isinstance(config, str) and type(users) is int and found.instance.name == instance
     return found if sound and len({link.number for link in links}) == len(entries) else None
+
+
+def _as_mounted(kept: dict[str, Any]) -> dict[str, Any]:
+    state = OUT_OF_SERVICE if kept.get("in_service") is False else None
+    return {**kept, "enabled": kept.get("open"), "serviceState": state}
 
 
 def _content(path: Path) -> bytes:
@@ -290,7 +298,8 @@ def _link(entry: dict[str, Any], closed: set[str]) -> Link:
     if address.is_unspecified or address.is_multicast:
         raise _EntryError("its address is not that of a host")
     is_open = entry.get("enabled") is not False and _text(entry.get("community")) not in closed
-    return Link(entry["name"], number, _dns_name(entry.get("domain")), str(address), is_open)
+    in_service = entry.get("serviceState") != OUT_OF_SERVICE
+    return Link(entry["name"], number, _dns_name(entry.get("domain")), str(address), is_open, in_service)
 
 
 def _claim(link: Link, taken: dict[str | int, str]) -> None:

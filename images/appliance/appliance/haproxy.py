@@ -72,8 +72,11 @@ def hosts_entries(current: ConfigSet, certified: Collection[str]) -> list[str]:
     def line(domain: str, number: int, address: str, state: str) -> str:
         return f"{domain} {number}|{address}|{state}|{'tls' if domain in certified else 'plain'}"
 
+    def state(link: Link) -> str:
+        return "closed" if not link.open else "open" if link.in_service else "refusing"
+
     own = line(current.instance.domain, 0, "-", "open")
-    return [own, *(line(k.domain, k.number, k.address, "open" if k.open else "closed") for k in current.links)]
+    return [own, *(line(link.domain, link.number, link.address, state(link)) for link in current.links)]
 
 
 def tvoxes_entries(links: Sequence[Link]) -> list[str]:

@@ -222,10 +222,16 @@ class Supervisor:
             "error": self.error(),
             "notTaken": self._not_taken(),
             "refused": self._refused_certificates(),
+            "outOfService": self._out_of_service(by_link),
             "clients": {
                 "open": clients.open, "places": self.settings.limits.places, "refused": clients.refused,
             },
         }  # fmt: skip
+
+    def _out_of_service(self, by_link: Mapping[int, int]) -> dict[str, int]:
+        """Links that take no new requests, with how many are open."""
+        links = self.current.links if self.current else ()
+        return {str(link.number): by_link.get(link.number, 0) for link in links if not link.in_service}
 
     def _refused_certificates(self) -> list[dict[str, str]]:
         """The instance's own first: where it stands in for all links, its fault is told there, and not at each."""

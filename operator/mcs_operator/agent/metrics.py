@@ -41,9 +41,15 @@ _QUARANTINED = Metric("mcs_slot_quarantined", "gauge", "1 while the slot refuses
 _MEDIA = Metric("mcs_media_up", "gauge", "1 while the appliance answers.", _PLACE)
 _CONNECTIONS = Metric("mcs_media_connections", "gauge", "Open connections of users.", _PLACE)
 _DRAINING = Metric("mcs_media_draining", "gauge", "1 while no new connections are taken.", _PLACE)
+_LEFT = Metric(
+    "mcs_link_out_of_service_connections",
+    "gauge",
+    "Open connections of a link whose new ones the appliance refuses; absent for all others.",
+    _LINK,
+)
 
 OF_SLOTS = (_UP, _FLAPS, _RECEIVED, _SENT, _RTT, _SINCE, _REFUSED, _NOISE, _RUNNING, _QUARANTINED)
-OF_MEDIA = (_MEDIA, _CONNECTIONS, _DRAINING)
+OF_MEDIA = (_MEDIA, _CONNECTIONS, _DRAINING, _LEFT)
 
 
 def exposition(board: Board, namespace: str, instance: str) -> str:
@@ -57,6 +63,8 @@ def exposition(board: Board, namespace: str, instance: str) -> str:
                     told[metric].append(((*place, link_name(number)), value))
     for metric, value in _of_media(board.media).items():
         told[metric].append((place, value))
+    for number, left in sorted(((board.media and board.media.outOfService) or {}).items()):
+        told[_LEFT].append(((*place, link_name(number)), left))
     return "".join(exposed(metric, samples) for metric, samples in told.items() if samples or metric in OF_SLOTS)
 
 

@@ -35,6 +35,7 @@ from mcs_operator.api.instance import (
     TunDevice,
 )
 from mcs_operator.api.link import Protocol, TVoxLink, TVoxLinkSpec, TVoxLinkStatus
+from mcs_operator.api.service import ObservedServiceState, ServiceState
 
 KINDS: tuple[type[KubernetesObject], ...] = (MCSInstance, Community, TVoxLink)
 """The three kinds, in the order in which people create them."""
@@ -54,12 +55,14 @@ __all__ = [
     "MCSInstanceStatus",
     "Metadata",
     "NetworkMode",
+    "ObservedServiceState",
     "Problem",
     "Protocol",
     "Reference",
     "ResourceAmounts",
     "Resources",
     "RetentionPolicy",
+    "ServiceState",
     "StatusCondition",
     "TVoxLink",
     "TVoxLinkSpec",

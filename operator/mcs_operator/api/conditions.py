@@ -35,6 +35,7 @@ class Type(StrEnum):
     ACCEPTED = "Accepted"
     PROGRAMMED = "Programmed"
     CONNECTED = "Connected"
+    IN_SERVICE = "InService"
     SIZED = "Sized"
     RESTART_PENDING = "RestartPending"
     CAPACITY_PRESSURE = "CapacityPressure"
@@ -87,6 +88,9 @@ class Reason(StrEnum):
     WAITING = "Waiting"
     PULLING = "Pulling"
     IMAGE_NOT_PULLED = "ImageNotPulled"
+    IN_SERVICE = "InService"
+    OUT_OF_SERVICE = "OutOfService"
+    NOT_CONFIRMED = "NotConfirmed"
     SUFFICIENT = "Sufficient"
     NEARLY_FULL = "NearlyFull"
     ALMOST_FULL = "AlmostFull"
@@ -194,6 +198,7 @@ _INSTANCE = [
         Kind.INSTANCE,
         Type.READY,
         (T, R.SERVING, "The media container is ready."),
+        (T, R.OUT_OF_SERVICE, "The media container takes no new sessions, as spec.serviceState asks."),
         (F, R.MEDIA_NOT_READY, "The media container is not ready; the message says why."),
         (F, R.SLOTS_NOT_RUNNING, "As Stalled, and not one of the slots runs."),
         (U, R.AGENT_UNREACHABLE, "The link agent, by the kubelet's last word ready, has not answered for 30 s."),
@@ -276,7 +281,22 @@ def _domain_resolved(kind: Kind, wanted: str) -> list[Row]:
     )
 
 
+def _in_service(kind: Kind, but: str) -> list[Row]:
+    return _rows(
+        kind,
+        Type.IN_SERVICE,
+        (T, R.IN_SERVICE, f"New sessions are not refused{but}."),
+        (T, R.PENDING, "OutOfService is declared, and the appliance still takes new sessions."),
+        (F, R.DRAINING, "New sessions are refused; open ones go on, and drainSeconds are not over."),
+        (F, R.OUT_OF_SERVICE, "New sessions are refused; none is open, or drainSeconds are over: see the message."),
+        (U, R.AGENT_UNREACHABLE, "OutOfService is declared, and the link agent in the media pod does not answer."),
+        (U, R.MEDIA_NOT_READY, "OutOfService is declared, and the appliance does not answer the link agent."),
+        (U, R.NOT_ACCEPTED, "Accepted is False."),
+    )
+
+
 _INSTANCE += _domain_resolved(Kind.INSTANCE, "spec.publicAddress for spec.domain")
+_INSTANCE += _in_service(Kind.INSTANCE, "; whether it can serve any, Ready says")
 
 _COMMUNITY = [
     *_rows(Kind.COMMUNITY, Type.ACCEPTED, (F, R.INSTANCE_NOT_FOUND, "spec.instanceRef names no accepted instance.")),
@@ -362,6 +382,7 @@ _LINK = [
         Kind.LINK,
         Type.READY,
         (T, R.PROGRAMMED, "Accepted and Programmed. Whether the TVox is connected is in Connected."),
+        (T, R.OUT_OF_SERVICE, "As Programmed; new sessions are refused, as spec.serviceState asks."),
         (T, R.DISABLED, "Accepted, and stopped as spec.enabled asks."),
         (T, R.REVOKED, "Accepted, and stopped as the revocation asks."),
         (F, R.PENDING, "As Programmed."),
@@ -400,6 +421,14 @@ _LINK = [
 ]
 
 _LINK += _domain_resolved(Kind.LINK, "spec.publicAddress of the instance for spec.domain")
+_LINK += _in_service(Kind.LINK, " for this link's own sake; the MCSInstance says the same of all")
+_LINK += _rows(
+    Kind.LINK,
+    Type.IN_SERVICE,
+    (F, R.PENDING, "InService is declared, and the appliance still refuses new sessions."),
+    (F, R.DISABLED, "spec.enabled is false: there are no sessions."),
+    (U, R.NOT_CONFIRMED, "OutOfService is declared, and the media image, or the pod's agent, knows no such thing."),
+)
 
 TABLE: tuple[Row, ...] = (*_EVERY_KIND, *_INSTANCE, *_COMMUNITY, *_LINK)
 _KNOWN = {(row.kind, row.type, row.status, row.reason) for row in TABLE}
@@ -431,6 +460,7 @@ NOT_SERVED: Mapping[Type, Condition] = {
         Condition(Type.CONNECTED, F, R.PENDING, "the link is not accepted"),
         Condition(Type.ROTATION_PENDING, F, R.UP_TO_DATE),
         Condition(Type.DOMAIN_RESOLVED, U, R.NOT_ACCEPTED, "nobody asks: it is not accepted"),
+        Condition(Type.IN_SERVICE, U, R.NOT_ACCEPTED, "it is not accepted"),
     )
 }
 """What a condition says about an object that is not served, beside why it is not."""

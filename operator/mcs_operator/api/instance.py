@@ -29,6 +29,7 @@ from mcs_operator.api.fields import (
 from mcs_operator.api.impact import LIST_ATOMIC, MAP_ATOMIC, Impact, impact, list_map
 from mcs_operator.api.quantity import parse_quantity
 from mcs_operator.api.schema import RULES_KEY, as_validation
+from mcs_operator.api.service import ObservedServiceState, ServiceState
 from mcs_operator.api.wording import AtMost
 from mcs_operator.settings import LAST_NUMBER, MAX_LINKS
 
@@ -508,12 +509,18 @@ class MCSInstanceSpec(Model):
         json_schema_extra=impact(HOT),
     )
     retain: Retain = Field(default=Retain(), description="What outlives its owner.", json_schema_extra=impact(HOT))
+    service_state: ServiceState = Field(
+        default=ServiceState.IN_SERVICE,
+        description="Whether the appliance takes new sessions. OutOfService: it refuses those of all customers and "
+        "lets open ones end; the tunnels stay up, and nothing restarts.",
+        json_schema_extra=impact(HOT),
+    )
     drain_seconds: int = Field(
         default=300,
         ge=0,
         le=86400,
         description="How long a restart that the operator makes waits for open connections to end, in seconds. New "
-        "ones are refused meanwhile. 0: at once.",
+        "ones are refused meanwhile. 0: at once. What goes out of service is Draining for so long at most.",
         json_schema_extra=impact(HOT),
     )
     disruptions: Disruptions = Field(
@@ -560,6 +567,11 @@ class MCSInstanceStatus(Status):
     links: LinkCounts | None = Field(default=None, description="TVoxLinks of the instance.")
     users: UserCounts | None = Field(default=None, description="Users of all Communities.")
     bandwidth: BandwidthStatus | None = Field(default=None, description="What the site's Internet band carries.")
+    service_state: ObservedServiceState | None = Field(
+        default=None,
+        description="Whether the appliance takes new sessions. Draining: no new ones, and open ones go on. Not set "
+        "where nobody confirms it; condition InService says why.",
+    )
     node: str | None = Field(default=None, max_length=253, description="Node that the media pod runs on.")
     pod_uid: str | None = Field(
         default=None,
@@ -608,6 +620,7 @@ class MCSInstance(KubernetesObject):
         AGE,
         Column("Domain", ".spec.domain", "Management domain", wide=True),
         Column("Address", ".spec.publicAddress", "Public address", wide=True),
+        Column("Service", ".status.serviceState", "Whether new sessions are taken", wide=True),
         condition_column("Restart", "RestartPending", wide=True),
         Column("Image", ".spec.image", "Media image", wide=True),
         condition_column("Message", "Ready", "message", wide=True),

@@ -11,6 +11,7 @@ from pydantic import Field
 from mcs_operator.api.base import AGE, Column, KubernetesObject, Model, Reference, Rule, Status, Tls, condition_column
 from mcs_operator.api.fields import Fqdn, IPv4, IPv4Network
 from mcs_operator.api.impact import LIST_SET, Impact, impact
+from mcs_operator.api.service import ObservedServiceState, ServiceState
 from mcs_operator.api.wording import AtMost
 from mcs_operator.settings import FIRST_NUMBER, LAST_NUMBER
 from mcs_operator.timestamps import Timestamp
@@ -65,6 +66,12 @@ class TVoxLinkSpec(Model):
         description="Whether the tunnel runs. false stops it, and keeps number, address, keys and profile: the TVox "
         "goes on dialling, and connects when it is true again.",
         json_schema_extra=impact(THIS_LINK),
+    )
+    service_state: ServiceState = Field(
+        default=ServiceState.IN_SERVICE,
+        description="Whether the appliance takes new sessions of this customer. OutOfService: it refuses them and lets "
+        "open ones end; the tunnel stays up. `enabled: false` stops the tunnel, and with it what is open.",
+        json_schema_extra=impact(HOT),
     )
     protocol: Protocol = Field(
         default=Protocol.UDP,
@@ -121,6 +128,12 @@ class TVoxLinkStatus(Status):
         max_length=253,
         description="Secret with the OpenVPN profile for the TVox, key `<link>.ovpn`, ready to upload.",
     )
+    service_state: ObservedServiceState | None = Field(
+        default=None,
+        description="Whether the appliance takes new sessions of this customer; whether it takes any at all, the "
+        "MCSInstance says. Draining: no new ones, and open ones go on. Not set where nobody confirms it; condition "
+        "InService says why.",
+    )
     tunnel: Tunnel | None = Field(default=None, description="The VPN tunnel.")
 
 
@@ -148,6 +161,7 @@ class TVoxLink(KubernetesObject):
         AGE,
         Column("Instance", ".spec.instanceRef.name", "MCSInstance that the TVox dials into", wide=True),
         Column("Community", ".spec.communityRef.name", "Community of its users", wide=True),
+        Column("Service", ".status.serviceState", "Whether new sessions of this customer are taken", wide=True),
         Column("Peer", ".status.tunnel.peer", "Public address that the TVox dials in from", wide=True),
         Column("Profile", ".status.profileSecret", "Secret with the OpenVPN profile", wide=True),
         condition_column("Rotation", "RotationPending", wide=True),

@@ -30,7 +30,8 @@ def attention(body: Object) -> list[str]:
         type, status, reason = each.get("type"), each.get("status"), each.get("reason")
         bad = ConditionStatus.TRUE if type in _BAD_IF_TRUE or str(type).endswith("Pressure") else ConditionStatus.FALSE
         wrong = status in (bad, ConditionStatus.UNKNOWN)
-        if wrong and type != Type.RECONCILING and reason not in _NO_TROUBLE:
+        as_declared = reason in _NO_TROUBLE or (type == Type.IN_SERVICE and status == ConditionStatus.FALSE)
+        if wrong and type != Type.RECONCILING and not as_declared:
             message = each.get("message")
             found.append(f"{type}={status} {reason}{f': {message}' if message else ''}")
     return found
@@ -48,6 +49,7 @@ def link_row(body: Object) -> dict[str, Any]:
         "address": status.get("vpnAddress"),
         "port": status.get("port"),
         "ready": condition(body, Type.READY).get("status"),
+        "service": status.get("serviceState"),
         "connected": connected.get("status"),
         "reason": _reason(body),
         "since": tunnel.get("since"),
@@ -74,6 +76,7 @@ def instance_view(instance: Object, links: Iterable[Object], communities: Iterab
         "domain": instance["spec"].get("domain"),
         "tier": instance["spec"].get("tier"),
         "ready": condition(instance, Type.READY).get("status"),
+        "service": _service(instance),
         "links": status.get("links") or {},
         "users": status.get("users") or {},
         "bandwidth": status.get("bandwidth") or {},
@@ -111,6 +114,13 @@ def _seconds(begun: object, over: object) -> int | None:
     return int((last - first).total_seconds()) if first and last else None
 
 
+def _service(body: Object) -> str | None:
+    """The service state, and what is to be said about it: how many go on, and until when."""
+    state = (body.get("status") or {}).get("serviceState")
+    message = condition(body, Type.IN_SERVICE).get("message")
+    return f"{state}: {message}" if state and message else state
+
+
 def _conditions(body: Object) -> list[dict[str, Any]]:
     return (body.get("status") or {}).get("conditions") or []
 
@@ -137,6 +147,7 @@ def status_text(view: Mapping[str, Any]) -> str:
     lines = [
         f"MCSInstance {view['name']} in namespace {view['namespace']}: {view['domain']}, tier {view['tier']}",
         f"  Ready   {view['ready'] or 'Unknown'}",
+        f"  Service {view['service'] or 'Unknown'}",
         f"  Links   {counted}, at most {links.get('capacity', '?')}",
         f"  Users   {users.get('served', '?')} of {users.get('capacity', '?')} served",
         f"  Pod     {view['podUID'] or '-'} on node {view['node'] or '-'}, image {view['image'] or '-'}",

@@ -88,8 +88,9 @@ def plain(text: str, limit: int) -> str:
 
 Token = Annotated[str, AfterValidator(lambda text: plain(text, MAX_TOKEN))]
 Message = Annotated[str, AfterValidator(lambda text: plain(text, MAX_MESSAGE))]
-Count = Annotated[int, Field(ge=0, le=2**53)]
+MAX_COUNT = 2**53
 """JSON's readers know numbers as floats; a greater one is nobody's count."""
+Count = Annotated[int, Field(ge=0, le=MAX_COUNT)]
 
 
 class _Wire(BaseModel):
@@ -158,6 +159,17 @@ def _refused(value: object) -> list[RefusedCertificate]:
     return found
 
 
+_NUMBERS = {str(number): number for number in range(FIRST_NUMBER, LAST_NUMBER + 1)}
+
+
+def _out_of_service(value: object) -> dict[int, int] | None:
+    """Of whatever an appliance says, numbers of links and of connections; None where it says nothing of the kind."""
+    if not isinstance(value, dict):
+        return None
+    told = ((_NUMBERS.get(str(key)), count) for key, count in value.items())
+    return {number: min(count, MAX_COUNT) for number, count in told if number and type(count) is int and count >= 0}
+
+
 class MediaState(_Wire):
     """The appliance's own ``GET /connections``, passed on."""
 
@@ -172,6 +184,9 @@ class MediaState(_Wire):
     """Certificates that it does not take; an image of before this field tells of them in ``error`` alone."""
     notTaken: Annotated[str | None, BeforeValidator(_told)] = None  # noqa: N815 - a name of the wire format
     """Why the newest set of files is not in force, where that lasts; also of a newer image only."""
+    outOfService: Annotated[dict[int, int] | None, BeforeValidator(_out_of_service)] = None  # noqa: N815 - as above
+    """Links whose new connections it refuses, by number, and how many of each are open. None: it knows no such thing,
+    or the agent between us does not pass it on."""
 
 
 class LinkReport(_Wire):

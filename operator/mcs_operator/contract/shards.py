@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from json.encoder import encode_basestring as quoted
 from typing import Any, NamedTuple, TypeVar
 
-from mcs_operator.api import Function
+from mcs_operator.api import Function, ServiceState
 from mcs_operator.contract.digest import canonical
 from mcs_operator.settings import CERTIFICATE_SHARDS, USER_SHARDS
 
@@ -54,6 +54,7 @@ class ServedLink:
     address: str
     community: str
     enabled: bool
+    service_state: ServiceState = ServiceState.IN_SERVICE
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,18 +68,23 @@ class ServedCommunity:
 
 def links_file(links: Iterable[ServedLink]) -> dict[str, str]:
     """File ``links.json``, in the order of the numbers."""
-    listed = [
-        {
-            "name": link.name,
-            "number": link.number,
-            "domain": link.domain,
-            "address": link.address,
-            "community": link.community,
-            "enabled": link.enabled,
-        }
-        for link in sorted(links, key=lambda link: link.number)
-    ]
+    listed = [_entry(link) for link in sorted(links, key=lambda link: link.number)]
     return {"links.json": canonical({"version": 1, "links": listed})}
+
+
+def _entry(link: ServedLink) -> dict[str, Any]:
+    """InService is not written: whoever upgrades the operator would get a new file, and 250 links would be taken anew
+    to say what has always been so."""
+    entry = {
+        "name": link.name,
+        "number": link.number,
+        "domain": link.domain,
+        "address": link.address,
+        "community": link.community,
+        "enabled": link.enabled,
+    }
+    state = link.service_state
+    return entry if state is ServiceState.IN_SERVICE else entry | {"serviceState": state.value}
 
 
 def communities_file(communities: Iterable[ServedCommunity]) -> dict[str, str]:
@@ -225,7 +231,9 @@ def communities_in(files: Mapping[str, bytes]) -> list[ServedCommunity]:
 
 def _link(entry: Any) -> ServedLink:
     name, domain, address, community = (_text(entry[key]) for key in ("name", "domain", "address", "community"))
-    return ServedLink(name, int(entry["number"]), domain, address, community, bool(entry["enabled"]))
+    is_out = entry.get("serviceState") == ServiceState.OUT_OF_SERVICE
+    state = ServiceState.OUT_OF_SERVICE if is_out else ServiceState.IN_SERVICE
+    return ServedLink(name, int(entry["number"]), domain, address, community, bool(entry["enabled"]), state)
 
 
 def _community(entry: Any) -> ServedCommunity:

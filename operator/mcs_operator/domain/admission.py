@@ -24,7 +24,7 @@ from mcs_operator.domain.facts.world import Profile, SlotSecret
 from mcs_operator.domain.rules import messages
 from mcs_operator.domain.rules.addressing import address_of, last_number, number_of
 from mcs_operator.domain.rules.capacity import Capacity, Line, capacity_of, crossings
-from mcs_operator.domain.rules.costs import costs
+from mcs_operator.domain.rules.costs import costs, refused
 from mcs_operator.domain.rules.dialled import Dialled, dialled
 from mcs_operator.domain.rules.precedence import fits
 from mcs_operator.domain.rules.tiers import TIERS
@@ -292,6 +292,7 @@ def _instance(
         if served and old.spec.domain != new.spec.domain:
             yield _refuse(messages.domain_in_profiles(new.spec.domain, old.spec.domain, served))
         yield from _lowered(cluster, namespace, new, old)
+        yield from map(_Finding, refused(old, new, f"{served} customers"))
         yield from _disrupted(new, old, served)
     yield from _same_node(cluster, namespace, new, old)
 

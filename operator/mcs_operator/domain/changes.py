@@ -84,9 +84,11 @@ class StartDraining:
 
 @dataclass(frozen=True, slots=True)
 class StopDraining:
-    """Have the appliance take calls again. ``noted``: the pod says that it drains, which is taken away."""
+    """Have the appliance take calls again. ``noted``: the pod says that it drains, which is taken away.
+    ``out_of_service``: only that, as the instance is to take no calls anyway."""
 
     noted: bool
+    out_of_service: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +132,8 @@ def told_step(step: PodStep) -> str:
     match step:
         case StartDraining():
             return "starts to drain"
+        case StopDraining(out_of_service=True):
+            return "goes on draining, out of service"
         case StopDraining():
             return "stops draining"
         case Replace():

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from mcs_operator.api import ObservedServiceState
 from mcs_operator.api.conditions import ConditionStatus, Type
 from mcs_operator.handlers.queue import RECONCILE_SECONDS, RECONCILES
 from mcs_operator.kube.cache.store import Store
@@ -72,6 +73,12 @@ _LINK_INFO = Metric(
     "gauge",
     "1, with the name of the TVoxLink that has this slot: joins names to the agent's metrics.",
     (*_LINK, "name", "community"),
+)
+_LINK_SERVICE = Metric(
+    "mcs_link_out_of_service",
+    "gauge",
+    "1 for a TVoxLink that takes no new sessions, with its state, Draining or OutOfService; absent for all others.",
+    (*_LINK, "name", "state"),
 )
 _LINK_CONDITIONS = {
     Type.READY: Metric(
@@ -139,6 +146,7 @@ OF_INSTANCES = (
     _INTERRUPTIONS,
     _COMMUNITIES,
     _LINK_INFO,
+    _LINK_SERVICE,
     *_LINK_CONDITIONS.values(),
     *(_CA, _AGENT, _SITE, _SITE_BEGINS, _SERVER, _CLIENT, _LINK_SITE, _LINK_SITE_BEGINS),
 )
@@ -213,6 +221,7 @@ class _Link:
     name: str
     instance: str
     community: str
+    service_state: str
     conditions: Mapping[str, Object]
 
     @classmethod
@@ -225,12 +234,15 @@ class _Link:
             name=str(body["metadata"]["name"]),
             instance=named(spec, "instanceRef", "name"),
             community=named(spec, "communityRef", "name"),
+            service_state=str(status.get("serviceState") or ObservedServiceState.IN_SERVICE),
             conditions={condition["type"]: condition for condition in status.get("conditions") or []},
         )
 
     def series(self, namespace: str) -> Iterator[tuple[Metric, Sample]]:
         place = (namespace, self.instance, link_name(self.slot), self.name)
         yield _LINK_INFO, ((*place, self.community), 1)
+        if self.service_state != ObservedServiceState.IN_SERVICE:
+            yield _LINK_SERVICE, ((*place, self.service_state), 1)
         for type_, metric in _LINK_CONDITIONS.items():
             if condition := self.conditions.get(type_):
                 yield metric, ((*place, str(condition["reason"])), condition["status"] == ConditionStatus.TRUE)

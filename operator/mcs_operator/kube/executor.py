@@ -132,7 +132,8 @@ class Executor:
                 await self._note(namespace, name, notes)
                 await self.agents.drain(namespace, True)
             case StopDraining():
-                await self.agents.drain(namespace, False)
+                if not step.out_of_service:
+                    await self.agents.drain(namespace, False)
                 await self._note(namespace, name, notes | ({ANNOTATION_DRAINING: None} if step.noted else {}))
             case Replace():
                 await self._replace(namespace, name, step, now)

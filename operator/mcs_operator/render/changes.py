@@ -28,6 +28,7 @@ from mcs_operator.domain.outcome import Outcome
 from mcs_operator.domain.plan import Plan
 from mcs_operator.domain.pod.disruptions import note_of
 from mcs_operator.domain.pod.rollout import LOOK_AGAIN, Rollout, Step, decide_rollout
+from mcs_operator.domain.pod.service import TOLD_AGAIN, kept_out_of_service
 from mcs_operator.domain.pod.template import Template, brought_up_to_date, image_of
 from mcs_operator.domain.status.events import Note
 from mcs_operator.render.objects import identity_owners
@@ -175,9 +176,13 @@ def pod_changes(decision: Decision, confirmed: LinkReport | None, outcome: Outco
     rollout = decide_rollout(world, instance, pod, template, confirmed)
     rollout = rollout if outcome.is_written(f"StatefulSet {instance.name}") else replace(rollout, step=Step.NOTHING)
     dues = (rollout.due, desired.fallback.due if desired.fallback else None)
-    again = min(((due - world.now).total_seconds() for due in dues if due), default=None)
-    again = LOOK_AGAIN if rollout.step in _DRAINS else again
-    return PodChanges(pod.name, poke, rollout, _step(world, pod, template, rollout), again, _notes(pod, rollout))
+    due = min(((due - world.now).total_seconds() for due in dues if due), default=None)
+    again = LOOK_AGAIN if rollout.step in _DRAINS else due
+    planned = _step(world, pod, template, rollout)
+    step = kept_out_of_service(planned, instance, pod, confirmed)
+    if step is not planned:  # at rest nobody looks: such a pod drains for weeks
+        again = TOLD_AGAIN if isinstance(step, StartDraining) else due
+    return PodChanges(pod.name, poke, rollout, step, again, _notes(pod, rollout))
 
 
 _DRAINS = (

@@ -57,6 +57,7 @@ def _config_files(world: World, plan: Plan, instance: MCSInstance) -> dict[str, 
             address=address_of(p.number, spec.vpn.cidr),
             community=p.link.spec.community_ref.name,
             enabled=p.link.spec.enabled,
+            service_state=p.link.spec.service_state,
         )
         for p in plan.served
         if p.number is not None and not (p.refusal and p.refusal.reason is Reason.DOMAIN_TAKEN)  # one site per name

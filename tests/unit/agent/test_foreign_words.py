@@ -59,7 +59,17 @@ def value(chance: random.Random, depth: int = 0) -> object:
             return {chance.choice(WORDS)[:20]: value(chance, depth + 1) for _ in range(chance.randrange(4))}
 
 
-OF_THE_APPLIANCE = ("connections", "draining", "config", "users", "links", "error", "refused", "notTaken")
+OF_THE_APPLIANCE = (
+    "connections",
+    "draining",
+    "config",
+    "users",
+    "links",
+    "error",
+    "refused",
+    "notTaken",
+    "outOfService",
+)
 
 
 def body(chance: random.Random, names: tuple[str, ...]) -> bytes:
@@ -68,6 +78,8 @@ def body(chance: random.Random, names: tuple[str, ...]) -> bytes:
     if "refused" in said and chance.random() < 0.7:
         said["refused"] = [{"domain": chance.choice(WORDS), "problem": chance.choice(WORDS)} for _ in range(3)]
         said["connections"] = 3  # else nothing of the answer is taken
+    if "outOfService" in said and chance.random() < 0.7:
+        said["outOfService"] = {chance.choice(["17", "18", *WORDS]): value(chance) for _ in range(3)}
     if "state" in said and chance.random() < 0.7:
         said["state"] = chance.choice([state.value for state in SlotState])
     raw = json.dumps(said, ensure_ascii=chance.random() < 0.9).encode("utf-8", "surrogatepass")

@@ -191,9 +191,30 @@ def test_why_a_set_of_files_is_not_taken_is_a_text_or_nothing(said: Any, taken: 
     assert MediaState.model_validate({"notTaken": said}).notTaken == taken
 
 
+@pytest.mark.parametrize(
+    ("said", "taken"),
+    [
+        ({"17": 2, "18": 0}, {17: 2, 18: 0}),
+        ({}, {}),
+        ({17: 2}, {17: 2}),
+        ({"1": 1, "2": 1, "251": 1, "252": 1, "017": 1, "x": 1}, {2: 1, 251: 1}),
+        ({"17": -1, "18": "2", "19": True, "20": None, "21": 1.5, "22": 2**60}, {22: 2**53}),
+        (None, None),
+        ([17], None),
+        ("17", None),
+    ],
+)
+def test_links_out_of_service_are_numbers_of_links_with_counts_and_whoever_says_none_knows_none(
+    said: Any, taken: Any
+) -> None:
+    state = MediaState.model_validate({"outOfService": said})
+    assert state.outOfService == taken
+    assert MediaState.model_validate_json(state.model_dump_json()) == state
+
+
 def test_of_an_appliance_that_says_nothing_the_least_is_taken() -> None:
     assert MediaState().model_dump(mode="json") == {
         "connections": 0, "draining": False, "config": None, "users": 0, "links": 0, "error": None, "refused": [],
-        "notTaken": None,
+        "notTaken": None, "outOfService": None,
     }  # fmt: skip
     assert read({"epoch": "e", "version": 0}).model_dump() == {"epoch": "e", "version": 0, "links": [], "media": None}

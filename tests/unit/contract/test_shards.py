@@ -7,10 +7,11 @@ import json
 import re
 import time
 from collections import Counter
+from typing import Any
 
 import pytest
 
-from mcs_operator.api import Community, Function
+from mcs_operator.api import Community, Function, ServiceState
 from mcs_operator.api.usersfile import UsersFile
 from mcs_operator.contract import shards
 from mcs_operator.contract.digest import canonical
@@ -51,6 +52,31 @@ def certificate(domain: str) -> ServedCertificate:
 
 
 # --- there ---
+
+
+def served_link(name: str, number: int, **other: Any) -> ServedLink:
+    return ServedLink(name, number, f"{name}.mcs.test", f"198.18.254.{number}", "acme", True, **other)
+
+
+def test_that_a_link_is_in_service_is_not_written_so_that_an_upgrade_writes_no_file() -> None:
+    out = served_link("b", 18, service_state=ServiceState.OUT_OF_SERVICE)
+    first, second = json.loads(links_file([served_link("a", 17), out])["links.json"])["links"]
+    assert list(first) == ["address", "community", "domain", "enabled", "name", "number"]
+    assert second == first | {
+        "name": "b", "number": 18, "domain": "b.mcs.test", "address": "198.18.254.18", "serviceState": "OutOfService",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("state", ServiceState)
+def test_the_service_state_of_a_link_is_read_back(state: ServiceState) -> None:
+    kept = served_link("a", 17, service_state=state)
+    assert links_in(packed(links_file([kept]))) == [kept]
+
+
+def test_a_service_state_that_nobody_knows_takes_nobody_out_of_service() -> None:
+    broken = json.loads(links_file([served_link("a", 17)])["links.json"])
+    broken["links"][0]["serviceState"] = ["odd"]
+    assert links_in(packed({"links.json": json.dumps(broken)})) == [served_link("a", 17)]
 
 
 def test_without_users_there_is_no_file() -> None:

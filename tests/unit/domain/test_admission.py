@@ -255,6 +255,18 @@ def test_a_change_that_cuts_this_customer_is_a_warning() -> None:
     assert answer.warnings == ("spec.enabled: this customer's tunnel reconnects once",)
 
 
+def test_what_goes_out_of_service_is_a_warning_once_and_names_no_interruption() -> None:
+    out: dict[str, Any] = {"serviceState": "OutOfService"}
+    known = cluster(MCS, ACME, a_link("a"), a_link("b"))
+    go_on = "are refused; open ones and the tunnels go on"
+    answer = changed(a_link("a"), a_link("a", **out), known)
+    assert answer.warnings == (f"spec.serviceState: new sessions of this customer {go_on}",)
+    answer = changed(MCS, an_instance(**out), known)
+    assert answer.warnings == (f"spec.serviceState: new sessions of 2 customers {go_on}",)
+    assert changed(an_instance(**out), MCS, known).warnings == ()
+    assert changed(a_link("a", **out), a_link("a", domain="other.mcs.test", **out), known).warnings == ()
+
+
 def test_a_change_that_makes_the_installed_profile_useless_is_a_warning_with_the_command_for_the_new_one() -> None:
     after = a_link("a", protocol="TCP")
     after["metadata"]["namespace"] = HERE

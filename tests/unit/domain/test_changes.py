@@ -23,11 +23,13 @@ def test_each_step_is_told_in_words_after_the_name_of_the_pod() -> None:
     note = Note(True, "MediaRestarting", "Replace", "why")
     media = SetImages("uid", "mcs", {"media": "mcs:2"}, {}, note)
     resized = Resize("uid", Size({"cpu": "1"}, {"cpu": "2"}), {})
-    steps = (StartDraining(NOW), StartDraining(), StopDraining(noted=True), replaced, media, resized)
+    stays_out = StopDraining(noted=True, out_of_service=True)
+    steps = (StartDraining(NOW), StartDraining(), StopDraining(noted=True), stays_out, replaced, media, resized)
     assert [told_step(step) for step in steps] == [
         "starts to drain",
         "starts to drain",
         "stops draining",
+        "goes on draining, out of service",
         "is replaced",
         "containers are replaced: media by mcs:2",
         "is given another size while it runs",

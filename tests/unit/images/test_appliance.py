@@ -650,6 +650,51 @@ async def test_a_customer_who_is_disabled_loses_his_connections_and_nobody_else_
     assert await (await websocket(serving, B)).echoes()
 
 
+async def test_a_customer_out_of_service_keeps_what_is_open_and_gets_nothing_new_and_nobody_else_notices(
+    serving: Running,
+) -> None:
+    mine, theirs = await websocket(serving, A), await websocket(serving, B)
+    assert (await serving.report())["outOfService"] == {}
+    serving.mounted.links = [link(17), link(18, serviceState="OutOfService")]
+    await serving.take()
+    assert await mine.echoes()
+    assert await theirs.echoes()
+    assert (await serving.report())["outOfService"] == {"18": 1}
+    page = await serving.get(B, tls=True)
+    assert (page.status, page.headers["mcs-reason"]) == (503, "OutOfService")
+    assert int(page.headers["retry-after"]) > 0
+    assert (await serving.get(A, tls=True)).status == 200
+    assert (await serving.ask("/readyz")).status == 200
+
+    theirs.writer.close()
+
+    async def nobody_is_left() -> bool:
+        return bool((await serving.report())["outOfService"] == {"18": 0})
+
+    await eventually(nobody_is_left)
+    serving.mounted.links = [link(17), link(18)]
+    await serving.take()
+    assert (await serving.report())["outOfService"] == {}
+    assert await (await websocket(serving, B)).echoes()
+
+
+async def test_a_restart_puts_nobody_back_into_service(serving: Running) -> None:
+    """Neither from the mounted set nor, in the middle of a change, from the last good one."""
+    serving.mounted.links = [link(17), link(18, serviceState="OutOfService")]
+    await serving.take()
+    before = (await serving.report())["config"]
+    await serving.stop()
+    serving.mounted.put("links.json", b"half a")
+    await serving.start()
+
+    async def recalled() -> bool:
+        return bool((await serving.report())["config"] == before)
+
+    await eventually(recalled)
+    assert (await serving.report())["outOfService"] == {"18": 0}
+    assert (await serving.get(B, tls=True)).headers["mcs-reason"] == "OutOfService"
+
+
 # ---------------------------------------------------------------------------------------------------------- bad entries
 
 

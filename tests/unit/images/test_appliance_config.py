@@ -135,6 +135,25 @@ def test_a_link_is_open_when_it_and_its_community_are_enabled(
     assert read(mounted).links[0].open is is_open
 
 
+@pytest.mark.parametrize(
+    ("changes", "in_service"),
+    [
+        pytest.param({}, True, id="nothing is said"),
+        pytest.param({"serviceState": "InService"}, True, id="in service"),
+        pytest.param({"serviceState": "OutOfService"}, False, id="out of service"),
+        pytest.param({"serviceState": "Sleeping"}, True, id="a word of a later version"),
+        pytest.param({"serviceState": ["OutOfService"]}, True, id="no word"),
+    ],
+)
+def test_a_link_is_in_service_unless_it_is_said_that_it_is_not(
+    mounted: MountedSet, changes: dict[str, Any], in_service: bool
+) -> None:
+    mounted.links = [link(17, **changes)]
+    mounted.write()
+    found = read(mounted)
+    assert (found.links[0].in_service, found.links[0].open, found.problems) == (in_service, True, ())
+
+
 @pytest.mark.parametrize("entry", ["text", None, 7, {}, {"name": ""}, {"name": 3}])
 def test_what_is_no_named_entry_is_counted_and_left_out(mounted: MountedSet, entry: object) -> None:
     mounted.links = [entry, link(17)]

@@ -59,6 +59,15 @@ def test_links_users_and_communities_arrive(tmp_path: Path) -> None:
     assert (found.users, found.problems) == (2, ())
 
 
+def test_who_is_out_of_service_arrives_as_that(tmp_path: Path) -> None:
+    manifest = mounted(tmp_path, instance(), community(), link("a"), link("b", serviceState="OutOfService", age=9))
+    found = config.read_set(tmp_path, manifest, None)
+    assert {entry.name: (entry.open, entry.in_service) for entry in found.links} == {
+        "a": (True, True),
+        "b": (True, False),
+    }
+
+
 def test_the_largest_instance_arrives(tmp_path: Path) -> None:
     people = [
         {"name": f"u{n:0>60}", "displayName": '"\\é😀' * 32, "functions": [f.value for f in Function]}

@@ -277,6 +277,14 @@ def test_a_drain_that_nobody_wants_any_more_ends_and_the_mark_goes_where_there_i
     assert found.again == 1.0
 
 
+def test_an_instance_out_of_service_is_drained_without_a_note_and_told_again_in_ten_seconds() -> None:
+    found = about(pod(annotations=of_today()), CALM, serviceState="OutOfService")
+    assert (found.step, found.again) == (StartDraining(None), 10.0)
+    drains = report(media=MediaState(draining=True, connections=3))
+    found = about(pod(annotations=of_today()), drains, serviceState="OutOfService")
+    assert (found.step, found.again) == (None, None), "at rest nothing is looked at"
+
+
 def test_a_pod_is_replaced_by_its_uid_and_it_is_told_before_why() -> None:
     marks = {ANNOTATION_POD_HASH: "x", ANNOTATION_DRAINING: "2026-03-01T11:59:00Z"}
     silent = report(media=MediaState(draining=True, connections=0))

@@ -58,7 +58,7 @@ def fallback(world: World, instance: MCSInstance) -> Fallback:
     """Of the served instance."""
     pod = world.pod if world.pod and not world.pod.terminating else None
     last_good = _last_good(world, instance, pod)
-    due = _due(instance, pod, last_good)
+    due = _due(world, instance, pod, last_good)
     refused = _refused_image(world, instance)
     if refused is None and pod and due is not None and due <= world.now:
         refused = Refused(instance.spec.image, pod.media_problem[:_LONGEST_WORDS])
@@ -91,8 +91,12 @@ def _last_good(world: World, instance: MCSInstance, pod: Pod | None) -> str:
     return runs if noted or runs != instance.spec.image else ""
 
 
-def _due(instance: MCSInstance, pod: Pod | None, last_good: str) -> datetime | None:
-    """Until when the declared image, put into the pod that runs, has to be ready; None where it is, or need not be."""
+def _due(world: World, instance: MCSInstance, pod: Pod | None, last_good: str) -> datetime | None:
+    """Until when the declared image, put into the pod that runs, has to be ready; None where it is, or need not be. Not
+    of an appliance that says that it drains, as one that is out of service does for weeks: it is well, and unready by
+    its contract."""
+    if world.report and world.report.media and world.report.media.draining:
+        return None
     changed = moment(pod.annotations.get(ANNOTATION_MEDIA_CHANGED, "")) if pod else None
     if pod is None or changed is None or pod.media_ready or not _image_of(pod) == instance.spec.image != last_good:
         return None

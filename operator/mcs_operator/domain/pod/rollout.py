@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum, auto
 
-from mcs_operator.api import Impact, MCSInstance
+from mcs_operator.api import Impact, MCSInstance, ServiceState
 from mcs_operator.api.annotations import moment
 from mcs_operator.contract.linkstate import LinkReport
 from mcs_operator.domain.facts.world import Pod, Pull, World
@@ -103,7 +103,9 @@ def decide_rollout(
     resize = in_place and has_another_size(pod, template) and resizes_in_place(world, pod)
     current = _current(rollout, gates, in_place=in_place)
     if current is None:
-        return _undisturbed(rollout, pod, report, resize=resize, why=next((gate.why for gate in gates), ""))
+        drains = report is not None and report.media is not None and report.media.draining
+        stop = rollout.since is not None or (drains and spec.service_state is ServiceState.IN_SERVICE)
+        return _undisturbed(rollout, stop=stop, resize=resize, why=next((gate.why for gate in gates), ""))
     return _carried_out(world, instance, pod, template, report, replace(rollout, current=current))
 
 
@@ -122,10 +124,9 @@ def _current(rollout: Rollout, gates: Sequence[Passage], *, in_place: bool) -> D
     return None
 
 
-def _undisturbed(rollout: Rollout, pod: Pod, report: LinkReport | None, *, resize: bool, why: str) -> Rollout:
-    """Nobody is to be disrupted now. What drains takes calls again; what disrupts nobody is done."""
-    media = report.media if report else None
-    if rollout.since is not None or (media is not None and media.draining):
+def _undisturbed(rollout: Rollout, *, stop: bool, resize: bool, why: str) -> Rollout:
+    """Nobody is to be disrupted now. What drains takes calls again (``stop``); what disrupts nobody is done."""
+    if stop:
         return replace(rollout, step=Step.STOP_DRAINING, since=None, waits=why)
     if resize:
         return replace(rollout, step=Step.RESIZE, waits=why)

@@ -1,11 +1,11 @@
-"""What a change of a TVoxLink costs its customer, in words: for admission and for `plan`. Pure."""
+"""What a change costs customers, in words: for admission and for `plan`. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network
 
-from mcs_operator.api import Impact, TVoxLink
+from mcs_operator.api import Impact, MCSInstance, ServiceState, TVoxLink
 from mcs_operator.api.changes import changes
 
 _SOURCES = "spec.allowedSources"
@@ -18,6 +18,14 @@ def costs(before: TVoxLink, after: TVoxLink, peer: object) -> Iterator[str]:
     yield from lost
     if fields := [f for f in _fields(before, after, Impact.THIS_LINK) if not (shut and f == _SOURCES)]:
         yield f"{', '.join(fields)}: this customer's tunnel reconnects once"
+    yield from refused(before, after, "this customer")
+
+
+def refused(before: MCSInstance | TVoxLink, after: MCSInstance | TVoxLink, whose: str) -> Iterator[str]:
+    """That new sessions are refused from now on: it interrupts nobody, and is noticed all the same."""
+    states = before.spec.service_state, after.spec.service_state
+    if states == (ServiceState.IN_SERVICE, ServiceState.OUT_OF_SERVICE):
+        yield f"spec.serviceState: new sessions of {whose} are refused; open ones and the tunnels go on"
 
 
 def cut_off(before: TVoxLink, after: TVoxLink, peer: object) -> Iterator[str]:

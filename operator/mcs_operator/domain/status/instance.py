@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from mcs_operator.api import Impact, MCSInstance, NetworkMode
+from mcs_operator.api import Impact, MCSInstance, NetworkMode, ServiceState
 from mcs_operator.api.conditions import Condition, Kind, Reason, Type
 from mcs_operator.contract.linkstate import TunnelStatus
 from mcs_operator.domain.facts.networks import Network, met_by
-from mcs_operator.domain.facts.world import ResizeReason, World
+from mcs_operator.domain.facts.world import Pod, ResizeReason, World
 from mcs_operator.domain.plan import Plan
 from mcs_operator.domain.pod.rollout import Rollout, Step
 from mcs_operator.domain.rules import messages
@@ -21,6 +21,7 @@ from mcs_operator.domain.rules.windows import problems
 from mcs_operator.domain.status.faults import GOES_ON
 from mcs_operator.domain.status.link import is_programmed, programmed_of
 from mcs_operator.domain.status.patience import patient
+from mcs_operator.domain.status.service import instance_in_service, observed
 from mcs_operator.domain.status.shared import (
     UNREACHABLE,
     F,
@@ -48,7 +49,9 @@ def instance_status(world: World, plan: Plan, instance: MCSInstance, wanted: Wan
     last = last_number(instance.spec.vpn.slots)
     with_slot = sum(p.number is not None and p.number <= last for p in plan.links)
     pod, known = world.pod, capacity_of(instance, with_slot, len(plan.users.users))
-    conditions = [*_conditions(world, plan, instance, wanted, known), _domain_resolved(world, instance)]
+    in_service = instance_in_service(world, instance)
+    told = _conditions(world, plan, instance, wanted, known, in_service)
+    conditions = [*told, in_service, _domain_resolved(world, instance)]
     status = {
         **status_of(world, Kind.INSTANCE, instance.name, instance.generation, conditions),
         "links": {
@@ -60,14 +63,17 @@ def instance_status(world: World, plan: Plan, instance: MCSInstance, wanted: Wan
         },
         "users": {"served": known.users.used, "capacity": known.users.capacity, "left": known.users.left},
         "bandwidth": {"total": f"{known.megabits}M", "connections": known.connections},
+        **observed(in_service),
     }
     if pod:
         status |= {"node": pod.node, "podUID": pod.uid, "image": pod.image}
     return status
 
 
-def _conditions(world: World, plan: Plan, instance: MCSInstance, wanted: Wanted, known: Capacity) -> list[Condition]:
-    ready, below = _ready(world, instance.name), wanted.sizing.below if wanted.sizing else ""
+def _conditions(
+    world: World, plan: Plan, instance: MCSInstance, wanted: Wanted, known: Capacity, in_service: Condition
+) -> list[Condition]:
+    ready, below = _ready(world, instance, in_service), wanted.sizing.below if wanted.sizing else ""
     progress = _reconciling(world, plan, wanted, ready), _stalled(world, plan, instance.name, wanted)
     return [
         Condition(Type.ACCEPTED, T, Reason.ACCEPTED),
@@ -88,18 +94,30 @@ def _sized(world: World, below: str) -> Condition:
     return Condition(Type.SIZED, F, Reason.BELOW_TIER, below) if below else Condition(Type.SIZED, T, Reason.AS_TIER)
 
 
-def _ready(world: World, name: str) -> Condition:
+def _ready(world: World, instance: MCSInstance, in_service: Condition) -> Condition:
     """By the kubelet's word as long as somebody confirms it: when its node is cut off, its last one stands for ever."""
     pod = world.pod
-    if pod is None or not pod.media_ready:
-        return Condition(Type.READY, F, Reason.MEDIA_NOT_READY, pod.media_problem if pod else _NO_POD.format(name))
+    if pod is None:
+        return Condition(Type.READY, F, Reason.MEDIA_NOT_READY, _NO_POD.format(instance.name))
+    if not (pod.media_ready or _is_unready_as_declared(world, pod, instance, in_service)):
+        return Condition(Type.READY, F, Reason.MEDIA_NOT_READY, pod.media_problem)
     if (lacking := _slots(world)) and not pod.slots_run:
         return Condition(Type.READY, F, lacking.reason, lacking.message)
     if world.report is None and pod.agent_ready:
         return Condition(
             Type.READY, U, Reason.AGENT_UNREACHABLE, f"{UNREACHABLE}: nobody confirms that the media serves"
         )
+    if instance.spec.service_state is ServiceState.OUT_OF_SERVICE and in_service.status is F:
+        return Condition(Type.READY, T, Reason.OUT_OF_SERVICE, in_service.message)
     return Condition(Type.READY, T, Reason.SERVING)
+
+
+def _is_unready_as_declared(world: World, pod: Pod, instance: MCSInstance, in_service: Condition) -> bool:
+    """Whether the kubelet's word says nothing: an appliance that was told to refuse new sessions is unready by its
+    contract. A pipeline would wait for it for ever. Where nobody confirms it, it is not known, and not broken."""
+    if instance.spec.service_state is ServiceState.IN_SERVICE:
+        return False
+    return in_service.status is F or (world.report is None and pod.agent_ready and pod.media_runs)
 
 
 def _reconciling(world: World, plan: Plan, wanted: Wanted, ready: Condition) -> Condition:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from mcs_operator.api import MCSInstance
+from mcs_operator.api import MCSInstance, ServiceState
 from mcs_operator.api.conditions import NOT_SERVED, REFUSALS, Condition, ConditionStatus, Kind, Reason, Type, is_known
 from mcs_operator.contract.linkstate import LinkState, SlotState, TunnelReason
 from mcs_operator.domain.facts.world import World
@@ -14,6 +14,7 @@ from mcs_operator.domain.rules import messages
 from mcs_operator.domain.rules.addressing import address_of, last_number
 from mcs_operator.domain.rules.pins import Stage, accepted, stage
 from mcs_operator.domain.status.patience import patient
+from mcs_operator.domain.status.service import link_in_service, observed
 from mcs_operator.domain.status.shared import (
     UNREACHABLE,
     F,
@@ -40,9 +41,11 @@ def link_status(world: World, plan: Plan, link_plan: LinkPlan, wanted: Wanted) -
     link, number = link_plan.link, link_plan.number
     state = _state(world, number)
     programmed = programmed_of(world, plan, link_plan, wanted)
-    connected = _connected(world, link_plan, state, programmed)
+    in_service = link_in_service(world, plan.instance, link_plan)
+    always = [programmed, in_service, _connected(world, link_plan, state, programmed)]
     conditions = [
-        *_conditions(world, link_plan, programmed, connected, wanted),
+        *always,
+        *_conditions(world, link_plan, programmed, in_service, wanted),
         _domain_resolved(world, plan.instance, link_plan),
     ]
     status = status_of(world, Kind.LINK, link.name, link.generation, conditions)
@@ -54,6 +57,7 @@ def link_status(world: World, plan: Plan, link_plan: LinkPlan, wanted: Wanted) -
         "vpnAddress": address_of(number, vpn.cidr),
         "port": vpn.base_port + number,
         "profileSecret": f"{link.name}-profile",
+        **observed(in_service),
     }
     if state and state.tunnel.since:
         tunnel = state.tunnel
@@ -142,18 +146,26 @@ def _connected(world: World, link_plan: LinkPlan, state: LinkState | None, progr
 
 
 def _conditions(
-    world: World, link_plan: LinkPlan, programmed: Condition, connected: Condition, wanted: Wanted
+    world: World, link_plan: LinkPlan, programmed: Condition, in_service: Condition, wanted: Wanted
 ) -> list[Condition]:
-    always = [programmed, connected, _rotation_pending(link_plan, wanted)]
+    rotation = _rotation_pending(link_plan, wanted)
     if refusal := link_plan.refusal:
-        return [*refused(refusal, final=refusal.reason in REFUSALS), *always]
+        return [*refused(refusal, final=refusal.reason in REFUSALS), rotation]
     progress = reconciling(programmed.message if programmed.reason in _WAITS else None)
     return [
-        *always,
+        rotation,
         Condition(Type.ACCEPTED, T, Reason.ACCEPTED),
-        Condition(Type.READY, programmed.status, programmed.reason, programmed.message),
+        _ready(link_plan, programmed, in_service),
         *patient(world, Kind.LINK, link_plan.link, progress, _stalled(world, link_plan, programmed, wanted)),
     ]
+
+
+def _ready(link_plan: LinkPlan, programmed: Condition, in_service: Condition) -> Condition:
+    """Of a link that is out of service as declared still True: a pipeline would wait for it for ever."""
+    is_out = link_plan.link.spec.service_state is ServiceState.OUT_OF_SERVICE and in_service.status is F
+    if is_out and programmed.reason is Reason.PROGRAMMED:
+        return Condition(Type.READY, T, Reason.OUT_OF_SERVICE, in_service.message)
+    return Condition(Type.READY, programmed.status, programmed.reason, programmed.message)
 
 
 _WAITS = (

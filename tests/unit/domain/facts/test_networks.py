@@ -47,9 +47,8 @@ def test_any_other_network_is_taken_by_both(cidr: str) -> None:
 
 
 def allowed_by_schema(cidr: str) -> bool:
-    (rule,) = root_schema(MCSInstance)["properties"]["spec"]["properties"]["vpn"]["properties"]["cidr"][RULES_KEY]
-    pattern = re.fullmatch(r"!self\.matches\('(.*)'\)", rule["rule"])
-    assert pattern is not None
+    rules = root_schema(MCSInstance)["properties"]["spec"]["properties"]["vpn"]["properties"]["cidr"][RULES_KEY]
+    (pattern,) = (found for rule in rules if (found := re.fullmatch(r"!self\.matches\('(.*)'\)", rule["rule"])))
     return re.search(pattern[1], cidr) is None
 
 

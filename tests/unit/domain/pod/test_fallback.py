@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from mcs_operator.contract.linkstate import MediaState
 from mcs_operator.domain.facts.world import Resize, ResizeReason, Size
 from mcs_operator.domain.pod.fallback import Fallback, Refused, fallback
 from mcs_operator.domain.pod.rollout import Step, decide_rollout
@@ -22,7 +23,7 @@ from mcs_operator.settings import (
     Settings,
 )
 from support.templates import made_from
-from support.worlds import NOW, given, instance
+from support.worlds import NOW, given, instance, report
 
 BEFORE, NEXT, THIRD = (f"localhost/mcs/appliance:{tag}" for tag in ("dev", "next", "third"))
 SICK = {"media_ready": False, "media_runs": False, "media_problem": "CrashLoopBackOff: exit 1"}
@@ -99,6 +100,13 @@ def test_its_time_is_the_users_choice() -> None:
     quick = {"image": NEXT, "disruptions": {"rollbackAfter": "30s"}}
     assert found(running(NEXT, changed=timedelta(seconds=30), **SICK), good(BEFORE), **quick).refused
     assert not found(running(NEXT, changed=timedelta(seconds=29), **SICK), good(BEFORE), **quick).refused
+
+
+def test_an_appliance_that_is_out_of_service_is_unready_by_its_contract_and_not_rolled_back() -> None:
+    said = report(media=MediaState(draining=True))
+    subject = instance(image=NEXT, serviceState="OutOfService")
+    pod = running(NEXT, changed=timedelta(days=3), media_ready=False, media_problem="readiness probe failed")
+    assert fallback(given(subject, pod, said, noted=good(BEFORE)), subject).refused is None
 
 
 @pytest.mark.parametrize(

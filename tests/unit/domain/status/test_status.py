@@ -71,6 +71,7 @@ def test_a_link_whose_slot_runs_its_revision_is_ready_and_connected() -> None:
         "Connected": ("True", "Established"),
         "RotationPending": ("False", "UpToDate"),
         "DomainResolved": ("Unknown", "Pending"),
+        "InService": ("True", "InService"),
     }
 
 
@@ -312,6 +313,7 @@ def test_an_instance_is_ready_when_its_media_is_and_never_because_of_a_link() ->
         "RestartPending": ("False", "UpToDate"),
         "CapacityPressure": ("False", "Sufficient"),
         "DomainResolved": ("Unknown", "Pending"),
+        "InService": ("True", "InService"),
     }
 
 
