@@ -51,7 +51,8 @@ ANNOTATION_MEDIA_IMAGE = f"{GROUP}/media-image"
 """The image that the media was made from, on the pod template: what is in the pod itself may be the name of a mirror,
 put there by the cluster."""
 ANNOTATION_DISRUPTIONS = f"{GROUP}/disruptions"
-"""On the pod: since when each cause of a disruption is known, as a JSON object {cause: RFC 3339}."""
+"""On the pod: since when each cause of a disruption is known, as a JSON object {cause: RFC 3339}. After the time stands
+how many tunnels were up then, if any was."""
 ANNOTATION_INTERRUPTION = f"{GROUP}/interruption-"
 """With a number from 0 to 9, on the StatefulSet: one of the last interruptions, as a JSON object."""
 ANNOTATION_DRAINING = f"{GROUP}/draining-since"
