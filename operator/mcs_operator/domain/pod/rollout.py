@@ -15,7 +15,7 @@ from mcs_operator.api import Impact, MCSInstance
 from mcs_operator.api.annotations import moment
 from mcs_operator.contract.linkstate import LinkReport
 from mcs_operator.domain.facts.world import Pod, Pull, World
-from mcs_operator.domain.pod.disruptions import Disruption, disruptions, resizes_in_place, tunnels_up
+from mcs_operator.domain.pod.disruptions import Cause, Disruption, disruptions, resizes_in_place, tunnels_up
 from mcs_operator.domain.pod.gate import Passage, passage
 from mcs_operator.domain.pod.template import (
     Template,
@@ -84,7 +84,13 @@ def decide_rollout(
         return Rollout(Step.NOTHING)
     found = disruptions(world, instance, pod, template)
     spec = instance.spec
-    gates = [passage(spec.disruptions, o.since, world.now, world.idle_since, spec.drain_seconds) for o in found]
+    gates = [
+        # To go back mends what is broken: that waits for no window.
+        Passage(True)
+        if template.refused and one.cause is Cause.MEDIA_IMAGE
+        else passage(spec.disruptions, one.since, world.now, world.idle_since, spec.drain_seconds)
+        for one in found
+    ]
     rollout = Rollout(
         Step.WAIT_FOR_GATE,
         other_parts(pod, template),
