@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mcs_operator.api.annotations import moment
-from mcs_operator.api.conditions import ConditionStatus, Type
+from mcs_operator.api.conditions import ConditionStatus, Reason, Type
 from mcs_operator.domain.rules.advice import Advice
 from mcs_operator.kube.resources import Object
 from mcs_operator.settings import MAX_LINKS
@@ -119,6 +119,13 @@ def progress(body: Object) -> list[str]:
     """What the conditions say while something is under way."""
     found = [condition(body, type) for type in (Type.RESTART_PENDING, Type.RECONCILING, Type.STALLED)]
     return [f"{c['reason']}: {c.get('message') or '-'}" for c in found if c.get("status") == ConditionStatus.TRUE]
+
+
+def restart_waits(body: Object) -> str:
+    """For what a restart that was asked for waits; "" where none does."""
+    pending = condition(body, Type.RESTART_PENDING)
+    asked = [d for d in (body.get("status") or {}).get("disruptions") or [] if d.get("cause") == "RestartRequested"]
+    return str(pending.get("message")) if asked and pending.get("reason") == Reason.WAITING else ""
 
 
 def profile_of(secret: Object, link: str) -> str | None:
