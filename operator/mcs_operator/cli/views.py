@@ -15,7 +15,8 @@ from mcs_operator.settings import MAX_LINKS
 _BAD_IF_TRUE = (Type.STALLED, Type.RESTART_PENDING, Type.ROTATION_PENDING)
 """Abnormal-true conditions; of all others False is what a person has to look at."""
 _COUNTED = {"accepted": "accepted", "up": "connected", "rejected": "rejected"}
-_NO_TROUBLE = ("Disabled", "Revoked")
+_NO_TROUBLE = ("Disabled", "Revoked", Reason.WAITING)
+"""Waiting: a restart that waits for its hour needs nobody; it is shown as planned."""
 
 
 def condition(body: Object, type: str) -> Mapping[str, Any]:
@@ -80,6 +81,10 @@ def instance_view(instance: Object, links: Iterable[Object], communities: Iterab
         "node": status.get("node"),
         "podUID": status.get("podUID"),
         "image": status.get("image"),
+        "planned": [
+            {"cause": d.get("cause"), "for": d.get("plannedFor"), "message": d.get("message")}
+            for d in status.get("disruptions") or []
+        ],
         "attention": attention(instance),
         "customers": [
             {"kind": b["kind"], "name": b["metadata"]["name"], "attention": found}
@@ -148,6 +153,7 @@ def status_text(view: Mapping[str, Any]) -> str:
         f"  Users   {users.get('served', '?')} of {users.get('capacity', '?')} served",
         f"  Pod     {view['podUID'] or '-'} on node {view['node'] or '-'}, image {view['image'] or '-'}",
     ]
+    lines += [f"  Planned {one['for'] or '(not known when)'}: {one['message']}" for one in view["planned"]]
     lines += [f"  ! {sentence}" for sentence in view["attention"]]
     lines += [f"  ! {c['kind']}/{c['name']}: {sentence}" for c in view["customers"] for sentence in c["attention"]]
     return "\n".join(lines if view["attention"] or view["customers"] else [*lines, "  nothing needs attention"])
