@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from mcs_operator.api import Impact, KubernetesObject, MCSInstance, TVoxLink
 from mcs_operator.api.changes import Change, changes
 from mcs_operator.api.impact import dearest
+from mcs_operator.domain.pod.gate import foretold
 from mcs_operator.domain.rules.costs import cut_off
 from mcs_operator.render.hashes import restart_hash
 
@@ -23,6 +25,8 @@ _PREDICTED: Mapping[Impact, tuple[str, int]] = {
 """In words, and as the exit code of ``plan``."""
 _OF_EVERYBODY = (Impact.NEW_PROFILE, Impact.MEDIA_RESTART, Impact.RESTART)
 """What a field of an instance costs all customers of it."""
+_GATED = (Impact.MEDIA_RESTART, Impact.RESTART)
+"""What waits for its hour, see spec.disruptions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,7 @@ class Effect:
     """What becomes of one object. ``impact`` is None where nothing changes, or nothing is known.
 
     ``customers``: names of the TVoxLinks that are interrupted. ``cut_off``: why a TVox does not come back by itself.
+    ``planned``: for what it waits, where it is not done at once.
     """
 
     kind: str
@@ -40,12 +45,14 @@ class Effect:
     customers: tuple[str, ...] = ()
     cut_off: str = ""
     refused: str = ""
+    planned: str = ""
 
     @property
     def words(self) -> str:
         """What becomes of it, for a person."""
         predicted = _PREDICTED[self.impact][0] if self.impact else "nothing changes"
-        return self.refused or self.cut_off or predicted
+        told = self.refused or self.cut_off or predicted
+        return f"{told}; {self.planned}" if self.planned else told
 
     def as_data(self) -> dict[str, Any]:
         """Plain data, for scripts."""
@@ -80,7 +87,7 @@ def exit_code(effects: Iterable[Effect]) -> int:
 
 
 def effect(
-    before: KubernetesObject | None, after: KubernetesObject, links: Sequence[str], peer: object = None
+    before: KubernetesObject | None, after: KubernetesObject, links: Sequence[str], now: datetime, peer: object = None
 ) -> Effect:
     """Of creating or changing one object. ``links``: the TVoxLinks that its instance serves now. ``peer``: of a link,
     where its TVox is connected from, as its status says."""
@@ -89,18 +96,20 @@ def effect(
     differing = changes(before, after)
     impact = dearest(change.impact for change in differing)
     interrupted: tuple[str, ...] = ()
-    lost = ""
+    lost = planned = ""
     if isinstance(before, MCSInstance) and isinstance(after, MCSInstance):
         if restart_hash(before) == restart_hash(after):  # what the operator itself goes by
             impact = dearest(Impact.HOT if c.impact is Impact.RESTART else c.impact for c in differing)
         interrupted = tuple(links) if impact in _OF_EVERYBODY else ()
+        if impact in _GATED:
+            planned = foretold(after.spec.disruptions, now, after.spec.drain_seconds)
     elif isinstance(before, TVoxLink) and isinstance(after, TVoxLink) and impact not in (None, Impact.HOT):
         runs = before.spec.enabled
         impact = Impact.HOT if impact is Impact.THIS_LINK and not runs else impact
         interrupted = (after.name,) if runs else ()
         lost = "; ".join(cut_off(before, after, peer))
     action = "changed" if differing else "unchanged"
-    return Effect(after.kind, after.name, action, impact, differing, interrupted, lost)
+    return Effect(after.kind, after.name, action, impact, differing, interrupted, lost, planned=planned)
 
 
 def _short(value: Any) -> str:

@@ -234,7 +234,7 @@ def revoke(access: Access, link: str, wait: bool, timeout: int) -> None:
 @click.confirmation_option("--yes", prompt="Every customer of this MCS is interrupted. Go on?", help="Do not ask.")
 @_on_cluster
 def restart(access: Access, instance: str, wait: bool, timeout: int) -> None:
-    """Replace the media pod, after draining it."""
+    """Replace the media pod, after draining it, at the hour that spec.disruptions allows."""
     before = (get(access, INSTANCES, instance).get("status") or {}).get("podUID")
     ask(access, INSTANCES, instance, ANNOTATION_RESTART)
     if not wait:
@@ -247,7 +247,9 @@ def restart(access: Access, instance: str, wait: bool, timeout: int) -> None:
             and views.condition(body, Type.READY).get("status") == ConditionStatus.TRUE
         )
 
-    await_change(access, INSTANCES, instance, is_back, timeout)
+    await_change(access, INSTANCES, instance, lambda body: is_back(body) or bool(views.restart_waits(body)), timeout)
+    if planned := views.restart_waits(get(access, INSTANCES, instance)):
+        click.echo(f"asked for, and not done yet: {planned}", err=True)
 
 
 @cli.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from mcs_operator.api import KINDS, InvalidObjectError, KubernetesObject, MCSInstance, Problem
@@ -41,7 +42,7 @@ async def _effect(cluster: Cluster, document: Document) -> Effect:
         return Effect(document.kind, document.name, action, None, refused=error.message or str(error))
     except InvalidObjectError as error:
         return Effect(document.kind, document.name, action, None, refused=str(error))
-    return effect(before, after, await _served(cluster, namespace, after), _peer(live))
+    return effect(before, after, await _served(cluster, namespace, after), datetime.now(UTC), _peer(live))
 
 
 def _unusable(cluster: Cluster, document: Document) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mcs_operator.api.annotations import moment
-from mcs_operator.api.conditions import ConditionStatus, Type
+from mcs_operator.api.conditions import ConditionStatus, Reason, Type
 from mcs_operator.domain.rules.advice import Advice
 from mcs_operator.kube.resources import Object
 from mcs_operator.settings import MAX_LINKS
@@ -15,7 +15,8 @@ from mcs_operator.settings import MAX_LINKS
 _BAD_IF_TRUE = (Type.STALLED, Type.RESTART_PENDING, Type.ROTATION_PENDING)
 """Abnormal-true conditions; of all others False is what a person has to look at."""
 _COUNTED = {"accepted": "accepted", "up": "connected", "rejected": "rejected"}
-_NO_TROUBLE = ("Disabled", "Revoked")
+_NO_TROUBLE = ("Disabled", "Revoked", Reason.WAITING)
+"""Waiting: a restart that waits for its hour needs nobody; it is shown as planned."""
 
 
 def condition(body: Object, type: str) -> Mapping[str, Any]:
@@ -83,6 +84,10 @@ def instance_view(instance: Object, links: Iterable[Object], communities: Iterab
         "node": status.get("node"),
         "podUID": status.get("podUID"),
         "image": status.get("image"),
+        "planned": [
+            {"cause": d.get("cause"), "for": d.get("plannedFor"), "message": d.get("message")}
+            for d in status.get("disruptions") or []
+        ],
         "attention": attention(instance),
         "customers": [
             {"kind": b["kind"], "name": b["metadata"]["name"], "attention": found}
@@ -131,6 +136,13 @@ def progress(body: Object) -> list[str]:
     return [f"{c['reason']}: {c.get('message') or '-'}" for c in found if c.get("status") == ConditionStatus.TRUE]
 
 
+def restart_waits(body: Object) -> str:
+    """For what a restart that was asked for waits; "" where none does."""
+    pending = condition(body, Type.RESTART_PENDING)
+    asked = [d for d in (body.get("status") or {}).get("disruptions") or [] if d.get("cause") == "RestartRequested"]
+    return str(pending.get("message")) if asked and pending.get("reason") == Reason.WAITING else ""
+
+
 def profile_of(secret: Object, link: str) -> str | None:
     """The .ovpn of a profile Secret; None where it has none, or something that is no text."""
     entry = (secret.get("data") or {}).get(f"{link}.ovpn")
@@ -152,6 +164,7 @@ def status_text(view: Mapping[str, Any]) -> str:
         f"  Users   {users.get('served', '?')} of {users.get('capacity', '?')} served",
         f"  Pod     {view['podUID'] or '-'} on node {view['node'] or '-'}, image {view['image'] or '-'}",
     ]
+    lines += [f"  Planned {one['for'] or '(not known when)'}: {one['message']}" for one in view["planned"]]
     lines += [f"  ! {sentence}" for sentence in view["attention"]]
     lines += [f"  ! {c['kind']}/{c['name']}: {sentence}" for c in view["customers"] for sentence in c["attention"]]
     return "\n".join(lines if view["attention"] or view["customers"] else [*lines, "  nothing needs attention"])

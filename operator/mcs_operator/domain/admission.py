@@ -21,6 +21,7 @@ from mcs_operator.api.conditions import Kind
 from mcs_operator.api.instance import Vpn
 from mcs_operator.domain.facts.networks import Network, met_by
 from mcs_operator.domain.facts.world import Profile, SlotSecret
+from mcs_operator.domain.pod.gate import foretold
 from mcs_operator.domain.rules import messages
 from mcs_operator.domain.rules.addressing import address_of, last_number, number_of
 from mcs_operator.domain.rules.capacity import Capacity, Line, capacity_of, crossings
@@ -293,13 +294,16 @@ def _instance(
             yield _refuse(messages.domain_in_profiles(new.spec.domain, old.spec.domain, served))
         yield from _lowered(cluster, namespace, new, old)
         yield from map(_Finding, refused(old, new, f"{served} customers"))
-        yield from _disrupted(new, old, served)
+        yield from _disrupted(new, old, served, now)
     yield from _same_node(cluster, namespace, new, old)
 
 
-def _disrupted(new: MCSInstance, old: MCSInstance, served: int) -> Iterator[_Finding]:
-    """What costs every customer something."""
+def _disrupted(new: MCSInstance, old: MCSInstance, served: int, now: datetime) -> Iterator[_Finding]:
+    """What costs every customer something, and when."""
     differing = changes(old, new)
+    planned = foretold(new.spec.disruptions, now, new.spec.drain_seconds)
+    if planned and {change.impact for change in differing} & {Impact.RESTART, Impact.MEDIA_RESTART}:
+        yield _Finding(f"spec.disruptions: {planned}")
     for impact, what in (
         (Impact.RESTART, f"the media pod drains and restarts, {served} customers are interrupted"),
         (Impact.MEDIA_RESTART, f"the media drains and restarts: calls of {served} customers end, tunnels stay up"),

@@ -159,7 +159,8 @@ class PodChanges:
     """What is to be done about the running pod, once its template and what it mounts are written.
 
     ``rollout`` is the decision that ``step`` comes from, ``again`` the seconds until the pod is to be looked at again.
-    ``notes``: annotations of the pod that are changed before the step; None takes one away.
+    ``notes``: annotations of the pod that are changed before the step; None takes one away. ``ledger``: annotations of
+    the StatefulSet, about interruptions that begin with the step or are over.
     """
 
     pod: str = ""
@@ -168,3 +169,4 @@ class PodChanges:
     step: PodStep | None = None
     again: float | None = None
     notes: Mapping[str, str | None] = field(default_factory=dict)
+    ledger: Mapping[str, str] = field(default_factory=dict)

@@ -123,6 +123,8 @@ class Executor:
     async def take_step(self, namespace: str, changes: PodChanges, now: datetime) -> float | None:
         """Do what is to be done to the pod; seconds until it is to be looked at again."""
         step, name, notes = changes.step, changes.pod, dict(changes.notes)
+        if changes.ledger and not isinstance(step, Replace):
+            await pod.note_interruptions(self.api, self.store, namespace, name, changes.ledger)
         match step:
             case None:
                 await self._note(namespace, name, notes)
@@ -136,7 +138,7 @@ class Executor:
                     await self.agents.drain(namespace, False)
                 await self._note(namespace, name, notes | ({ANNOTATION_DRAINING: None} if step.noted else {}))
             case Replace():
-                await self._replace(namespace, name, step, now)
+                await self._replace(namespace, changes, step, now)
             case SetImages():
                 log.warning("%s: %s", namespace, step.note.note)
                 await self.reporter.tell(namespace, Kind.INSTANCE, step.instance, step.note, now)
@@ -154,12 +156,13 @@ class Executor:
         if notes:
             await pod.annotate(self.api, self.store, namespace, name, notes)
 
-    async def _replace(self, namespace: str, name: str, step: Replace, now: datetime) -> None:
+    async def _replace(self, namespace: str, changes: PodChanges, step: Replace, now: datetime) -> None:
         if not await pod.next_one_is_current(self.api, namespace, step.instance):
             return
         log.warning("%s: %s", namespace, step.note.note)
         await self.reporter.tell(namespace, Kind.INSTANCE, step.instance, step.note, now)
-        await pod.delete(self.api, namespace, name, step.uid)
+        await pod.note_interruptions(self.api, self.store, namespace, changes.pod, changes.ledger)
+        await pod.delete(self.api, namespace, changes.pod, step.uid)
 
     async def keep_count(self, changes: Changes) -> float | None:
         """See that the API server counts the links rightly; seconds until it is worth another look."""

@@ -4,7 +4,7 @@ operator."""
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 
 from mcs_operator.domain.changes import Resize, SetImages
 from mcs_operator.kube.cache.store import Store
@@ -79,6 +79,20 @@ async def _unless_changed(request: Awaitable[Object]) -> None:
     except ApiError as error:
         if error.status not in (404, 409):
             raise
+
+
+async def note_interruptions(api: Api, store: Store, namespace: str, name: str, ledger: Mapping[str, str]) -> None:
+    """Set annotations of the StatefulSet of this pod: it outlives its pods. What cannot be noted is only logged:
+    whoever asked for a restart must not wait for a line in a list."""
+    if not ledger:
+        return
+    change: Object = {"metadata": {"annotations": dict(ledger)}}
+    try:
+        answer = await api.merge(STATEFUL_SETS, namespace, name.removesuffix("-0"), change, metadata_only=True)
+    except ApiError as error:
+        log.warning("%s: an interruption is not in the ledger: %s", namespace, error)
+        return
+    store.put(STATEFUL_SETS, answer)
 
 
 async def next_one_is_current(api: Api, namespace: str, stateful_set: str) -> bool:

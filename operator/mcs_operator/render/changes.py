@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from mcs_operator.api import MCSInstance
+from mcs_operator.api import Impact, MCSInstance
 from mcs_operator.contract.linkstate import LinkReport
 from mcs_operator.domain.changes import (
     Changes,
@@ -28,6 +28,7 @@ from mcs_operator.domain.outcome import Outcome
 from mcs_operator.domain.plan import Plan
 from mcs_operator.domain.pod.disruptions import note_of
 from mcs_operator.domain.pod.fallback import note_of_change
+from mcs_operator.domain.pod.ledger import interrupted, over_now, read_ledger
 from mcs_operator.domain.pod.rollout import LOOK_AGAIN, Rollout, Step, decide_rollout
 from mcs_operator.domain.pod.service import TOLD_AGAIN, kept_out_of_service
 from mcs_operator.domain.pod.template import Template, brought_up_to_date, image_of
@@ -182,7 +183,8 @@ def pod_changes(decision: Decision, confirmed: LinkReport | None, outcome: Outco
     step = kept_out_of_service(planned, instance, pod, confirmed)
     if step is not planned:  # at rest nobody looks: such a pod drains for weeks
         again = TOLD_AGAIN if isinstance(step, StartDraining) else due
-    return PodChanges(pod.name, poke, rollout, step, again, _notes(pod, rollout))
+    ledger = _ledger(world, pod, template, rollout, confirmed)
+    return PodChanges(pod.name, poke, rollout, step, again, _notes(pod, rollout), ledger)
 
 
 _DRAINS = (
@@ -209,6 +211,19 @@ def _notes(pod: Pod, rollout: Rollout) -> dict[str, str | None]:
         return {}
     note = note_of(rollout.disruptions)
     return {} if note == pod.annotations.get(ANNOTATION_DISRUPTIONS) else {ANNOTATION_DISRUPTIONS: note}
+
+
+def _ledger(
+    world: World, pod: Pod, template: Template, rollout: Rollout, confirmed: LinkReport | None
+) -> dict[str, str]:
+    """What is noted of interruptions: that one begins with this step, or that one is over."""
+    known, current = read_ledger(world.noted), rollout.current
+    if current is None or rollout.step not in (Step.REPLACE, Step.SET_IMAGE):
+        return dict(one.annotation for one in over_now(known, pod, world.now))
+    images = image_of(pod, template), template.media_image
+    tunnels, begun = current.impact is Impact.RESTART, rollout.since or world.now
+    new = interrupted(known, pod, current.cause, begun, confirmed, tunnels=tunnels, images=images)
+    return dict([new.annotation]) if new else {}
 
 
 def _step(world: World, pod: Pod, template: Template, rollout: Rollout) -> PodStep | None:

@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 from mcs_operator.api import Impact, MCSInstance, TVoxLink
-from mcs_operator.cli.effects import Effect, effect, exit_code
+from mcs_operator.cli import effects
+from mcs_operator.cli.effects import Effect, exit_code
 from mcs_operator.render.hashes import restart_hash
 from support.objects import a_link, an_instance
+from support.worlds import NOW
 
 SERVED = ("acme", "bolt")
 
@@ -20,6 +22,10 @@ def instance(**spec: Any) -> MCSInstance:
 
 def link(**spec: Any) -> TVoxLink:
     return TVoxLink.from_object(a_link("acme", **spec))
+
+
+def effect(before: Any, after: Any, links: Any, peer: object = None) -> Effect:
+    return effects.effect(before, after, links, NOW, peer)
 
 
 def test_a_new_customer_interrupts_nobody() -> None:
@@ -110,6 +116,26 @@ def test_another_image_ends_every_customers_calls_and_no_tunnel() -> None:
     found = effect(instance(), instance(image="localhost/mcs/appliance:next", tier="UpTo10000"), SERVED)
     assert (found.impact, found.customers) == (Impact.MEDIA_RESTART, SERVED)
     assert found.words == "the media restarts after draining: every customer's calls end, tunnels stay up"
+
+
+NIGHT = {"windows": [{"schedule": "0 2 * * *", "duration": "2h"}]}
+
+
+@pytest.mark.parametrize("change", [{"vpn": {"slots": 8}}, {"image": "localhost/mcs/appliance:next"}])
+def test_what_waits_for_its_hour_says_when_that_is(change: dict[str, Any]) -> None:
+    found = effect(instance(disruptions=NIGHT), instance(disruptions=NIGHT, **change), SERVED)
+    planned = "waits for the window that begins at 2026-03-02T02:00:00Z; until then nothing is interrupted"
+    assert found.words.endswith(f"; what is to restart {planned}")
+    assert exit_code([found]) == 4, "it will restart all the same"
+
+
+def test_the_rules_that_come_with_a_change_hold_for_it() -> None:
+    assert "2026-03-02T02:00:00Z" in effect(instance(), instance(disruptions=NIGHT, vpn={"slots": 8}), SERVED).words
+    assert "waits" not in effect(instance(disruptions=NIGHT), instance(vpn={"slots": 8}), SERVED).words
+
+
+def test_what_interrupts_nobody_waits_for_nothing() -> None:
+    assert "waits" not in effect(instance(disruptions=NIGHT), instance(disruptions=NIGHT, tier="UpTo10000"), ()).words
 
 
 def test_another_size_interrupts_nobody() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mcs_operator.cli import main
-from mcs_operator.cli.views import profile_of
+from mcs_operator.cli.views import profile_of, restart_waits
 from support.api import ROOT
 
 
@@ -37,6 +37,22 @@ def test_a_profile_is_the_entry_of_its_link() -> None:
     assert profile_of({"data": {"acme.ovpn": entry}}, "acme") == "client\n"
     assert profile_of({"data": {"other.ovpn": entry}}, "acme") is None
     assert profile_of({"data": None}, "acme") is None
+
+
+@pytest.mark.parametrize(
+    ("reason", "causes", "said"),
+    [
+        ("Waiting", ["SpecChanged", "RestartRequested"], "why"),
+        ("Waiting", ["SpecChanged"], ""),
+        ("Draining", ["RestartRequested"], ""),
+        ("UpToDate", [], ""),
+    ],
+)
+def test_a_restart_that_waits_for_its_hour_is_not_waited_for(reason: str, causes: list[str], said: str) -> None:
+    """Until Sunday, at a terminal."""
+    pending = {"type": "RestartPending", "status": "True", "reason": reason, "message": "why"}
+    status = {"conditions": [pending], "disruptions": [{"cause": cause} for cause in causes]}
+    assert restart_waits({"status": status}) == said
 
 
 def test_it_begins_without_what_only_the_operator_needs() -> None:

@@ -124,6 +124,19 @@ def test_who_has_one_already_may_change_everything_else() -> None:
     assert changed(stored, an_instance(disruptions={}), cluster(stored)).refusals == ()
 
 
+def test_what_waits_for_its_hour_is_warned_of_with_the_time() -> None:
+    night = {"windows": [{"schedule": "0 2 * * *", "duration": "2h"}]}
+    stored, wanted = an_instance(disruptions=night), an_instance(disruptions=night, vpn={"slots": 8})
+    planned, costs = changed(stored, wanted, cluster(stored)).warnings
+    assert planned == (
+        "spec.disruptions: what is to restart waits for the window that begins at 2026-03-02T02:00:00Z; until then "
+        "nothing is interrupted"
+    )
+    assert costs == "spec.vpn.slots: the media pod drains and restarts, 0 customers are interrupted"
+    hot = an_instance(disruptions=night, drainSeconds=7)
+    assert changed(stored, hot, cluster(stored)).warnings == ()
+
+
 TAKEN = "spec.domain: x.mcs.test is in use, and a public name belongs to one object of the cluster; choose another"
 
 

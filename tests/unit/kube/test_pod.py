@@ -51,6 +51,11 @@ def test_a_pod_that_is_being_stopped_is_not_ready_and_says_so() -> None:
     assert found == replace(READ, media_ready=False, terminating=True, media_problem="the pod is being stopped")
 
 
+@pytest.mark.parametrize(("count", "read"), [(3, 3), (0, 0), (-1, 0), (True, 0), ("3", 0), (None, 0), (2**40, 0)])
+def test_how_often_the_media_was_started_anew(count: object, read: int) -> None:
+    assert parse_body(PODS, body(restartCount=count)).media_restarts == read  # type: ignore[union-attr]
+
+
 def test_a_pod_that_was_just_created_has_neither_an_address_nor_a_node() -> None:
     metadata = {"name": "mcs-0", "uid": "u1", "creationTimestamp": "2026-01-01T00:00:00Z"}
     assert parse_body(PODS, {"metadata": metadata}) == Pod(

@@ -25,6 +25,7 @@ from mcs_operator.domain.changes import (
 from mcs_operator.domain.decide import decide
 from mcs_operator.domain.facts.world import DamagedProfile, Pod, Pull, Unreadable
 from mcs_operator.domain.outcome import Outcome
+from mcs_operator.domain.pod.ledger import Interruption
 from mcs_operator.domain.pod.rollout import Rollout, Step
 from mcs_operator.domain.status.events import Note
 from mcs_operator.render import changes as module
@@ -56,6 +57,7 @@ from support.worlds import (
     profile,
     report,
     slot,
+    state,
 )
 
 LEFT = "its identity went with an earlier instance"
@@ -374,3 +376,53 @@ def test_the_digest_that_had_to_be_written_is_the_one_that_is_waited_for() -> No
     decision = Decision(world, decide(world), keys_for(decide(world)), Desired(checksums="a"), Changes("demo", NOW))
     assert decision.vouched("b").desired.checksums == "b"
     assert decision.vouched("").desired.checksums == "a"
+
+
+# --- the ledger ---
+
+DRAINED = report(state(2, "r"), media=MediaState(draining=True, connections=0))
+ENTRY = "mcs.tvox.io/interruption-1"
+
+
+def test_an_interruption_is_noted_with_the_step_that_makes_it() -> None:
+    drains = {ANNOTATION_DRAINING: "2026-03-01T11:59:00Z"}
+    found = about(pod(annotations=of_today(**drains)), DRAINED, vpn={"slots": 7})
+    assert isinstance(found.step, Replace)
+    said = json.loads(found.ledger[ENTRY])
+    assert said == {
+        "number": 1,
+        "cause": "SpecChanged",
+        "begun": "2026-03-01T11:59:00Z",
+        "links": 1,
+        "pod": "uid-of-pod",
+    }
+
+
+def test_of_the_media_alone_no_tunnel_goes_down_and_the_images_are_noted() -> None:
+    drains = {ANNOTATION_DRAINING: "2026-03-01T11:59:00Z"}
+    found = about(pod(annotations=of_today(**drains)), DRAINED, world=PULLED, image=NEXT)
+    assert isinstance(found.step, SetImages)
+    said = json.loads(found.ledger[ENTRY])
+    assert (said["cause"], said["before"], said["after"]) == ("MediaImage", "localhost/mcs/appliance:dev", NEXT)
+    assert "links" not in said
+
+
+def test_while_it_drains_nothing_is_noted_yet() -> None:
+    drains = {ANNOTATION_DRAINING: "2026-03-01T11:59:59Z"}
+    talks = report(media=MediaState(draining=True, connections=3))
+    assert about(pod(annotations=of_today(**drains)), talks, drainSeconds=60, vpn={"slots": 7}).ledger == {}
+
+
+BEGUN = Interruption(1, "SpecChanged", NOW - timedelta(minutes=2), pod="uid-of-the-pod-before")
+
+
+def test_when_the_media_serves_again_that_is_noted_once() -> None:
+    well = pod(annotations=of_today())
+    found = about(well, CALM, world={"noted": dict([BEGUN.annotation])})
+    assert (found.step, found.ledger) == (None, dict([replace(BEGUN, over=NOW).annotation]))
+    assert about(well, CALM, world={"noted": found.ledger}).ledger == {}
+
+
+def test_at_rest_nothing_is_noted() -> None:
+    found = about(pod(annotations=of_today()), CALM)
+    assert (found.step, found.notes, found.ledger) == (None, {}, {})

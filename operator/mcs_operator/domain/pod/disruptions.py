@@ -7,6 +7,7 @@ somebody wait from the beginning.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,6 +16,7 @@ from enum import StrEnum
 from mcs_operator.api import Impact, MCSInstance
 from mcs_operator.api.annotations import moment
 from mcs_operator.contract.digest import canonical
+from mcs_operator.contract.linkstate import LinkReport, TunnelStatus
 from mcs_operator.domain.facts.world import Pod, World
 from mcs_operator.domain.pod.template import (
     Template,
@@ -25,6 +27,8 @@ from mcs_operator.domain.pod.template import (
 )
 from mcs_operator.settings import ANNOTATION_DISRUPTIONS, ANNOTATION_RESTART
 from mcs_operator.timestamps import rfc3339
+
+_COUNT = re.compile(r"[0-9]{1,3}", re.ASCII)
 
 
 class Cause(StrEnum):
@@ -42,20 +46,35 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Disruption:
-    """One of them. ``text`` is half a sentence; ``since`` when it became known, ``planned`` when it is to begin."""
+    """One of them. ``text`` is half a sentence; ``since`` when it became known, ``planned`` when it is to begin.
+
+    ``links``: tunnels that were up when it became known. Those of now are a metric: a status that told them would be
+    written each time that one comes or goes.
+    """
 
     cause: Cause
     impact: Impact
     text: str
     since: datetime
     planned: datetime | None = None
+    links: int = 0
 
 
 def disruptions(world: World, instance: MCSInstance, pod: Pod, template: Template) -> tuple[Disruption, ...]:
     """All that there are, in the order in which they are done."""
-    noted = noted_causes(pod)
+    noted, new = noted_causes(pod), (world.now, len(tunnels_up(world.report)))
     found = sorted(_causes(world, instance, pod, template), key=lambda found: list(Cause).index(found[0]))
-    return tuple(Disruption(cause, impact, text, noted.get(cause, world.now)) for cause, impact, text in found)
+    return tuple(_disruption(cause, impact, text, *noted.get(cause, new)) for cause, impact, text in found)
+
+
+def _disruption(cause: Cause, impact: Impact, text: str, since: datetime, links: int) -> Disruption:
+    return Disruption(cause, impact, text, since, links=links)
+
+
+def tunnels_up(report: LinkReport | None) -> tuple[int, ...]:
+    """Slots whose tunnel is up, as the agent says."""
+    states = report.links if report else ()
+    return tuple(state.slot for state in states if state.tunnel.status is TunnelStatus.TRUE)
 
 
 def _causes(world: World, instance: MCSInstance, pod: Pod, template: Template) -> Iterator[tuple[Cause, Impact, str]]:
@@ -80,17 +99,19 @@ def resizes_in_place(world: World, pod: Pod) -> bool:
     return world.resizes_in_place and bool(pod.node)
 
 
-def noted_causes(pod: Pod) -> Mapping[str, datetime]:
-    """Since when each cause is known, as the pod says. What is no time, or no cause, is not there."""
+def noted_causes(pod: Pod) -> Mapping[str, tuple[datetime, int]]:
+    """Since when each cause is known, and how many tunnels were up then, as the pod says. What is no time, or no cause,
+    is not there."""
     try:
         found = json.loads(pod.annotations.get(ANNOTATION_DISRUPTIONS, "") or "{}")
-        times = {cause: moment(str(text)) for cause, text in found.items()}
+        texts = {cause: str(text).partition(" ") for cause, text in found.items()}
     except (ValueError, AttributeError):  # somebody edited the annotation of the pod
         return {}
-    return {cause: since for cause, since in times.items() if since is not None}
+    times = {cause: (moment(time), links) for cause, (time, _, links) in texts.items()}
+    return {c: (since, int(n) if _COUNT.fullmatch(n) else 0) for c, (since, n) in times.items() if since is not None}
 
 
 def note_of(found: Iterable[Disruption]) -> str | None:
     """The pod's annotation about these; None where there is nothing to note."""
-    known = {str(one.cause): rfc3339(one.since) for one in found}
+    known = {str(one.cause): f"{rfc3339(one.since)} {one.links or ''}".rstrip() for one in found}
     return canonical(known) if known else None

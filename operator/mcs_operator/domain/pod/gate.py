@@ -61,7 +61,7 @@ def passage(
 def foretold(rules: Disruptions, now: datetime, drain_seconds: int) -> str:
     """When what is asked for now will be done, for whoever is about to ask; "" where it is done at once."""
     found = passage(rules, now, now, None, drain_seconds)
-    return "" if found.open else f"it {found.why}; until then nothing is interrupted"
+    return "" if found.open else f"what is to restart {found.why}; until then nothing is interrupted"
 
 
 def _is_forced(rules: Disruptions, of: Opening, due: datetime | None) -> bool:

@@ -13,8 +13,9 @@ from datetime import datetime
 
 from mcs_operator.api.annotations import moment
 from mcs_operator.contract.digest import canonical
-from mcs_operator.contract.linkstate import LinkReport, TunnelStatus
+from mcs_operator.contract.linkstate import LinkReport
 from mcs_operator.domain.facts.world import Pod
+from mcs_operator.domain.pod.disruptions import tunnels_up
 from mcs_operator.settings import ANNOTATION_INTERRUPTION
 from mcs_operator.timestamps import rfc3339
 
@@ -107,22 +108,22 @@ def interrupted(
     report: LinkReport | None,
     *,
     tunnels: bool,
-    after: str,
+    images: tuple[str, str],
 ) -> Interruption | None:
     """The entry of what ends calls now; None where it is noted, and only is tried again. ``tunnels``: they go down,
-    too. ``after``: the next image of the media."""
+    too. ``images`` of the media, before and after."""
     newest = known[0] if known else None
     if newest and newest.over is None and (newest.pod, newest.restarts) == (pod.uid, pod.media_restarts):
         return None
-    up = [state for state in report.links if state.tunnel.status is TunnelStatus.TRUE] if report else []
+    before, after = images if images[0] != images[1] else ("", "")
     return Interruption(
         number=newest.number + 1 if newest else 1,
         cause=cause,
         begun=begun,
         connections=report.media.connections if report and report.media else 0,
-        links=len(up) if tunnels else 0,
-        before=pod.image[:_LONGEST_IMAGE] if pod.image != after else "",
-        after=after[:_LONGEST_IMAGE] if pod.image != after else "",
+        links=len(tunnels_up(report)) if tunnels else 0,
+        before=before[:_LONGEST_IMAGE],
+        after=after[:_LONGEST_IMAGE],
         pod=pod.uid,
         restarts=pod.media_restarts,
     )

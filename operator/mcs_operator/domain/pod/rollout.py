@@ -15,7 +15,7 @@ from mcs_operator.api import Impact, MCSInstance, ServiceState
 from mcs_operator.api.annotations import moment
 from mcs_operator.contract.linkstate import LinkReport
 from mcs_operator.domain.facts.world import Pod, Pull, World
-from mcs_operator.domain.pod.disruptions import Cause, Disruption, disruptions, resizes_in_place
+from mcs_operator.domain.pod.disruptions import Cause, Disruption, disruptions, resizes_in_place, tunnels_up
 from mcs_operator.domain.pod.gate import Passage, passage
 from mcs_operator.domain.pod.template import (
     Template,
@@ -101,7 +101,8 @@ def decide_rollout(
     )
     in_place = can_be_changed_in_place(pod, template)
     resize = in_place and has_another_size(pod, template) and resizes_in_place(world, pod)
-    current = _current(rollout, gates, in_place=in_place)
+    may_begin = [gate.open or _spares_nobody(one, pod, report) for one, gate in zip(found, gates, strict=True)]
+    current = _current(rollout, may_begin, in_place=in_place)
     if current is None:
         drains = report is not None and report.media is not None and report.media.draining
         stop = rollout.since is not None or (drains and spec.service_state is ServiceState.IN_SERVICE)
@@ -116,10 +117,17 @@ def _due(instance: MCSInstance, now: datetime, gates: Iterable[Passage]) -> date
     return min((time for time in times if time is not None), default=None)
 
 
-def _current(rollout: Rollout, gates: Sequence[Passage], *, in_place: bool) -> Disruption | None:
+def _spares_nobody(one: Disruption, pod: Pod, report: LinkReport | None) -> bool:
+    """Whether nobody is left whom the gate could spare: an image that was mended must not wait for Sunday. While
+    tunnels are up, only the media is replaced for that: it may come back by itself in a second."""
+    dead = (report is None or report.media is None) and media_is_dead(pod)
+    return dead and (one.impact is not Impact.RESTART or not tunnels_up(report))
+
+
+def _current(rollout: Rollout, may_begin: Sequence[bool], *, in_place: bool) -> Disruption | None:
     """The first that may begin. A drain that has begun goes on to its end, whatever the gate says by now."""
-    for one, gate in zip(rollout.disruptions, gates, strict=True):
-        if (gate.open or rollout.since) and (in_place or one.impact is Impact.RESTART):
+    for one, may in zip(rollout.disruptions, may_begin, strict=True):
+        if (may or rollout.since) and (in_place or one.impact is Impact.RESTART):
             return one
     return None
 

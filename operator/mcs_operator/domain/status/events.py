@@ -6,7 +6,7 @@ outlive the operator, its restart tells nothing again; a healthy link tells noth
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +47,7 @@ _TOLD: Mapping[tuple[Type, Reason], str] = {
     (Type.READY, Reason.USERS_INVALID): "KeepLastGood",
     (Type.READY, Reason.TIER_EXCEEDED): "Refuse",
     (Type.RESTART_PENDING, Reason.POD_OUTDATED): "Wait",
+    (Type.RESTART_PENDING, Reason.WAITING): "Wait",
     (Type.RESTART_PENDING, Reason.IMAGE_NOT_PULLED): "Wait",
     (Type.RESTART_PENDING, Reason.DRAINING): "Drain",
     (Type.CAPACITY_PRESSURE, Reason.NEARLY_FULL): "Count",
@@ -66,4 +67,16 @@ def notes_for(kind: Kind, before: Mapping[str, Any], after: Mapping[str, Any]) -
             warning = type is not Type.RESTART_PENDING and reason is not Reason.NEW_NOT_SEEN
             warning |= reason is Reason.IMAGE_NOT_PULLED
             notes.append(Note(warning, reason.value, action, condition["message"][:NOTE_LIMIT]))
-    return notes
+    return [*notes, *_over(before, after)]
+
+
+def _over(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Note]:
+    """That the newest interruption is over. It may have begun and ended between two statuses."""
+    known = {(one.get("number"), one.get("over")) for one in before.get("interruptions", [])}
+    for one in after.get("interruptions", [])[:1]:
+        if "over" in one and (one["number"], one["over"]) not in known:
+            text = (
+                f"{one['cause']}: the media serves again since {one['over']}; no new connection was taken from "
+                f"{one['begun']} on, {one['connections']} were cut, and {one['links']} tunnels went down"
+            )
+            yield Note(False, "InterruptionOver", "Replace", text)

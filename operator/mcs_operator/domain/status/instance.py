@@ -18,6 +18,7 @@ from mcs_operator.domain.rules.addressing import last_number
 from mcs_operator.domain.rules.capacity import Capacity, capacity_of, pressure
 from mcs_operator.domain.rules.verdict import Verdict
 from mcs_operator.domain.rules.windows import problems
+from mcs_operator.domain.status.disruptions import disruptions_status
 from mcs_operator.domain.status.faults import GOES_ON
 from mcs_operator.domain.status.link import is_programmed, programmed_of
 from mcs_operator.domain.status.patience import patient
@@ -64,6 +65,7 @@ def instance_status(world: World, plan: Plan, instance: MCSInstance, wanted: Wan
         "users": {"served": known.users.used, "capacity": known.users.capacity, "left": known.users.left},
         "bandwidth": {"total": f"{known.megabits}M", "connections": known.connections},
         **observed(in_service),
+        **disruptions_status(world, wanted.rollout),
     }
     if pod:
         status |= {"node": pod.node, "podUID": pod.uid, "image": pod.image}

@@ -24,7 +24,7 @@ TALKING = report(state(17, "r"), state(18, "r"), media=MediaState(connections=3,
 
 def begins(its_pod: Pod, *known: Interruption, tunnels: bool = True, after: str = IMAGE, **other: Any) -> Any:
     given = {"cause": "SpecChanged", "begun": NOW, "report": TALKING} | other
-    return interrupted(known, its_pod, tunnels=tunnels, after=after, **given)
+    return interrupted(known, its_pod, tunnels=tunnels, images=(its_pod.image, after), **given)
 
 
 def written(*interruptions: Interruption) -> dict[str, str]:

@@ -263,6 +263,7 @@ ACTIONS = {
     ("Ready", "UsersInvalid"): "KeepLastGood",
     ("Ready", "TierExceeded"): "Refuse",
     ("RestartPending", "PodOutdated"): "Wait",
+    ("RestartPending", "Waiting"): "Wait",
     ("RestartPending", "ImageNotPulled"): "Wait",
     ("RestartPending", "Draining"): "Drain",
     ("CapacityPressure", "NearlyFull"): "Count",
@@ -275,7 +276,8 @@ def test_each_event_says_what_the_operator_did_and_whether_it_is_a_warning() -> 
         ("Accepted", "NamespaceOccupied"),
         ("Accepted", "InvalidSpec"),
     }
-    calm = {("RestartPending", "PodOutdated"), ("RestartPending", "Draining"), ("RotationPending", "NewNotSeen")}
+    calm = {("RestartPending", reason) for reason in ("PodOutdated", "Waiting", "Draining")}
+    calm |= {("RotationPending", "NewNotSeen")}
     wanted = ACTIONS | dict.fromkeys(refused, "Refuse")
     for type, reason in {(type, reason) for type in Type for reason in Reason}:
         condition = {"type": type.value, "reason": reason.value, "message": "x" * 2000}
@@ -283,3 +285,28 @@ def test_each_event_says_what_the_operator_did_and_whether_it_is_a_warning() -> 
         place = (type.value, reason.value)
         note = Note(place not in calm, reason.value, wanted.get(place, ""), "x" * 1000)
         assert found == ([note] if place in wanted else []), place
+
+
+# --- interruptions ---
+
+BEGUN = {"number": 3, "cause": "MediaImage", "begun": "2026-03-01T02:00:00Z", "connections": 2, "links": 0}
+OVER = BEGUN | {"over": "2026-03-01T02:00:05Z"}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        pytest.param([BEGUN], [OVER], True, id="over now"),
+        pytest.param([], [OVER], True, id="begun and over between two statuses"),
+        pytest.param([OVER], [OVER], False, id="over before"),
+        pytest.param([], [BEGUN], False, id="begun, of which Restarting tells"),
+        pytest.param([OVER], [BEGUN | {"number": 4}, OVER], False, id="the next one has begun"),
+    ],
+)
+def test_that_an_interruption_is_over_is_told_once(before: list[Any], after: list[Any], told: bool) -> None:
+    found = notes_for(Kind.INSTANCE, {"interruptions": before}, {"interruptions": after})
+    text = (
+        "MediaImage: the media serves again since 2026-03-01T02:00:05Z; no new connection was taken from "
+        "2026-03-01T02:00:00Z on, 2 were cut, and 0 tunnels went down"
+    )
+    assert found == ([Note(False, "InterruptionOver", "Replace", text)] if told else [])

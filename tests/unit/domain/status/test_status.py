@@ -8,11 +8,14 @@ from typing import Any
 
 import pytest
 
+from mcs_operator.api import Impact, MCSInstanceStatus
 from mcs_operator.api.conditions import Kind, Reason
 from mcs_operator.contract.linkstate import LinkReport, SlotState, TunnelReason, TunnelState, TunnelStatus
 from mcs_operator.contract.openvpn import Where
 from mcs_operator.domain.decide import decide
 from mcs_operator.domain.facts.world import Damaged, DamagedProfile, Fingerprint, Unreadable, World
+from mcs_operator.domain.pod.disruptions import Cause, Disruption
+from mcs_operator.domain.pod.ledger import Interruption
 from mcs_operator.domain.pod.rollout import Rollout, Step
 from mcs_operator.domain.pod.sizing import size
 from mcs_operator.domain.rules import messages
@@ -720,3 +723,68 @@ def test_several_things_of_one_kind_are_told_one_after_the_other() -> None:
     port = messages.profiles_differ("spec.vpn.basePort", "21000", "23000", 1)
     network = messages.profiles_differ("spec.vpn.cidr", "198.18.254.0/24", "198.18.99.0/24", 1)
     assert message(status, "Stalled") == f"{port}. {network}"
+
+
+# --- disruptions and interruptions ---
+
+NIGHT = {"windows": [{"schedule": "0 2 * * *", "duration": "2h"}]}
+TO_COME = Disruption(
+    Cause.SPEC_CHANGED, Impact.RESTART, "spec changed", NOW, planned=NOW + timedelta(hours=14), links=12
+)
+
+
+def rolled(rollout: Rollout, **more: Any) -> dict[str, Any]:
+    return of_instance(SERVED, report(), wanted=Wanted(revisions={}, rollout=rollout), **more)
+
+
+def test_what_waits_for_its_hour_is_in_the_list_with_the_time() -> None:
+    waits = "waits for the window that begins at 2026-03-02T02:00:00Z"
+    status = rolled(Rollout(Step.WAIT_FOR_GATE, disruptions=(TO_COME,), waits=waits))
+    assert status["disruptions"] == [
+        {
+            "cause": "SpecChanged",
+            "impact": "Restart",
+            "message": "spec changed",
+            "since": "2026-03-01T12:00:00Z",
+            "plannedFor": "2026-03-02T02:00:00Z",
+            "links": 12,
+        }
+    ]
+    assert conditions(status)["RestartPending"] == ("True", "Waiting")
+    assert message(status, "RestartPending") == f"spec changed; {waits}"
+
+
+def test_what_has_begun_is_told_with_the_time_at_which_it_began() -> None:
+    begun = NOW - timedelta(seconds=40)
+    status = rolled(Rollout(Step.KEEP_DRAINING, disruptions=(TO_COME,), current=TO_COME, since=begun))
+    assert status["disruptions"][0]["plannedFor"] == "2026-03-01T11:59:20Z"
+
+
+def test_of_what_waits_until_nobody_talks_no_time_is_told() -> None:
+    status = rolled(Rollout(Step.WAIT_FOR_GATE, disruptions=(replace(TO_COME, planned=None, links=0),), waits="waits"))
+    assert {"plannedFor", "links"}.isdisjoint(status["disruptions"][0])
+
+
+def test_the_ledger_is_told_the_newest_first() -> None:
+    first = Interruption(1, "MediaImage", NOW - timedelta(days=1), NOW, connections=2, before="mcs:1", after="mcs:2")
+    second = Interruption(2, "SpecChanged", NOW, links=12)
+    status = rolled(Rollout(Step.NOTHING), noted=dict([first.annotation, second.annotation]))
+    assert status["interruptions"] == [
+        {"number": 2, "cause": "SpecChanged", "begun": "2026-03-01T12:00:00Z", "connections": 0, "links": 12},
+        {
+            "number": 1,
+            "cause": "MediaImage",
+            "begun": "2026-02-28T12:00:00Z",
+            "over": "2026-03-01T12:00:00Z",
+            "connections": 2,
+            "links": 0,
+            "before": "mcs:1",
+            "after": "mcs:2",
+        },
+    ]
+    MCSInstanceStatus.model_validate(status)
+
+
+def test_where_there_is_none_nothing_is_said() -> None:
+    """An empty list would be one write for each instance."""
+    assert {"disruptions", "interruptions"}.isdisjoint(of_instance(SERVED, report()))
