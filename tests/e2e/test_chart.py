@@ -42,7 +42,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 FIRST = "acme"
 DEPLOYMENT = LEASE = "mcs-operator"
 FAILOVER_SECONDS = 15.0
-KINDS = "secrets,configmaps,services,persistentvolumeclaims,statefulsets,pods,networkpolicies,resourcequotas"
+KINDS = "secrets,configmaps,services,persistentvolumeclaims,statefulsets,pods,networkpolicies,resourcequotas,"
+KINDS += "poddisruptionbudgets"
 OURS = "app.kubernetes.io/managed-by=mcs-operator"
 
 

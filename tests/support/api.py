@@ -41,6 +41,7 @@ _PLACES = {
     "StorageClass": ("/apis/storage.k8s.io/v1", "storageclasses"),
     "Lease": ("/apis/coordination.k8s.io/v1", "leases"),
     "NetworkPolicy": ("/apis/networking.k8s.io/v1", "networkpolicies"),
+    "PodDisruptionBudget": ("/apis/policy/v1", "poddisruptionbudgets"),
     "ValidatingWebhookConfiguration": (
         "/apis/admissionregistration.k8s.io/v1",
         "validatingwebhookconfigurations",
@@ -173,6 +174,13 @@ class Api:
                 raise
         if wait:
             until(f"{kind} {name} is gone", lambda: self.find(kind, name) is None, wait)
+
+    def evict(self, pod: str, *, dry_run: bool = False) -> None:
+        """Evict a pod, as `kubectl drain` does; raises Refused (429) where its budget does not allow it."""
+        metadata = {"name": pod, "namespace": self.namespace}
+        options = {"dryRun": ["All"]} if dry_run else {}
+        body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": metadata, "deleteOptions": options}
+        self._call("POST", f"{self._path('Pod', pod)}/eviction", None, body)
 
     def delete_all(self, kind: str) -> None:
         """Delete all objects of a kind in the namespace."""

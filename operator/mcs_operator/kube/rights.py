@@ -13,6 +13,7 @@ from mcs_operator.kube.networks import NODES, SERVICE_CIDRS
 from mcs_operator.kube.resources import (
     COMMUNITIES,
     CONFIG_MAPS,
+    DISRUPTION_BUDGETS,
     EVENTS,
     INSTANCES,
     LEASES,
@@ -98,6 +99,9 @@ IN_ALL_NAMESPACES = (
     ),
     Right(
         RESOURCE_QUOTAS, ("patch",), "Its count, where the quota controller does not know our kinds yet.", sub="status"
+    ),
+    Right(
+        DISRUPTION_BUDGETS, (*_FOUND, *_APPLIED), "No eviction of a media pod; it goes with its instance, and only so."
     ),
     Right(EVENTS, ("create", "patch"), "What a person must know; a repetition is counted on the first one."),
 )

@@ -15,6 +15,7 @@ from mcs_operator.domain.plan import LinkPlan, Plan
 from mcs_operator.domain.pod.restart import differing_parts
 from mcs_operator.domain.rules.pins import accepted, decide_pins
 from mcs_operator.domain.status.faults import told
+from mcs_operator.render.budget import build_disruption_budget
 from mcs_operator.render.network import build_network_policy, build_services
 from mcs_operator.render.pod import build_stateful_set
 from mcs_operator.render.quota import build_quota
@@ -98,6 +99,7 @@ def render(world: World, plan: Plan, keys: Keys, settings: Settings) -> Desired:
     shards = made.part("the appliance's files", lambda: build_shards(world, plan, keys, instance))
     made.part("the Services", lambda: build_services(instance))
     made.part("the NetworkPolicy", lambda: build_network_policy(instance, settings))
+    made.part("the PodDisruptionBudget", lambda: [build_disruption_budget(instance)])
     made.part("the volume", lambda: [build_volume_claim(instance)])
     return Desired(
         manifests=tuple(sorted(made.manifests, key=lambda manifest: manifest.wave)),

@@ -166,6 +166,7 @@ PARTS = {
     "build_shards": ("the appliance's files", {"ConfigMap/mcs-links", "ConfigMap/mcs-manifest", "Secret/mcs-users-*"}),
     "build_services": ("the Services", {"Service/mcs"}),
     "build_network_policy": ("the NetworkPolicy", {"NetworkPolicy/mcs"}),
+    "build_disruption_budget": ("the PodDisruptionBudget", {"PodDisruptionBudget/mcs"}),
     "build_volume_claim": ("the volume", {"PersistentVolumeClaim/mcs-data"}),
 }
 """What it is called where it cannot be made, and the objects that are missed then."""
