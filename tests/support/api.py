@@ -175,6 +175,11 @@ class Api:
         if wait:
             until(f"{kind} {name} is gone", lambda: self.find(kind, name) is None, wait)
 
+    def allow_deletion(self, instance: str) -> None:
+        """Of an MCSInstance with links up; one that is not there is well."""
+        if body := self.find("MCSInstance", instance):
+            self.annotate("MCSInstance", instance, allow_deletion=body["metadata"]["uid"])
+
     def evict(self, pod: str, *, dry_run: bool = False) -> None:
         """Evict a pod, as `kubectl drain` does; raises Refused (429) where its budget does not allow it."""
         metadata = {"name": pod, "namespace": self.namespace}
@@ -314,6 +319,8 @@ def remove_namespaces(
     present = [api for api in (server.within(name) for name in names) if api.find("Namespace", api.namespace)]
     served = server.find("CustomResourceDefinition", _INSTANCES)
     for api in present:
+        for body in api.list("MCSInstance") if served else ():
+            api.allow_deletion(body["metadata"]["name"])
         for kind in ("MCSInstance", "TVoxLink", "Community") if served else ():
             api.delete_all(kind)
         for kind in ("StatefulSet", "Pod"):
