@@ -26,6 +26,7 @@ from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.client import Api
 from mcs_operator.kube.executor import Executor
 from mcs_operator.kube.failures import Backoff, Failures, tried
+from mcs_operator.kube.nodes import LOOK_SECONDS, Nodes
 from mcs_operator.kube.observe import MISSED_SECONDS, observe
 from mcs_operator.kube.report import Reporter, Told
 from mcs_operator.media.agents import Agents
@@ -59,10 +60,12 @@ class Reconciler:
     executor: Executor = field(init=False)
     failures: Failures = field(init=False)
     following: Following = field(init=False)
+    nodes: Nodes = field(init=False)
 
     def __post_init__(self) -> None:
         self.executor = Executor(self.api, self.store, self.agents, self.reporter)
         self.failures = Failures(self.reporter)
+        self.nodes = Nodes(self.api, self.store)
         self.following = Following(self.agents, self.lookups, names_of(self.store, self.clock), self.expiries)
 
     async def __call__(self, namespace: str) -> float | None:
@@ -92,7 +95,7 @@ class Reconciler:
             self.agents.report(namespace),
             self.settings.image_pull_secrets,
         )
-        return await self.following.known(world, self.networks)
+        return await self.following.known(await self.nodes.known(world), self.networks)
 
     async def decide(self, observed: World) -> Decision:
         """Believe, decide, complete, render. Where that fails, who is revoked or disabled is stopped all the same."""
@@ -126,6 +129,7 @@ class Reconciler:
             await tried(self.executor.take_step(namespace, pod, world.now), errors),
             await tried(self.executor.keep_count(decision.changes), errors),
             MISSED_SECONDS if world.missing_pull_secrets else None,
+            LOOK_SECONDS if world.cordoned else None,
             *(max(0.0, (due - world.now).total_seconds()) for due in dues if due),
         ]
         defects = decision.desired.all_defects

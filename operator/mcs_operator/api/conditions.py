@@ -80,6 +80,8 @@ class Reason(StrEnum):
     UP_TO_DATE = "UpToDate"
     POD_OUTDATED = "PodOutdated"
     DRAINING = "Draining"
+    NO_NODE_FITS = "NoNodeFits"
+    NODE_NOT_READY = "NodeNotReady"
     SUFFICIENT = "Sufficient"
     NEARLY_FULL = "NearlyFull"
     ALMOST_FULL = "AlmostFull"
@@ -232,6 +234,8 @@ _INSTANCE = [
         (F, R.UP_TO_DATE, "The pod runs the current template."),
         (T, R.POD_OUTDATED, "The pod runs an older template; the message names the parts and how to restart."),
         (T, R.DRAINING, "A restart was asked for: the media drains until nobody talks, or drainSeconds are over."),
+        (T, R.NO_NODE_FITS, "The pod's node is cordoned, and no other one would take the pod: it stays until forced."),
+        (T, R.NODE_NOT_READY, "The pod's node is cordoned and does not answer: the pod cannot be drained."),
     ),
     *_rows(
         Kind.INSTANCE,

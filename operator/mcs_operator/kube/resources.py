@@ -46,6 +46,7 @@ STATEFUL_SETS = Resource("apps/v1", "statefulsets", "StatefulSet")
 RESOURCE_QUOTAS = Resource("v1", "resourcequotas", "ResourceQuota")
 NETWORK_POLICIES = Resource("networking.k8s.io/v1", "networkpolicies", "NetworkPolicy")
 DISRUPTION_BUDGETS = Resource("policy/v1", "poddisruptionbudgets", "PodDisruptionBudget")
+NODES = Resource("v1", "nodes", "Node")
 LEASES = Resource("coordination.k8s.io/v1", "leases", "Lease")
 WEBHOOK_CONFIGURATIONS = Resource(
     "admissionregistration.k8s.io/v1", "validatingwebhookconfigurations", "ValidatingWebhookConfiguration"

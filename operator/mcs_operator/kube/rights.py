@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from mcs_operator.kube.networks import NODES, SERVICE_CIDRS
+from mcs_operator.kube.networks import SERVICE_CIDRS
 from mcs_operator.kube.resources import (
     COMMUNITIES,
     CONFIG_MAPS,
@@ -19,6 +19,7 @@ from mcs_operator.kube.resources import (
     LEASES,
     LINKS,
     NETWORK_POLICIES,
+    NODES,
     PODS,
     RESOURCE_QUOTAS,
     SECRETS,
@@ -117,7 +118,12 @@ IN_NO_NAMESPACE = (
         names=(WEBHOOK,),
     ),
     Right(DEFINITIONS, ("list", "watch"), "Kopf sees by them when our kinds come, also after the operator."),
-    Right(NODES, ("list",), "Their podCIDRs: spec.vpn.cidr must not meet them. Read every ten minutes."),
+    Right(
+        NODES,
+        ("list", "watch"),
+        "Their podCIDRs, every ten minutes: spec.vpn.cidr must not meet them. Watched are the cordoned ones, by name: "
+        "their media pods are drained, and go where another node takes them.",
+    ),
     Right(SERVICE_CIDRS, ("list",), "The same of Services, where the cluster has such objects."),
 )
 """What is in no namespace and so needs a ClusterRole always."""

@@ -19,6 +19,7 @@ from mcs_operator.contract.lookup import Lookup
 from mcs_operator.contract.openvpn import Where
 from mcs_operator.domain.facts.keys import Authority, KeyPair
 from mcs_operator.domain.facts.networks import Network
+from mcs_operator.domain.facts.nodes import CordonedNode
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +205,8 @@ class World:
     networks: tuple[Network, ...] = ()
     """The cluster's own, as far as they are known."""
     pod: Pod | None = None
+    cordoned: CordonedNode | None = None
+    """The pod's node, where it is cordoned; of any other node nothing is asked."""
     report: LinkReport | None = None
     lookups: Mapping[str, Lookup] = field(default_factory=dict)
     """What the DNS says about public names, by name."""
