@@ -20,6 +20,7 @@ from mcs_operator.contract.lookup import Answer, Failure, Lookup
 from mcs_operator.contract.openvpn import Where
 from mcs_operator.domain.decide import decide
 from mcs_operator.domain.facts.networks import Network
+from mcs_operator.domain.facts.nodes import CordonedNode
 from mcs_operator.domain.facts.world import Damaged, Fingerprint, Unreadable
 from mcs_operator.domain.pod.disruptions import Cause, Disruption
 from mcs_operator.domain.pod.rollout import Rollout, Step
@@ -104,6 +105,8 @@ def instances() -> Iterator[Told]:
         Rollout(Step.START_DRAINING, disruptions=(image,), current=image),
     ):
         yield from said(SERVED, wanted=Wanted(revisions={}, rollout=rollout))
+    for cordoned in (CordonedNode("mcs-node", ready=True, others=()), CordonedNode("mcs-node", ready=False)):
+        yield from said(SERVED, cordoned=cordoned)
 
 
 def communities() -> Iterator[Told]:

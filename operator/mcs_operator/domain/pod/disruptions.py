@@ -16,6 +16,7 @@ from mcs_operator.api import Impact, MCSInstance
 from mcs_operator.api.annotations import moment
 from mcs_operator.contract.digest import canonical
 from mcs_operator.domain.facts.world import Pod, World
+from mcs_operator.domain.pod.node import leaves_its_node
 from mcs_operator.domain.pod.template import (
     Template,
     has_another_image,
@@ -68,6 +69,8 @@ def _causes(world: World, instance: MCSInstance, pod: Pod, template: Template) -
     if asked is not None and pod.created < asked <= world.now:
         text = f"annotation {ANNOTATION_RESTART} of MCSInstance {instance.name} asks for it"
         yield Cause.RESTART_REQUESTED, Impact.RESTART, text
+    if why := leaves_its_node(world, instance, pod):
+        yield Cause.NODE_CORDONED, Impact.RESTART, why
     if has_another_image(pod, template):
         yield Cause.MEDIA_IMAGE, Impact.MEDIA_RESTART, f"the media is to run image {template.media_image}"
     if has_another_size(pod, template) and not resizes_in_place(world, pod):

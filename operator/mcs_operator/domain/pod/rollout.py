@@ -15,8 +15,9 @@ from mcs_operator.api import Impact, MCSInstance
 from mcs_operator.api.annotations import moment
 from mcs_operator.contract.linkstate import LinkReport
 from mcs_operator.domain.facts.world import Pod, Pull, World
-from mcs_operator.domain.pod.disruptions import Disruption, disruptions, resizes_in_place
+from mcs_operator.domain.pod.disruptions import Cause, Disruption, disruptions, resizes_in_place
 from mcs_operator.domain.pod.gate import Passage, passage
+from mcs_operator.domain.pod.node import is_forced, stays
 from mcs_operator.domain.pod.template import (
     Template,
     can_be_changed_in_place,
@@ -83,7 +84,7 @@ def decide_rollout(
     if pod.terminating:
         return Rollout(Step.NOTHING)
     found = disruptions(world, instance, pod, template)
-    gates = [passage(None, one.since, world.now, None, instance.spec.drain_seconds) for one in found]
+    gates = [_passage(world, instance, pod, one) for one in found]
     rollout = Rollout(
         Step.WAIT_FOR_GATE,
         other_parts(pod, template),
@@ -97,6 +98,16 @@ def decide_rollout(
     if current is None:
         return _undisturbed(rollout, pod, report, resize=resize, why=next((gate.why for gate in gates), ""))
     return _carried_out(world, instance, pod, template, report, replace(rollout, current=current))
+
+
+def _passage(world: World, instance: MCSInstance, pod: Pod, disruption: Disruption) -> Passage:
+    """Of one disruption. A restart of whatever cause waits where the next pod could not run; whoever forces a node's
+    drain waits for nothing."""
+    if disruption.cause is Cause.NODE_CORDONED and is_forced(instance, pod):
+        return Passage(open=True, planned=world.now)
+    if disruption.impact is Impact.RESTART and (stuck := stays(world, instance, pod)):
+        return Passage(open=False, why=stuck.message)
+    return passage(None, disruption.since, world.now, None, instance.spec.drain_seconds)
 
 
 def _due(instance: MCSInstance, now: datetime, gates: Iterable[Passage]) -> datetime | None:

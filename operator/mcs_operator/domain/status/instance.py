@@ -12,6 +12,7 @@ from mcs_operator.contract.linkstate import TunnelStatus
 from mcs_operator.domain.facts.networks import Network, met_by
 from mcs_operator.domain.facts.world import World
 from mcs_operator.domain.plan import Plan
+from mcs_operator.domain.pod.node import stays
 from mcs_operator.domain.pod.rollout import Rollout, Step
 from mcs_operator.domain.rules import messages
 from mcs_operator.domain.rules.addressing import last_number
@@ -73,7 +74,7 @@ def _conditions(world: World, plan: Plan, instance: MCSInstance, wanted: Wanted,
         ready,
         *patient(world, Kind.INSTANCE, instance, *progress),
         Condition(Type.SIZED, F, Reason.BELOW_TIER, below) if below else Condition(Type.SIZED, T, Reason.AS_TIER),
-        _restart_pending(wanted.rollout),
+        _restart_pending(world, instance, wanted.rollout),
         _capacity_pressure(known),
     ]
 
@@ -224,13 +225,15 @@ def _pull_secrets(world: World, plan: Plan) -> Verdict | None:
 _WAITS = {Step.WAIT_FOR_IMAGE: Reason.PULLING, Step.CANNOT_PULL: Reason.IMAGE_NOT_PULLED}
 
 
-def _restart_pending(rollout: Rollout) -> Condition:
+def _restart_pending(world: World, instance: MCSInstance, rollout: Rollout) -> Condition:
     if reason := _WAITS.get(rollout.step):
         return Condition(Type.RESTART_PENDING, T, reason, f"{rollout.cause}; {rollout.waits}")
     if rollout.current:
         what = "pod" if rollout.current.impact is Impact.RESTART else "media container"
         message = f"{rollout.cause}; the {what} is replaced when idle"
         return Condition(Type.RESTART_PENDING, T, Reason.DRAINING, message)
+    if world.pod and (stuck := stays(world, instance, world.pod)):  # a person drains the node, and waits
+        return Condition(Type.RESTART_PENDING, T, stuck.reason, stuck.message)
     if rollout.disruptions:
         return Condition(Type.RESTART_PENDING, T, Reason.WAITING, f"{rollout.cause}; {rollout.waits}")
     if rollout.parts:
