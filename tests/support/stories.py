@@ -107,6 +107,7 @@ def instances() -> Iterator[Told]:
         yield from said(SERVED, wanted=Wanted(revisions={}, rollout=rollout))
     for cordoned in (CordonedNode("mcs-node", ready=True, others=()), CordonedNode("mcs-node", ready=False)):
         yield from said(SERVED, cordoned=cordoned)
+    yield from said(instance(suspend=True), ACME)
 
 
 def communities() -> Iterator[Told]:

@@ -80,6 +80,7 @@ class Reason(StrEnum):
     UP_TO_DATE = "UpToDate"
     POD_OUTDATED = "PodOutdated"
     DRAINING = "Draining"
+    SUSPENDED = "Suspended"
     NO_NODE_FITS = "NoNodeFits"
     NODE_NOT_READY = "NodeNotReady"
     WAITING = "Waiting"
@@ -192,6 +193,7 @@ _INSTANCE = [
         Kind.INSTANCE,
         Type.READY,
         (T, R.SERVING, "The media container is ready."),
+        (T, R.SUSPENDED, "spec.suspend is true, and the pod is gone: stopped on purpose. All else is kept."),
         (F, R.MEDIA_NOT_READY, "The media container is not ready; the message says why."),
         (F, R.SLOTS_NOT_RUNNING, "As Stalled, and not one of the slots runs."),
         (U, R.AGENT_UNREACHABLE, "The link agent, by the kubelet's last word ready, has not answered for 30 s."),
@@ -328,6 +330,7 @@ _LINK = [
         (F, R.RECONCILE_FAILED, "The operator fails at the link's keys or files; the message says where."),
         (F, R.NO_FREE_SLOT, "It has a number, of a time with more slots, for which spec.vpn.slots has no place now."),
         (F, R.NOT_ACCEPTED, "Accepted is False."),
+        (F, R.SUSPENDED, "spec.suspend of the instance is true: no slot runs."),
         (F, R.IDENTITY_LOST, "The instance has lost its CA: no identity can be made."),
         (F, R.CA_NOT_FOUND, "As Stalled of the instance: no identity can be made."),
         (F, R.CA_INVALID, "As Stalled of the instance: no identity can be made."),
@@ -346,6 +349,7 @@ _LINK = [
         (T, R.WRONG_PEER, "Two places use this link's profile by turns."),
         (F, R.WRONG_PEER, "Two places use this link's profile by turns."),
         (F, R.DISABLED, "spec.enabled is false."),
+        (F, R.SUSPENDED, "spec.suspend of the instance is true."),
         (F, R.REVOKED, "The TVox's certificate is revoked; a new profile waits for `rotate`."),
         (F, R.PENDING, "The slot does not run yet."),
         (U, R.AGENT_UNREACHABLE, "The link agent in the media pod does not answer."),
@@ -356,6 +360,7 @@ _LINK = [
         (T, R.PROGRAMMED, "Accepted and Programmed. Whether the TVox is connected is in Connected."),
         (T, R.DISABLED, "Accepted, and stopped as spec.enabled asks."),
         (T, R.REVOKED, "Accepted, and stopped as the revocation asks."),
+        (T, R.SUSPENDED, "Accepted, and stopped with its instance, as spec.suspend of that asks."),
         (F, R.PENDING, "As Programmed."),
         (F, R.QUARANTINED, "As Programmed."),
         (F, R.RECONCILE_FAILED, "As Programmed."),

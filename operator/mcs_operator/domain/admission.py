@@ -291,6 +291,11 @@ def _instance(cluster: Cluster, namespace: str, new: MCSInstance, old: MCSInstan
 def _disrupted(new: MCSInstance, old: MCSInstance, served: int) -> Iterator[_Finding]:
     """What costs every customer something."""
     differing = changes(old, new)
+    if old.spec.suspend:
+        return
+    if new.spec.suspend:
+        yield _Finding(f"spec.suspend: the media pod drains and stops, {served} customers are interrupted")
+        return
     for impact, what in (
         (Impact.RESTART, f"the media pod drains and restarts, {served} customers are interrupted"),
         (Impact.MEDIA_RESTART, f"the media drains and restarts: calls of {served} customers end, tunnels stay up"),

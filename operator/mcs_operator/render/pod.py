@@ -42,8 +42,9 @@ TERMINATION_MARGIN_SECONDS = 60
 AGENT_USER = 65532
 
 
-def build_stateful_set(instance: MCSInstance, settings: Settings) -> Manifest:
-    """The StatefulSet `<instance>`: one replica, replaced only by our own delete (OnDelete)."""
+def build_stateful_set(instance: MCSInstance, settings: Settings, *, suspended: bool = False) -> Manifest:
+    """The StatefulSet `<instance>`: one replica, replaced only by our own delete (OnDelete). ``suspended``: none, as
+    its pod was drained and deleted, or was not there; else the controller would make the next one."""
     selector = labels(instance.name)
     pod = _pod_spec(instance, settings)
     parts, pod_parts = parts_of(pod)
@@ -61,7 +62,7 @@ def build_stateful_set(instance: MCSInstance, settings: Settings) -> Manifest:
         instance,
         owner=instance,
         spec={
-            "replicas": 1,
+            "replicas": 0 if suspended else 1,
             "serviceName": instance.name,
             "selector": {"matchLabels": selector},
             "updateStrategy": {"type": "OnDelete"},

@@ -270,6 +270,10 @@ class World:
     conditions: Mapping[tuple[Kind, str], list[Mapping[str, Any]]] = field(default_factory=dict)
     """Live conditions: for their transition times, and to leave standing what is not asked again yet."""
 
+    def suspends(self, instance: MCSInstance) -> bool:
+        """Whether the instance is stopped on purpose, and its pod has gone or is going."""
+        return instance.spec.suspend and (self.pod is None or self.pod.terminating)
+
     @property
     def has_many_users(self) -> bool:
         """Whether those who are listed, or are served from a file that cannot be read now, are more than a thousand or

@@ -71,6 +71,8 @@ def _causes(world: World, instance: MCSInstance, pod: Pod, template: Template) -
         yield Cause.RESTART_REQUESTED, Impact.RESTART, text
     if why := leaves_its_node(world, instance, pod):
         yield Cause.NODE_CORDONED, Impact.RESTART, why
+    if instance.spec.suspend:
+        yield Cause.SUSPENDED, Impact.RESTART, f"spec.suspend of MCSInstance {instance.name} is true"
     if has_another_image(pod, template):
         yield Cause.MEDIA_IMAGE, Impact.MEDIA_RESTART, f"the media is to run image {template.media_image}"
     if has_another_size(pod, template) and not resizes_in_place(world, pod):

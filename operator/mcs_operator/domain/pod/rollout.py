@@ -71,6 +71,11 @@ class Rollout:
         first = self.current or next(iter(self.disruptions), None)
         return first.text if first else ""
 
+    @property
+    def becomes(self) -> str:
+        """What becomes of the pod, or of its media container."""
+        return "stopped" if self.current and self.current.cause is Cause.SUSPENDED else "replaced"
+
 
 def decide_rollout(
     world: World, instance: MCSInstance, pod: Pod, template: Template, report: LinkReport | None
@@ -105,7 +110,8 @@ def _passage(world: World, instance: MCSInstance, pod: Pod, disruption: Disrupti
     drain waits for nothing."""
     if disruption.cause is Cause.NODE_CORDONED and is_forced(instance, pod):
         return Passage(open=True, planned=world.now)
-    if disruption.impact is Impact.RESTART and (stuck := stays(world, instance, pod)):
+    needs_a_node = disruption.impact is Impact.RESTART and disruption.cause is not Cause.SUSPENDED
+    if needs_a_node and (stuck := stays(world, instance, pod)):
         return Passage(open=False, why=stuck.message)
     return passage(None, disruption.since, world.now, None, instance.spec.drain_seconds)
 

@@ -22,6 +22,7 @@ from mcs_operator.domain.status.faults import GOES_ON
 from mcs_operator.domain.status.link import is_programmed, programmed_of
 from mcs_operator.domain.status.patience import patient
 from mcs_operator.domain.status.shared import (
+    SUSPENDED,
     UNREACHABLE,
     F,
     T,
@@ -67,7 +68,7 @@ def instance_status(world: World, plan: Plan, instance: MCSInstance, wanted: Wan
 
 
 def _conditions(world: World, plan: Plan, instance: MCSInstance, wanted: Wanted, known: Capacity) -> list[Condition]:
-    ready, below = _ready(world, instance.name), wanted.sizing.below if wanted.sizing else ""
+    ready, below = _ready(world, instance), wanted.sizing.below if wanted.sizing else ""
     progress = _reconciling(world, plan, wanted, ready), _stalled(world, plan, instance.name, wanted)
     return [
         Condition(Type.ACCEPTED, T, Reason.ACCEPTED),
@@ -79,11 +80,15 @@ def _conditions(world: World, plan: Plan, instance: MCSInstance, wanted: Wanted,
     ]
 
 
-def _ready(world: World, name: str) -> Condition:
+def _ready(world: World, instance: MCSInstance) -> Condition:
     """By the kubelet's word as long as somebody confirms it: when its node is cut off, its last one stands for ever."""
     pod = world.pod
+    if pod is None and world.suspends(instance):
+        return Condition(Type.READY, T, Reason.SUSPENDED, SUSPENDED)
     if pod is None or not pod.media_ready:
-        return Condition(Type.READY, F, Reason.MEDIA_NOT_READY, pod.media_problem if pod else _NO_POD.format(name))
+        return Condition(
+            Type.READY, F, Reason.MEDIA_NOT_READY, pod.media_problem if pod else _NO_POD.format(instance.name)
+        )
     if (lacking := _slots(world)) and not pod.slots_run:
         return Condition(Type.READY, F, lacking.reason, lacking.message)
     if world.report is None and pod.agent_ready:
@@ -97,6 +102,7 @@ def _reconciling(world: World, plan: Plan, wanted: Wanted, ready: Condition) -> 
     """Links that wait for a person are counted, and not waited for: one broken customer would otherwise hold up every
     pipeline that waits for the instance, for ever."""
     open_ends = [programmed_of(world, plan, p, wanted) for p in plan.served if not is_programmed(world, p, wanted)]
+    open_ends = [condition for condition in open_ends if condition.reason is not Reason.SUSPENDED]
     pending = sum(condition.reason in (Reason.PENDING, Reason.AGENT_UNREACHABLE) for condition in open_ends)
     waits_for = _waits_for(world, wanted, ready, pending)
     stuck = len(open_ends) - pending
@@ -230,7 +236,7 @@ def _restart_pending(world: World, instance: MCSInstance, rollout: Rollout) -> C
         return Condition(Type.RESTART_PENDING, T, reason, f"{rollout.cause}; {rollout.waits}")
     if rollout.current:
         what = "pod" if rollout.current.impact is Impact.RESTART else "media container"
-        message = f"{rollout.cause}; the {what} is replaced when idle"
+        message = f"{rollout.cause}; the {what} is {rollout.becomes} when idle"
         return Condition(Type.RESTART_PENDING, T, Reason.DRAINING, message)
     if world.pod and (stuck := stays(world, instance, world.pod)):  # a person drains the node, and waits
         return Condition(Type.RESTART_PENDING, T, stuck.reason, stuck.message)

@@ -15,6 +15,7 @@ from mcs_operator.domain.rules.addressing import address_of, last_number
 from mcs_operator.domain.rules.pins import Stage, accepted, stage
 from mcs_operator.domain.status.patience import patient
 from mcs_operator.domain.status.shared import (
+    SUSPENDED,
     UNREACHABLE,
     F,
     T,
@@ -102,6 +103,8 @@ def programmed_of(world: World, plan: Plan, link_plan: LinkPlan, wanted: Wanted)
             f"the pod has slots 2 to {last}, and this link has {number}; raise spec.vpn.slots of the instance "
             "(this restarts the pod), or delete a link",
         )
+    if plan.instance and world.suspends(plan.instance):
+        return Condition(Type.PROGRAMMED, F, Reason.SUSPENDED, SUSPENDED)
     if world.report is None:
         return Condition(Type.PROGRAMMED, U, Reason.AGENT_UNREACHABLE, UNREACHABLE)
     if state and state.state is SlotState.QUARANTINED:
@@ -128,6 +131,8 @@ _TUNNEL = {
 def _connected(world: World, link_plan: LinkPlan, state: LinkState | None, programmed: Condition) -> Condition:
     if link_plan.number is None:
         return NOT_SERVED[Type.CONNECTED]
+    if programmed.reason is Reason.SUSPENDED:
+        return Condition(Type.CONNECTED, F, Reason.SUSPENDED, SUSPENDED)
     if world.report is None:  # whatever keeps its slot from being written, its tunnel may be up
         return Condition(Type.CONNECTED, U, Reason.AGENT_UNREACHABLE, UNREACHABLE)
     if programmed.status is T and programmed.reason in (Reason.DISABLED, Reason.REVOKED):
@@ -151,9 +156,14 @@ def _conditions(
     return [
         *always,
         Condition(Type.ACCEPTED, T, Reason.ACCEPTED),
-        Condition(Type.READY, programmed.status, programmed.reason, programmed.message),
+        Condition(Type.READY, _ready(programmed), programmed.reason, programmed.message),
         *patient(world, Kind.LINK, link_plan.link, progress, _stalled(world, link_plan, programmed, wanted)),
     ]
+
+
+def _ready(programmed: Condition) -> ConditionStatus:
+    """A link that is stopped with its instance is as declared, as one is that is disabled."""
+    return T if programmed.reason is Reason.SUSPENDED else programmed.status
 
 
 _WAITS = (

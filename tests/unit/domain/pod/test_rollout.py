@@ -476,3 +476,18 @@ def test_no_restart_begins_where_the_next_pod_could_not_run(world: dict[str, Any
 
 def test_a_change_of_the_media_alone_does_not_mind_the_node() -> None:
     assert decided(running(), talking(3, draining=False), world=PINNED, **OTHER_IMAGE).step is Step.START_DRAINING
+
+
+# --- suspended ---
+
+
+def test_a_pod_that_is_suspended_drains_and_goes() -> None:
+    begun = decided(running(), talking(3, draining=False), suspend=True)
+    assert (begun.step, begun.becomes) == (Step.START_DRAINING, "stopped")
+    assert begun.cause == "spec.suspend of MCSInstance mcs is true"
+    assert decided(running(draining_for=9), talking(0), suspend=True).step is Step.REPLACE
+    assert decided(running(draining_for=9), talking(3), suspend=False).step is Step.STOP_DRAINING
+
+
+def test_a_suspended_pod_needs_no_other_node() -> None:
+    assert decided(running(), talking(3, draining=False), world=PINNED, suspend=True).step is Step.START_DRAINING
