@@ -1,4 +1,4 @@
-"""Maintenance of the node, and an appliance that is stopped on purpose: nobody is cut off before a person decides it."""
+"""Maintenance of the node, and an appliance that is stopped on purpose: nobody is cut off before somebody says so."""
 
 from __future__ import annotations
 
