@@ -94,6 +94,8 @@ def instances() -> Iterator[Told]:
         yield from said(instance(), community(), links(count))
     yield from said(SERVED, elsewhere={"mcs.test": Kind.LINK})
     yield from said(SERVED, missing_pull_secrets={"mcs": ("registry",)})
+    never = {"windows": [{"schedule": "0 2 30 2 *", "duration": "2h"}]}
+    yield from said(instance(disruptions=never), report())
     yield from said(instance(vpn={"slots": 250, "cidr": "10.244.0.0/24"}), networks=(Network("10.244.0.0/16", "Pods"),))
     yield from said(instance(), replace(profile("a", 17), where=Where(23000)))
     image = Disruption(Cause.MEDIA_IMAGE, Impact.MEDIA_RESTART, "the media is to run image mcs:2", NOW)

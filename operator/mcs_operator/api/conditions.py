@@ -75,6 +75,7 @@ class Reason(StrEnum):
     CA_NOT_FOUND = "CaNotFound"
     CA_INVALID = "CaInvalid"
     PULL_SECRET_NOT_FOUND = "PullSecretNotFound"  # noqa: S105 - a reason, and no password
+    WINDOW_INVALID = "WindowInvalid"
     AS_TIER = "AsTier"
     BELOW_TIER = "BelowTier"
     UP_TO_DATE = "UpToDate"
@@ -223,6 +224,7 @@ _INSTANCE = [
         (T, R.CA_NOT_FOUND, "The Secret of vpn.caSecretRef is missing: nothing is signed, what is there goes on."),
         (T, R.CA_INVALID, "The CA cannot sign, or did not sign what is there; the message says why. As CaNotFound."),
         (T, R.PULL_SECRET_NOT_FOUND, "A Secret of spec.imagePullSecrets, or of the operator's, is missing here."),
+        (T, R.WINDOW_INVALID, "A window of spec.disruptions cannot be used; the message says why. It never opens."),
         (T, R.CERTIFICATE_INVALID, "The certificate of spec.domain cannot be served; the last good one stays."),
         (T, R.CERTIFICATE_NOT_FOUND, "The Secret of tls.secretRef is missing; the last good certificate stays."),
         (T, R.DOMAIN_TAKEN, "spec.domain is an object's of another namespace that came first; what runs goes on."),

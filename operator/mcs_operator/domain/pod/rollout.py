@@ -93,7 +93,8 @@ def decide_rollout(
     rollout = Rollout(
         Step.WAIT_FOR_GATE,
         other_parts(pod, template),
-        tuple(replace(one, planned=gate.planned) for one, gate in zip(found, gates, strict=True)),
+        # Of one that may begin no time is told: it would be another one at each look.
+        tuple(replace(o, planned=None if g.open else g.planned) for o, g in zip(found, gates, strict=True)),
         since=moment(pod.annotations.get(ANNOTATION_DRAINING, "")),
         due=_due(instance, world.now, gates),
     )
@@ -113,7 +114,8 @@ def _passage(world: World, instance: MCSInstance, pod: Pod, disruption: Disrupti
     needs_a_node = disruption.impact is Impact.RESTART and disruption.cause is not Cause.SUSPENDED
     if needs_a_node and (stuck := stays(world, instance, pod)):
         return Passage(open=False, why=stuck.message)
-    return passage(None, disruption.since, world.now, None, instance.spec.drain_seconds)
+    spec = instance.spec
+    return passage(spec.disruptions, disruption.since, world.now, world.idle_since, spec.drain_seconds)
 
 
 def _due(instance: MCSInstance, now: datetime, gates: Iterable[Passage]) -> datetime | None:
@@ -152,7 +154,8 @@ def _carried_out(
     replaced = Step.REPLACE if rollout.current.impact is Impact.RESTART else Step.SET_IMAGE
     if since is None and media is None and media_is_dead(pod):  # nobody talks who could be spared
         return replace(rollout, step=replaced)
-    if pulled := _waits_for_image(world.pulls, pod, template):
+    leaves = rollout.current.cause in (Cause.NODE_CORDONED, Cause.SUSPENDED)  # no image helps it on this node
+    if not leaves and (pulled := _waits_for_image(world.pulls, pod, template)):
         step, waits = pulled
         return replace(rollout, step=step if since is None else Step.STOP_DRAINING, waits=waits)
     if since is None:

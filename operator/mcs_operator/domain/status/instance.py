@@ -18,6 +18,7 @@ from mcs_operator.domain.rules import messages
 from mcs_operator.domain.rules.addressing import last_number
 from mcs_operator.domain.rules.capacity import Capacity, capacity_of, pressure
 from mcs_operator.domain.rules.verdict import Verdict
+from mcs_operator.domain.rules.windows import problems
 from mcs_operator.domain.status.faults import GOES_ON
 from mcs_operator.domain.status.link import is_programmed, programmed_of
 from mcs_operator.domain.status.patience import patient
@@ -138,6 +139,7 @@ def _stalled(world: World, plan: Plan, name: str, wanted: Wanted) -> Condition:
         _network(world, plan),
         _domain_elsewhere(world, plan),
         _pull_secrets(world, plan),
+        _windows(plan),
         wanted.certificates.get((Kind.INSTANCE, name)),
     ):
         if told:
@@ -226,6 +228,14 @@ def _pull_secrets(world: World, plan: Plan) -> Verdict | None:
     fields = ("spec.imagePullSecrets", own), ("mediaPod.imagePullSecrets of the operator's chart", others)
     text = ". ".join(messages.no_pull_secret(field, names) for field, names in fields if names)
     return Verdict(Reason.PULL_SECRET_NOT_FOUND, text)
+
+
+def _windows(plan: Plan) -> Verdict | None:
+    """Of windows that were stored before admission knew them to be wrong, or past it: they never open."""
+    found = problems(plan.instance.spec.disruptions.windows) if plan.instance else []
+    if not found:
+        return None
+    return Verdict(Reason.WINDOW_INVALID, f"{'; '.join(found)}. It never opens; whatever is to restart waits")
 
 
 _WAITS = {Step.WAIT_FOR_IMAGE: Reason.PULLING, Step.CANNOT_PULL: Reason.IMAGE_NOT_PULLED}

@@ -462,6 +462,11 @@ def test_a_pod_whose_node_is_cordoned_drains_and_goes_where_another_node_takes_i
     assert decided(running(draining_for=61), talking(3), world=SPARE).step is Step.REPLACE
 
 
+def test_a_pod_that_leaves_its_node_waits_for_no_image_there() -> None:
+    found = decided(running(), talking(3, draining=False), world=SPARE | {"pulls": ()}, **OTHER_IMAGE)
+    assert found.step is Step.START_DRAINING
+
+
 @pytest.mark.parametrize("world", [PINNED, SILENT, {}], ids=["pinned", "silent", "uncordoned"])
 def test_a_drain_stops_where_the_pod_is_to_stay_after_all(world: dict[str, Any]) -> None:
     assert decided(running(draining_for=9), talking(3), world=world).step is Step.STOP_DRAINING
