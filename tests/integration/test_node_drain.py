@@ -82,7 +82,7 @@ def test_where_none_does_it_stays_until_the_node_is_uncordoned_or_somebody_insis
     pool.cordon(pool.spare)
     pool.cordon(pool.home)
     message = pool.waits("NoNodeFits")
-    assert "spec.nodeSelector matches no other node that is schedulable" in message
+    assert "no other schedulable node is matched by spec.nodeSelector" in message
     assert pool.stays()
     pool.cordon(pool.home, cordoned=False)
     pool.waits("UpToDate")

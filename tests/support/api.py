@@ -38,6 +38,7 @@ _PLACES = {
     "Event": ("/api/v1", "events"),
     "Node": ("/api/v1", "nodes"),
     "StatefulSet": ("/apis/apps/v1", "statefulsets"),
+    "PersistentVolume": ("/api/v1", "persistentvolumes"),
     "StorageClass": ("/apis/storage.k8s.io/v1", "storageclasses"),
     "Lease": ("/apis/coordination.k8s.io/v1", "leases"),
     "NetworkPolicy": ("/apis/networking.k8s.io/v1", "networkpolicies"),
@@ -51,6 +52,7 @@ _PLACES = {
 _CLUSTER_WIDE = {
     "Namespace",
     "Node",
+    "PersistentVolume",
     "StorageClass",
     "CustomResourceDefinition",
     "ValidatingWebhookConfiguration",

@@ -10,16 +10,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 
+from mcs_operator.api import MCSInstance
 from mcs_operator.domain.facts.nodes import MOST, CordonedNode, Node
 from mcs_operator.domain.facts.world import Pod, World
 from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.client import Api, ApiError
 from mcs_operator.kube.parse.bounds import mapping, text
 from mcs_operator.kube.parse.node import read_node
-from mcs_operator.kube.resources import NODES, Object
+from mcs_operator.kube.parse.volume import reaches, volume_of
+from mcs_operator.kube.resources import NODES, VOLUME_CLAIMS, VOLUMES, Object
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +49,7 @@ class Nodes:
         self.cordoned: frozenset[str] = frozenset()
         self.listed = asyncio.Event()
         self._api, self._store = api, store
-        self._looks: dict[tuple[str, str], _Look] = {}
+        self._looks: dict[tuple[str, str, str], _Look] = {}
 
     async def run(self) -> None:
         """Follow them for ever. The API server ends each watch after minutes; then the few names are listed again."""
@@ -106,17 +108,18 @@ class Nodes:
         pod = world.pod
         if pod is None or pod.node not in self.cordoned:
             return world
-        selector = next((i.spec.node_selector for i in world.instances if f"{i.name}-0" == pod.name), {})
-        look = await self._looked(pod.node, selector)
+        instance = next((i for i in world.instances if f"{i.name}-0" == pod.name), None)
+        look = await self._looked(pod.node, instance) if instance else _Look(0, None, None)
         others = None if look.others is None else tuple(n for n in look.others if n.name not in self.cordoned)
         return replace(world, cordoned=CordonedNode(pod.node, look.ready, others))
 
-    async def _looked(self, node: str, selector: Mapping[str, str]) -> _Look:
-        labels = ",".join(f"{key}={value}" for key, value in sorted(selector.items()))
-        known = self._looks.get((node, labels))
+    async def _looked(self, node: str, instance: MCSInstance) -> _Look:
+        labels = ",".join(f"{key}={value}" for key, value in sorted(instance.spec.node_selector.items()))
+        key = node, labels, instance.namespace
+        known = self._looks.get(key)
         if known is None or time.monotonic() - known.at > LOOK_SECONDS:
-            ready, others = await self._ready(node), await self._others(node, labels)
-            known = self._looks[node, labels] = _Look(time.monotonic(), ready, others)
+            ready, others = await self._ready(node), await self._others(node, labels, instance)
+            known = self._looks[key] = _Look(time.monotonic(), ready, others)
         return known
 
     async def _ready(self, name: str) -> bool | None:
@@ -126,17 +129,25 @@ class Nodes:
             return None
         return read_node(found[0]).ready if found else None
 
-    async def _others(self, name: str, labels: str) -> tuple[Node, ...] | None:
+    async def _others(self, name: str, labels: str, instance: MCSInstance) -> tuple[Node, ...] | None:
         """Of a large cluster only so many, a page at a time: nodes are large."""
         found: list[Node] = []
         try:
+            volume = await self._volume(instance)
             async for page, _ in self._api.pages(NODES, labels=labels):
-                found += (node for node in map(read_node, page) if node.name != name and not node.unschedulable)
+                within_reach = map(read_node, (body for body in page if reaches(volume, body)))
+                found += (node for node in within_reach if node.name != name and not node.unschedulable)
                 if len(found) >= MOST:
                     break
         except ApiError:
             return None
         return tuple(found[:MOST])
+
+    async def _volume(self, instance: MCSInstance) -> Object:
+        """The volume of the appliance's data; an empty object before there is one."""
+        claim = await self._api.get(VOLUME_CLAIMS, instance.namespace, f"{instance.name}-data")
+        name = volume_of(claim or {})
+        return (await self._api.get(VOLUMES, None, name) if name else None) or {}
 
 
 def _name(body: Object) -> str:

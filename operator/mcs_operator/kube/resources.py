@@ -47,6 +47,7 @@ RESOURCE_QUOTAS = Resource("v1", "resourcequotas", "ResourceQuota")
 NETWORK_POLICIES = Resource("networking.k8s.io/v1", "networkpolicies", "NetworkPolicy")
 DISRUPTION_BUDGETS = Resource("policy/v1", "poddisruptionbudgets", "PodDisruptionBudget")
 NODES = Resource("v1", "nodes", "Node")
+VOLUMES = Resource("v1", "persistentvolumes", "PersistentVolume")
 LEASES = Resource("coordination.k8s.io/v1", "leases", "Lease")
 WEBHOOK_CONFIGURATIONS = Resource(
     "admissionregistration.k8s.io/v1", "validatingwebhookconfigurations", "ValidatingWebhookConfiguration"

@@ -28,6 +28,7 @@ from mcs_operator.kube.resources import (
     SUBJECT_ACCESS_REVIEWS,
     TOKEN_REVIEWS,
     VOLUME_CLAIMS,
+    VOLUMES,
     WEBHOOK_CONFIGURATIONS,
     Object,
     Resource,
@@ -126,6 +127,7 @@ IN_NO_NAMESPACE = (
         "Their podCIDRs, every ten minutes: spec.vpn.cidr must not meet them. Watched are the cordoned ones, by name: "
         "their media pods are drained, and go where another node takes them.",
     ),
+    Right(VOLUMES, ("get",), "On which nodes the volume of a media pod can be mounted, whose node is cordoned."),
     Right(SERVICE_CIDRS, ("list",), "The same of Services, where the cluster has such objects."),
 )
 """What is in no namespace and so needs a ClusterRole always."""

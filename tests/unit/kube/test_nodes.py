@@ -14,7 +14,8 @@ from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.client import ApiError, WatchEvent
 from mcs_operator.kube.nodes import CORDONED, Nodes
 from mcs_operator.kube.parse.node import read_node
-from mcs_operator.kube.resources import PODS
+from mcs_operator.kube.parse.volume import reaches
+from mcs_operator.kube.resources import PODS, Resource
 from mcs_operator.settings import LABEL_MANAGED_BY, OPERATOR
 from support.worlds import given, instance, pod
 
@@ -30,6 +31,7 @@ class FakeApi:
     def __init__(self, *nodes: dict[str, Any], error: ApiError | None = None) -> None:
         self.nodes, self.error = nodes, error
         self.asked: list[dict[str, Any]] = []
+        self.volumes: dict[str, dict[str, Any]] = {}
         self.events: asyncio.Queue[WatchEvent | None] = asyncio.Queue()
 
     async def pages(self, _: Any, **selectors: Any) -> AsyncIterator[tuple[list[Any], str]]:
@@ -44,6 +46,10 @@ class FakeApi:
             and (not wanted.startswith("metadata.name=") or wanted == f"metadata.name={node['metadata']['name']}")
         ]
         yield found, "7"
+
+    async def get(self, resource: Resource, _: str | None, name: str) -> dict[str, Any] | None:
+        self.asked.append({resource.plural: name})
+        return self.volumes.get(name)
 
     async def list(self, resource: Any, **selectors: Any) -> tuple[list[Any], str]:
         async for page in self.pages(resource, **selectors):
@@ -100,7 +106,8 @@ async def test_where_its_pod_could_go_is_looked_for_once_in_a_while() -> None:
     for _ in range(3):
         known = await found.known(world)
         assert known.cordoned == CordonedNode("n1", ready=True, others=(Node("n2"),))
-    assert api.asked == [{"fields": "metadata.name=n1"}, {"labels": "kind=media,zone=a"}]
+    of_volume = {"persistentvolumeclaims": "mcs-data"}
+    assert api.asked == [{"fields": "metadata.name=n1"}, of_volume, {"labels": "kind=media,zone=a"}]
     found._take(frozenset({"n1", "n2"}))
     assert (await found.known(world)).cordoned == CordonedNode("n1", ready=True, others=())
 
@@ -130,3 +137,53 @@ def test_a_node_is_read_whatever_it_says() -> None:
     )
     for body in ({}, {"spec": [], "status": {"conditions": {}}}, {"metadata": {"name": ["n"]}}):
         assert replace(read_node(body), name="") == Node("", ready=False)
+
+
+# --- the volume ---
+
+
+def a_volume(*expressions: dict[str, Any], **term: Any) -> dict[str, Any]:
+    terms = [{"matchExpressions": list(expressions), **term}]
+    return {"spec": {"nodeAffinity": {"required": {"nodeSelectorTerms": terms}}}}
+
+
+def zone(operator: str, *values: str) -> dict[str, Any]:
+    return {"key": "zone", "operator": operator, "values": list(values)}
+
+
+async def test_a_node_where_the_volume_cannot_be_mounted_takes_no_pod() -> None:
+    api = FakeApi(a_node("n1", unschedulable=True), a_node("n2"), a_node("n3"))
+    of_n3 = {"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["n3"]}]}
+    api.volumes = {"mcs-data": {"spec": {"volumeName": "pv"}}, "pv": a_volume(**of_n3)}
+    found = nodes(api)
+    await found.read()
+    known = await found.known(given(instance(), pod(node="n1")))
+    assert known.cordoned == CordonedNode("n1", ready=True, others=(Node("n3"),))
+
+
+@pytest.mark.parametrize(
+    ("volume", "within_reach"),
+    [
+        ({}, True),
+        ({"spec": {"nodeAffinity": {}}}, True),
+        (a_volume(zone("In", "a", "b")), True),
+        (a_volume(zone("In", "b")), False),
+        (a_volume(zone("NotIn", "b")), True),
+        (a_volume(zone("NotIn", "a")), False),
+        (a_volume(zone("Exists")), True),
+        (a_volume(zone("DoesNotExist")), False),
+        (a_volume(zone("Gt", "1")), False),
+        (a_volume(zone("In", "a"), {"key": "disk", "operator": "Exists"}), False),
+        (a_volume(), False),
+        (a_volume({"key": ["zone"], "operator": "In", "values": {"a": 1}}), False),
+    ],
+)
+def test_where_a_volume_can_be_mounted_it_says_itself(volume: dict[str, Any], within_reach: bool) -> None:
+    node = {"metadata": {"name": "n", "labels": {"zone": "a"}}}
+    assert reaches(volume, node) is within_reach
+
+
+def test_one_of_several_terms_is_enough() -> None:
+    terms = [{"matchExpressions": [zone("In", "b")]}, {"matchExpressions": [zone("In", "a")]}]
+    volume = {"spec": {"nodeAffinity": {"required": {"nodeSelectorTerms": terms}}}}
+    assert reaches(volume, {"metadata": {"labels": {"zone": "a"}}})

@@ -29,8 +29,8 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class CordonedNode:
-    """The node of a pod, which is cordoned. ``others``: nodes that are not, and that the pod's nodeSelector matches.
-    What nobody knows is None."""
+    """The node of a pod, which is cordoned. ``others``: nodes that are not, that the pod's nodeSelector matches,
+    and that its volume can be mounted on. What nobody knows is None."""
 
     name: str
     ready: bool | None = None

@@ -60,11 +60,11 @@ def _nowhere_to_go(instance: MCSInstance, node: CordonedNode) -> str:
     if is_tolerated(instance.spec.tolerations, UNSCHEDULABLE):
         return "spec.tolerations lets the next pod run there all the same"
     if node.others is None:
-        return "other nodes cannot be listed"
+        return "it is not known whether another node takes the pod"
     if any(takes(instance, other) for other in node.others):
         return ""
     if not node.others:
-        return "spec.nodeSelector matches no other node that is schedulable"
+        return "no other schedulable node is matched by spec.nodeSelector and has the volume within reach"
     return f"no other node that spec.nodeSelector matches is ready and tolerated ({len(node.others)} looked at)"
 
 

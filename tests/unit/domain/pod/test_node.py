@@ -48,10 +48,10 @@ def test_it_leaves_where_another_node_takes_it() -> None:
 @pytest.mark.parametrize(
     ("others", "why"),
     [
-        pytest.param((), "matches no other node that is schedulable", id="pinned to that node"),
+        pytest.param((), "no other schedulable node is matched by spec.nodeSelector", id="pinned to that node"),
         pytest.param((replace(SPARE, ready=False),), "is ready and tolerated (1 looked at)", id="the other is down"),
         pytest.param((TAINTED,), "is ready and tolerated (1 looked at)", id="the other is tainted"),
-        pytest.param(None, "other nodes cannot be listed", id="nobody knows"),
+        pytest.param(None, "it is not known whether another node takes the pod", id="nobody knows"),
     ],
 )
 def test_it_stays_where_none_does_and_says_what_to_do(others: Any, why: str) -> None:
