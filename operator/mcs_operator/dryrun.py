@@ -24,6 +24,7 @@ from mcs_operator.kube.dryrun import DryRunApi
 from mcs_operator.kube.events import Recorder
 from mcs_operator.kube.executor import Executor
 from mcs_operator.kube.networks import Networks
+from mcs_operator.kube.nodes import Nodes
 from mcs_operator.kube.report import Reporter
 from mcs_operator.kube.together import together
 from mcs_operator.media.agents import Agents
@@ -91,16 +92,17 @@ class DryRun:
             reporter = Reporter(self.api, self.store, Recorder(self.api, self.settings.identity))
             reconciler = Reconciler(self.api, self.store, agents, lookups, reporter, self.settings, clock=_now)
             networks = Networks(self.api, on_change=lambda: None)
-            await asyncio.wait_for(self._listed(networks), LIST_SECONDS)
+            await asyncio.wait_for(self._listed(networks, reconciler.nodes), LIST_SECONDS)
             reconciler.networks = lambda: networks.known
             namespaces = sorted(self.store.namespaces())
             await self._agents_have_answered(reconciler, namespaces, news)
             told_all = [await self.tell(reconciler, namespace) for namespace in namespaces]
         return [line for lines, _ in told_all for line in lines], all(is_whole for _, is_whole in told_all)
 
-    async def _listed(self, networks: Networks) -> None:
+    async def _listed(self, networks: Networks, nodes: Nodes) -> None:
         """Everything that the operator lists at its start."""
-        await together(networks.read(), Watcher(self.api, self.store, self.settings.namespaces).list_once())
+        watcher = Watcher(self.api, self.store, self.settings.namespaces)
+        await together(networks.read(), nodes.read_if_allowed(), watcher.list_once())
 
     async def _agents_have_answered(self, reconciler: Reconciler, namespaces: list[str], news: asyncio.Event) -> None:
         """What they say decides about the pod; one that is silent is waited for as long as the operator waits."""

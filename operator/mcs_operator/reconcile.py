@@ -28,6 +28,7 @@ from mcs_operator.kube.client import Api
 from mcs_operator.kube.discovery import Discovery
 from mcs_operator.kube.executor import Executor
 from mcs_operator.kube.failures import Backoff, Failures, tried
+from mcs_operator.kube.nodes import LOOK_SECONDS, Nodes
 from mcs_operator.kube.observe import MISSED_SECONDS, observe
 from mcs_operator.kube.report import Reporter, Told
 from mcs_operator.media.agents import Agents
@@ -62,11 +63,13 @@ class Reconciler:
     discovery: Discovery = field(init=False)
     failures: Failures = field(init=False)
     following: Following = field(init=False)
+    nodes: Nodes = field(init=False)
 
     def __post_init__(self) -> None:
         self.executor = Executor(self.api, self.store, self.agents, self.reporter)
         self.discovery = Discovery(self.api)
         self.failures = Failures(self.reporter)
+        self.nodes = Nodes(self.api, self.store)
         self.following = Following(self.agents, self.lookups, names_of(self.store, self.clock), self.expiries)
 
     async def __call__(self, namespace: str) -> float | None:
@@ -96,7 +99,7 @@ class Reconciler:
             self.agents.report(namespace),
             self.settings.image_pull_secrets,
         )
-        world = await self.following.known(world, self.networks)
+        world = await self.following.known(await self.nodes.known(world), self.networks)
         return await self.discovery.known(world, self.executor.refused_sizes.get(namespace))
 
     async def decide(self, observed: World) -> Decision:
@@ -131,6 +134,7 @@ class Reconciler:
             await tried(self.executor.take_step(namespace, pod, world.now), errors),
             await tried(self.executor.keep_count(decision.changes), errors),
             MISSED_SECONDS if world.missing_pull_secrets else None,
+            LOOK_SECONDS if world.cordoned else None,
             *(max(0.0, (due - world.now).total_seconds()) for due in dues if due),
         ]
         defects = decision.desired.all_defects

@@ -67,6 +67,8 @@ ANNOTATION_DRAINING = f"{GROUP}/draining-since"
 """RFC 3339, on the pod: since when it drains. On the object, so that an operator's restart does not begin anew."""
 ANNOTATION_RESTART = f"{GROUP}/restart-requested-at"
 """RFC 3339, set by the user on an MCSInstance: a pod that is older than that is drained and replaced."""
+ANNOTATION_FORCE_DRAIN = f"{GROUP}/force-drain"
+"""UID of a pod, set by the user on an MCSInstance: the pod leaves its cordoned node although no other node takes it."""
 
 ANNOTATION_ROTATE = f"{GROUP}/rotate-requested-at"
 """RFC 3339, set by the user on a TVoxLink: where its newest client certificate is older, a new profile is made."""

@@ -42,7 +42,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 FIRST = "acme"
 DEPLOYMENT = LEASE = "mcs-operator"
 FAILOVER_SECONDS = 15.0
-KINDS = "secrets,configmaps,services,persistentvolumeclaims,statefulsets,pods,networkpolicies,resourcequotas"
+KINDS = "secrets,configmaps,services,persistentvolumeclaims,statefulsets,pods,networkpolicies,resourcequotas,"
+KINDS += "poddisruptionbudgets"
 OURS = "app.kubernetes.io/managed-by=mcs-operator"
 
 
@@ -456,5 +457,6 @@ def test_the_plain_manifest_brings_the_instance_back_and_its_customer_connects_w
 
 def remove_instance(mcs: Mcs) -> None:
     """All of it: the node's ports are the next test's."""
+    mcs.api.allow_deletion(INSTANCE)
     mcs.api.delete("MCSInstance", INSTANCE, wait=10)
     until("its pod is gone", lambda: mcs.api.find("Pod", f"{INSTANCE}-0") is None, 90)

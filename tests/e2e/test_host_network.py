@@ -87,6 +87,7 @@ class TestOnTheNodesNetwork(Isolation):
         assert device_names() > set()
         for name in list(mcs.sites):
             mcs.sites.pop(name).remove()
+        mcs.api.allow_deletion(INSTANCE)
         mcs.api.delete("MCSInstance", INSTANCE)
         until("the pod is gone", lambda: mcs.api.find("Pod", POD) is None, 90)
         assert node_rules() == ""

@@ -23,6 +23,7 @@ PLURALS = {
     "ConfigMap": "configmaps",
     "Service": "services",
     "NetworkPolicy": "networkpolicies",
+    "PodDisruptionBudget": "poddisruptionbudgets",
     "PersistentVolumeClaim": "persistentvolumeclaims",
     "StatefulSet": "statefulsets",
     "ResourceQuota": "resourcequotas",

@@ -286,7 +286,7 @@ def _is_as_before(api: Api, before: dict[str, Identity]) -> None:
     assert issued_by(files(api.get("Secret", "mcs-agent"))["tls.crt"], ca)
 
 
-EVERYTHING = (*OURS, "Secret", "ConfigMap", "StatefulSet", "Service", "NetworkPolicy")
+EVERYTHING = (*OURS, "Secret", "ConfigMap", "StatefulSet", "Service", "NetworkPolicy", "PodDisruptionBudget")
 
 
 @pytest.mark.parametrize(

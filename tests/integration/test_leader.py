@@ -333,7 +333,7 @@ def test_a_store_that_is_still_filling_prunes_allocates_and_refuses_nothing(
     accepted(api, "new", 120)
     listed = [seen for seen in proxy.seen if seen.lists and "limit" in seen.query]
     kinds = {"mcsinstances", "communities", "tvoxlinks", "secrets", "configmaps", "services", "statefulsets", "pods",
-             "persistentvolumeclaims", "networkpolicies", "resourcequotas"}  # fmt: skip
+             "persistentvolumeclaims", "networkpolicies", "resourcequotas", "poddisruptionbudgets"}  # fmt: skip
     beside = {"nodes", "servicecidrs", "customresourcedefinitions"}
     assert {seen.plural for seen in listed} == kinds | beside, "what networks there are, and Kopf's look at our kinds"
     assert len(failed) >= len(kinds)

@@ -52,7 +52,7 @@ def registered(server: Api) -> Iterator[None]:
 def held(server: Api, home: str, account: Account) -> Iterator[None]:
     """The chart's policy for what the operator's account writes, in force."""
     rendered = list(yaml.safe_load_all((ROOT / "manifests" / "install.yaml").read_text()))
-    policies = [body for body in rendered if body and body["kind"].startswith("ValidatingAdmissionPolicy")]
+    policies = [body for body in rendered if body and body["metadata"]["name"] == f"{ACCOUNT}-writes"]
     assert len(policies) == 2
     text = yaml.safe_dump_all(policies).replace("mcs-system", home)
     server.kubectl("apply", "-f", "-", stdin=text)
@@ -96,6 +96,7 @@ def test_it_can_do_all_its_work_and_nothing_else(
     the_network_mode_changes_back_and_forth(api)
     the_pod_is_woken_and_replaced(api)
     the_media_changes_in_place(api)
+    its_node_is_maintained(api)
     what_an_older_operator_left_goes(api)
     everybody_leaves(api)
     operator.stop()
@@ -398,6 +399,31 @@ def the_media_changes_in_place(api: Api) -> None:
     if not api.find("Node", "mcs-node"):
         pull_ends(api, pull, terminated={"exitCode": 0, "reason": "Completed"})
         until("another image", lambda: media_of(api)["image"] == "localhost/mcs/appliance:next", 60)
+
+
+def its_node_is_maintained(api: Api) -> None:
+    """Where the node is not there it is made, and the volume is one of that node alone."""
+    if api.find("Node", "mcs-node"):
+        return
+    here = {"key": "kubernetes.io/hostname", "operator": "In", "values": ["mcs-node"]}
+    volume = {
+        "capacity": {"storage": "1Gi"},
+        "accessModes": ["ReadWriteOnce"],
+        "hostPath": {"path": "/nowhere"},
+        "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [here]}]}},
+    }
+    api.create(
+        {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": api.namespace}, "spec": volume},
+        {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "mcs-node"}},
+    )
+    try:
+        api.merge_status("Node", "mcs-node", {"conditions": [{"type": "Ready", "status": "True"}]})
+        api.change("PersistentVolumeClaim", f"{INSTANCE}-data", volumeName=api.namespace)
+        api.change("Node", "mcs-node", unschedulable=True)
+        api.wait_condition("MCSInstance", INSTANCE, "RestartPending", "True", "NoNodeFits")
+    finally:
+        api.delete("Node", "mcs-node")
+        api.delete("PersistentVolume", api.namespace)
 
 
 def media_of(api: Api) -> Object:

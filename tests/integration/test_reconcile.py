@@ -95,6 +95,7 @@ def test_a_served_namespace_has_exactly_what_it_needs(api: Api, operator: Operat
         "ConfigMap/mcs-manifest",
         "Service/mcs",
         "NetworkPolicy/mcs",
+        "PodDisruptionBudget/mcs",
         "PersistentVolumeClaim/mcs-data",
         "StatefulSet/mcs",
     }

@@ -38,9 +38,11 @@ _PLACES = {
     "Event": ("/api/v1", "events"),
     "Node": ("/api/v1", "nodes"),
     "StatefulSet": ("/apis/apps/v1", "statefulsets"),
+    "PersistentVolume": ("/api/v1", "persistentvolumes"),
     "StorageClass": ("/apis/storage.k8s.io/v1", "storageclasses"),
     "Lease": ("/apis/coordination.k8s.io/v1", "leases"),
     "NetworkPolicy": ("/apis/networking.k8s.io/v1", "networkpolicies"),
+    "PodDisruptionBudget": ("/apis/policy/v1", "poddisruptionbudgets"),
     "ValidatingWebhookConfiguration": (
         "/apis/admissionregistration.k8s.io/v1",
         "validatingwebhookconfigurations",
@@ -50,6 +52,7 @@ _PLACES = {
 _CLUSTER_WIDE = {
     "Namespace",
     "Node",
+    "PersistentVolume",
     "StorageClass",
     "CustomResourceDefinition",
     "ValidatingWebhookConfiguration",
@@ -173,6 +176,18 @@ class Api:
                 raise
         if wait:
             until(f"{kind} {name} is gone", lambda: self.find(kind, name) is None, wait)
+
+    def allow_deletion(self, instance: str) -> None:
+        """Of an MCSInstance with links up; one that is not there is well."""
+        if body := self.find("MCSInstance", instance):
+            self.annotate("MCSInstance", instance, allow_deletion=body["metadata"]["uid"])
+
+    def evict(self, pod: str, *, dry_run: bool = False) -> None:
+        """Evict a pod, as `kubectl drain` does; raises Refused (429) where its budget does not allow it."""
+        metadata = {"name": pod, "namespace": self.namespace}
+        options = {"dryRun": ["All"]} if dry_run else {}
+        body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": metadata, "deleteOptions": options}
+        self._call("POST", f"{self._path('Pod', pod)}/eviction", None, body)
 
     def delete_all(self, kind: str) -> None:
         """Delete all objects of a kind in the namespace."""
@@ -306,6 +321,8 @@ def remove_namespaces(
     present = [api for api in (server.within(name) for name in names) if api.find("Namespace", api.namespace)]
     served = server.find("CustomResourceDefinition", _INSTANCES)
     for api in present:
+        for body in api.list("MCSInstance") if served else ():
+            api.allow_deletion(body["metadata"]["name"])
         for kind in ("MCSInstance", "TVoxLink", "Community") if served else ():
             api.delete_all(kind)
         for kind in ("StatefulSet", "Pod"):

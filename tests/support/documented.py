@@ -41,12 +41,17 @@ ELSEWHERE: Mapping[str, tuple[str, str]] = {
     "hack/cluster/cluster up": ("hack/test-e2e", "hack/cluster/cluster up"),
     'eval "$(hack/cluster/cluster env)"': ("hack/test-e2e", 'eval "$(hack/cluster/cluster env)"'),
     "hack/cluster/cluster load $(hack/images/build)": ("hack/test-e2e", "cluster load $(hack/images/build)"),
+    "kubectl drain $NODE --ignore-daemonsets --delete-emptydir-data": (
+        "tests/e2e/test_node_drain.py",
+        '"drain", node.name, "--ignore-daemonsets", "--delete-emptydir-data"',
+    ),
 }
 """Command: the file that runs it, and the text in it that does."""
 
 BY_HAND: Mapping[str, str] = {
     "make cluster-down": "ends the node that the tests run on",
     "hack/cluster/cluster down": "the same",
+    "kubectl taint node $NODE node.kubernetes.io/out-of-service=nodeshutdown:NoExecute": "for a node that is off",
     "hack/cluster/cluster check": "tries the node itself, after a change of it",
 }
 """Commands that nothing runs, and why."""

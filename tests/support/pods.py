@@ -30,7 +30,8 @@ def _pod_of(stateful_set: Object, name: str, spec: dict[str, Any]) -> Object:
         "uid": stateful_set["metadata"]["uid"],
         "controller": True,
     }
-    metadata = template["metadata"] | {"name": name, "ownerReferences": [owner]}
+    labels = template["metadata"]["labels"] | {"statefulset.kubernetes.io/pod-name": name}
+    metadata = template["metadata"] | {"name": name, "labels": labels, "ownerReferences": [owner]}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"] | spec}
 
 

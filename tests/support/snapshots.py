@@ -20,7 +20,16 @@ from support.quota import until_counted
 from support.waiting import until
 
 OURS = ("MCSInstance", "Community", "TVoxLink")
-CHILDREN = ("Secret", "ConfigMap", "Service", "NetworkPolicy", "PersistentVolumeClaim", "StatefulSet", "Pod")
+CHILDREN = (
+    "Secret",
+    "ConfigMap",
+    "Service",
+    "NetworkPolicy",
+    "PodDisruptionBudget",
+    "PersistentVolumeClaim",
+    "StatefulSet",
+    "Pod",
+)
 REVIEWS = ("tokenreviews", "subjectaccessreviews")
 PLACED_BY_CONTROLLERS = ("Pod", "ReplicaSet")
 _OF_THE_SERVER = ("uid", "resourceVersion", "creationTimestamp", "generation", "managedFields", "selfLink")

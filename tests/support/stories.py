@@ -20,6 +20,7 @@ from mcs_operator.contract.lookup import Answer, Failure, Lookup
 from mcs_operator.contract.openvpn import Where
 from mcs_operator.domain.decide import decide
 from mcs_operator.domain.facts.networks import Network
+from mcs_operator.domain.facts.nodes import CordonedNode
 from mcs_operator.domain.facts.world import Damaged, Fingerprint, Resize, ResizeReason, Unreadable
 from mcs_operator.domain.pod.disruptions import Cause, Disruption
 from mcs_operator.domain.pod.rollout import Rollout, Step
@@ -110,6 +111,9 @@ def instances() -> Iterator[Told]:
         Rollout(Step.START_DRAINING, disruptions=(image,), current=image),
     ):
         yield from said(SERVED, wanted=Wanted(revisions={}, rollout=rollout))
+    for cordoned in (CordonedNode("mcs-node", ready=True, others=()), CordonedNode("mcs-node", ready=False)):
+        yield from said(SERVED, cordoned=cordoned)
+    yield from said(instance(suspend=True), ACME)
 
 
 def out_of_service() -> Iterator[Told]:

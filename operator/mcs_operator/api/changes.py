@@ -54,13 +54,18 @@ def restart_fields(instance: MCSInstance) -> dict[str, Any]:
     Canonical: two specs that mean the same give equal results, so a hash of it (keys sorted) changes only where the
     user asked for a restart.
     """
-    return _only(_spec_schema(MCSInstance), _values(instance), {Impact.RESTART}, None)
+    return _only(_spec_schema(MCSInstance), _in_a_pod(instance), {Impact.RESTART}, None)
 
 
 def template_fields(instance: MCSInstance) -> dict[str, Any]:
     """The same with what changes in place: all that the user put into the pod template."""
     in_the_template = {Impact.RESTART, Impact.MEDIA_RESTART, Impact.IN_PLACE}
-    return _only(_spec_schema(MCSInstance), _values(instance), in_the_template, None)
+    return _only(_spec_schema(MCSInstance), _in_a_pod(instance), in_the_template, None)
+
+
+def _in_a_pod(instance: MCSInstance) -> dict[str, Any]:
+    """Without ``suspend``: whether there is a pod is nothing in it, and the one that comes back is no other one."""
+    return {name: value for name, value in _values(instance).items() if name != "suspend"}
 
 
 def _values(subject: KubernetesObject) -> dict[str, Any]:

@@ -85,6 +85,9 @@ class Reason(StrEnum):
     UP_TO_DATE = "UpToDate"
     POD_OUTDATED = "PodOutdated"
     DRAINING = "Draining"
+    SUSPENDED = "Suspended"
+    NO_NODE_FITS = "NoNodeFits"
+    NODE_NOT_READY = "NodeNotReady"
     WAITING = "Waiting"
     PULLING = "Pulling"
     IMAGE_NOT_PULLED = "ImageNotPulled"
@@ -199,6 +202,7 @@ _INSTANCE = [
         Type.READY,
         (T, R.SERVING, "The media container is ready."),
         (T, R.OUT_OF_SERVICE, "The media container takes no new sessions, as spec.serviceState asks."),
+        (T, R.SUSPENDED, "spec.suspend is true, and the pod is gone: stopped on purpose. All else is kept."),
         (F, R.MEDIA_NOT_READY, "The media container is not ready; the message says why."),
         (F, R.SLOTS_NOT_RUNNING, "As Stalled, and not one of the slots runs."),
         (U, R.AGENT_UNREACHABLE, "The link agent, by the kubelet's last word ready, has not answered for 30 s."),
@@ -251,6 +255,8 @@ _INSTANCE = [
         Type.RESTART_PENDING,
         (F, R.UP_TO_DATE, "The pod runs the current template."),
         (T, R.POD_OUTDATED, "The pod runs an older template; the message names the parts and how to restart."),
+        (T, R.NO_NODE_FITS, "The pod's node is cordoned, and no other one would take the pod: it stays until forced."),
+        (T, R.NODE_NOT_READY, "The pod's node is cordoned and does not answer: the pod cannot be drained."),
         (T, R.WAITING, "The pod, or its media container, is to be replaced and waits; the message says for what."),
         (T, R.PULLING, "The node pulls the media's next image; what runs goes on."),
         (T, R.IMAGE_NOT_PULLED, "The node cannot pull the media's next image; what runs goes on."),
@@ -356,6 +362,7 @@ _LINK = [
         (F, R.RECONCILE_FAILED, "The operator fails at the link's keys or files; the message says where."),
         (F, R.NO_FREE_SLOT, "It has a number, of a time with more slots, for which spec.vpn.slots has no place now."),
         (F, R.NOT_ACCEPTED, "Accepted is False."),
+        (F, R.SUSPENDED, "spec.suspend of the instance is true: no slot runs."),
         (F, R.IDENTITY_LOST, "The instance has lost its CA: no identity can be made."),
         (F, R.CA_NOT_FOUND, "As Stalled of the instance: no identity can be made."),
         (F, R.CA_INVALID, "As Stalled of the instance: no identity can be made."),
@@ -374,6 +381,7 @@ _LINK = [
         (T, R.WRONG_PEER, "Two places use this link's profile by turns."),
         (F, R.WRONG_PEER, "Two places use this link's profile by turns."),
         (F, R.DISABLED, "spec.enabled is false."),
+        (F, R.SUSPENDED, "spec.suspend of the instance is true."),
         (F, R.REVOKED, "The TVox's certificate is revoked; a new profile waits for `rotate`."),
         (F, R.PENDING, "The slot does not run yet."),
         (U, R.AGENT_UNREACHABLE, "The link agent in the media pod does not answer."),
@@ -385,6 +393,7 @@ _LINK = [
         (T, R.OUT_OF_SERVICE, "As Programmed; new sessions are refused, as spec.serviceState asks."),
         (T, R.DISABLED, "Accepted, and stopped as spec.enabled asks."),
         (T, R.REVOKED, "Accepted, and stopped as the revocation asks."),
+        (T, R.SUSPENDED, "Accepted, and stopped with its instance, as spec.suspend of that asks."),
         (F, R.PENDING, "As Programmed."),
         (F, R.QUARANTINED, "As Programmed."),
         (F, R.RECONCILE_FAILED, "As Programmed."),

@@ -515,6 +515,12 @@ class MCSInstanceSpec(Model):
         "lets open ones end; the tunnels stay up, and nothing restarts.",
         json_schema_extra=impact(HOT),
     )
+    suspend: bool = Field(
+        default=False,
+        description="Stop the appliance and keep everything: true drains the media pod and ends it, false starts it "
+        "again. Every TVox is without a tunnel meanwhile, and dials again by itself.",
+        json_schema_extra=impact(RESTART),
+    )
     drain_seconds: int = Field(
         default=300,
         ge=0,

@@ -98,8 +98,12 @@ def effect(
     interrupted: tuple[str, ...] = ()
     lost = planned = ""
     if isinstance(before, MCSInstance) and isinstance(after, MCSInstance):
-        if restart_hash(before) == restart_hash(after):  # what the operator itself goes by
-            impact = dearest(Impact.HOT if c.impact is Impact.RESTART else c.impact for c in differing)
+        spared: tuple[Impact, ...] = ()
+        if before.spec.suspend:  # there is nobody who could be interrupted
+            spared = (Impact.RESTART, Impact.MEDIA_RESTART)
+        elif restart_hash(before) == restart_hash(after) and not after.spec.suspend:  # what the operator itself goes by
+            spared = (Impact.RESTART,)
+        impact = dearest(Impact.HOT if c.impact in spared else c.impact for c in differing)
         interrupted = tuple(links) if impact in _OF_EVERYBODY else ()
         if impact in _GATED:
             planned = foretold(after.spec.disruptions, now, after.spec.drain_seconds)

@@ -301,9 +301,14 @@ def _instance(
 def _disrupted(new: MCSInstance, old: MCSInstance, served: int, now: datetime) -> Iterator[_Finding]:
     """What costs every customer something, and when."""
     differing = changes(old, new)
+    if old.spec.suspend:
+        return
     planned = foretold(new.spec.disruptions, now, new.spec.drain_seconds)
     if planned and {change.impact for change in differing} & {Impact.RESTART, Impact.MEDIA_RESTART}:
         yield _Finding(f"spec.disruptions: {planned}")
+    if new.spec.suspend:
+        yield _Finding(f"spec.suspend: the media pod drains and stops, {served} customers are interrupted")
+        return
     for impact, what in (
         (Impact.RESTART, f"the media pod drains and restarts, {served} customers are interrupted"),
         (Impact.MEDIA_RESTART, f"the media drains and restarts: calls of {served} customers end, tunnels stay up"),

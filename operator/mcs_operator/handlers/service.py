@@ -124,6 +124,7 @@ class Service:
         self._networks = Networks(self._api, on_change=self._wake_all)
         self._reconciler.networks = self._known_networks
         self._tasks.begin(self._networks.run(), "networks")
+        self._tasks.begin(self._reconciler.nodes.run(), "nodes")
         self._tasks.begin(self._watcher.run(), "watches")
         self._tasks.begin(self._scraping.run(), "metrics")
         if self._admission.port:
@@ -154,8 +155,9 @@ class Service:
 
     async def _lead(self) -> None:
         self._leads = True
-        if self._watcher and self._queue:
+        if self._watcher and self._queue and self._reconciler:
             await self._watcher.ready.wait()
+            await self._reconciler.nodes.listed.wait()
             gc.freeze()
             log.info("the world is listed: %d namespaces", len(self.store.namespaces()))
             self._wake_all()

@@ -11,6 +11,8 @@ from typing import Any
 from mcs_operator.api.quantity import parse_quantity
 
 _QUANTITY_PARENTS = {"requests", "limits", "capacity"}
+_WHOLE = {"matchLabels"}
+"""What somebody puts beside a label that selects makes another selection."""
 
 
 def differences(desired: Any, live: Any, path: str = "") -> list[str]:
@@ -19,6 +21,8 @@ def differences(desired: Any, live: Any, path: str = "") -> list[str]:
     A list is compared in its order. Lists of objects with a name (containers, volumes, ports) are matched by it, so
     that an injected sidecar is not a difference.
     """
+    if path.rpartition(".")[2] in _WHOLE:
+        return [] if desired == live else [path]
     if isinstance(desired, dict):
         if not isinstance(live, dict):
             return [] if not desired and live is None else [path]

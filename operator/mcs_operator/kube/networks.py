@@ -13,11 +13,10 @@ from collections.abc import Callable, Iterator
 
 from mcs_operator.domain.facts.networks import MOST, Network, parsed
 from mcs_operator.kube.client import Api
-from mcs_operator.kube.resources import Object, Resource
+from mcs_operator.kube.resources import NODES, Object, Resource
 
 log = logging.getLogger(__name__)
 
-NODES = Resource("v1", "nodes", "Node")
 SERVICE_CIDRS = Resource("networking.k8s.io/v1", "servicecidrs", "ServiceCIDR")
 EVERY_SECONDS = 600.0
 _PODS, _SERVICES = "Pods of this cluster", "Services of this cluster"

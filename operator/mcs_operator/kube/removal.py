@@ -11,10 +11,18 @@ from mcs_operator.kube.cache.child import Child
 from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.client import Api
 from mcs_operator.kube.outcome import guarding
-from mcs_operator.kube.resources import BY_KIND, PODS, RESOURCE_QUOTAS, SECRETS, STATEFUL_SETS, VOLUME_CLAIMS
+from mcs_operator.kube.resources import (
+    BY_KIND,
+    DISRUPTION_BUDGETS,
+    PODS,
+    RESOURCE_QUOTAS,
+    SECRETS,
+    STATEFUL_SETS,
+    VOLUME_CLAIMS,
+)
 from mcs_operator.settings import IMAGE_PULL, LABEL_INSTANCE, LABEL_NAME
 
-NEVER_PRUNED = (PODS, VOLUME_CLAIMS, STATEFUL_SETS, RESOURCE_QUOTAS)
+NEVER_PRUNED = (PODS, VOLUME_CLAIMS, STATEFUL_SETS, RESOURCE_QUOTAS, DISRUPTION_BUDGETS)
 """Calls, data and the law hang on these: they go with their owner or by a step of their own, never because nobody
 wants them. But of pods that only pull an image nothing hangs."""
 

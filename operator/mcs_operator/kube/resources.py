@@ -45,6 +45,9 @@ PODS = Resource("v1", "pods", "Pod")
 STATEFUL_SETS = Resource("apps/v1", "statefulsets", "StatefulSet")
 RESOURCE_QUOTAS = Resource("v1", "resourcequotas", "ResourceQuota")
 NETWORK_POLICIES = Resource("networking.k8s.io/v1", "networkpolicies", "NetworkPolicy")
+DISRUPTION_BUDGETS = Resource("policy/v1", "poddisruptionbudgets", "PodDisruptionBudget")
+NODES = Resource("v1", "nodes", "Node")
+VOLUMES = Resource("v1", "persistentvolumes", "PersistentVolume")
 LEASES = Resource("coordination.k8s.io/v1", "leases", "Lease")
 WEBHOOK_CONFIGURATIONS = Resource(
     "admissionregistration.k8s.io/v1", "validatingwebhookconfigurations", "ValidatingWebhookConfiguration"
@@ -54,5 +57,15 @@ TOKEN_REVIEWS = Resource("authentication.k8s.io/v1", "tokenreviews", "TokenRevie
 SUBJECT_ACCESS_REVIEWS = Resource("authorization.k8s.io/v1", "subjectaccessreviews", "SubjectAccessReview")
 
 OURS = (INSTANCES, COMMUNITIES, LINKS)
-CHILDREN = (SECRETS, CONFIG_MAPS, SERVICES, VOLUME_CLAIMS, STATEFUL_SETS, PODS, NETWORK_POLICIES, RESOURCE_QUOTAS)
+CHILDREN = (
+    SECRETS,
+    CONFIG_MAPS,
+    SERVICES,
+    VOLUME_CLAIMS,
+    STATEFUL_SETS,
+    PODS,
+    NETWORK_POLICIES,
+    RESOURCE_QUOTAS,
+    DISRUPTION_BUDGETS,
+)
 BY_KIND = {resource.kind: resource for resource in (*OURS, *CHILDREN)}

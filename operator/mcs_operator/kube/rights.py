@@ -9,15 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from mcs_operator.kube.networks import NODES, SERVICE_CIDRS
+from mcs_operator.kube.networks import SERVICE_CIDRS
 from mcs_operator.kube.resources import (
     COMMUNITIES,
     CONFIG_MAPS,
+    DISRUPTION_BUDGETS,
     EVENTS,
     INSTANCES,
     LEASES,
     LINKS,
     NETWORK_POLICIES,
+    NODES,
     PODS,
     RESOURCE_QUOTAS,
     SECRETS,
@@ -26,6 +28,7 @@ from mcs_operator.kube.resources import (
     SUBJECT_ACCESS_REVIEWS,
     TOKEN_REVIEWS,
     VOLUME_CLAIMS,
+    VOLUMES,
     WEBHOOK_CONFIGURATIONS,
     Object,
     Resource,
@@ -101,6 +104,9 @@ IN_ALL_NAMESPACES = (
     Right(
         RESOURCE_QUOTAS, ("patch",), "Its count, where the quota controller does not know our kinds yet.", sub="status"
     ),
+    Right(
+        DISRUPTION_BUDGETS, (*_FOUND, *_APPLIED), "No eviction of a media pod; it goes with its instance, and only so."
+    ),
     Right(EVENTS, ("create", "patch"), "What a person must know; a repetition is counted on the first one."),
 )
 """Or in the namespaces that the operator serves, where these are listed."""
@@ -115,7 +121,13 @@ IN_NO_NAMESPACE = (
         names=(WEBHOOK,),
     ),
     Right(DEFINITIONS, ("list", "watch"), "Kopf sees by them when our kinds come, also after the operator."),
-    Right(NODES, ("list",), "Their podCIDRs: spec.vpn.cidr must not meet them. Read every ten minutes."),
+    Right(
+        NODES,
+        ("list", "watch"),
+        "Their podCIDRs, every ten minutes: spec.vpn.cidr must not meet them. Watched are the cordoned ones, by name: "
+        "their media pods are drained, and go where another node takes them.",
+    ),
+    Right(VOLUMES, ("get",), "On which nodes the volume of a media pod can be mounted, whose node is cordoned."),
     Right(SERVICE_CIDRS, ("list",), "The same of Services, where the cluster has such objects."),
 )
 """What is in no namespace and so needs a ClusterRole always."""

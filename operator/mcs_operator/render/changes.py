@@ -235,7 +235,7 @@ def _step(world: World, pod: Pod, template: Template, rollout: Rollout) -> PodSt
         case Step.STOP_DRAINING:
             return StopDraining(noted=ANNOTATION_DRAINING in pod.annotations)
         case Step.REPLACE:
-            text = f"pod {pod.name} (UID {pod.uid}) is replaced: {rollout.cause}"
+            text = f"pod {pod.name} (UID {pod.uid}) is {rollout.becomes}: {rollout.cause}"
             return Replace(pod.uid, pod.name.removesuffix("-0"), Note(True, "Restarting", "Replace", text))
         case Step.SET_IMAGE:
             text = f"the media container of pod {pod.name} is replaced, tunnels stay up: {rollout.cause}"

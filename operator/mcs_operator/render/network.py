@@ -6,7 +6,7 @@ from ipaddress import ip_network
 
 from mcs_operator.api import MCSInstance, NetworkMode
 from mcs_operator.domain.manifest import Manifest, Object, Wave
-from mcs_operator.render.objects import build_object, labels
+from mcs_operator.render.objects import build_object, labels, media_pod
 from mcs_operator.settings import AGENT_PORT_OFFSET, FIRST_NUMBER, Settings
 
 PRIVATE_NETWORKS = ("10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16")
@@ -32,11 +32,6 @@ def build_services(instance: MCSInstance) -> list[Manifest]:
     return services
 
 
-def _selector(instance: MCSInstance) -> dict[str, str]:
-    """By the pod's own name too: a second replica, scaled by mistake, must never get a customer's packet."""
-    return labels(instance.name) | {"statefulset.kubernetes.io/pod-name": f"{instance.name}-0"}
-
-
 def _headless(instance: MCSInstance) -> Manifest:
     ports = [
         {"name": "http", "port": 80, "targetPort": 80, "protocol": "TCP"},
@@ -46,7 +41,7 @@ def _headless(instance: MCSInstance) -> Manifest:
         "clusterIP": "None",
         # One slot in back-off makes the whole pod unready; the 249 others and the media must stay reachable.
         "publishNotReadyAddresses": True,
-        "selector": _selector(instance),
+        "selector": media_pod(instance),
         "ports": ports,
     }
     return Manifest(build_object("v1", "Service", instance.name, instance, owner=instance, spec=spec), Wave.WORKLOAD)
@@ -68,7 +63,7 @@ def _public(instance: MCSInstance) -> Manifest:
         "type": "LoadBalancer",
         "externalTrafficPolicy": "Local",  # keeps the TVox's address, which allowedSources is about
         "publishNotReadyAddresses": True,
-        "selector": _selector(instance),
+        "selector": media_pod(instance),
         "ports": ports,
     }
     name = f"{instance.name}-public"

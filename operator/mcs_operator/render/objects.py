@@ -17,6 +17,11 @@ def labels(instance: str, link: str | None = None) -> dict[str, str]:
     return own | ({LABEL_LINK: link} if link else {})
 
 
+def media_pod(instance: MCSInstance) -> dict[str, str]:
+    """Labels of the media pod alone, by its own name too: a second replica, scaled by mistake, is not it."""
+    return labels(instance.name) | {"statefulset.kubernetes.io/pod-name": f"{instance.name}-0"}
+
+
 def owned_by(owner: MCSInstance | TVoxLink) -> list[Object]:
     """Owner reference: the garbage collector removes the object with its owner, also while the operator is down."""
     return [

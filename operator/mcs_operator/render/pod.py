@@ -43,9 +43,12 @@ TERMINATION_MARGIN_SECONDS = 60
 AGENT_USER = 65532
 
 
-def build_stateful_set(instance: MCSInstance, settings: Settings, instead: Fallback | None = None) -> Manifest:
+def build_stateful_set(
+    instance: MCSInstance, settings: Settings, instead: Fallback | None = None, *, suspended: bool = False
+) -> Manifest:
     """The StatefulSet `<instance>`: one replica, replaced only by our own delete (OnDelete). ``instead``: from what the
-    media is made where that may not be what is declared."""
+    media is made where that may not be what is declared. ``suspended``: no replica, as its pod was drained and deleted,
+    or was not there; else the controller would make the next one."""
     selector = labels(instance.name)
     pod = _pod_spec(instance, settings, build_media(instance, settings, instead))
     parts, pod_parts = parts_of(pod)
@@ -63,7 +66,7 @@ def build_stateful_set(instance: MCSInstance, settings: Settings, instead: Fallb
         instance,
         owner=instance,
         spec={
-            "replicas": 1,
+            "replicas": 0 if suspended else 1,
             "serviceName": instance.name,
             "selector": {"matchLabels": selector},
             "updateStrategy": {"type": "OnDelete"},

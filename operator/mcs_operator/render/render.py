@@ -16,6 +16,7 @@ from mcs_operator.domain.pod.fallback import Fallback, fallback
 from mcs_operator.domain.pod.template import Template, other_parts
 from mcs_operator.domain.rules.pins import accepted, decide_pins
 from mcs_operator.domain.status.faults import told
+from mcs_operator.render.budget import build_disruption_budget
 from mcs_operator.render.network import build_network_policy, build_services
 from mcs_operator.render.pod import build_stateful_set
 from mcs_operator.render.pull import build_image_pulls
@@ -100,6 +101,7 @@ def render(world: World, plan: Plan, keys: Keys, settings: Settings) -> Desired:
     shards = made.part("the appliance's files", lambda: build_shards(world, plan, keys, instance))
     made.part("the Services", lambda: build_services(instance))
     made.part("the NetworkPolicy", lambda: build_network_policy(instance, settings))
+    made.part("the PodDisruptionBudget", lambda: [build_disruption_budget(instance)])
     made.part("the volume", lambda: [build_volume_claim(instance)])
     return Desired(
         manifests=tuple(sorted(made.manifests, key=lambda manifest: manifest.wave)),
@@ -135,7 +137,10 @@ class _Made:
 
     def workload(self, world: World, instance: MCSInstance, settings: Settings, instead: Fallback) -> Template | None:
         """The StatefulSet, and what has to be there before its media's image is; what the pod is compared with."""
-        found = self.part("the StatefulSet", lambda: [build_stateful_set(instance, settings, instead)])
+        suspended = world.suspends(instance)
+        found = self.part(
+            "the StatefulSet", lambda: [build_stateful_set(instance, settings, instead, suspended=suspended)]
+        )
         if not found:
             return None
         template = template_of(found[0].body, instance, settings, world.pod, instead)

@@ -230,6 +230,7 @@ def test_an_instance_that_is_deleted_and_applied_again_serves_the_old_profiles(m
     volume = mcs.api.get("PersistentVolumeClaim", f"{INSTANCE}-data")["metadata"]["uid"]
 
     begun = time.monotonic()
+    mcs.api.allow_deletion(INSTANCE)
     mcs.api.delete("MCSInstance", INSTANCE, wait=5)
     mcs.api.wait_condition("TVoxLink", FIRST, "Accepted", "False", "InstanceNotFound")
     until("the pod is gone", lambda: mcs.api.find("Pod", POD) is None, 60)

@@ -85,6 +85,7 @@ def test_what_only_another_pod_can_have_restarts_and_nothing_else() -> None:
         "spec.vpn.cidr",
         "spec.vpn.tunDevice.hostPath",
         "spec.vpn.tunDevice.resourceName",
+        "spec.suspend",
     }
     assert THIS_LINK not in found.values()
 
@@ -144,6 +145,7 @@ class TestRestartFields:
             pytest.param({"tolerations": [], "imagePullSecrets": []}, id="empty lists"),
             pytest.param({"resources": {}}, id="an empty override"),
             pytest.param({"image": "registry.example.com/mcs:1.4.3"}, id="the image"),
+            pytest.param({"suspend": True}, id="whether there is a pod at all"),
             pytest.param({"tier": "UpTo10000", "resources": {"requests": {"cpu": 1}}}, id="the size"),
             pytest.param({"domain": "other.example.com", "publicAddress": "203.0.113.11"}, id="names and addresses"),
             pytest.param(
@@ -186,7 +188,7 @@ class TestRestartFields:
 
     def test_by_the_rule_of_earlier_releases_image_and_size_are_among_them(self) -> None:
         more = {"tier": "UpTo1000", "image": "registry.example.com/mcs:1.4.2"}
-        assert template_fields(instance()) == restart_fields() | more
+        assert template_fields(instance()) == template_fields(instance(suspend=True)) == restart_fields() | more
         sized = {"requests": {"cpu": "1"}}
         assert template_fields(instance(resources=sized)) == restart_fields() | more | {"resources": sized}
 

@@ -362,7 +362,7 @@ def test_what_the_operator_writes_is_held_to_its_own_by_default_and_can_be_let_g
     assert "'system:serviceaccount:mcs-system:mcs-operator'" in policy["matchConditions"][0]["expression"]
     binding = rendered()["ValidatingAdmissionPolicyBinding", "mcs-operator-writes"]["spec"]
     assert binding == {"policyName": "mcs-operator-writes", "validationActions": ["Deny"]}
-    assert not any("AdmissionPolicy" in kind for kind, _ in rendered("rbac.holdWrites=false"))
+    assert not any("writes" in name for _, name in rendered("rbac.holdWrites=false"))
 
 
 def test_every_kind_that_the_operator_may_change_is_held_but_for_what_no_other_object_can_be() -> None:
@@ -432,3 +432,24 @@ def test_without_the_webhook_nothing_of_it_is_left() -> None:
     assert not [key for key in rendered(*off) if "webhook" in key[1]]
     assert not [argument for argument in operator(*off)["args"] if "webhook" in argument]
     assert [volume["name"] for volume in pod(*off)["volumes"]] == ["tmp"]
+
+
+# ------------------------------------------------------------------------------------------------- deletion protection
+
+PROTECTION = "mcs-operator-deletion-protection"
+
+
+def test_an_instance_with_links_up_is_protected_by_default_and_can_be_left_unprotected() -> None:
+    policy = rendered()["ValidatingAdmissionPolicy", PROTECTION]["spec"]
+    assert policy["failurePolicy"] == "Ignore", "or what it cannot tell would keep a namespace from going"
+    (rule,) = policy["matchConstraints"]["resourceRules"]
+    assert (rule["resources"], rule["operations"]) == (["mcsinstances"], ["DELETE"])
+    binding = rendered()["ValidatingAdmissionPolicyBinding", PROTECTION]["spec"]
+    assert binding == {"policyName": PROTECTION, "validationActions": ["Deny"]}
+    assert not any(name == PROTECTION for _, name in rendered("deletionProtection.enabled=false"))
+
+
+def test_where_namespaces_are_listed_only_their_instances_are_protected() -> None:
+    policy = rendered("namespaces={one,two}")["ValidatingAdmissionPolicy", PROTECTION]["spec"]
+    (expression,) = policy["matchConstraints"]["namespaceSelector"]["matchExpressions"]
+    assert (expression["key"], expression["values"]) == ("kubernetes.io/metadata.name", ["one", "two"])

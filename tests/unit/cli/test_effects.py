@@ -112,6 +112,14 @@ def test_a_restart_is_foretold_exactly_where_the_operator_restarts(spec: dict[st
     assert (effect(instance(), instance(**spec), SERVED).impact is Impact.RESTART) == restarts
 
 
+def test_suspending_interrupts_everybody_and_what_follows_nobody() -> None:
+    found = effect(instance(), instance(suspend=True), SERVED)
+    assert (found.impact, found.customers) == (Impact.RESTART, SERVED)
+    for after in (instance(), instance(suspend=True, vpn={"slots": 8}, image="localhost/mcs/appliance:next")):
+        found = effect(instance(suspend=True), after, SERVED)
+        assert (found.impact, found.customers) == (Impact.HOT, ())
+
+
 def test_another_image_ends_every_customers_calls_and_no_tunnel() -> None:
     found = effect(instance(), instance(image="localhost/mcs/appliance:next", tier="UpTo10000"), SERVED)
     assert (found.impact, found.customers) == (Impact.MEDIA_RESTART, SERVED)

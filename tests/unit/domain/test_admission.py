@@ -489,6 +489,16 @@ def test_a_restart_is_warned_of_with_the_number_of_customers() -> None:
     assert answer.warnings == ("spec.vpn.slots: the media pod drains and restarts, 2 customers are interrupted",)
 
 
+def test_suspending_is_warned_of_and_what_follows_is_not() -> None:
+    known = cluster(MCS, ACME, a_link("a"))
+    stopped = an_instance(suspend=True, vpn={"slots": 8})
+    assert changed(MCS, stopped, known).warnings == (
+        "spec.suspend: the media pod drains and stops, 1 customers are interrupted",
+    )
+    for after in (MCS, an_instance(suspend=True, vpn={"slots": 9})):
+        assert changed(stopped, after, known).warnings == ()
+
+
 def test_two_instances_do_not_share_a_nodes_ports() -> None:
     other = an_instance("far", domain="far.test")
     (refusal,) = created(MCS, cluster(there=[other])).refusals

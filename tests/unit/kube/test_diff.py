@@ -89,6 +89,12 @@ def test_no_difference(desired: Any, live: Any) -> None:
             "volumeMounts[scratch].subPath",
             id="what differs least is named, of two of one name",
         ),
+        pytest.param(
+            {"selector": {"matchLabels": {"a": "b"}}},
+            {"selector": {"matchLabels": {"a": "b", "c": "d"}}},
+            "selector.matchLabels",
+            id="a label beside those that select, which selects nothing then",
+        ),
     ],
 )
 def test_a_difference_is_named(desired: Any, live: Any, where: str) -> None:

@@ -11,8 +11,8 @@ from aiohttp import ServerDisconnectedError
 
 from mcs_operator.domain.facts.networks import Network
 from mcs_operator.kube.client import ApiError
-from mcs_operator.kube.networks import NODES, SERVICE_CIDRS, Networks
-from mcs_operator.kube.resources import Resource
+from mcs_operator.kube.networks import SERVICE_CIDRS, Networks
+from mcs_operator.kube.resources import NODES, Resource
 
 PODS, SERVICES = "Pods of this cluster", "Services of this cluster"
 

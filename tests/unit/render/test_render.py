@@ -167,6 +167,7 @@ PARTS = {
     "build_shards": ("the appliance's files", {"ConfigMap/mcs-links", "ConfigMap/mcs-manifest", "Secret/mcs-users-*"}),
     "build_services": ("the Services", {"Service/mcs"}),
     "build_network_policy": ("the NetworkPolicy", {"NetworkPolicy/mcs"}),
+    "build_disruption_budget": ("the PodDisruptionBudget", {"PodDisruptionBudget/mcs"}),
     "build_volume_claim": ("the volume", {"PersistentVolumeClaim/mcs-data"}),
 }
 """What it is called where it cannot be made, and the objects that are missed then."""
@@ -727,3 +728,23 @@ def test_the_poke_changes_with_anything_that_is_mounted_and_with_nothing_else() 
     assert before.poke != rendered(instance(), community(users=("a",)), links(1)).poke
     assert before.poke != rendered(instance(), community(), links(2)).poke
     assert before.poke == rendered(instance(drainSeconds=99), community(), links(1)).poke
+
+
+# --- suspended ---
+
+
+def replicas(*things: Any) -> int:
+    found: int = by_name(*things)["StatefulSet/mcs"].body["spec"]["replicas"]
+    return found
+
+
+def test_a_suspended_instance_has_no_replica_but_keeps_its_pod_until_that_was_drained_and_deleted() -> None:
+    suspended = instance(suspend=True)
+    assert replicas(suspended) == replicas(suspended, a_pod(terminating=True)) == 0
+    assert replicas(suspended, a_pod()) == 1
+    assert replicas(instance()) == replicas(instance(), a_pod(terminating=True)) == 1
+
+
+def test_the_pod_that_comes_back_is_no_other_one() -> None:
+    found = [by_name(instance(suspend=asked))["StatefulSet/mcs"].body["spec"]["template"] for asked in (True, False)]
+    assert found[0] == found[1]

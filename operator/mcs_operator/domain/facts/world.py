@@ -22,6 +22,7 @@ from mcs_operator.contract.lookup import Lookup
 from mcs_operator.contract.openvpn import Where
 from mcs_operator.domain.facts.keys import Authority, KeyPair
 from mcs_operator.domain.facts.networks import Network
+from mcs_operator.domain.facts.nodes import CordonedNode
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +260,8 @@ class World:
     networks: tuple[Network, ...] = ()
     """The cluster's own, as far as they are known."""
     pod: Pod | None = None
+    cordoned: CordonedNode | None = None
+    """The pod's node, where it is cordoned; of any other node nothing is asked."""
     pulls: tuple[Pull, ...] = ()
     """Pods that only pull an image to the media pod's node."""
     resizes_in_place: bool = True
@@ -272,6 +275,10 @@ class World:
     """What the DNS says about public names, by name."""
     conditions: Mapping[tuple[Kind, str], list[Mapping[str, Any]]] = field(default_factory=dict)
     """Live conditions: for their transition times, and to leave standing what is not asked again yet."""
+
+    def suspends(self, instance: MCSInstance) -> bool:
+        """Whether the instance is stopped on purpose, and its pod has gone or is going."""
+        return instance.spec.suspend and (self.pod is None or self.pod.terminating)
 
     @property
     def has_many_users(self) -> bool:

@@ -18,6 +18,7 @@ from mcs_operator.api.annotations import moment
 from mcs_operator.contract.digest import canonical
 from mcs_operator.contract.linkstate import LinkReport, TunnelStatus
 from mcs_operator.domain.facts.world import Pod, World
+from mcs_operator.domain.pod.node import leaves_its_node
 from mcs_operator.domain.pod.template import (
     Template,
     has_another_image,
@@ -87,6 +88,10 @@ def _causes(world: World, instance: MCSInstance, pod: Pod, template: Template) -
     if asked is not None and pod.created < asked <= world.now:
         text = f"annotation {ANNOTATION_RESTART} of MCSInstance {instance.name} asks for it"
         yield Cause.RESTART_REQUESTED, Impact.RESTART, text
+    if why := leaves_its_node(world, instance, pod):
+        yield Cause.NODE_CORDONED, Impact.RESTART, why
+    if instance.spec.suspend:
+        yield Cause.SUSPENDED, Impact.RESTART, f"spec.suspend of MCSInstance {instance.name} is true"
     if has_another_image(pod, template):
         why = f", because {template.refused.image} did not become ready" if template.refused else ""
         yield Cause.MEDIA_IMAGE, Impact.MEDIA_RESTART, f"the media is to run image {template.media_image}{why}"

@@ -17,6 +17,7 @@ from mcs_operator.contract.linkstate import LinkReport
 from mcs_operator.domain.facts.world import Pod, Pull, World
 from mcs_operator.domain.pod.disruptions import Cause, Disruption, disruptions, resizes_in_place, tunnels_up
 from mcs_operator.domain.pod.gate import Passage, passage
+from mcs_operator.domain.pod.node import is_forced, stays
 from mcs_operator.domain.pod.template import (
     Template,
     can_be_changed_in_place,
@@ -70,6 +71,11 @@ class Rollout:
         first = self.current or next(iter(self.disruptions), None)
         return first.text if first else ""
 
+    @property
+    def becomes(self) -> str:
+        """What becomes of the pod, or of its media container."""
+        return "stopped" if self.current and self.current.cause is Cause.SUSPENDED else "replaced"
+
 
 def decide_rollout(
     world: World, instance: MCSInstance, pod: Pod, template: Template, report: LinkReport | None
@@ -83,14 +89,7 @@ def decide_rollout(
     if pod.terminating:
         return Rollout(Step.NOTHING)
     found = disruptions(world, instance, pod, template)
-    spec = instance.spec
-    gates = [
-        # To go back mends what is broken: that waits for no window.
-        Passage(True)
-        if template.refused and one.cause is Cause.MEDIA_IMAGE
-        else passage(spec.disruptions, one.since, world.now, world.idle_since, spec.drain_seconds)
-        for one in found
-    ]
+    gates = [_passage(world, instance, pod, template, one) for one in found]
     rollout = Rollout(
         Step.WAIT_FOR_GATE,
         other_parts(pod, template),
@@ -105,9 +104,22 @@ def decide_rollout(
     current = _current(rollout, may_begin, in_place=in_place)
     if current is None:
         drains = report is not None and report.media is not None and report.media.draining
-        stop = rollout.since is not None or (drains and spec.service_state is ServiceState.IN_SERVICE)
+        stop = rollout.since is not None or (drains and instance.spec.service_state is ServiceState.IN_SERVICE)
         return _undisturbed(rollout, stop=stop, resize=resize, why=next((gate.why for gate in gates), ""))
     return _carried_out(world, instance, pod, template, report, replace(rollout, current=current))
+
+
+def _passage(world: World, instance: MCSInstance, pod: Pod, template: Template, disruption: Disruption) -> Passage:
+    """Of one disruption. A restart of whatever cause waits where the next pod could not run. For nothing waits who
+    forces a node's drain, and who goes back to the image before, which mends what is broken."""
+    goes_back = disruption.cause is Cause.MEDIA_IMAGE and template.refused is not None
+    if goes_back or (disruption.cause is Cause.NODE_CORDONED and is_forced(instance, pod)):
+        return Passage(open=True, planned=world.now)
+    needs_a_node = disruption.impact is Impact.RESTART and disruption.cause is not Cause.SUSPENDED
+    if needs_a_node and (stuck := stays(world, instance, pod)):
+        return Passage(open=False, why=stuck.message)
+    spec = instance.spec
+    return passage(spec.disruptions, disruption.since, world.now, world.idle_since, spec.drain_seconds)
 
 
 def _due(instance: MCSInstance, now: datetime, gates: Iterable[Passage]) -> datetime | None:
@@ -152,7 +164,8 @@ def _carried_out(
     replaced = Step.REPLACE if rollout.current.impact is Impact.RESTART else Step.SET_IMAGE
     if since is None and media is None and media_is_dead(pod):  # nobody talks who could be spared
         return replace(rollout, step=replaced)
-    if pulled := _waits_for_image(world.pulls, pod, template):
+    leaves = rollout.current.cause in (Cause.NODE_CORDONED, Cause.SUSPENDED)  # no image helps it on this node
+    if not leaves and (pulled := _waits_for_image(world.pulls, pod, template)):
         step, waits = pulled
         return replace(rollout, step=step if since is None else Step.STOP_DRAINING, waits=waits)
     if since is None:

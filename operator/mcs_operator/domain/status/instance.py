@@ -12,6 +12,7 @@ from mcs_operator.contract.linkstate import TunnelStatus
 from mcs_operator.domain.facts.networks import Network, met_by
 from mcs_operator.domain.facts.world import Pod, ResizeReason, World
 from mcs_operator.domain.plan import Plan
+from mcs_operator.domain.pod.node import stays
 from mcs_operator.domain.pod.rollout import Rollout, Step
 from mcs_operator.domain.rules import messages
 from mcs_operator.domain.rules.addressing import last_number
@@ -24,6 +25,7 @@ from mcs_operator.domain.status.link import is_programmed, programmed_of
 from mcs_operator.domain.status.patience import patient
 from mcs_operator.domain.status.service import instance_in_service, observed
 from mcs_operator.domain.status.shared import (
+    SUSPENDED,
     UNREACHABLE,
     F,
     T,
@@ -82,7 +84,7 @@ def _conditions(
         ready,
         *patient(world, Kind.INSTANCE, instance, *progress),
         _sized(world, below),
-        _restart_pending(wanted.rollout),
+        _restart_pending(world, instance, wanted.rollout),
         _capacity_pressure(known),
     ]
 
@@ -99,6 +101,8 @@ def _sized(world: World, below: str) -> Condition:
 def _ready(world: World, instance: MCSInstance, in_service: Condition) -> Condition:
     """By the kubelet's word as long as somebody confirms it: when its node is cut off, its last one stands for ever."""
     pod = world.pod
+    if pod is None and world.suspends(instance):
+        return Condition(Type.READY, T, Reason.SUSPENDED, SUSPENDED)
     if pod is None:
         return Condition(Type.READY, F, Reason.MEDIA_NOT_READY, _NO_POD.format(instance.name))
     if not (pod.media_ready or _is_unready_as_declared(world, pod, instance, in_service)):
@@ -126,6 +130,7 @@ def _reconciling(world: World, plan: Plan, wanted: Wanted, ready: Condition) -> 
     """Links that wait for a person are counted, and not waited for: one broken customer would otherwise hold up every
     pipeline that waits for the instance, for ever."""
     open_ends = [programmed_of(world, plan, p, wanted) for p in plan.served if not is_programmed(world, p, wanted)]
+    open_ends = [condition for condition in open_ends if condition.reason is not Reason.SUSPENDED]
     pending = sum(condition.reason in (Reason.PENDING, Reason.AGENT_UNREACHABLE) for condition in open_ends)
     waits_for = _waits_for(world, wanted, ready, pending)
     stuck = len(open_ends) - pending
@@ -264,13 +269,15 @@ def _windows(plan: Plan) -> Verdict | None:
 _WAITS = {Step.WAIT_FOR_IMAGE: Reason.PULLING, Step.CANNOT_PULL: Reason.IMAGE_NOT_PULLED}
 
 
-def _restart_pending(rollout: Rollout) -> Condition:
+def _restart_pending(world: World, instance: MCSInstance, rollout: Rollout) -> Condition:
     if reason := _WAITS.get(rollout.step):
         return Condition(Type.RESTART_PENDING, T, reason, f"{rollout.cause}; {rollout.waits}")
     if rollout.current:
         what = "pod" if rollout.current.impact is Impact.RESTART else "media container"
-        message = f"{rollout.cause}; the {what} is replaced when idle"
+        message = f"{rollout.cause}; the {what} is {rollout.becomes} when idle"
         return Condition(Type.RESTART_PENDING, T, Reason.DRAINING, message)
+    if world.pod and (stuck := stays(world, instance, world.pod)):  # a person drains the node, and waits
+        return Condition(Type.RESTART_PENDING, T, stuck.reason, stuck.message)
     if rollout.disruptions:
         return Condition(Type.RESTART_PENDING, T, Reason.WAITING, f"{rollout.cause}; {rollout.waits}")
     if rollout.parts:

@@ -16,6 +16,7 @@ from mcs_operator.domain.rules.pins import Stage, accepted, stage
 from mcs_operator.domain.status.patience import patient
 from mcs_operator.domain.status.service import link_in_service, observed
 from mcs_operator.domain.status.shared import (
+    SUSPENDED,
     UNREACHABLE,
     F,
     T,
@@ -106,6 +107,8 @@ def programmed_of(world: World, plan: Plan, link_plan: LinkPlan, wanted: Wanted)
             f"the pod has slots 2 to {last}, and this link has {number}; raise spec.vpn.slots of the instance "
             "(this restarts the pod), or delete a link",
         )
+    if plan.instance and world.suspends(plan.instance):
+        return Condition(Type.PROGRAMMED, F, Reason.SUSPENDED, SUSPENDED)
     if world.report is None:
         return Condition(Type.PROGRAMMED, U, Reason.AGENT_UNREACHABLE, UNREACHABLE)
     if state and state.state is SlotState.QUARANTINED:
@@ -132,6 +135,8 @@ _TUNNEL = {
 def _connected(world: World, link_plan: LinkPlan, state: LinkState | None, programmed: Condition) -> Condition:
     if link_plan.number is None:
         return NOT_SERVED[Type.CONNECTED]
+    if programmed.reason is Reason.SUSPENDED:
+        return Condition(Type.CONNECTED, F, Reason.SUSPENDED, SUSPENDED)
     if world.report is None:  # whatever keeps its slot from being written, its tunnel may be up
         return Condition(Type.CONNECTED, U, Reason.AGENT_UNREACHABLE, UNREACHABLE)
     if programmed.status is T and programmed.reason in (Reason.DISABLED, Reason.REVOKED):
@@ -165,7 +170,9 @@ def _ready(link_plan: LinkPlan, programmed: Condition, in_service: Condition) ->
     is_out = link_plan.link.spec.service_state is ServiceState.OUT_OF_SERVICE and in_service.status is F
     if is_out and programmed.reason is Reason.PROGRAMMED:
         return Condition(Type.READY, T, Reason.OUT_OF_SERVICE, in_service.message)
-    return Condition(Type.READY, programmed.status, programmed.reason, programmed.message)
+    # One that is stopped with its instance is as declared, as one is that is disabled.
+    status = T if programmed.reason is Reason.SUSPENDED else programmed.status
+    return Condition(Type.READY, status, programmed.reason, programmed.message)
 
 
 _WAITS = (

@@ -13,6 +13,7 @@ from mcs_operator.domain.status import preflight
 
 T, F, U = ConditionStatus.TRUE, ConditionStatus.FALSE, ConditionStatus.UNKNOWN
 
+SUSPENDED = "spec.suspend of the MCSInstance is true: the appliance is stopped, and all else is kept"
 UNREACHABLE = "the link agent in the media pod does not answer"
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from mcs_operator.api import Impact
 from mcs_operator.contract.linkstate import LinkReport, MediaState
+from mcs_operator.domain.facts.nodes import CordonedNode, Node
 from mcs_operator.domain.facts.world import Pull
 from mcs_operator.domain.pod import rollout as module
 from mcs_operator.domain.pod.disruptions import Cause
@@ -443,3 +444,55 @@ def test_a_cause_is_known_since_the_time_that_is_noted_at_the_pod() -> None:
 
 def test_the_image_of_the_media_is_noted_at_the_pod() -> None:
     assert made_from(instance(), SETTINGS).annotations[ANNOTATION_MEDIA_IMAGE] == instance().spec.image
+
+
+# --- a cordoned node ---
+
+SPARE = {"cordoned": CordonedNode("mcs-node", ready=True, others=(Node("spare"),))}
+PINNED = {"cordoned": CordonedNode("mcs-node", ready=True, others=())}
+SILENT = {"cordoned": CordonedNode("mcs-node", ready=False, others=(Node("spare"),))}
+
+
+def test_a_pod_whose_node_is_cordoned_drains_and_goes_where_another_node_takes_it() -> None:
+    begun = decided(running(), talking(3, draining=False), world=SPARE)
+    assert (begun.step, begun.cause) == (Step.START_DRAINING, "node mcs-node is cordoned")
+    assert [one.cause for one in begun.disruptions] == [Cause.NODE_CORDONED]
+    assert decided(running(draining_for=9), talking(3), world=SPARE).step is Step.KEEP_DRAINING
+    assert decided(running(draining_for=9), talking(0), world=SPARE).step is Step.REPLACE
+    assert decided(running(draining_for=61), talking(3), world=SPARE).step is Step.REPLACE
+
+
+def test_a_pod_that_leaves_its_node_waits_for_no_image_there() -> None:
+    found = decided(running(), talking(3, draining=False), world=SPARE | {"pulls": ()}, **OTHER_IMAGE)
+    assert found.step is Step.START_DRAINING
+
+
+@pytest.mark.parametrize("world", [PINNED, SILENT, {}], ids=["pinned", "silent", "uncordoned"])
+def test_a_drain_stops_where_the_pod_is_to_stay_after_all(world: dict[str, Any]) -> None:
+    assert decided(running(draining_for=9), talking(3), world=world).step is Step.STOP_DRAINING
+
+
+@pytest.mark.parametrize("world", [PINNED, SILENT], ids=["pinned", "silent"])
+def test_no_restart_begins_where_the_next_pod_could_not_run(world: dict[str, Any]) -> None:
+    for change in ({}, {"asked": NOW}, SEVEN_SLOTS):
+        found = decided(running(), talking(0, draining=False), world=world, **change)
+        assert found.current is None and not found.since
+
+
+def test_a_change_of_the_media_alone_does_not_mind_the_node() -> None:
+    assert decided(running(), talking(3, draining=False), world=PINNED, **OTHER_IMAGE).step is Step.START_DRAINING
+
+
+# --- suspended ---
+
+
+def test_a_pod_that_is_suspended_drains_and_goes() -> None:
+    begun = decided(running(), talking(3, draining=False), suspend=True)
+    assert (begun.step, begun.becomes) == (Step.START_DRAINING, "stopped")
+    assert begun.cause == "spec.suspend of MCSInstance mcs is true"
+    assert decided(running(draining_for=9), talking(0), suspend=True).step is Step.REPLACE
+    assert decided(running(draining_for=9), talking(3), suspend=False).step is Step.STOP_DRAINING
+
+
+def test_a_suspended_pod_needs_no_other_node() -> None:
+    assert decided(running(), talking(3, draining=False), world=PINNED, suspend=True).step is Step.START_DRAINING

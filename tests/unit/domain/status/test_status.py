@@ -219,6 +219,14 @@ def test_a_disabled_link_that_has_stopped_is_ready() -> None:
     assert found["Stalled"] == ("False", "NotStalled")
 
 
+def test_a_link_of_a_suspended_instance_is_as_declared_and_not_connected() -> None:
+    found = conditions(of_link(instance(suspend=True), community(), link("a"), identity("a", 17)))
+    assert found["Ready"] == ("True", "Suspended")
+    assert found["Programmed"] == found["Connected"] == ("False", "Suspended")
+    assert found["Reconciling"] == ("False", "Reconciled")
+    assert found["Stalled"] == ("False", "NotStalled")
+
+
 def test_a_disabled_link_that_still_runs_is_not_done() -> None:
     off = [instance(), community(), link("a", enabled=False), identity("a", 17)]
     found = conditions(of_link(off, report(state(17, "r17"))))
@@ -441,6 +449,17 @@ def test_without_a_pod_the_media_is_not_ready() -> None:
         "the pod does not exist yet; if that lasts, `kubectl describe statefulset mcs` says why"
     )
     assert "podUID" not in status
+
+
+def test_a_suspended_instance_is_as_declared_once_its_pod_is_gone() -> None:
+    served = [instance(suspend=True), community(), link("a"), identity("a", 17)]
+    found = conditions(of_instance(served))
+    assert found["Ready"] == ("True", "Suspended")
+    assert found["Reconciling"] == ("False", "Reconciled")
+    going = pod(terminating=True, media_ready=False, media_problem="the pod is being stopped")
+    found = conditions(of_instance(served, going))
+    assert found["Ready"] == ("False", "MediaNotReady")
+    assert found["Reconciling"] == ("True", "Progressing")
 
 
 def test_why_the_media_is_not_ready_is_told_in_the_kubelets_words() -> None:
