@@ -111,14 +111,16 @@ def _rows(schema: dict[str, Any], path: str) -> Iterator[str]:
 
 _COSTS = {
     Impact.HOT: "hot",
+    Impact.IN_PLACE: "in place",
     Impact.THIS_LINK: "this link",
     Impact.NEW_PROFILE: "**new profile**",
+    Impact.MEDIA_RESTART: "**media restart**",
     Impact.RESTART: "**restart**",
 }
 
 
 def _cost_in_words(impact: Impact) -> str:
-    words = impact.sentence.removeprefix("Changing it: ").removeprefix("hot, ")
+    words = impact.sentence.removeprefix("Changing it: ").removeprefix("hot, ").removeprefix("in place, ")
     return words[0].upper() + words[1:]
 
 

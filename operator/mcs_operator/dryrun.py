@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 
 from mcs_operator.domain.changes import Changes, PodChanges, told_step
 from mcs_operator.domain.outcome import Outcome
-from mcs_operator.domain.pod.restart import Step
+from mcs_operator.domain.pod.rollout import Step
 from mcs_operator.domain.status.faults import told
 from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.cache.watch import Watcher
@@ -142,13 +142,16 @@ class DryRun:
 
 
 def _about_the_pod(changes: PodChanges) -> Iterator[str]:
+    rollout = changes.rollout
     if changes.step:
-        cause = f": {changes.restart.cause}" if changes.restart.cause else ""
+        cause = f": {rollout.cause}" if rollout.current else ""
         yield f"pod {changes.pod}: {told_step(changes.step)}{cause}"
-    elif changes.restart.step is Step.WAIT_TO_BE_ASKED:
-        yield f"pod {changes.pod}: waits to be asked for a restart, differs in {', '.join(changes.restart.parts)}"
-    elif changes.restart.step is Step.KEEP_DRAINING:
-        yield f"pod {changes.pod}: goes on draining: {changes.restart.cause}"
+    elif rollout.step in (Step.WAIT_FOR_GATE, Step.WAIT_FOR_IMAGE, Step.CANNOT_PULL):
+        yield f"pod {changes.pod}: waits: {rollout.cause}; {rollout.waits}"
+    elif rollout.step is Step.WAIT_TO_BE_ASKED:
+        yield f"pod {changes.pod}: waits to be asked for a restart, differs in {', '.join(rollout.parts)}"
+    elif rollout.step is Step.KEEP_DRAINING:
+        yield f"pod {changes.pod}: goes on draining: {rollout.cause}"
 
 
 async def dry_run(settings: Settings) -> int:

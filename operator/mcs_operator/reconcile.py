@@ -16,7 +16,7 @@ from mcs_operator.domain.decide import decide, without_leftovers
 from mcs_operator.domain.facts.networks import Network
 from mcs_operator.domain.facts.world import SlotSecret, World
 from mcs_operator.domain.outcome import Outcome
-from mcs_operator.domain.pod.restart import Restart
+from mcs_operator.domain.pod.rollout import Rollout
 from mcs_operator.domain.rules.restored import with_newest_identities
 from mcs_operator.domain.status import all_statuses
 from mcs_operator.domain.status.faults import told
@@ -117,7 +117,7 @@ class Reconciler:
         decision = decision.vouched(outcome.checksums)
         self.following.follow(world, decision.plan, decision.keys)
         pod = pod_changes(decision, self.agents.confirmed(namespace), outcome)
-        told_now = await tried(self._report(decision, outcome, pod.restart), errors) or Told(unwritten=["statuses"])
+        told_now = await tried(self._report(decision, outcome, pod.rollout), errors) or Told(unwritten=["statuses"])
         errors += told_now.errors
         self.writes[namespace] += outcome.writes + told_now.writes
         dues = decision.keys.due, decision.plan.due, told_now.due
@@ -133,11 +133,11 @@ class Reconciler:
         pauses.append(self.unsettled.pause(namespace, [*defects, *outcome.open_ends, *told_now.unwritten]))
         return min((pause for pause in pauses if pause is not None), default=None)
 
-    async def _report(self, decision: Decision, outcome: Outcome, restart: Restart) -> Told:
+    async def _report(self, decision: Decision, outcome: Outcome, rollout: Rollout) -> Told:
         world = decision.world
         if world.report is None and self.agents.may_answer(world.namespace):
             return Told()  # the answer, or ten seconds of silence, brings us back here
-        statuses = all_statuses(world, decision.plan, wanted(decision, outcome, restart))
+        statuses = all_statuses(world, decision.plan, wanted(decision, outcome, rollout))
         return await self.reporter.write(world.namespace, statuses, world.now)
 
     async def _revoke(self, world: World, leftovers: Iterable[SlotSecret]) -> None:

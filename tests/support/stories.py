@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from mcs_operator.api import Impact
 from mcs_operator.api.base import PENDING_STATUS
 from mcs_operator.api.conditions import Kind, Reason
 from mcs_operator.contract.linkstate import SlotState, TunnelReason, TunnelState, TunnelStatus
@@ -20,7 +21,8 @@ from mcs_operator.contract.openvpn import Where
 from mcs_operator.domain.decide import decide
 from mcs_operator.domain.facts.networks import Network
 from mcs_operator.domain.facts.world import Damaged, Fingerprint, Unreadable
-from mcs_operator.domain.pod.restart import Restart, Step
+from mcs_operator.domain.pod.disruptions import Cause, Disruption
+from mcs_operator.domain.pod.rollout import Rollout, Step
 from mcs_operator.domain.pod.sizing import size
 from mcs_operator.domain.rules.verdict import Verdict
 from mcs_operator.domain.status import Wanted, all_statuses
@@ -93,8 +95,15 @@ def instances() -> Iterator[Told]:
     yield from said(SERVED, missing_pull_secrets={"mcs": ("registry",)})
     yield from said(instance(vpn={"slots": 250, "cidr": "10.244.0.0/24"}), networks=(Network("10.244.0.0/16", "Pods"),))
     yield from said(instance(), replace(profile("a", 17), where=Where(23000)))
-    for restart in (Restart(Step.WAIT_TO_BE_ASKED, ("agent",)), Restart(Step.START_DRAINING, ("media",), "spec")):
-        yield from said(SERVED, wanted=Wanted(revisions={}, restart=restart))
+    image = Disruption(Cause.MEDIA_IMAGE, Impact.MEDIA_RESTART, "the media is to run image mcs:2", NOW)
+    for rollout in (
+        Rollout(Step.WAIT_TO_BE_ASKED, ("agent",)),
+        Rollout(Step.WAIT_FOR_GATE, disruptions=(image,), waits="waits until nobody talks"),
+        Rollout(Step.WAIT_FOR_IMAGE, disruptions=(image,), current=image, waits="node a pulls mcs:2 first"),
+        Rollout(Step.CANNOT_PULL, disruptions=(image,), current=image, waits="node a cannot pull it: not found"),
+        Rollout(Step.START_DRAINING, disruptions=(image,), current=image),
+    ):
+        yield from said(SERVED, wanted=Wanted(revisions={}, rollout=rollout))
 
 
 def communities() -> Iterator[Told]:

@@ -131,7 +131,7 @@ LATER_STEPS = [
     (module, "all_statuses"),
     (module, "wanted"),
     (module, "pod_changes"),
-    (changing, "decide_restart"),
+    (changing, "decide_rollout"),
     (changing, "identity_owners"),
     (changing, "identity_json"),
 ]

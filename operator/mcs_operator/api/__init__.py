@@ -12,7 +12,7 @@ from mcs_operator.api.base import (
     StatusCondition,
     Tls,
 )
-from mcs_operator.api.changes import Change, changes, impacts, restart_fields
+from mcs_operator.api.changes import Change, changes, impacts, restart_fields, template_fields
 from mcs_operator.api.community import (
     Community,
     CommunitySpec,
@@ -73,4 +73,5 @@ __all__ = [
     "changes",
     "impacts",
     "restart_fields",
+    "template_fields",
 ]

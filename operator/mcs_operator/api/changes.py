@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -49,12 +49,18 @@ def changes(before: KubernetesObject, after: KubernetesObject) -> tuple[Change, 
 
 
 def restart_fields(instance: MCSInstance) -> dict[str, Any]:
-    """The part of the spec that is in the pod template, as nested JSON values with defaults filled in.
+    """The part of the spec whose change restarts the pod, as nested JSON values with defaults filled in.
 
     Canonical: two specs that mean the same give equal results, so a hash of it (keys sorted) changes only where the
     user asked for a restart.
     """
-    return _only(_spec_schema(MCSInstance), _values(instance), Impact.RESTART, None)
+    return _only(_spec_schema(MCSInstance), _values(instance), {Impact.RESTART}, None)
+
+
+def template_fields(instance: MCSInstance) -> dict[str, Any]:
+    """The same with what changes in place: all that the user put into the pod template."""
+    in_the_template = {Impact.RESTART, Impact.MEDIA_RESTART, Impact.IN_PLACE}
+    return _only(_spec_schema(MCSInstance), _values(instance), in_the_template, None)
 
 
 def _values(subject: KubernetesObject) -> dict[str, Any]:
@@ -66,7 +72,9 @@ def _impact_of(schema: Schema, above: Impact | None) -> Impact | None:
     return Impact(schema[IMPACT_KEY]) if IMPACT_KEY in schema else above
 
 
-def _only(schema: Schema, values: dict[str, Any], wanted: Impact, above: Impact | None) -> dict[str, Any]:
+def _only(
+    schema: Schema, values: dict[str, Any], wanted: Container[Impact | None], above: Impact | None
+) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, inner in schema["properties"].items():
         if name not in values:
@@ -75,7 +83,7 @@ def _only(schema: Schema, values: dict[str, Any], wanted: Impact, above: Impact 
         if "properties" in inner:
             if below := _only(inner, values[name], wanted, impact):
                 found[name] = below
-        elif impact is wanted and values[name] not in ([], {}):
+        elif impact in wanted and values[name] not in ([], {}):
             found[name] = values[name]
     return found
 

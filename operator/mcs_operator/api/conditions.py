@@ -80,6 +80,9 @@ class Reason(StrEnum):
     UP_TO_DATE = "UpToDate"
     POD_OUTDATED = "PodOutdated"
     DRAINING = "Draining"
+    WAITING = "Waiting"
+    PULLING = "Pulling"
+    IMAGE_NOT_PULLED = "ImageNotPulled"
     SUFFICIENT = "Sufficient"
     NEARLY_FULL = "NearlyFull"
     ALMOST_FULL = "AlmostFull"
@@ -231,7 +234,10 @@ _INSTANCE = [
         Type.RESTART_PENDING,
         (F, R.UP_TO_DATE, "The pod runs the current template."),
         (T, R.POD_OUTDATED, "The pod runs an older template; the message names the parts and how to restart."),
-        (T, R.DRAINING, "A restart was asked for: the media drains until nobody talks, or drainSeconds are over."),
+        (T, R.WAITING, "The pod, or its media container, is to be replaced and waits; the message says for what."),
+        (T, R.PULLING, "The node pulls the media's next image; what runs goes on."),
+        (T, R.IMAGE_NOT_PULLED, "The node cannot pull the media's next image; what runs goes on."),
+        (T, R.DRAINING, "It is to be replaced: the media drains until nobody talks, or drainSeconds are over."),
     ),
     *_rows(
         Kind.INSTANCE,

@@ -15,11 +15,16 @@ class Impact(StrEnum):
 
     HOT = "Hot"
     """Nothing is interrupted: no call, no tunnel."""
+    IN_PLACE = "InPlace"
+    """The running media container is given another size; nobody notices. Where the cluster cannot do that, the media
+    pod is replaced, at its hour."""
     THIS_LINK = "ThisLink"
     """The tunnel of this one link is restarted, about a second; nobody else notices."""
     NEW_PROFILE = "NewProfile"
     """The profile that is installed at the TVox is useless from now on: the tunnel stays down until somebody uploads
     the new one there. Nobody else notices."""
+    MEDIA_RESTART = "MediaRestart"
+    """The media container alone is replaced, in its pod: calls end, tunnels stay up."""
     RESTART = "Restart"
     """The field is in the pod template: the media pod is replaced, which ends every call of every customer."""
 
@@ -28,9 +33,11 @@ class Impact(StrEnum):
         """How `kubectl explain` says it."""
         return {
             Impact.HOT: "Changing it: hot, nothing is interrupted.",
+            Impact.IN_PLACE: "Changing it: in place, nobody notices (before Kubernetes 1.33: restarts the media pod).",
             Impact.THIS_LINK: "Changing it: restarts this link's tunnel only, about a second.",
             Impact.NEW_PROFILE: "Changing it: cuts the TVox off until its new profile is uploaded to it "
             "(`kubectl mcs profile <link>`).",
+            Impact.MEDIA_RESTART: "Changing it: restarts the media container, which ends every call; tunnels stay up.",
             Impact.RESTART: "Changing it: restarts the media pod, which ends every call of every customer.",
         }[self]
 

@@ -31,7 +31,8 @@ from mcs_operator.api.schema import RULES_KEY, as_validation
 from mcs_operator.api.wording import AtMost
 from mcs_operator.settings import LAST_NUMBER, MAX_LINKS
 
-HOT, NEW_PROFILE, RESTART = Impact.HOT, Impact.NEW_PROFILE, Impact.RESTART
+HOT, IN_PLACE, NEW_PROFILE = Impact.HOT, Impact.IN_PLACE, Impact.NEW_PROFILE
+MEDIA_RESTART, RESTART = Impact.MEDIA_RESTART, Impact.RESTART
 
 _LAST_PORT = 65535 - LAST_NUMBER
 
@@ -437,11 +438,12 @@ class MCSInstanceSpec(Model):
     tier: Tier = Field(
         description="The vendor's resource tier. UpTo1000: 1,000 users, 4 cores, 8 GB memory, 100 Mb/s or more. "
         "UpTo10000: 10,000 users, 8 cores, 8 GB, 1,000 Mb/s or more. Both: 150 GB SSD, 250 TVoxLinks.",
-        json_schema_extra=impact(RESTART),
+        json_schema_extra=impact(IN_PLACE),
     )
     image: ImageReference = Field(
-        description="The media appliance, with a tag (not latest) or a digest. The operator never changes it.",
-        json_schema_extra=impact(RESTART),
+        description="The media appliance, with a tag (not latest) or a digest. The operator never changes it. The node "
+        "pulls another one before the media is stopped for it.",
+        json_schema_extra=impact(MEDIA_RESTART),
     )
     image_pull_secrets: Annotated[tuple[Reference, ...], AtMost(16), AfterValidator(_by_name)] = Field(
         default=(),
@@ -488,7 +490,7 @@ class MCSInstanceSpec(Model):
         default=None,
         description="Requests and limits of the media container instead of the tier's, for a laptop or a test cluster. "
         "Where they are below the tier, condition Sized is False and names the difference.",
-        json_schema_extra=impact(RESTART),
+        json_schema_extra=impact(IN_PLACE),
     )
     bandwidth: Bandwidth | None = Field(
         default=None,

@@ -10,15 +10,19 @@ from mcs_operator.api import Impact, KubernetesObject, MCSInstance, TVoxLink
 from mcs_operator.api.changes import Change, changes
 from mcs_operator.api.impact import dearest
 from mcs_operator.domain.rules.costs import cut_off
-from mcs_operator.render.pod import restart_hash
+from mcs_operator.render.hashes import restart_hash
 
 _PREDICTED: Mapping[Impact, tuple[str, int]] = {
     Impact.HOT: ("nobody is interrupted", 0),
+    Impact.IN_PLACE: ("the media's size changes while it runs: nobody is interrupted", 0),
     Impact.THIS_LINK: ("this customer's tunnel reconnects once", 3),
     Impact.NEW_PROFILE: ("this customer is cut off until a new profile is uploaded to his TVox", 3),
+    Impact.MEDIA_RESTART: ("the media restarts after draining: every customer's calls end, tunnels stay up", 4),
     Impact.RESTART: ("the media pod restarts after draining: every customer is interrupted", 4),
 }
 """In words, and as the exit code of ``plan``."""
+_OF_EVERYBODY = (Impact.NEW_PROFILE, Impact.MEDIA_RESTART, Impact.RESTART)
+"""What a field of an instance costs all customers of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +91,9 @@ def effect(
     interrupted: tuple[str, ...] = ()
     lost = ""
     if isinstance(before, MCSInstance) and isinstance(after, MCSInstance):
-        restarts = restart_hash(before) != restart_hash(after)  # what the operator itself goes by
-        impact = Impact.RESTART if restarts else Impact.HOT if impact is Impact.RESTART else impact
-        interrupted = tuple(links) if impact in (Impact.NEW_PROFILE, Impact.RESTART) else ()
+        if restart_hash(before) == restart_hash(after):  # what the operator itself goes by
+            impact = dearest(Impact.HOT if c.impact is Impact.RESTART else c.impact for c in differing)
+        interrupted = tuple(links) if impact in _OF_EVERYBODY else ()
     elif isinstance(before, TVoxLink) and isinstance(after, TVoxLink) and impact not in (None, Impact.HOT):
         runs = before.spec.enabled
         impact = Impact.HOT if impact is Impact.THIS_LINK and not runs else impact

@@ -162,7 +162,7 @@ def plan(access: Access, files: Sequence[str], output: str) -> None:
     The API server checks every object in a dry run, with admission and quota.
 
     Exit codes: 0 nobody is interrupted, 1 something is refused, 3 single customers reconnect or need a new profile,
-    4 the media pod restarts.
+    4 the media pod, or the media in it, restarts.
     """
     documents = [document for document in read(files) if document.is_of_our_group]
 

@@ -284,11 +284,19 @@ def _instance(cluster: Cluster, namespace: str, new: MCSInstance, old: MCSInstan
         if served and old.spec.domain != new.spec.domain:
             yield _refuse(messages.domain_in_profiles(new.spec.domain, old.spec.domain, served))
         yield from _lowered(cluster, namespace, new, old)
-        if restart := [change.path for change in changes(old, new) if change.impact is Impact.RESTART]:
-            yield _Finding(
-                f"{', '.join(restart)}: the media pod drains and restarts, {served} customers are interrupted"
-            )
+        yield from _disrupted(new, old, served)
     yield from _same_node(cluster, namespace, new, old)
+
+
+def _disrupted(new: MCSInstance, old: MCSInstance, served: int) -> Iterator[_Finding]:
+    """What costs every customer something."""
+    differing = changes(old, new)
+    for impact, what in (
+        (Impact.RESTART, f"the media pod drains and restarts, {served} customers are interrupted"),
+        (Impact.MEDIA_RESTART, f"the media drains and restarts: calls of {served} customers end, tunnels stay up"),
+    ):
+        if fields := [change.path for change in differing if change.impact is impact]:
+            yield _Finding(f"{', '.join(fields)}: {what}")
 
 
 def _dialled(cluster: Cluster, namespace: str, new: MCSInstance) -> Dialled:

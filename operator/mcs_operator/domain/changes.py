@@ -6,11 +6,13 @@ what is done cannot be two things.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from mcs_operator.domain.facts.world import Size
 from mcs_operator.domain.manifest import Manifest, Object
-from mcs_operator.domain.pod.restart import Restart, Step
+from mcs_operator.domain.pod.rollout import Rollout, Step
 from mcs_operator.domain.status.events import Note
 
 
@@ -97,7 +99,29 @@ class Replace:
     note: Note
 
 
-PodStep = StartDraining | StopDraining | Replace
+@dataclass(frozen=True, slots=True)
+class SetImages:
+    """Give containers of the pod of this UID other images, by name. The kubelet replaces these containers and leaves
+    all others alone. ``annotations`` are changed with them; ``note`` is told before."""
+
+    uid: str
+    instance: str
+    images: Mapping[str, str]
+    annotations: Mapping[str, str | None]
+    note: Note
+
+
+@dataclass(frozen=True, slots=True)
+class Resize:
+    """Give the media another size while it runs. ``annotations`` are changed before: should it fail in between, the pod
+    is compared by its size all the same."""
+
+    uid: str
+    size: Size
+    annotations: Mapping[str, str | None]
+
+
+PodStep = StartDraining | StopDraining | Replace | SetImages | Resize
 """What is done to the running pod. A new kind needs a case in `kube.executor`, which the type checker asks for."""
 
 
@@ -110,6 +134,10 @@ def told_step(step: PodStep) -> str:
             return "stops draining"
         case Replace():
             return "is replaced"
+        case SetImages(images=images):
+            return f"containers are replaced: {', '.join(f'{name} by {image}' for name, image in images.items())}"
+        case Resize():
+            return "is given another size while it runs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,11 +154,13 @@ class Poke:
 class PodChanges:
     """What is to be done about the running pod, once its template and what it mounts are written.
 
-    ``restart`` is the decision that ``step`` comes from, ``again`` the seconds until the pod is to be looked at again.
+    ``rollout`` is the decision that ``step`` comes from, ``again`` the seconds until the pod is to be looked at again.
+    ``notes``: annotations of the pod that are changed before the step; None takes one away.
     """
 
     pod: str = ""
     poke: Poke | None = None
-    restart: Restart = field(default_factory=lambda: Restart(Step.NOTHING))
+    rollout: Rollout = field(default_factory=lambda: Rollout(Step.NOTHING))
     step: PodStep | None = None
     again: float | None = None
+    notes: Mapping[str, str | None] = field(default_factory=dict)

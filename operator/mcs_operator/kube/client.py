@@ -210,6 +210,22 @@ class Api:
             )
         )
 
+    async def strategic_merge(
+        self, resource: Resource, namespace: str, name: str, patch: Object, *, sub: str | None = None
+    ) -> Object:
+        """Strategic merge patch, which finds a pod's containers by their names; of the subresource ``sub``. Only the
+        metadata are asked back."""
+        return await self._call(
+            _Request(
+                "PATCH",
+                resource.path(namespace, name, sub),
+                query={"fieldManager": self._manager},
+                body=patch,
+                content_type="application/strategic-merge-patch+json",
+                accept=_METADATA_ONLY,
+            )
+        )
+
     async def patch(self, resource: Resource, name: str, operations: Operations) -> Object:
         """JSON patch of an object that is in no namespace."""
         return await self._call(

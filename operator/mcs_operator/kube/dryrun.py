@@ -90,6 +90,16 @@ class DryRunApi(Api):
         kept = {key: known[key] for key in ("uid", "resourceVersion")}
         return self._answer(resource, live, _merged(live, patch | {"metadata": patch.get("metadata", {}) | kept}))
 
+    async def strategic_merge(
+        self, resource: Resource, namespace: str, name: str, patch: Object, *, sub: str | None = None
+    ) -> Object:
+        """What is there: what the patch is about is told as a step of the pod."""
+        live = await self.get(resource, namespace, name)
+        if live is None:
+            raise ApiError(404, "NotFound", "there is none")
+        self._note("change", resource.kind, name, sub or "")
+        return live
+
     async def delete(self, resource: Resource, namespace: str, name: str, *, uid: str, version: str = "") -> bool:
         """It is gone."""
         self._note("remove", resource.kind, name)

@@ -9,7 +9,17 @@ from datetime import datetime
 from typing import assert_never
 
 from mcs_operator.api.conditions import Kind
-from mcs_operator.domain.changes import Changes, PodChanges, Poke, Removal, Replace, StartDraining, StopDraining
+from mcs_operator.domain.changes import (
+    Changes,
+    PodChanges,
+    Poke,
+    Removal,
+    Replace,
+    Resize,
+    SetImages,
+    StartDraining,
+    StopDraining,
+)
 from mcs_operator.domain.outcome import Outcome
 from mcs_operator.domain.pod.poking import Poker
 from mcs_operator.domain.rules.quota import quota_name
@@ -108,24 +118,34 @@ class Executor:
 
     async def take_step(self, namespace: str, changes: PodChanges, now: datetime) -> float | None:
         """Do what is to be done to the pod; seconds until it is to be looked at again."""
-        step, name = changes.step, changes.pod
+        step, name, notes = changes.step, changes.pod, dict(changes.notes)
         match step:
             case None:
-                pass
+                await self._note(namespace, name, notes)
             case StartDraining():
                 if step.since:
-                    noted: dict[str, str | None] = {ANNOTATION_DRAINING: step.since.isoformat(timespec="seconds")}
-                    await pod.annotate(self.api, self.store, namespace, name, noted)
+                    notes[ANNOTATION_DRAINING] = step.since.isoformat(timespec="seconds")
+                await self._note(namespace, name, notes)
                 await self.agents.drain(namespace, True)
             case StopDraining():
                 await self.agents.drain(namespace, False)
-                if step.noted:
-                    await pod.annotate(self.api, self.store, namespace, name, {ANNOTATION_DRAINING: None})
+                await self._note(namespace, name, notes | ({ANNOTATION_DRAINING: None} if step.noted else {}))
             case Replace():
                 await self._replace(namespace, name, step, now)
+            case SetImages():
+                log.warning("%s: %s", namespace, step.note.note)
+                await self.reporter.tell(namespace, Kind.INSTANCE, step.instance, step.note, now)
+                await pod.set_images(self.api, self.store, namespace, name, step)
+            case Resize():
+                await self._note(namespace, name, notes | dict(step.annotations))
+                await pod.resize(self.api, namespace, name, step)
             case _:
                 assert_never(step)
         return changes.again
+
+    async def _note(self, namespace: str, name: str, notes: dict[str, str | None]) -> None:
+        if notes:
+            await pod.annotate(self.api, self.store, namespace, name, notes)
 
     async def _replace(self, namespace: str, name: str, step: Replace, now: datetime) -> None:
         if not await pod.next_one_is_current(self.api, namespace, step.instance):

@@ -23,6 +23,7 @@ from mcs_operator.domain.facts.world import (
     DamagedProfile,
     Pod,
     Profile,
+    Pull,
     SlotSecret,
     TlsSecret,
     Unreadable,
@@ -132,6 +133,7 @@ def _world(cache: NamespaceCache, namespace: str, now: datetime, report: LinkRep
         tls_secrets={d.name: d for d in details if isinstance(d, TlsSecret)},
         shards={name: blob for child in alive for name, blob in child.shard.items()},
         pod=_pod_of(ours[Kind.INSTANCE], details),
+        pulls=tuple(detail for detail in details if isinstance(detail, Pull)),
         report=report,
         conditions=conditions,
     )

@@ -1,10 +1,15 @@
-"""The media pod's life: poked so that it takes what is mounted, and replaced by nobody but the operator."""
+"""The media pod's life: poked so that it takes what is mounted, changed in place, and replaced by nobody but the
+operator."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
+from mcs_operator.domain.changes import Resize, SetImages
 from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.client import Api, ApiError
 from mcs_operator.kube.resources import PODS, STATEFUL_SETS, Object
+from mcs_operator.settings import MEDIA_CONTAINER
 
 
 async def annotate(api: Api, store: Store, namespace: str, pod: str, annotations: dict[str, str | None]) -> None:
@@ -28,6 +33,38 @@ async def annotate(api: Api, store: Store, namespace: str, pod: str, annotations
         await api.merge(PODS, namespace, pod, {"metadata": change}, metadata_only=True)
         return
     store.take_annotated(child, answer)
+
+
+async def set_images(api: Api, store: Store, namespace: str, pod: str, step: SetImages) -> None:
+    """Give containers of exactly this pod other images, in the version that was decided about. Of another one, or where
+    it is gone, its event brings us back."""
+    child = store.cache(namespace).children.get((PODS, pod))
+    if child is None:
+        return
+    change: Object = {
+        "metadata": {"uid": step.uid, "resourceVersion": child.parsed, "annotations": dict(step.annotations)},
+        "spec": {"containers": [{"name": name, "image": image} for name, image in step.images.items()]},
+    }
+    await _unless_changed(api.strategic_merge(PODS, namespace, pod, change))
+
+
+async def resize(api: Api, namespace: str, pod: str, step: Resize) -> None:
+    """Give the media of exactly this pod another size. Not in a certain version: whatever else changed, it is to have
+    that size. A plain merge patch is refused here, for it would take all other containers away."""
+    size = {"requests": dict(step.size.requests), "limits": dict(step.size.limits)}
+    change: Object = {
+        "metadata": {"uid": step.uid},
+        "spec": {"containers": [{"name": MEDIA_CONTAINER, "resources": size}]},
+    }
+    await _unless_changed(api.strategic_merge(PODS, namespace, pod, change, sub="resize"))
+
+
+async def _unless_changed(request: Awaitable[Object]) -> None:
+    try:
+        await request
+    except ApiError as error:
+        if error.status not in (404, 409):
+            raise
 
 
 async def next_one_is_current(api: Api, namespace: str, stateful_set: str) -> bool:

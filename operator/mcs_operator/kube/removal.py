@@ -12,11 +12,11 @@ from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.client import Api
 from mcs_operator.kube.outcome import guarding
 from mcs_operator.kube.resources import BY_KIND, PODS, RESOURCE_QUOTAS, SECRETS, STATEFUL_SETS, VOLUME_CLAIMS
-from mcs_operator.settings import LABEL_INSTANCE
+from mcs_operator.settings import IMAGE_PULL, LABEL_INSTANCE, LABEL_NAME
 
 NEVER_PRUNED = (PODS, VOLUME_CLAIMS, STATEFUL_SETS, RESOURCE_QUOTAS)
 """Calls, data and the law hang on these: they go with their owner or by a step of their own, never because nobody
-wants them."""
+wants them. But of pods that only pull an image nothing hangs."""
 
 
 async def prune(
@@ -37,7 +37,7 @@ async def prune(
         child
         for key, child in store.cache(namespace).children.items()
         if key not in wanted
-        and child.resource not in NEVER_PRUNED
+        and (child.resource not in NEVER_PRUNED or child.labels.get(LABEL_NAME) == IMAGE_PULL)
         and child.metadata.get("labels", {}).get(LABEL_INSTANCE) == instance
         and any(o["uid"] == owner_uid and o.get("controller") for o in child.metadata.get("ownerReferences", []))
     ]

@@ -88,9 +88,11 @@ IN_ALL_NAMESPACES = (
     Right(VOLUME_CLAIMS, (*_FOUND, *_APPLIED), "Never deleted by the operator: data is the user's."),
     Right(
         PODS,
-        (*_FOUND, "patch", "delete"),
-        "An annotation wakes the kubelet; the media pod is deleted when a restart was asked for. Never created.",
+        (*_FOUND, *_APPLIED, "delete"),
+        "An annotation wakes the kubelet; the media's image is changed in place, and the media pod is deleted when a "
+        "restart was asked for. Created is a pod that pulls that image before; it is deleted then.",
     ),
+    Right(PODS, ("patch",), "The media's size is changed while it runs.", sub="resize"),
     Right(
         RESOURCE_QUOTAS,
         (*_FOUND, *_APPLIED),

@@ -17,6 +17,8 @@ from mcs_operator.domain.changes import (
     Poke,
     Removal,
     Replace,
+    Resize,
+    SetImages,
     StartDraining,
     StopDraining,
 )
@@ -24,12 +26,20 @@ from mcs_operator.domain.facts.world import DamagedProfile, Pod, Profile, SlotSe
 from mcs_operator.domain.keyring import Keys
 from mcs_operator.domain.outcome import Outcome
 from mcs_operator.domain.plan import Plan
-from mcs_operator.domain.pod.restart import LOOK_AGAIN, Restart, Step, decide_restart
+from mcs_operator.domain.pod.disruptions import note_of
+from mcs_operator.domain.pod.rollout import LOOK_AGAIN, Rollout, Step, decide_rollout
+from mcs_operator.domain.pod.template import Template, brought_up_to_date, image_of
 from mcs_operator.domain.status.events import Note
 from mcs_operator.render.objects import identity_owners
 from mcs_operator.render.render import Desired, revocations
 from mcs_operator.render.secrets import identity_json
-from mcs_operator.settings import ANNOTATION_DRAINING, ANNOTATION_POKE, link_name
+from mcs_operator.settings import (
+    ANNOTATION_DISRUPTIONS,
+    ANNOTATION_DRAINING,
+    ANNOTATION_POKE,
+    MEDIA_CONTAINER,
+    link_name,
+)
 
 T = TypeVar("T")
 
@@ -157,14 +167,24 @@ def pod_changes(decision: Decision, confirmed: LinkReport | None, outcome: Outco
     instance, pod = plan.instance, world.pod
     if instance is None or pod is None:
         return PodChanges()
-    restart = Restart(Step.NOTHING)
-    if desired.template:
-        restart = decide_restart(instance, pod, desired.template, confirmed, world.now)
-        restart = restart if outcome.is_written(f"StatefulSet {instance.name}") else replace(restart, step=Step.NOTHING)
-    again: float | None = LOOK_AGAIN
-    if restart.step in (Step.NOTHING, Step.WAIT_TO_BE_ASKED):
-        again = (restart.due - world.now).total_seconds() if restart.due else None
-    return PodChanges(pod.name, _poke(world, pod, desired, outcome), restart, _step(world, pod, restart), again)
+    poke, template = _poke(world, pod, desired, outcome), desired.template
+    if template is None:
+        return PodChanges(pod.name, poke)
+    rollout = decide_rollout(world, instance, pod, template, confirmed)
+    rollout = rollout if outcome.is_written(f"StatefulSet {instance.name}") else replace(rollout, step=Step.NOTHING)
+    again = (rollout.due - world.now).total_seconds() if rollout.due else None
+    again = LOOK_AGAIN if rollout.step in _DRAINS else again
+    return PodChanges(pod.name, poke, rollout, _step(world, pod, template, rollout), again, _notes(pod, rollout))
+
+
+_DRAINS = (
+    Step.START_DRAINING,
+    Step.KEEP_DRAINING,
+    Step.DRAIN_AGAIN,
+    Step.STOP_DRAINING,
+    Step.REPLACE,
+    Step.SET_IMAGE,
+)
 
 
 def _poke(world: World, pod: Pod, desired: Desired, outcome: Outcome) -> Poke | None:
@@ -175,8 +195,16 @@ def _poke(world: World, pod: Pod, desired: Desired, outcome: Outcome) -> Poke | 
     return Poke(desired.poke, pod.annotations.get(ANNOTATION_POKE, ""), behind)
 
 
-def _step(world: World, pod: Pod, restart: Restart) -> PodStep | None:
-    match restart.step:
+def _notes(pod: Pod, rollout: Rollout) -> dict[str, str | None]:
+    """Since when each cause is known, on the pod; not on one that goes, nor where the step itself writes it."""
+    if pod.terminating or rollout.step in (Step.REPLACE, Step.SET_IMAGE):
+        return {}
+    note = note_of(rollout.disruptions)
+    return {} if note == pod.annotations.get(ANNOTATION_DISRUPTIONS) else {ANNOTATION_DISRUPTIONS: note}
+
+
+def _step(world: World, pod: Pod, template: Template, rollout: Rollout) -> PodStep | None:
+    match rollout.step:
         case Step.START_DRAINING:
             return StartDraining(world.now)
         case Step.DRAIN_AGAIN:
@@ -184,7 +212,22 @@ def _step(world: World, pod: Pod, restart: Restart) -> PodStep | None:
         case Step.STOP_DRAINING:
             return StopDraining(noted=ANNOTATION_DRAINING in pod.annotations)
         case Step.REPLACE:
-            text = f"pod {pod.name} (UID {pod.uid}) is replaced: {restart.cause}"
+            text = f"pod {pod.name} (UID {pod.uid}) is replaced: {rollout.cause}"
             return Replace(pod.uid, pod.name.removesuffix("-0"), Note(True, "Restarting", "Replace", text))
+        case Step.SET_IMAGE:
+            text = f"the media container of pod {pod.name} is replaced, tunnels stay up: {rollout.cause}"
+            note = Note(True, "MediaRestarting", "Replace", text)
+            left = note_of(one for one in rollout.disruptions if one is not rollout.current)
+            over: dict[str, str | None] = {ANNOTATION_DRAINING: None, ANNOTATION_DISRUPTIONS: left}
+            annotations = over | brought_up_to_date(pod, template, template.media_image)
+            images = {MEDIA_CONTAINER: template.media_image}
+            return SetImages(pod.uid, pod.name.removesuffix("-0"), images, annotations, note)
+        case Step.RESIZE:
+            noted = brought_up_to_date(pod, template, image_of(pod, template))
+            return Resize(pod.uid, template.size, _changed(pod, noted))
         case _:
             return None
+
+
+def _changed(pod: Pod, annotations: dict[str, str]) -> dict[str, str | None]:
+    return {key: value for key, value in annotations.items() if pod.annotations.get(key) != value}

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from mcs_operator.api import MCSInstance, NetworkMode, restart_fields
-from mcs_operator.contract.digest import canonical, digest
+from mcs_operator.api import MCSInstance, NetworkMode
+from mcs_operator.contract.digest import canonical
 from mcs_operator.domain.manifest import Manifest, Object, Wave
 from mcs_operator.domain.pod import sizing
 from mcs_operator.domain.pod.pulling import pull_secrets
 from mcs_operator.domain.rules.addressing import last_number
+from mcs_operator.render.hashes import parts_of, restart_hash, template_hash
 from mcs_operator.render.objects import build_object, labels
 from mcs_operator.settings import (
     AGENT_CONTAINER,
     AGENT_PORT_OFFSET,
+    ANNOTATION_MEDIA_IMAGE,
     ANNOTATION_PARTS,
+    ANNOTATION_POD_HASH,
+    ANNOTATION_POD_PARTS,
     ANNOTATION_RESTART_HASH,
     CERTIFICATE_SHARDS,
     CONTRACT_PORT_OFFSET,
@@ -43,7 +47,14 @@ def build_stateful_set(instance: MCSInstance, settings: Settings) -> Manifest:
     """The StatefulSet `<instance>`: one replica, replaced only by our own delete (OnDelete)."""
     selector = labels(instance.name)
     pod = _pod_spec(instance, settings)
-    annotations = {ANNOTATION_RESTART_HASH: restart_hash(instance), ANNOTATION_PARTS: canonical(_parts(pod))}
+    parts, pod_parts = parts_of(pod)
+    annotations = {
+        ANNOTATION_RESTART_HASH: template_hash(instance),
+        ANNOTATION_PARTS: canonical(parts),
+        ANNOTATION_POD_HASH: restart_hash(instance),
+        ANNOTATION_POD_PARTS: canonical(pod_parts),
+        ANNOTATION_MEDIA_IMAGE: instance.spec.image,
+    }
     body = build_object(
         "apps/v1",
         "StatefulSet",
@@ -60,19 +71,6 @@ def build_stateful_set(instance: MCSInstance, settings: Settings) -> Manifest:
         },
     )
     return Manifest(body, Wave.WORKLOAD)
-
-
-def _parts(pod: Object) -> dict[str, str]:
-    """A hash for each part, so that a pod of an older template can be told apart by name."""
-    media, agent, *slots = pod["containers"]
-    rest = {key: value for key, value in pod.items() if key not in ("containers", "volumes")}
-    parts = {"media": media, "agent": agent, "slots": slots, "volumes": pod["volumes"], "pod": rest}
-    return {name: digest(canonical(part))[:8] for name, part in parts.items()}
-
-
-def restart_hash(instance: MCSInstance) -> str:
-    """Hash of the fields whose change the user knows to restart the pod."""
-    return digest(canonical(restart_fields(instance)))[:16]
 
 
 def seconds_to_exit(slots: int, number: int) -> float:
@@ -104,7 +102,7 @@ def _pod_spec(instance: MCSInstance, settings: Settings) -> Object:
             "fsGroupChangePolicy": "OnRootMismatch",
         },
         "containers": [
-            _media(instance, settings),
+            build_media(instance, settings),
             _agent(instance, settings),
             *(_slot(instance, settings, number) for number in slots),
         ],
@@ -137,7 +135,8 @@ def _restricted(**more: Any) -> Object:
     } | more
 
 
-def _media(instance: MCSInstance, settings: Settings) -> Object:
+def build_media(instance: MCSInstance, settings: Settings) -> Object:
+    """The appliance's container."""
     network, vpn = instance.spec.network, instance.spec.vpn
     resources = sizing.size(instance)
     contract = vpn.base_port + CONTRACT_PORT_OFFSET

@@ -12,16 +12,18 @@ from mcs_operator.domain.facts.world import SlotSecret, World
 from mcs_operator.domain.keyring import Keys, LinkKeys
 from mcs_operator.domain.manifest import Manifest
 from mcs_operator.domain.plan import LinkPlan, Plan
-from mcs_operator.domain.pod.restart import differing_parts
+from mcs_operator.domain.pod.template import Template, other_parts
 from mcs_operator.domain.rules.pins import accepted, decide_pins
 from mcs_operator.domain.status.faults import told
 from mcs_operator.render.network import build_network_policy, build_services
 from mcs_operator.render.pod import build_stateful_set
+from mcs_operator.render.pull import build_image_pulls
 from mcs_operator.render.quota import build_quota
 from mcs_operator.render.secrets import build_agent, build_authority, build_identity, build_slot
 from mcs_operator.render.shards import build_shards
 from mcs_operator.render.storage import build_volume_claim
-from mcs_operator.settings import ANNOTATION_PARTS, FIRST_NUMBER, Settings
+from mcs_operator.render.template import template_of
+from mcs_operator.settings import FIRST_NUMBER, Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,7 @@ class Desired:
 
     ``revisions``: the slot revision wanted, by number, of those slots that the pod has. ``checksums``: SHA-256 of the
     checksum manifest that the appliance should have taken. ``failures``: links whose files could not be rendered, and
-    why. ``template``: annotations of the wanted pod template. ``defects``: parts that could not be made,
+    why. ``template``: what the running pod is compared with. ``defects``: parts that could not be made,
     ``link_defects``: links at whose keys or files the operator fails; what is there of them stays as it is.
     """
 
@@ -38,7 +40,7 @@ class Desired:
     revisions: Mapping[int, str] = field(default_factory=dict)
     checksums: str = ""
     failures: Mapping[str, str] = field(default_factory=dict)
-    template: Mapping[str, str] = field(default_factory=dict)
+    template: Template | None = None
     defects: tuple[str, ...] = ()
     link_defects: Mapping[str, str] = field(default_factory=dict)
 
@@ -59,15 +61,14 @@ class Desired:
         return running != dict(self.revisions) or (self.checksums != "" and config not in (None, self.checksums))
 
 
-def _in_force(world: World, instance: MCSInstance, template: Mapping[str, str]) -> dict[int | None, set[str]]:
+def _in_force(world: World, instance: MCSInstance, template: Template | None) -> dict[int | None, set[str]]:
     """What the slots of a pod run that is of an older template, by number: see ``build_slot``. By their Secrets, and by
     the agent's word, because a Secret may have been damaged."""
     if world.pod is None:
         return {}
-    if template:  # else it cannot be told, as where there is no account of the parts
-        differing = differing_parts(world.pod.annotations.get(ANNOTATION_PARTS, ""), template[ANNOTATION_PARTS])
-        if not {"slots", "template"} & set(differing):
-            return {}
+    # Without a template it cannot be told, as where there is no account of the parts.
+    if template and not {"slots", "template"} & set(other_parts(world.pod, template)):
+        return {}
     reported = {state.slot: state.revision for state in world.report.links} if world.report else {}
     return {
         slot.number: {slot.content, slot.revision, reported.get(slot.number) or ""}
@@ -87,10 +88,7 @@ def render(world: World, plan: Plan, keys: Keys, settings: Settings) -> Desired:
     made = _Made()
     made.part("the CA's Secret", lambda: build_authority(instance, keys))
     is_kept = not made.defects or instance.name in world.authorities
-    workload = made.part("the StatefulSet", lambda: [build_stateful_set(instance, settings)])
-    template: Mapping[str, str] = next(
-        (one.body["spec"]["template"]["metadata"]["annotations"] for one in workload), {}
-    )
+    template = made.workload(world, instance, settings)
     if is_kept:  # what a CA signs that cannot be kept would be void at the next run, which makes another one
         made.part("the agent's Secrets", lambda: build_agent(instance, keys))
         made.slots(world, plan, keys, instance, _in_force(world, instance, template))
@@ -129,6 +127,16 @@ class _Made:
             return ()
         self.manifests += manifests
         return manifests
+
+    def workload(self, world: World, instance: MCSInstance, settings: Settings) -> Template | None:
+        """The StatefulSet, and what has to be there before its media's image is; what the pod is compared with."""
+        found = self.part("the StatefulSet", lambda: [build_stateful_set(instance, settings)])
+        if not found:
+            return None
+        template = template_of(found[0].body, instance, settings, world.pod)
+        spec = found[0].body["spec"]["template"]["spec"]
+        self.part("the image's pull", lambda: build_image_pulls(instance, template, spec, world.pod))
+        return template
 
     def slots(
         self, world: World, plan: Plan, keys: Keys, instance: MCSInstance, in_force: Mapping[int | None, set[str]]

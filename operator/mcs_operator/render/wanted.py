@@ -9,7 +9,7 @@ from mcs_operator.domain.facts.world import World
 from mcs_operator.domain.keyring import Keys
 from mcs_operator.domain.outcome import Outcome
 from mcs_operator.domain.pod import sizing
-from mcs_operator.domain.pod.restart import Restart
+from mcs_operator.domain.pod.rollout import Rollout
 from mcs_operator.domain.rules.users import communities_of
 from mcs_operator.domain.rules.verdict import Verdict
 from mcs_operator.domain.status import Wanted, refused
@@ -17,13 +17,13 @@ from mcs_operator.render.changes import Decision
 from mcs_operator.render.render import Desired
 
 
-def wanted(decision: Decision, outcome: Outcome, restart: Restart) -> Wanted:
+def wanted(decision: Decision, outcome: Outcome, rollout: Rollout) -> Wanted:
     """Of what was rendered, and what came of writing it."""
     world, plan, keys, desired = decision.world, decision.plan, decision.keys, decision.desired
     return Wanted(
         revisions=desired.revisions,
         sizing=sizing.size(plan.instance) if plan.instance else None,
-        restart=restart,
+        rollout=rollout,
         problems=_problems(keys, desired, outcome),
         failures=tuple(outcome.failures.values()),
         foreign=_foreign(desired, outcome),

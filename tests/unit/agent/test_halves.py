@@ -18,11 +18,11 @@ from mcs_operator.agent import media
 from mcs_operator.agent.agent import Watch
 from mcs_operator.agent.board import Board
 from mcs_operator.contract.linkstate import LinkReport, MediaState, SlotState, TunnelReason, TunnelStatus
-from mcs_operator.domain.pod.restart import Step, decide_restart
-from mcs_operator.render.pod import build_stateful_set
-from mcs_operator.settings import ANNOTATION_DRAINING, ANNOTATION_RESTART, Settings
+from mcs_operator.domain.pod.rollout import Step, decide_rollout
+from mcs_operator.settings import ANNOTATION_DRAINING, ANNOTATION_RESTART
 from support.ports import free_port
-from support.worlds import NOW, instance, pod
+from support.templates import made_from, template_of
+from support.worlds import NOW, given, instance
 
 HEADER = (
     "TITLE\tOpenVPN 2.6.14\r\nHEADER\tCLIENT_LIST\tCommon Name\tReal Address\tVirtual Address\tVirtual IPv6 Address\t"
@@ -147,13 +147,13 @@ async def test_a_restart_that_was_asked_for_lets_calls_end_that_began_a_moment_a
     asked = asked.model_copy(
         update={"metadata": asked.metadata.model_copy(update={"annotations": {ANNOTATION_RESTART: NOW.isoformat()}})}
     )
-    template = build_stateful_set(asked, Settings()).body["spec"]["template"]["metadata"]["annotations"]
+    world, template = given(asked), template_of(asked)
     await around.told(lambda report: report.media is not None)
     around.said = {"connections": 200, "error": error}
     report = await around.told(lambda report: report.media is not None and report.media.connections == 200)
-    running = pod(annotations=template, created=NOW - timedelta(hours=1), media_ready=False, media_runs=True)
-    assert decide_restart(asked, running, template, report, NOW).step is Step.START_DRAINING
-    drains = replace(running, annotations=template | {ANNOTATION_DRAINING: NOW.isoformat()})
+    running = made_from(asked, created=NOW - timedelta(hours=1), media_ready=False, media_runs=True)
+    assert decide_rollout(world, asked, running, template, report).step is Step.START_DRAINING
+    drains = replace(running, annotations={**template.annotations, ANNOTATION_DRAINING: NOW.isoformat()})
     around.said = {"connections": 0, "draining": True}
     report = await around.told(lambda report: report.media is not None and report.media.connections == 0)
-    assert decide_restart(asked, drains, template, report, NOW).step is Step.REPLACE
+    assert decide_rollout(world, asked, drains, template, report).step is Step.REPLACE

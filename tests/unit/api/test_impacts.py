@@ -7,11 +7,21 @@ from typing import Any
 import pytest
 from pydantic import Field
 
-from mcs_operator.api import KINDS, Community, Impact, KubernetesObject, MCSInstance, TVoxLink, changes, impacts
+from mcs_operator.api import (
+    KINDS,
+    Community,
+    Impact,
+    KubernetesObject,
+    MCSInstance,
+    TVoxLink,
+    changes,
+    impacts,
+    template_fields,
+)
 from mcs_operator.api import restart_fields as restart_fields_of
 from mcs_operator.api.base import Model
 
-HOT, THIS_LINK, NEW_PROFILE, RESTART = Impact
+HOT, IN_PLACE, THIS_LINK, NEW_PROFILE, MEDIA_RESTART, RESTART = Impact
 
 REQUIRED: dict[str, Any] = {
     "domain": "mcs.example.com",
@@ -58,11 +68,9 @@ def test_a_field_without_an_impact_does_not_pass() -> None:
         impacts(Thing)
 
 
-def test_what_is_in_the_pod_template_restarts_and_nothing_else() -> None:
+def test_what_only_another_pod_can_have_restarts_and_nothing_else() -> None:
     found = impacts(MCSInstance)
     assert {path for path, impact in found.items() if impact is RESTART} == {
-        "spec.tier",
-        "spec.image",
         "spec.imagePullSecrets[].name",
         "spec.nodeSelector",
         "spec.tolerations[].key",
@@ -77,12 +85,20 @@ def test_what_is_in_the_pod_template_restarts_and_nothing_else() -> None:
         "spec.vpn.cidr",
         "spec.vpn.tunDevice.hostPath",
         "spec.vpn.tunDevice.resourceName",
+    }
+    assert THIS_LINK not in found.values()
+
+
+def test_the_image_costs_the_media_and_a_size_costs_nothing() -> None:
+    found = impacts(MCSInstance)
+    assert {path for path, impact in found.items() if impact is MEDIA_RESTART} == {"spec.image"}
+    assert {path for path, impact in found.items() if impact is IN_PLACE} == {
+        "spec.tier",
         "spec.resources.requests.cpu",
         "spec.resources.requests.memory",
         "spec.resources.limits.cpu",
         "spec.resources.limits.memory",
     }
-    assert THIS_LINK not in found.values()
 
 
 def test_no_change_of_a_customer_ever_restarts_the_pod() -> None:
@@ -110,8 +126,6 @@ def test_what_makes_an_installed_profile_useless_costs_a_new_one() -> None:
 class TestRestartFields:
     def test_defaults_are_filled_in(self) -> None:
         assert restart_fields() == {
-            "tier": "UpTo1000",
-            "image": "registry.example.com/mcs:1.4.2",
             "nodeSelector": {"kubernetes.io/hostname": "media-1"},
             "network": {"mode": "HostPort", "mediaPort": 10000},
             "vpn": {
@@ -129,6 +143,8 @@ class TestRestartFields:
             pytest.param({"vpn": {"slots": 250, "tunDevice": {"hostPath": "/dev/net/tun"}}}, id="defaults of the vpn"),
             pytest.param({"tolerations": [], "imagePullSecrets": []}, id="empty lists"),
             pytest.param({"resources": {}}, id="an empty override"),
+            pytest.param({"image": "registry.example.com/mcs:1.4.3"}, id="the image"),
+            pytest.param({"tier": "UpTo10000", "resources": {"requests": {"cpu": 1}}}, id="the size"),
             pytest.param({"domain": "other.example.com", "publicAddress": "203.0.113.11"}, id="names and addresses"),
             pytest.param(
                 {"bandwidth": "1G", "drainSeconds": 1, "retain": {"links": "1h"}}, id="numbers of the operator"
@@ -144,8 +160,6 @@ class TestRestartFields:
     @pytest.mark.parametrize(
         "other",
         [
-            {"tier": "UpTo10000"},
-            {"image": "registry.example.com/mcs:1.4.3"},
             {"imagePullSecrets": [{"name": "registry"}]},
             {"nodeSelector": {"kubernetes.io/hostname": "media-2"}},
             {"tolerations": [{"operator": "Exists"}]},
@@ -153,7 +167,6 @@ class TestRestartFields:
             {"network": {"mediaPort": 10001}},
             {"vpn": {"slots": 249}},
             {"vpn": {"tunDevice": {"resourceName": "example.com/tun"}}},
-            {"resources": {"requests": {"cpu": 1}}},
         ],
         ids=str,
     )
@@ -168,7 +181,14 @@ class TestRestartFields:
     def test_the_same_amount_in_another_spelling_is_the_same(self) -> None:
         plain = {"requests": {"cpu": "1", "memory": "1Gi"}}
         spelled = {"requests": {"cpu": "1000m", "memory": "1024Mi"}}
-        assert restart_fields(resources=plain) == restart_fields(resources=spelled)
+        assert changes(instance(resources=plain), instance(resources=spelled)) == ()
+        assert template_fields(instance(resources=plain)) == template_fields(instance(resources=spelled))
+
+    def test_by_the_rule_of_earlier_releases_image_and_size_are_among_them(self) -> None:
+        more = {"tier": "UpTo1000", "image": "registry.example.com/mcs:1.4.2"}
+        assert template_fields(instance()) == restart_fields() | more
+        sized = {"requests": {"cpu": "1"}}
+        assert template_fields(instance(resources=sized)) == restart_fields() | more | {"resources": sized}
 
 
 class TestChanges:
@@ -182,7 +202,7 @@ class TestChanges:
     def test_each_changed_field_counts_for_itself(self) -> None:
         found = changes(instance(), instance(image="mcs:2", domain="new.example.com", bandwidth="1G"))
         assert {change.path: change.impact for change in found} == {
-            "spec.image": RESTART,
+            "spec.image": MEDIA_RESTART,
             "spec.domain": HOT,
             "spec.bandwidth": HOT,
         }

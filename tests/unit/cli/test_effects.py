@@ -8,7 +8,7 @@ import pytest
 
 from mcs_operator.api import Impact, MCSInstance, TVoxLink
 from mcs_operator.cli.effects import Effect, effect, exit_code
-from mcs_operator.render.pod import restart_hash
+from mcs_operator.render.hashes import restart_hash
 from support.objects import a_link, an_instance
 
 SERVED = ("acme", "bolt")
@@ -77,6 +77,8 @@ def test_another_ca_would_make_every_profile_useless() -> None:
         pytest.param([None, Impact.HOT], 0, id="nobody"),
         pytest.param([Impact.THIS_LINK, Impact.HOT], 3, id="a reconnect"),
         pytest.param([Impact.NEW_PROFILE, Impact.THIS_LINK], 3, id="a new profile"),
+        pytest.param([Impact.IN_PLACE, Impact.HOT], 0, id="another size"),
+        pytest.param([Impact.MEDIA_RESTART, Impact.IN_PLACE], 4, id="another image"),
         pytest.param([Impact.HOT, Impact.RESTART, Impact.NEW_PROFILE], 4, id="a restart"),
     ],
 )
@@ -102,6 +104,17 @@ def test_a_restart_is_foretold_exactly_where_the_operator_restarts(spec: dict[st
     """By the hash that the operator compares with the running pod's."""
     restarts = restart_hash(instance()) != restart_hash(instance(**spec))
     assert (effect(instance(), instance(**spec), SERVED).impact is Impact.RESTART) == restarts
+
+
+def test_another_image_ends_every_customers_calls_and_no_tunnel() -> None:
+    found = effect(instance(), instance(image="localhost/mcs/appliance:next", tier="UpTo10000"), SERVED)
+    assert (found.impact, found.customers) == (Impact.MEDIA_RESTART, SERVED)
+    assert found.words == "the media restarts after draining: every customer's calls end, tunnels stay up"
+
+
+def test_another_size_interrupts_nobody() -> None:
+    found = effect(instance(), instance(tier="UpTo10000"), SERVED)
+    assert (found.impact, found.customers) == (Impact.IN_PLACE, ())
 
 
 @pytest.mark.parametrize("output", [effect(None, link(), ()).as_data()])

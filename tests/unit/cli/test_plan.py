@@ -53,7 +53,7 @@ async def plan(api: FakeApi, *bodies: Any, chosen: bool = False) -> list[Effect]
     return await effects_of(cluster, [Document("f", body) for body in bodies])
 
 
-NEWER = {"image": "registry.example.com/mcs:9.9.9"}
+NEWER = {"network": {"mediaPort": 10002}}
 BOTH = [
     at("ns-a", an_instance()),
     at("ns-b", an_instance()),

@@ -570,12 +570,19 @@ def test_every_field_that_cuts_the_tunnel_is_named() -> None:
 
 
 def test_every_field_that_restarts_the_pod_is_named() -> None:
-    after = an_instance(vpn={"slots": 8}, image="localhost/mcs/appliance:next")
+    after = an_instance(vpn={"slots": 8}, network={"mediaPort": 10002}, tier="UpTo10000")
     (warning,) = changed(MCS, after, cluster(MCS, ACME)).warnings
     fields, words = warning.split(": ")
     assert (sorted(fields.split(", ")), words) == (
-        ["spec.image", "spec.vpn.slots"],
+        ["spec.network.mediaPort", "spec.vpn.slots"],
         "the media pod drains and restarts, 0 customers are interrupted",
+    )
+
+
+def test_another_image_is_warned_of_with_whose_calls_end() -> None:
+    after = an_instance(image="localhost/mcs/appliance:next")
+    assert changed(MCS, after, cluster(MCS, ACME, a_link("a"))).warnings == (
+        "spec.image: the media drains and restarts: calls of 1 customers end, tunnels stay up",
     )
 
 

@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
-from mcs_operator.domain.changes import Changes, PodChanges, Replace, StartDraining, StopDraining, told_step
-from mcs_operator.domain.pod.restart import Restart, Step
+from mcs_operator.domain.changes import (
+    Changes,
+    PodChanges,
+    Replace,
+    Resize,
+    SetImages,
+    StartDraining,
+    StopDraining,
+    told_step,
+)
+from mcs_operator.domain.facts.world import Size
+from mcs_operator.domain.pod.rollout import Rollout, Step
 from mcs_operator.domain.status.events import Note
 from support.worlds import NOW
 
 
 def test_each_step_is_told_in_words_after_the_name_of_the_pod() -> None:
     replaced = Replace("uid", "mcs", Note(True, "Restarting", "Replace", "why"))
-    steps = (StartDraining(NOW), StartDraining(), StopDraining(noted=True), replaced)
+    note = Note(True, "MediaRestarting", "Replace", "why")
+    media = SetImages("uid", "mcs", {"media": "mcs:2"}, {}, note)
+    resized = Resize("uid", Size({"cpu": "1"}, {"cpu": "2"}), {})
+    steps = (StartDraining(NOW), StartDraining(), StopDraining(noted=True), replaced, media, resized)
     assert [told_step(step) for step in steps] == [
         "starts to drain",
         "starts to drain",
         "stops draining",
         "is replaced",
+        "containers are replaced: media by mcs:2",
+        "is given another size while it runs",
     ]
 
 
 def test_unless_it_is_said_nothing_is_pruned_and_no_pod_is_touched() -> None:
     """Where nothing could be decided nobody knows what is wanted."""
     assert Changes("demo", NOW).prune is False
-    assert PodChanges() == PodChanges("", None, Restart(Step.NOTHING), None, None)
+    assert PodChanges() == PodChanges("", None, Rollout(Step.NOTHING), None, None)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mcs_operator.domain.facts.world import Damaged, Pod
+from mcs_operator.domain.facts.world import Damaged, Pod, Pull, Resize, ResizeReason, Size
 from mcs_operator.domain.rules.quota import Usage
 from mcs_operator.kube.parse import parse_body
 from mcs_operator.kube.resources import PODS, RESOURCE_QUOTAS
@@ -25,6 +25,7 @@ READ = Pod(
     created=datetime(2026, 1, 1, tzinfo=UTC),
     annotations={"mcs.tvox.io/links": "x" * 16_384},
     media_runs=True,
+    images={"media": "media:1"},
 )
 
 
@@ -72,6 +73,97 @@ def said(status: Any = None, **media: Any) -> str:
     found = parse_body(PODS, body(status=status, **({"ready": False} | media)))
     assert isinstance(found, Pod)
     return found.media_problem
+
+
+# --- what changes in place ---
+
+SIZE = {"requests": {"cpu": "50m", "memory": "64Mi", "example.com/tun": "1"}, "limits": {"cpu": "1"}}
+
+
+def read(**changed: Any) -> Pod:
+    found = parse_body(PODS, body(**changed))
+    assert isinstance(found, Pod)
+    return found
+
+
+def test_images_are_read_by_container_and_held_once_for_all_pods_that_have_the_same() -> None:
+    containers = [{"name": name, "image": f"{name}:1"} for name in ("media", "agent", "link-002", "theirs")]
+    one, other = (read(spec={"containers": containers}).images for _ in range(2))
+    assert one == {"media": "media:1", "agent": "agent:1", "link-002": "link-002:1"}
+    assert one is other
+
+
+def test_the_medias_size_is_read_as_it_is_wanted_and_as_it_is_in_force() -> None:
+    containers = [{"name": "media", "resources": SIZE}]
+    found = read(spec={"containers": containers}, resources={"limits": {"memory": "1Gi"}})
+    assert found.size == Size({"cpu": "50m", "memory": "64Mi"}, {"cpu": "1"})
+    assert found.size_in_force == Size({}, {"memory": "1Gi"})
+
+
+@pytest.mark.parametrize(
+    "resources", [None, "x", {}, {"limits": {"cpu": "many"}}, {"limits": {"cpu": "1e99999999999"}}]
+)
+def test_a_size_that_is_not_told_or_is_none_is_not_known(resources: Any) -> None:
+    assert read(spec={"containers": [{"name": "media", "resources": resources}]}).size is None
+
+
+@pytest.mark.parametrize(
+    ("condition", "resize"),
+    [
+        ({"status": "True", "reason": "Deferred", "message": "no room"}, Resize(ResizeReason.DEFERRED, "no room")),
+        ({"status": "True", "reason": "Infeasible", "message": "x" * 600}, Resize(ResizeReason.INFEASIBLE, "x" * 512)),
+        ({"status": "False", "reason": "Infeasible"}, None),
+        ({"status": "True", "reason": "Whatever"}, None),
+    ],
+)
+def test_a_resize_that_is_not_carried_out_is_read_with_the_kubelets_words(condition: Any, resize: Any) -> None:
+    assert read(status={"conditions": [condition | {"type": "PodResizePending"}]}).resize == resize
+
+
+PULL = {"metadata": {"name": "mcs-pull-1", "labels": {"app.kubernetes.io/name": "mcs-image-pull"}}}
+SPEC = {"nodeName": "node-1", "containers": [{"name": "pull", "image": "mcs:2"}]}
+
+
+def pulled(state: Any = None, **status: Any) -> Pull:
+    told = {"name": "pull", "state": state or {}, "imageID": status.pop("imageID", "")}
+    found = parse_body(PODS, PULL | {"spec": SPEC, "status": {"containerStatuses": [told]} | status})
+    assert isinstance(found, Pull)
+    return found
+
+
+def test_of_a_pod_that_pulls_an_image_is_read_whether_it_is_there() -> None:
+    assert pulled({"waiting": {"reason": "ContainerCreating"}}) == Pull("mcs-pull-1", "mcs:2", "node-1", done=False)
+    assert pulled({"terminated": {"reason": "Completed"}}, imageID="sha256:1").done
+
+
+@pytest.mark.parametrize("reason", ["CreateContainerConfigError", "CreateContainerError", "RunContainerError"])
+def test_a_container_that_cannot_start_proves_that_its_image_is_there(reason: str) -> None:
+    assert pulled({"waiting": {"reason": reason, "message": "no /bin/true"}}).done
+
+
+@pytest.mark.parametrize(
+    ("reason", "message"),
+    [
+        ("ErrImagePull", "rpc error: not found"),
+        ("ImagePullBackOff", 'Back-off pulling image "mcs:2": ErrImagePull: rpc error: not found'),
+    ],
+)
+def test_an_image_that_cannot_be_pulled_is_told_in_the_same_words_from_try_to_try(reason: str, message: str) -> None:
+    """Each other text is another status to write."""
+    found = pulled({"waiting": {"reason": reason, "message": message}})
+    assert (found.done, found.problem) == (False, "rpc error: not found")
+
+
+def test_a_problem_that_is_not_put_into_words_is_told_by_its_reason() -> None:
+    assert pulled({"waiting": {"reason": "ImagePullBackOff", "message": 'Back-off pulling image "mcs:2"'}}).problem == (
+        "ImagePullBackOff"
+    )
+    assert pulled({"waiting": {"reason": "InvalidImageName"}}).problem == "InvalidImageName"
+
+
+def test_a_pod_that_the_node_does_not_take_pulls_nothing() -> None:
+    found = pulled(phase="Failed", reason="OutOfpods", message="the node has 110 pods")
+    assert (found.done, found.problem) == (False, "OutOfpods: the node has 110 pods")
 
 
 def test_words_of_others_are_cut_at_512_characters() -> None:

@@ -17,25 +17,31 @@ from mcs_operator.domain.changes import (
     PodChanges,
     Removal,
     Replace,
+    Resize,
+    SetImages,
     StartDraining,
     StopDraining,
 )
 from mcs_operator.domain.decide import decide
-from mcs_operator.domain.facts.world import DamagedProfile, Pod, Unreadable
+from mcs_operator.domain.facts.world import DamagedProfile, Pod, Pull, Unreadable
 from mcs_operator.domain.outcome import Outcome
-from mcs_operator.domain.pod.restart import Restart, Step
+from mcs_operator.domain.pod.rollout import Rollout, Step
 from mcs_operator.domain.status.events import Note
 from mcs_operator.render import changes as module
 from mcs_operator.render.changes import Decision, changes, pod_changes, revoking
 from mcs_operator.render.render import Desired, render
 from mcs_operator.render.secrets import identity_json
 from mcs_operator.settings import (
+    ANNOTATION_DISRUPTIONS,
     ANNOTATION_DRAINING,
+    ANNOTATION_PARTS,
+    ANNOTATION_POD_HASH,
     ANNOTATION_POKE,
     ANNOTATION_RESTART,
     ANNOTATION_RESTART_HASH,
     Settings,
 )
+from support.templates import made_from, template_of
 from support.worlds import (
     NOW,
     community,
@@ -195,20 +201,28 @@ def test_where_it_is_not_known_who_has_to_wait_for_a_number_nobody_new_gets_one(
 # --- the running pod ---
 
 
-def about(thing: Pod | None = None, *more: Any, outcome: Outcome | None = None, **options: Any) -> PodChanges:
+def about(
+    thing: Pod | None = None,
+    *more: Any,
+    outcome: Outcome | None = None,
+    world: dict[str, Any] | None = None,
+    **options: Any,
+) -> PodChanges:
     """What is done about a pod that is of another template, by a restart that is asked for."""
-    world = given(instance(**options), community(), *(() if thing is None else (thing,)), *more)
-    plan = decide(world)
+    observed = given(instance(**options), community(), *(() if thing is None else (thing,)), *more, **(world or {}))
+    plan = decide(observed)
     keys = keys_for(plan)
-    desired = render(world, plan, keys, Settings())
-    decision = Decision(world, plan, keys, desired, changes(world, plan, desired))
-    return pod_changes(decision, world.report, outcome or Outcome())
+    desired = render(observed, plan, keys, Settings())
+    decision = Decision(observed, plan, keys, desired, changes(observed, plan, desired))
+    return pod_changes(decision, observed.report, outcome or Outcome())
 
 
 def of_today(**annotations: str) -> dict[str, str]:
     world = given(instance(), community())
     plan = decide(world)
-    return {**render(world, plan, keys_for(plan), Settings()).template, **annotations}
+    template = render(world, plan, keys_for(plan), Settings()).template
+    assert template
+    return {**template.annotations, **annotations}
 
 
 CALM = report(media=MediaState(config="other", connections=3))
@@ -223,7 +237,7 @@ def test_without_a_pod_or_an_instance_nothing_is_done_about_it() -> None:
 def test_a_pod_of_the_wanted_template_is_left_alone_and_woken_for_what_it_has_not_taken() -> None:
     found = about(pod(annotations=of_today(**{ANNOTATION_POKE: "before"})), CALM)
     assert (found.pod, found.step, found.again) == ("mcs-0", None, None)
-    assert found.restart == Restart(Step.NOTHING)
+    assert found.rollout == Rollout(Step.NOTHING)
     assert found.poke is not None
     assert (found.poke.annotated, found.poke.behind, len(found.poke.target)) == ("before", True, 16)
 
@@ -241,13 +255,13 @@ def test_what_is_not_known_to_be_behind_is_woken_only_for_what_was_just_written(
 
 
 def test_a_restart_begins_with_a_drain_and_is_looked_at_again_in_a_second() -> None:
-    found = about(pod(annotations=of_today(**{ANNOTATION_RESTART_HASH: "x"})), CALM)
+    found = about(pod(annotations=of_today(**{ANNOTATION_POD_HASH: "x"})), CALM)
     assert found.step == StartDraining(NOW)
-    assert (found.restart.step, found.again) == (Step.START_DRAINING, 1.0)
+    assert (found.rollout.step, found.again) == (Step.START_DRAINING, 1.0)
 
 
 def test_an_appliance_that_has_forgotten_that_it_drains_is_told_again_and_the_time_stays() -> None:
-    marks = {ANNOTATION_RESTART_HASH: "x", ANNOTATION_DRAINING: "2026-03-01T12:00:00Z"}
+    marks = {ANNOTATION_POD_HASH: "x", ANNOTATION_DRAINING: "2026-03-01T12:00:00Z"}
     found = about(pod(annotations=of_today(**marks)), CALM)
     assert found.step == StartDraining(None)
     assert found.again == 1.0
@@ -263,10 +277,10 @@ def test_a_drain_that_nobody_wants_any_more_ends_and_the_mark_goes_where_there_i
 
 
 def test_a_pod_is_replaced_by_its_uid_and_it_is_told_before_why() -> None:
-    marks = {ANNOTATION_RESTART_HASH: "x", ANNOTATION_DRAINING: "2026-03-01T11:59:00Z"}
+    marks = {ANNOTATION_POD_HASH: "x", ANNOTATION_DRAINING: "2026-03-01T11:59:00Z"}
     silent = report(media=MediaState(draining=True, connections=0))
     found = about(pod(annotations=of_today(**marks)), silent)
-    text = f"pod mcs-0 (UID uid-of-pod) is replaced: {found.restart.cause}"
+    text = f"pod mcs-0 (UID uid-of-pod) is replaced: {found.rollout.cause}"
     assert found.step == Replace("uid-of-pod", "mcs", Note(True, "Restarting", "Replace", text))
     assert "spec of MCSInstance mcs changed" in text
 
@@ -274,9 +288,9 @@ def test_a_pod_is_replaced_by_its_uid_and_it_is_told_before_why() -> None:
 def test_a_pod_is_not_replaced_before_the_new_template_is_written() -> None:
     """The next one would be made from the old template."""
     unwritten = Outcome(failures={"StatefulSet mcs": "Forbidden"})
-    found = about(pod(annotations=of_today(**{ANNOTATION_RESTART_HASH: "x"})), CALM, outcome=unwritten)
-    assert (found.step, found.again, found.restart.step) == (None, None, Step.NOTHING)
-    assert "changed in a field" in found.restart.cause
+    found = about(pod(annotations=of_today(**{ANNOTATION_POD_HASH: "x"})), CALM, outcome=unwritten)
+    assert (found.step, found.again, found.rollout.step) == (None, None, Step.NOTHING)
+    assert "changed in a field" in found.rollout.cause
 
 
 def test_a_restart_that_is_asked_for_in_advance_is_looked_at_when_it_is_due() -> None:
@@ -291,10 +305,58 @@ def test_a_restart_that_is_asked_for_in_advance_is_looked_at_when_it_is_due() ->
 
 
 def test_a_pod_of_which_no_template_is_known_is_left_alone() -> None:
-    world = given(instance(), community(), pod(annotations={ANNOTATION_RESTART_HASH: "x"}), CALM)
+    world = given(instance(), community(), pod(annotations={ANNOTATION_POD_HASH: "x"}), CALM)
     decision = Decision(world, decide(world), keys_for(decide(world)), Desired(), Changes("demo", NOW))
     found = pod_changes(decision, world.report, Outcome())
-    assert (found.step, found.again, found.restart) == (None, None, Restart(Step.NOTHING))
+    assert (found.step, found.again, found.rollout) == (None, None, Rollout(Step.NOTHING))
+
+
+NEXT = "localhost/mcs/appliance:next"
+PULLED = {"pulls": (Pull("p", NEXT, "mcs-node", done=True),)}
+
+
+def test_before_an_image_is_pulled_the_pod_is_told_since_when_it_waits() -> None:
+    found = about(pod(annotations=of_today()), CALM, image=NEXT)
+    assert (found.step, found.again) == (None, None)
+    assert found.notes == {ANNOTATION_DISRUPTIONS: '{"MediaImage":"2026-03-01T12:00:00Z"}'}
+    noted = pod(annotations=of_today(**{ANNOTATION_DISRUPTIONS: '{"MediaImage":"2026-03-01T11:00:00Z"}'}))
+    assert about(noted, CALM, image=NEXT).notes == {}, "it is known since then"
+
+
+def test_what_is_no_disruption_any_more_is_taken_off_the_pod() -> None:
+    noted = pod(annotations=of_today(**{ANNOTATION_DISRUPTIONS: '{"MediaImage":"2026-03-01T11:00:00Z"}'}))
+    assert about(noted, CALM).notes == {ANNOTATION_DISRUPTIONS: None}
+
+
+def test_another_image_is_put_into_the_pod_with_all_that_it_is_known_by() -> None:
+    marks = {
+        ANNOTATION_DRAINING: "2026-03-01T11:59:00Z",
+        ANNOTATION_DISRUPTIONS: '{"MediaImage":"2026-03-01T11:00:00Z"}',
+    }
+    silent = report(media=MediaState(draining=True, connections=0))
+    found = about(pod(annotations=of_today(**marks)), silent, world=PULLED, image=NEXT)
+    assert isinstance(found.step, SetImages) and found.notes == {}
+    assert (found.step.uid, found.step.instance, found.step.images) == ("uid-of-pod", "mcs", {"media": NEXT})
+    wanted = template_of(instance(image=NEXT)).annotations
+    gone = {ANNOTATION_DRAINING: None, ANNOTATION_DISRUPTIONS: None}
+    assert found.step.annotations == {**wanted, **gone}
+    text = f"the media container of pod mcs-0 is replaced, tunnels stay up: the media is to run image {NEXT}"
+    assert found.step.note == Note(True, "MediaRestarting", "Replace", text)
+
+
+def test_another_size_is_given_to_the_pod_with_what_earlier_releases_know_it_by() -> None:
+    found = about(made_from(instance()), CALM, tier="UpTo10000", resources=None)
+    wanted = template_of(instance(tier="UpTo10000", resources=None))
+    by_the_old_rule = {name: wanted.annotations[name] for name in (ANNOTATION_RESTART_HASH, ANNOTATION_PARTS)}
+    assert found.step == Resize("uid-of-pod", wanted.size, by_the_old_rule)
+
+
+@pytest.mark.parametrize("image", [NEXT, "localhost/mcs/appliance:dev"])
+def test_the_next_image_is_pulled_as_long_as_the_media_has_another_one(image: str) -> None:
+    world = given(instance(image=image), community(), pod(annotations=of_today()))
+    plan = decide(world)
+    pulls = [m.body for m in render(world, plan, keys_for(plan), Settings()).manifests if m.kind == "Pod"]
+    assert [pod["spec"]["containers"][0]["image"] for pod in pulls] == ([NEXT] if image == NEXT else [])
 
 
 def test_the_digest_that_had_to_be_written_is_the_one_that_is_waited_for() -> None:

@@ -10,7 +10,7 @@ import yaml
 
 from mcs_operator.contract.digest import canonical
 from mcs_operator.domain.decide import decide
-from mcs_operator.render.pod import restart_hash
+from mcs_operator.render.hashes import restart_hash, template_hash
 from mcs_operator.render.render import Desired, render
 from mcs_operator.settings import Settings
 from support.worlds import community, given, identity, instance, keys_for, link, links, users_file
@@ -292,13 +292,10 @@ def test_the_nodes_device_is_where_the_user_says_and_must_be_a_character_device(
 @pytest.mark.parametrize(
     "change",
     [
-        {"image": "localhost/mcs/appliance:next"},
-        {"tier": "UpTo10000"},
         {"nodeSelector": {"kubernetes.io/hostname": "other"}},
         {"vpn": {"slots": 249}},
         {"network": {"mode": "LoadBalancer"}},
         {"network": {"mediaPort": 10002}},
-        {"resources": {"limits": {"cpu": "2"}}},
         {"tolerations": [{"key": "x", "operator": "Exists"}]},
     ],
     ids=str,
@@ -306,6 +303,20 @@ def test_the_nodes_device_is_where_the_user_says_and_must_be_a_character_device(
 def test_a_field_that_is_in_the_template_changes_the_restart_hash(change: dict[str, Any]) -> None:
     assert restart_hash(instance(**change)) != restart_hash(instance())
     assert canonical(stateful_set(instance(**change))) != canonical(stateful_set(instance()))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"image": "localhost/mcs/appliance:next"}, {"tier": "UpTo10000"}, {"resources": {"limits": {"cpu": "2"}}}],
+    ids=str,
+)
+def test_what_changes_in_place_is_in_the_template_and_only_the_hash_of_earlier_releases_tells(change: Any) -> None:
+    before, after = (stateful_set(instance(**spec))["spec"]["template"] for spec in ({}, change))
+    noted = [one["metadata"]["annotations"] for one in (before, after)]
+    of_earlier_releases = {f"mcs.tvox.io/{name}" for name in ("restart-hash", "parts", "media-image")}
+    assert {name for name in noted[0] if noted[0][name] != noted[1][name]} <= of_earlier_releases
+    assert restart_hash(instance(**change)) == restart_hash(instance())
+    assert template_hash(instance(**change)) != template_hash(instance())
 
 
 @pytest.mark.parametrize(
@@ -330,9 +341,9 @@ def test_a_hot_field_or_another_spelling_changes_neither_hash_nor_template(chang
 def test_images_of_a_newer_operator_change_the_template_and_not_the_restart_hash() -> None:
     newer = stateful_set(instance(), settings=Settings(link_image="localhost/mcs/link:next"))
     before = stateful_set(instance())
-    key = "mcs.tvox.io/restart-hash"
-    of = [body["spec"]["template"]["metadata"]["annotations"][key] for body in (newer, before)]
-    assert of[0] == of[1]
+    noted = [body["spec"]["template"]["metadata"]["annotations"] for body in (newer, before)]
+    for key in ("restart-hash", "pod-hash", "pod-parts"):
+        assert noted[0][f"mcs.tvox.io/{key}"] == noted[1][f"mcs.tvox.io/{key}"]
     assert canonical(newer) != canonical(before)
 
 

@@ -14,7 +14,7 @@ from mcs_operator.domain.keyring import Keys, Serving
 from mcs_operator.domain.manifest import Manifest, Wave
 from mcs_operator.domain.outcome import Outcome
 from mcs_operator.domain.pod import sizing
-from mcs_operator.domain.pod.restart import Restart, Step
+from mcs_operator.domain.pod.rollout import Rollout, Step
 from mcs_operator.domain.rules.verdict import Verdict
 from mcs_operator.domain.status import Wanted
 from mcs_operator.render.changes import Decision
@@ -24,7 +24,7 @@ from mcs_operator.render.wanted import unwritten_users, wanted
 from support.worlds import NOW, community, fingerprint, given, instance, keys_for, link, report
 
 SOURCE = instance()
-WAITS = Restart(Step.WAIT_TO_BE_ASKED, ("slots",))
+WAITS = Rollout(Step.WAIT_TO_BE_ASKED, ("slots",))
 
 
 def told(
@@ -53,7 +53,7 @@ def test_what_was_rendered_is_told_as_it_is() -> None:
     ) == Wanted(
         revisions={2: "r"},
         sizing=sizing.size(SOURCE),
-        restart=WAITS,
+        rollout=WAITS,
         failures=("Service mcs: Forbidden",),
         rendered=frozenset({"Secret mcs-ca", "Service mcs"}),
         defects=("the quota: KeyError",),
@@ -65,7 +65,7 @@ def test_what_was_rendered_is_told_as_it_is() -> None:
 def test_without_an_instance_there_is_nothing_to_size() -> None:
     world = given(community())
     decision = Decision(world, decide(world), Keys(), Desired(), Changes("demo", NOW))
-    assert wanted(decision, Outcome(), WAITS) == Wanted(revisions={}, restart=WAITS)
+    assert wanted(decision, Outcome(), WAITS) == Wanted(revisions={}, rollout=WAITS)
 
 
 def test_the_certificates_of_each_links_tvox_are_told_by_link() -> None:

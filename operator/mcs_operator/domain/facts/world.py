@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
 from typing import Any
 
 from mcs_operator.api import Community, MCSInstance, TVoxLink
 from mcs_operator.api.conditions import Kind
+from mcs_operator.api.quantity import parse_quantity
 from mcs_operator.api.usersfile import UsersFile
 from mcs_operator.contract.linkstate import LinkReport
 from mcs_operator.contract.lookup import Lookup
@@ -93,10 +96,56 @@ class AgentCredentials:
 
 
 @dataclass(frozen=True, slots=True)
+class Size:
+    """What a container asks for and may use, as Kubernetes writes quantities."""
+
+    requests: Mapping[str, str]
+    limits: Mapping[str, str]
+
+    def is_same(self, other: Size) -> bool:
+        """Whether these are the same amounts, however they are written."""
+        return self._amounts() == other._amounts()
+
+    def _amounts(self) -> dict[tuple[str, str], Decimal]:
+        sides = (("requests", self.requests), ("limits", self.limits))
+        return {(side, name): parse_quantity(text) for side, amounts in sides for name, text in amounts.items()}
+
+
+class ResizeReason(StrEnum):
+    """Why a size that was asked for is not in force, by the kubelet's word."""
+
+    DEFERRED = "Deferred"
+    """The node has no room for it now."""
+    INFEASIBLE = "Infeasible"
+    """The node will never have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resize:
+    """A change of the pod's size that is not carried out. ``said``: the kubelet's words."""
+
+    reason: ResizeReason
+    said: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pull:
+    """What became of a pod that only pulls an image. ``done``: the image is on the node. ``problem``: why it is not, in
+    words that stay the same from one try to the next; empty while nothing is wrong."""
+
+    name: str
+    image: str
+    node: str
+    done: bool
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Pod:
     """What the kubelet says about the media pod. ``media_problem`` is empty where the media container is ready;
     ``media_runs``: whether that container has a process, ready or not. ``agent_ready``: whether the agent is.
-    ``slots_lack``: the image of the slots, where it cannot be pulled; ``slots_run``: whether any slot has a process."""
+    ``slots_lack``: the image of the slots, where it cannot be pulled; ``slots_run``: whether any slot has a process.
+    ``images`` by container; ``size`` is what the media is to have, ``size_in_force`` what it has."""
 
     name: str
     uid: str
@@ -112,6 +161,10 @@ class Pod:
     agent_ready: bool = False
     slots_lack: str = ""
     slots_run: bool = False
+    images: Mapping[str, str] = field(default_factory=dict)
+    size: Size | None = None
+    size_in_force: Size | None = None
+    resize: Resize | None = None
 
     def annotated(self, annotations: Mapping[str, str]) -> Pod:
         """The same pod with other annotations."""
@@ -204,6 +257,10 @@ class World:
     networks: tuple[Network, ...] = ()
     """The cluster's own, as far as they are known."""
     pod: Pod | None = None
+    pulls: tuple[Pull, ...] = ()
+    """Pods that only pull an image to the media pod's node."""
+    resizes_in_place: bool = True
+    """Whether the cluster can give a running container another size."""
     report: LinkReport | None = None
     lookups: Mapping[str, Lookup] = field(default_factory=dict)
     """What the DNS says about public names, by name."""

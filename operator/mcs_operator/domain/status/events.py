@@ -46,6 +46,7 @@ _TOLD: Mapping[tuple[Type, Reason], str] = {
     (Type.READY, Reason.USERS_INVALID): "KeepLastGood",
     (Type.READY, Reason.TIER_EXCEEDED): "Refuse",
     (Type.RESTART_PENDING, Reason.POD_OUTDATED): "Wait",
+    (Type.RESTART_PENDING, Reason.IMAGE_NOT_PULLED): "Wait",
     (Type.RESTART_PENDING, Reason.DRAINING): "Drain",
     (Type.CAPACITY_PRESSURE, Reason.NEARLY_FULL): "Count",
     (Type.CAPACITY_PRESSURE, Reason.ALMOST_FULL): "Count",
@@ -62,5 +63,6 @@ def notes_for(kind: Kind, before: Mapping[str, Any], after: Mapping[str, Any]) -
         action = _TOLD.get((type, reason))
         if action and known.get(type.value) != reason.value:
             warning = type is not Type.RESTART_PENDING and reason is not Reason.NEW_NOT_SEEN
+            warning |= reason is Reason.IMAGE_NOT_PULLED
             notes.append(Note(warning, reason.value, action, condition["message"][:NOTE_LIMIT]))
     return notes

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from mcs_operator.api import MCSInstance, NetworkMode
+from mcs_operator.api import Impact, MCSInstance, NetworkMode
 from mcs_operator.api.conditions import Condition, Kind, Reason, Type
 from mcs_operator.contract.linkstate import TunnelStatus
 from mcs_operator.domain.facts.networks import Network, met_by
 from mcs_operator.domain.facts.world import World
 from mcs_operator.domain.plan import Plan
-from mcs_operator.domain.pod.restart import Restart
+from mcs_operator.domain.pod.rollout import Rollout, Step
 from mcs_operator.domain.rules import messages
 from mcs_operator.domain.rules.addressing import last_number
 from mcs_operator.domain.rules.capacity import Capacity, capacity_of, pressure
@@ -73,7 +73,7 @@ def _conditions(world: World, plan: Plan, instance: MCSInstance, wanted: Wanted,
         ready,
         *patient(world, Kind.INSTANCE, instance, *progress),
         Condition(Type.SIZED, F, Reason.BELOW_TIER, below) if below else Condition(Type.SIZED, T, Reason.AS_TIER),
-        _restart_pending(wanted.restart),
+        _restart_pending(wanted.rollout),
         _capacity_pressure(known),
     ]
 
@@ -221,12 +221,21 @@ def _pull_secrets(world: World, plan: Plan) -> Verdict | None:
     return Verdict(Reason.PULL_SECRET_NOT_FOUND, text)
 
 
-def _restart_pending(restart: Restart) -> Condition:
-    if restart.cause:
-        return Condition(Type.RESTART_PENDING, T, Reason.DRAINING, f"{restart.cause}; the pod is replaced when idle")
-    if restart.parts:
+_WAITS = {Step.WAIT_FOR_IMAGE: Reason.PULLING, Step.CANNOT_PULL: Reason.IMAGE_NOT_PULLED}
+
+
+def _restart_pending(rollout: Rollout) -> Condition:
+    if reason := _WAITS.get(rollout.step):
+        return Condition(Type.RESTART_PENDING, T, reason, f"{rollout.cause}; {rollout.waits}")
+    if rollout.current:
+        what = "pod" if rollout.current.impact is Impact.RESTART else "media container"
+        message = f"{rollout.cause}; the {what} is replaced when idle"
+        return Condition(Type.RESTART_PENDING, T, Reason.DRAINING, message)
+    if rollout.disruptions:
+        return Condition(Type.RESTART_PENDING, T, Reason.WAITING, f"{rollout.cause}; {rollout.waits}")
+    if rollout.parts:
         message = (
-            f"the pod runs an older template, which differs in: {', '.join(restart.parts)}. It goes on as it is until "
+            f"the pod runs an older template, which differs in: {', '.join(rollout.parts)}. It goes on as it is until "
             f"you ask for a restart by annotation {ANNOTATION_RESTART} with the present time"
         )
         return Condition(Type.RESTART_PENDING, T, Reason.POD_OUTDATED, message)

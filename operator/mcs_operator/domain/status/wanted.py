@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from mcs_operator.api.conditions import Kind
 from mcs_operator.domain.facts.world import Fingerprint
 from mcs_operator.domain.plan import LinkPlan
-from mcs_operator.domain.pod.restart import Restart, Step
+from mcs_operator.domain.pod.rollout import Rollout, Step
 from mcs_operator.domain.pod.sizing import Sizing
 from mcs_operator.domain.rules.pins import Stage, stage
 from mcs_operator.domain.rules.verdict import Verdict
@@ -18,7 +18,7 @@ from mcs_operator.domain.rules.verdict import Verdict
 class Wanted:
     """What rendering, sizing and applying add to the plan, as far as statuses tell of it.
 
-    ``revisions`` are the slot revisions wanted, by number; ``restart`` what becomes of the pod; ``problems`` what kept
+    ``revisions`` are the slot revisions wanted, by number; ``rollout`` what becomes of the pod; ``problems`` what kept
     a link's objects from being written, ``failures`` other objects that could not be, ``defects`` what could not even
     be made; ``certificates`` whose certificate cannot be served, and why; ``authority`` why the instance's CA cannot
     sign. ``fingerprints``: the certificates of each link's TVox, by link; a link without any could not be given keys.
@@ -29,7 +29,7 @@ class Wanted:
     untaken: str = ""
     """Why the appliance goes on with an older configuration, if it does."""
     sizing: Sizing | None = None
-    restart: Restart = field(default_factory=lambda: Restart(Step.NOTHING))
+    rollout: Rollout = field(default_factory=lambda: Rollout(Step.NOTHING))
     problems: Mapping[str, Verdict] = field(default_factory=dict)
     certificates: Mapping[tuple[Kind, str], Verdict] = field(default_factory=dict)
     failures: tuple[str, ...] = ()

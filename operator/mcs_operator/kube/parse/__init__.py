@@ -14,6 +14,7 @@ from mcs_operator.domain.facts.world import (
     DamagedProfile,
     Pod,
     Profile,
+    Pull,
     SlotSecret,
     TlsSecret,
 )
@@ -24,7 +25,19 @@ from mcs_operator.kube.parse.quota import usage_of
 from mcs_operator.kube.parse.secret import read_secret
 from mcs_operator.kube.resources import PODS, RESOURCE_QUOTAS, SECRETS, Object, Resource
 
-Parsed = AgentCredentials | Authority | Damaged | DamagedProfile | Pod | Profile | SlotSecret | TlsSecret | Usage | None
+Parsed = (
+    AgentCredentials
+    | Authority
+    | Damaged
+    | DamagedProfile
+    | Pod
+    | Profile
+    | Pull
+    | SlotSecret
+    | TlsSecret
+    | Usage
+    | None
+)
 
 
 def parse_body(resource: Resource, body: Object) -> Parsed:

@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping
+from functools import lru_cache
+from types import MappingProxyType
 
-from mcs_operator.domain.facts.world import Damaged, Pod
+from mcs_operator.api.quantity import parse_quantity
+from mcs_operator.domain.facts.world import Damaged, Pod, Pull, Resize, ResizeReason, Size
 from mcs_operator.kube.parse.bounds import UnreadableError, mapping, mappings, moment, text, texts
 from mcs_operator.kube.resources import Object
-from mcs_operator.settings import AGENT_CONTAINER, GROUP, MEDIA_CONTAINER
+from mcs_operator.settings import AGENT_CONTAINER, GROUP, IMAGE_PULL, LABEL_NAME, MEDIA_CONTAINER
 
 _LONGEST_SAYING = 512
 _LONGEST_ANNOTATION = 16 * 1024
 _SLOT = re.compile(r"link-\d{3}")
+_SIZED = ("cpu", "memory")
 _NO_IMAGE = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
 """What the kubelet says by turns while it tries, with a text that changes."""
+_HAS_IMAGE = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
+_BACK_OFF = re.compile(r'^(Back-off pulling image "[^"]*"(: )?)?(ErrImagePull: )?')
+"""What the kubelet says before its reason, at every other try."""
 
 
-def read_pod(body: Object) -> Pod | Damaged:
+def read_pod(body: Object) -> Pod | Pull | Damaged:
     """The pod, or that it has no creation time: all else that is missing is not there yet."""
+    if texts(mapping(body.get("metadata")).get("labels")).get(LABEL_NAME) == IMAGE_PULL:
+        return read_pull(body)
     metadata, spec, status = (mapping(body.get(part)) for part in ("metadata", "spec", "status"))
     containers = {text(c.get("name")): c for c in mappings(spec.get("containers"))}
     told = {text(s.get("name")): s for s in reversed(mappings(status.get("containerStatuses")))}
@@ -43,7 +53,65 @@ def read_pod(body: Object) -> Pod | Damaged:
         agent_ready=told.get(AGENT_CONTAINER, {}).get("ready") is True and not terminating,
         slots_lack=_lacking(slots, containers)[:_LONGEST_SAYING],
         slots_run=any(map(_runs, slots.values())),
+        images=_images(containers),
+        size=_size(containers.get(MEDIA_CONTAINER, {})),
+        size_in_force=_size(media),
+        resize=_resize(status),
         annotations={key: value for key, value in annotations.items() if key.startswith(f"{GROUP}/")},
+    )
+
+
+@lru_cache(64)
+def _shared(images: tuple[tuple[str, str], ...]) -> Mapping[str, str]:
+    """One table for all pods that have the same: each has 250 lines."""
+    return MappingProxyType(dict(images))
+
+
+def _images(containers: Mapping[str, Object]) -> Mapping[str, str]:
+    ours = (name for name in containers if name in (MEDIA_CONTAINER, AGENT_CONTAINER) or _SLOT.fullmatch(name))
+    return _shared(tuple((sys.intern(name), sys.intern(text(containers[name].get("image")))) for name in ours))
+
+
+def _size(container: Object) -> Size | None:
+    """None where it is not told, or is no amount."""
+    sides = (texts(mapping(container.get("resources")).get(side)) for side in ("requests", "limits"))
+    requests, limits = ({name: text for name, text in side.items() if name in _SIZED} for side in sides)
+    try:
+        for amount in (*requests.values(), *limits.values()):
+            parse_quantity(amount)
+    except (ValueError, ArithmeticError):
+        return None
+    return Size(requests, limits) if requests or limits else None
+
+
+def _resize(status: Object) -> Resize | None:
+    for condition in mappings(status.get("conditions")):
+        if condition.get("type") == "PodResizePending" and condition.get("status") == "True":
+            reason = text(condition.get("reason"))
+            if reason in {*ResizeReason}:
+                return Resize(ResizeReason(reason), text(condition.get("message"))[:_LONGEST_SAYING])
+    return None
+
+
+def read_pull(body: Object) -> Pull:
+    """A pod that only pulls an image. Whatever becomes of its container proves that the image is there, but what says
+    that it is not: that it cannot run there is no matter."""
+    metadata, spec, status = (mapping(body.get(part)) for part in ("metadata", "spec", "status"))
+    container = next(iter(mappings(spec.get("containers"))), {})
+    told = next(iter(mappings(status.get("containerStatuses"))), {})
+    waiting = mapping(mapping(told.get("state")).get("waiting"))
+    reason = text(waiting.get("reason"))
+    done = bool(told.get("imageID")) or reason in _HAS_IMAGE
+    failed = text(status.get("phase")) == "Failed" and not done
+    problem = f"{text(status.get('reason'))}: {text(status.get('message'))}" if failed else ""
+    if reason in _NO_IMAGE:
+        problem = _BACK_OFF.sub("", text(waiting.get("message"))) or reason
+    return Pull(
+        name=text(metadata.get("name")),
+        image=text(container.get("image")),
+        node=text(spec.get("nodeName")),
+        done=done,
+        problem=problem[:_LONGEST_SAYING],
     )
 
 

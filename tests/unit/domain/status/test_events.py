@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
+from mcs_operator.api import Impact
 from mcs_operator.api.conditions import MESSAGE_LIMIT, OWNED, REFUSALS, TABLE, ConditionStatus, Kind, Reason, Type
 from mcs_operator.contract.linkstate import SlotState, TunnelReason, TunnelState, TunnelStatus
 from mcs_operator.domain.decide import decide
 from mcs_operator.domain.facts.world import World
-from mcs_operator.domain.pod.restart import Restart, Step
+from mcs_operator.domain.pod.disruptions import Cause, Disruption
+from mcs_operator.domain.pod.rollout import Rollout, Step
 from mcs_operator.domain.status import Wanted, all_statuses
 from mcs_operator.domain.status.events import NOTE_LIMIT, Note, notes_for
 from support.worlds import NOW, community, given, identity, instance, link, links, pod, report, state, users_file
@@ -179,13 +181,29 @@ def test_a_users_file_that_does_not_parse_is_told_once_at_its_community() -> Non
 
 def test_a_pending_restart_and_a_drain_are_told_and_are_no_warnings() -> None:
     well = statuses(SERVED)
-    waits = statuses(SERVED, wanted=Wanted(revisions={}, restart=Restart(Step.WAIT_TO_BE_ASKED, ("agent",))))
-    drain = Restart(Step.START_DRAINING, ("media",), "spec of MCSInstance mcs changed")
-    drains = statuses(SERVED, wanted=Wanted(revisions={}, restart=drain))
+    waits = statuses(SERVED, wanted=Wanted(revisions={}, rollout=Rollout(Step.WAIT_TO_BE_ASKED, ("agent",))))
+    drains = statuses(SERVED, wanted=Wanted(revisions={}, rollout=replaced(Step.START_DRAINING)))
     (pending,), (draining,) = told(waits, well), told(drains, waits)
     assert (pending[2].reason, pending[2].warning) == ("PodOutdated", False)
     assert (draining[2].reason, draining[2].warning, draining[2].action) == ("Draining", False, "Drain")
     assert told(statuses(SERVED), drains) == []
+
+
+def replaced(step: Step) -> Rollout:
+    found = Disruption(Cause.MEDIA_IMAGE, Impact.MEDIA_RESTART, "the media is to run image mcs:2", NOW)
+    return Rollout(step, disruptions=(found,), current=found, waits="node a cannot pull it: not found")
+
+
+def test_an_image_that_cannot_be_pulled_is_a_warning_and_one_that_is_pulled_is_no_event() -> None:
+    well = statuses(SERVED)
+    pulls, fails = (
+        statuses(SERVED, wanted=Wanted(revisions={}, rollout=replaced(step)))
+        for step in (Step.WAIT_FOR_IMAGE, Step.CANNOT_PULL)
+    )
+    assert told(pulls, well) == []
+    ((_, _, note),) = told(fails, pulls)
+    assert (note.reason, note.warning, note.action) == ("ImageNotPulled", True, "Wait")
+    assert note.note == "the media is to run image mcs:2; node a cannot pull it: not found"
 
 
 # --- all of the table ---
@@ -244,6 +262,7 @@ ACTIONS = {
     ("Ready", "UsersInvalid"): "KeepLastGood",
     ("Ready", "TierExceeded"): "Refuse",
     ("RestartPending", "PodOutdated"): "Wait",
+    ("RestartPending", "ImageNotPulled"): "Wait",
     ("RestartPending", "Draining"): "Drain",
     ("CapacityPressure", "NearlyFull"): "Count",
     ("CapacityPressure", "AlmostFull"): "Count",

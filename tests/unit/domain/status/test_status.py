@@ -13,7 +13,7 @@ from mcs_operator.contract.linkstate import LinkReport, SlotState, TunnelReason,
 from mcs_operator.contract.openvpn import Where
 from mcs_operator.domain.decide import decide
 from mcs_operator.domain.facts.world import Damaged, DamagedProfile, Fingerprint, Unreadable, World
-from mcs_operator.domain.pod.restart import Restart, Step
+from mcs_operator.domain.pod.rollout import Rollout, Step
 from mcs_operator.domain.pod.sizing import size
 from mcs_operator.domain.rules import messages
 from mcs_operator.domain.rules.verdict import Verdict
@@ -701,7 +701,7 @@ def test_several_things_of_one_kind_are_told_one_after_the_other() -> None:
     wanted = Wanted(
         revisions={17: "r17"},
         failures=("Secret one", "Secret two"),
-        restart=Restart(Step.WAIT_TO_BE_ASKED, ("image", "slots")),
+        rollout=Rollout(Step.WAIT_TO_BE_ASKED, ("image", "slots")),
     )
     status = told(given(things), Kind.INSTANCE, "mcs", wanted)
     assert message(status, "Reconciling") == "not written: Secret one; Secret two"

@@ -1,0 +1,95 @@
+"""Disruptions: why the media pod, or a container of it, is to be replaced. Pure.
+
+Each has a cause, and is known since a moment that is noted at the pod: an operator that starts anew must not let
+somebody wait from the beginning.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from mcs_operator.api import Impact, MCSInstance
+from mcs_operator.api.annotations import moment
+from mcs_operator.contract.digest import canonical
+from mcs_operator.domain.facts.world import Pod, World
+from mcs_operator.domain.pod.template import (
+    Template,
+    has_another_image,
+    has_another_size,
+    is_of_another_spec,
+    other_parts,
+)
+from mcs_operator.settings import ANNOTATION_DISRUPTIONS, ANNOTATION_RESTART
+from mcs_operator.timestamps import rfc3339
+
+
+class Cause(StrEnum):
+    """Why somebody is disrupted, in the order in which it is done: who is restarted needs no other change."""
+
+    SPEC_CHANGED = "SpecChanged"
+    RESTART_REQUESTED = "RestartRequested"
+    NODE_CORDONED = "NodeCordoned"
+    SUSPENDED = "Suspended"
+    MEDIA_IMAGE = "MediaImage"
+    RESIZE = "Resize"
+    AGENT_IMAGE = "AgentImage"
+    SLOT_IMAGES = "SlotImages"
+
+
+@dataclass(frozen=True, slots=True)
+class Disruption:
+    """One of them. ``text`` is half a sentence; ``since`` when it became known, ``planned`` when it is to begin."""
+
+    cause: Cause
+    impact: Impact
+    text: str
+    since: datetime
+    planned: datetime | None = None
+
+
+def disruptions(world: World, instance: MCSInstance, pod: Pod, template: Template) -> tuple[Disruption, ...]:
+    """All that there are, in the order in which they are done."""
+    noted = noted_causes(pod)
+    found = sorted(_causes(world, instance, pod, template), key=lambda found: list(Cause).index(found[0]))
+    return tuple(Disruption(cause, impact, text, noted.get(cause, world.now)) for cause, impact, text in found)
+
+
+def _causes(world: World, instance: MCSInstance, pod: Pod, template: Template) -> Iterator[tuple[Cause, Impact, str]]:
+    spec = f"spec of MCSInstance {instance.name}"
+    if is_of_another_spec(pod, template):
+        parts = ", ".join(other_parts(pod, template))
+        yield Cause.SPEC_CHANGED, Impact.RESTART, f"{spec} changed in a field that restarts the pod ({parts})"
+    asked = moment(instance.annotations.get(ANNOTATION_RESTART, ""))
+    # Not before its time: a wrong year would restart every pod that there ever is, one after the other.
+    if asked is not None and pod.created < asked <= world.now:
+        text = f"annotation {ANNOTATION_RESTART} of MCSInstance {instance.name} asks for it"
+        yield Cause.RESTART_REQUESTED, Impact.RESTART, text
+    if has_another_image(pod, template):
+        yield Cause.MEDIA_IMAGE, Impact.MEDIA_RESTART, f"the media is to run image {template.media_image}"
+    if has_another_size(pod, template) and not resizes_in_place(world, pod):
+        yield Cause.RESIZE, Impact.RESTART, f"{spec} changed the media's size, which this pod cannot take in place"
+
+
+def resizes_in_place(world: World, pod: Pod) -> bool:
+    """Whether this pod can be given another size. One that is on no node yet is only made anew."""
+    return world.resizes_in_place and bool(pod.node)
+
+
+def noted_causes(pod: Pod) -> Mapping[str, datetime]:
+    """Since when each cause is known, as the pod says. What is no time, or no cause, is not there."""
+    try:
+        found = json.loads(pod.annotations.get(ANNOTATION_DISRUPTIONS, "") or "{}")
+        times = {cause: moment(str(text)) for cause, text in found.items()}
+    except (ValueError, AttributeError):  # somebody edited the annotation of the pod
+        return {}
+    return {cause: since for cause, since in times.items() if since is not None}
+
+
+def note_of(found: Iterable[Disruption]) -> str | None:
+    """The pod's annotation about these; None where there is nothing to note."""
+    known = {str(one.cause): rfc3339(one.since) for one in found}
+    return canonical(known) if known else None

@@ -1,0 +1,175 @@
+"""What is done about the running pod: causes -> gate -> one step. The decision that costs every customer a call. Pure.
+
+The user asks for a disruption by changing a field that is in the pod's template, or by the restart annotation. What
+differs otherwise (a newer operator's template) waits until asked. A size is changed in place, which disrupts nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import Enum, auto
+
+from mcs_operator.api import Impact, MCSInstance
+from mcs_operator.api.annotations import moment
+from mcs_operator.contract.linkstate import LinkReport
+from mcs_operator.domain.facts.world import Pod, Pull, World
+from mcs_operator.domain.pod.disruptions import Disruption, disruptions, resizes_in_place
+from mcs_operator.domain.pod.gate import Passage, passage
+from mcs_operator.domain.pod.template import (
+    Template,
+    can_be_changed_in_place,
+    has_another_image,
+    has_another_size,
+    other_parts,
+)
+from mcs_operator.settings import ANNOTATION_DRAINING, ANNOTATION_RESTART
+
+LOOK_AGAIN = 1.0
+"""Seconds between looks at a pod that drains."""
+
+
+class Step(Enum):
+    """What to do about the pod now."""
+
+    NOTHING = auto()
+    WAIT_TO_BE_ASKED = auto()
+    WAIT_FOR_GATE = auto()
+    WAIT_FOR_IMAGE = auto()
+    CANNOT_PULL = auto()
+    START_DRAINING = auto()
+    KEEP_DRAINING = auto()
+    DRAIN_AGAIN = auto()
+    STOP_DRAINING = auto()
+    REPLACE = auto()
+    SET_IMAGE = auto()
+    RESIZE = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """The decision. ``parts`` are those of the pod's template that only another pod can have.
+
+    ``current`` is the one of the ``disruptions`` that the step is about; None where none may begin. ``waits``: half a
+    sentence for what it, or the first of them, waits. ``since`` is when the drain began, ``due`` when it is to be
+    looked at again.
+    """
+
+    step: Step
+    parts: tuple[str, ...] = ()
+    disruptions: tuple[Disruption, ...] = ()
+    current: Disruption | None = None
+    waits: str = ""
+    since: datetime | None = None
+    due: datetime | None = None
+
+    @property
+    def cause(self) -> str:
+        """Why somebody is to be disrupted, in words; empty where nobody is."""
+        first = self.current or next(iter(self.disruptions), None)
+        return first.text if first else ""
+
+
+def decide_rollout(
+    world: World, instance: MCSInstance, pod: Pod, template: Template, report: LinkReport | None
+) -> Rollout:
+    """Compare the running pod with the wanted template, and ask the gate about each difference.
+
+    ``report`` is what the agent says at present. That nobody talks is believed of an appliance that drains, and of a
+    container that does not run, and of nobody else: an appliance that is unready, or does not answer for a moment, may
+    carry two hundred calls, and a number of connections from before the drain may be hours old.
+    """
+    if pod.terminating:
+        return Rollout(Step.NOTHING)
+    found = disruptions(world, instance, pod, template)
+    gates = [passage(None, one.since, world.now, None, instance.spec.drain_seconds) for one in found]
+    rollout = Rollout(
+        Step.WAIT_FOR_GATE,
+        other_parts(pod, template),
+        tuple(replace(one, planned=gate.planned) for one, gate in zip(found, gates, strict=True)),
+        since=moment(pod.annotations.get(ANNOTATION_DRAINING, "")),
+        due=_due(instance, world.now, gates),
+    )
+    in_place = can_be_changed_in_place(pod, template)
+    resize = in_place and has_another_size(pod, template) and resizes_in_place(world, pod)
+    current = _current(rollout, gates, in_place=in_place)
+    if current is None:
+        return _undisturbed(rollout, pod, report, resize=resize, why=next((gate.why for gate in gates), ""))
+    return _carried_out(world, instance, pod, template, report, replace(rollout, current=current))
+
+
+def _due(instance: MCSInstance, now: datetime, gates: Iterable[Passage]) -> datetime | None:
+    """When something may begin that may not yet."""
+    asked = moment(instance.annotations.get(ANNOTATION_RESTART, ""))
+    times = [asked if asked is not None and asked > now else None, *(gate.look_again for gate in gates)]
+    return min((time for time in times if time is not None), default=None)
+
+
+def _current(rollout: Rollout, gates: Sequence[Passage], *, in_place: bool) -> Disruption | None:
+    """The first that may begin. A drain that has begun goes on to its end, whatever the gate says by now."""
+    for one, gate in zip(rollout.disruptions, gates, strict=True):
+        if (gate.open or rollout.since) and (in_place or one.impact is Impact.RESTART):
+            return one
+    return None
+
+
+def _undisturbed(rollout: Rollout, pod: Pod, report: LinkReport | None, *, resize: bool, why: str) -> Rollout:
+    """Nobody is to be disrupted now. What drains takes calls again; what disrupts nobody is done."""
+    media = report.media if report else None
+    if rollout.since is not None or (media is not None and media.draining):
+        return replace(rollout, step=Step.STOP_DRAINING, since=None, waits=why)
+    if resize:
+        return replace(rollout, step=Step.RESIZE, waits=why)
+    if rollout.disruptions:
+        return replace(rollout, waits=why)
+    return replace(rollout, step=Step.WAIT_TO_BE_ASKED if rollout.parts else Step.NOTHING)
+
+
+def _carried_out(
+    world: World, instance: MCSInstance, pod: Pod, template: Template, report: LinkReport | None, rollout: Rollout
+) -> Rollout:
+    """The next step of the current disruption: pull, drain, replace."""
+    media, since = report.media if report else None, rollout.since
+    assert rollout.current is not None  # noqa: S101 - it is why we are here
+    replaced = Step.REPLACE if rollout.current.impact is Impact.RESTART else Step.SET_IMAGE
+    if since is None and media is None and media_is_dead(pod):  # nobody talks who could be spared
+        return replace(rollout, step=replaced)
+    if pulled := _waits_for_image(world.pulls, pod, template):
+        step, waits = pulled
+        return replace(rollout, step=step if since is None else Step.STOP_DRAINING, waits=waits)
+    if since is None:
+        return replace(rollout, step=Step.START_DRAINING, since=world.now)
+    over = (world.now - since).total_seconds() >= instance.spec.drain_seconds
+    if over or _nobody_talks(pod, report):
+        return replace(rollout, step=replaced)
+    forgotten = media is not None and not media.draining
+    return replace(rollout, step=Step.DRAIN_AGAIN if forgotten else Step.KEEP_DRAINING)
+
+
+def _waits_for_image(pulls: Iterable[Pull], pod: Pod, template: Template) -> tuple[Step, str] | None:
+    """For what the media's next image waits; None where it is on the node, or none is needed. The kubelet stops the
+    old container before it pulls for the new one: what cannot be pulled must not have stopped anything by then."""
+    if not pod.node or not has_another_image(pod, template):
+        return None
+    found = [pull for pull in pulls if (pull.image, pull.node) == (template.media_image, pod.node)]
+    if any(pull.done for pull in found):
+        return None
+    if problem := next((pull.problem for pull in found if pull.problem), ""):
+        return Step.CANNOT_PULL, f"node {pod.node} cannot pull it: {problem}"
+    return Step.WAIT_FOR_IMAGE, f"node {pod.node} pulls {template.media_image} first"
+
+
+def _nobody_talks(pod: Pod, report: LinkReport | None) -> bool:
+    """Whether a pod that drains may go. Its media is not ready then by its contract, which says nothing here, and an
+    appliance that does not answer the agent is dead only if the kubelet says so too."""
+    if report is None:
+        return False
+    if report.media is None:
+        return media_is_dead(pod)
+    return report.media.draining and report.media.connections == 0
+
+
+def media_is_dead(pod: Pod) -> bool:
+    """Whether the media has no process."""
+    return not (pod.media_ready or pod.media_runs)
