@@ -19,6 +19,8 @@ from mcs_operator.render.objects import build_object, labels
 from mcs_operator.settings import (
     AGENT_CONTAINER,
     AGENT_PORT_OFFSET,
+    ANNOTATION_AGENT_IMAGE,
+    ANNOTATION_LINK_IMAGE,
     ANNOTATION_MEDIA_IMAGE,
     ANNOTATION_PARTS,
     ANNOTATION_POD_HASH,
@@ -54,6 +56,8 @@ def build_stateful_set(instance: MCSInstance, settings: Settings) -> Manifest:
         ANNOTATION_POD_HASH: restart_hash(instance),
         ANNOTATION_POD_PARTS: canonical(pod_parts),
         ANNOTATION_MEDIA_IMAGE: instance.spec.image,
+        ANNOTATION_AGENT_IMAGE: settings.agent_image,
+        ANNOTATION_LINK_IMAGE: settings.link_image,
     }
     body = build_object(
         "apps/v1",
@@ -264,7 +268,7 @@ def _slot_env(instance: MCSInstance, number: int) -> list[Object]:
     # new firewall: their part of the template has another hash, whatever image they run.
     env = [
         {"name": "SLOT", "value": str(number)},
-        {"name": "TURN", "value": f"{100 * seconds_to_exit(vpn.slots, number):.0f}"},
+        {"name": "TURN", "value": f"{seconds_to_exit(vpn.slots, number):.2f}"},
         {"name": "VPN_CIDR", "value": vpn.cidr},
         {"name": "TUN_DEVICE", "value": "/dev/net/tun"},
     ]

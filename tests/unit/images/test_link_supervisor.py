@@ -628,7 +628,7 @@ def test_back_off_begins_anew_after_60_seconds_of_life(lived: int, wait: int) ->
 
 
 def test_slot_that_is_asked_to_end_carries_traffic_until_its_turn(slot: Slot) -> None:
-    running = slot.running(a_set(), TURN="150")
+    running = slot.running(a_set(), TURN="1.5")
     assert slot.process
     asked = time.time()
     slot.process.terminate()
@@ -646,7 +646,7 @@ def test_a_slot_that_is_asked_at_any_moment_hears_it(tmp_path: Path) -> None:
     slots = [Slot(folder, str(number)) for number in range(3, 23) if (folder := tmp_path / str(number)).mkdir() is None]
     try:
         for slot in slots:
-            slot.start(TURN="130")
+            slot.start(TURN="1.3")
         for slot in slots:
             slot.wait_state("Idle", None)
         for slot in slots:
@@ -674,13 +674,25 @@ def test_the_agents_word_is_about_the_slots_that_it_names(tmp_path: Path) -> Non
     assert sourced(ask).split() == ["2", "17", "251"]
 
 
-def test_slot_that_is_replaced_ends_at_once_also_when_it_is_told_late(slot: Slot) -> None:
-    slot.running(a_set(), TURN="5000")
+def test_slot_that_is_replaced_ends_at_once(slot: Slot) -> None:
+    slot.running(a_set(), TURN="60")
+    (slot.stop / EXIT_FILE).write_text(exit_line([17, int(slot.number)], time.time() + 60))
     assert slot.process
     slot.process.terminate()
-    slot.wait_state("Stopping", a_set()["revision"])
-    (slot.stop / EXIT_FILE).write_text(exit_line([17, int(slot.number)], time.time() + 60))
     assert slot.ended_with(AT_ONCE) == 0
+
+
+def test_slot_that_is_asked_again_goes_on_waiting_for_its_turn(slot: Slot) -> None:
+    """As by a kubelet that was restarted meanwhile: all slots of the pod would end in one moment."""
+    slot.start(TURN="2")
+    slot.wait_state("Idle", None)
+    assert slot.process
+    asked = time.time()
+    slot.process.terminate()
+    slot.wait_state("Stopping", None)
+    slot.process.terminate()
+    assert slot.ended_with() == 0
+    assert time.time() - asked > 1.9
 
 
 def test_sigterm_ends_an_idle_slot_in_its_turn(slot: Slot) -> None:

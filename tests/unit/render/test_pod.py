@@ -180,7 +180,7 @@ def test_the_pod_has_no_token_no_service_links_and_the_default_seccomp() -> None
 def test_slots_exit_one_after_the_other_and_none_before_all_were_asked(slots: int, first: float, last: float) -> None:
     """Over a hundred exits at once, or while others are asked, would jam the container runtime."""
     spec = pod(instance(vpn={"slots": slots}))
-    turns = [int(e["value"]) / 100 for c in spec["containers"][2:] for e in c["env"] if e["name"] == "TURN"]
+    turns = [float(e["value"]) for c in spec["containers"][2:] for e in c["env"] if e["name"] == "TURN"]
     assert (turns[0], turns[-1]) == (first, last)
     assert turns == sorted(turns) and len(turns) == slots
     assert spec["terminationGracePeriodSeconds"] == round(last) + 60

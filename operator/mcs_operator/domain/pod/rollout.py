@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum, auto
 
 from mcs_operator.api import Impact, MCSInstance
 from mcs_operator.api.annotations import moment
 from mcs_operator.contract.linkstate import LinkReport
 from mcs_operator.domain.facts.world import Pod, Pull, World
-from mcs_operator.domain.pod.disruptions import Disruption, disruptions, resizes_in_place
+from mcs_operator.domain.pod.disruptions import Cause, Disruption, disruptions, resizes_in_place
 from mcs_operator.domain.pod.gate import Passage, passage
 from mcs_operator.domain.pod.template import (
     Template,
@@ -24,7 +24,8 @@ from mcs_operator.domain.pod.template import (
     has_another_size,
     other_parts,
 )
-from mcs_operator.settings import ANNOTATION_DRAINING, ANNOTATION_RESTART
+from mcs_operator.domain.pod.updates import Update, next_update
+from mcs_operator.settings import ANNOTATION_DRAINING, ANNOTATION_RESTART, ANNOTATION_UPDATE
 
 LOOK_AGAIN = 1.0
 """Seconds between looks at a pod that drains."""
@@ -45,6 +46,7 @@ class Step(Enum):
     REPLACE = auto()
     SET_IMAGE = auto()
     RESIZE = auto()
+    UPDATE = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ class Rollout:
 
     ``current`` is the one of the ``disruptions`` that the step is about; None where none may begin. ``waits``: half a
     sentence for what it, or the first of them, waits. ``since`` is when the drain began, ``due`` when it is to be
-    looked at again.
+    looked at again. ``update``: agent or slots that get other images now.
     """
 
     step: Step
@@ -63,6 +65,7 @@ class Rollout:
     waits: str = ""
     since: datetime | None = None
     due: datetime | None = None
+    update: Update | None = None
 
     @property
     def cause(self) -> str:
@@ -95,7 +98,11 @@ def decide_rollout(
     resize = in_place and has_another_size(pod, template) and resizes_in_place(world, pod)
     current = _current(rollout, gates, in_place=in_place)
     if current is None:
-        return _undisturbed(rollout, pod, report, resize=resize, why=next((gate.why for gate in gates), ""))
+        rollout = replace(rollout, waits=next((gate.why for gate in gates), ""))
+        may_reconnect = any(gate.open for one, gate in zip(found, gates, strict=True) if one.cause is Cause.SLOT_IMAGES)
+        update = next_update(pod, template, world.pulls, report, world.now, gate=may_reconnect)
+        rollout = _undisturbed(rollout, pod, report, resize=resize, update=update)
+        return _looks_again(rollout, pod, world.now) if may_reconnect else rollout
     return _carried_out(world, instance, pod, template, report, replace(rollout, current=current))
 
 
@@ -109,21 +116,36 @@ def _due(instance: MCSInstance, now: datetime, gates: Iterable[Passage]) -> date
 def _current(rollout: Rollout, gates: Sequence[Passage], *, in_place: bool) -> Disruption | None:
     """The first that may begin. A drain that has begun goes on to its end, whatever the gate says by now."""
     for one, gate in zip(rollout.disruptions, gates, strict=True):
+        if one.cause is Cause.SLOT_IMAGES:  # nothing drains for it: see _undisturbed
+            continue
         if (gate.open or rollout.since) and (in_place or one.impact is Impact.RESTART):
             return one
     return None
 
 
-def _undisturbed(rollout: Rollout, pod: Pod, report: LinkReport | None, *, resize: bool, why: str) -> Rollout:
-    """Nobody is to be disrupted now. What drains takes calls again; what disrupts nobody is done."""
+def _undisturbed(
+    rollout: Rollout, pod: Pod, report: LinkReport | None, *, resize: bool, update: Update | None
+) -> Rollout:
+    """No call is to be ended now. What drains takes calls again; what ends no call is done."""
     media = report.media if report else None
     if rollout.since is not None or (media is not None and media.draining):
-        return replace(rollout, step=Step.STOP_DRAINING, since=None, waits=why)
+        return replace(rollout, step=Step.STOP_DRAINING, since=None)
     if resize:
-        return replace(rollout, step=Step.RESIZE, waits=why)
+        return replace(rollout, step=Step.RESIZE)
+    if update:
+        return replace(rollout, step=Step.UPDATE, update=update)
     if rollout.disruptions:
-        return replace(rollout, waits=why)
+        return rollout
     return replace(rollout, step=Step.WAIT_TO_BE_ASKED if rollout.parts else Step.NOTHING)
+
+
+def _looks_again(rollout: Rollout, pod: Pod, now: datetime) -> Rollout:
+    """A customer whose slot was replaced is waited for, and nothing may tell that he is late."""
+    soon = now + timedelta(seconds=LOOK_AGAIN)
+    due = min(soon, rollout.due) if rollout.due else soon
+    return replace(
+        rollout, waits="one after the other", due=due if ANNOTATION_UPDATE in pod.annotations else rollout.due
+    )
 
 
 def _carried_out(
