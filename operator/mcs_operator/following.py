@@ -39,7 +39,8 @@ class Following:
         """The world with what was found out beside it."""
         namespace = world.namespace
         lookups, elsewhere = self.lookups.known(namespace), await self.names.elsewhere(namespace)
-        return replace(world, lookups=lookups, elsewhere=elsewhere, networks=tuple(networks()))
+        idle_since = self.agents.idle_since(namespace, world.now)
+        return replace(world, lookups=lookups, elsewhere=elsewhere, networks=tuple(networks()), idle_since=idle_since)
 
     def follow(self, world: World, plan: Plan, keys: Keys) -> None:
         """From now on what this plan is about."""

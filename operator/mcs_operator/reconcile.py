@@ -24,6 +24,7 @@ from mcs_operator.following import Following, names_of
 from mcs_operator.kube.beside import beside
 from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.client import Api
+from mcs_operator.kube.discovery import Discovery
 from mcs_operator.kube.executor import Executor
 from mcs_operator.kube.failures import Backoff, Failures, tried
 from mcs_operator.kube.observe import MISSED_SECONDS, observe
@@ -57,11 +58,13 @@ class Reconciler:
     writes: Counter[str] = field(default_factory=Counter)
     """Objects and statuses written, by namespace."""
     executor: Executor = field(init=False)
+    discovery: Discovery = field(init=False)
     failures: Failures = field(init=False)
     following: Following = field(init=False)
 
     def __post_init__(self) -> None:
         self.executor = Executor(self.api, self.store, self.agents, self.reporter)
+        self.discovery = Discovery(self.api)
         self.failures = Failures(self.reporter)
         self.following = Following(self.agents, self.lookups, names_of(self.store, self.clock), self.expiries)
 
@@ -92,7 +95,8 @@ class Reconciler:
             self.agents.report(namespace),
             self.settings.image_pull_secrets,
         )
-        return await self.following.known(world, self.networks)
+        world = await self.following.known(world, self.networks)
+        return await self.discovery.known(world, self.executor.refused_sizes.get(namespace))
 
     async def decide(self, observed: World) -> Decision:
         """Believe, decide, complete, render. Where that fails, who is revoked or disabled is stopped all the same."""

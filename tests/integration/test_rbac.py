@@ -14,7 +14,7 @@ from mcs_operator.settings import WEBHOOK
 from support.api import ROOT, Api, Object, Refused
 from support.objects import INSTANCE, a_community, a_link, an_instance
 from support.operator import Operator
-from support.pods import place_pod
+from support.pods import media_runs, place_pod, pull_ends, pull_of
 from support.ports import free_port
 from support.rights import ACCOUNT, Account, confined, granted
 from support.scraping import Reader, asked
@@ -95,6 +95,7 @@ def test_it_can_do_all_its_work_and_nothing_else(
     a_customer_is_refused_twice(api)
     the_network_mode_changes_back_and_forth(api)
     the_pod_is_woken_and_replaced(api)
+    the_media_changes_in_place(api)
     what_an_older_operator_left_goes(api)
     everybody_leaves(api)
     operator.stop()
@@ -191,6 +192,14 @@ def a_volume(**source: object) -> Object:
     return {"name": "v", **source}
 
 
+def a_pull(container: Object | None = None, name: str = f"{INSTANCE}-pull-1", **spec: object) -> Object:
+    """A pod such as the operator makes to have an image pulled."""
+    safe = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+    one = {"name": "pull", "image": "x", "command": ["/bin/true"], "securityContext": safe}
+    whole = {"restartPolicy": "Never", "automountServiceAccountToken": False, "containers": [one | (container or {})]}
+    return an_object("Pod", name, spec=whole | spec)
+
+
 STOLEN: dict[str, tuple[Object, str]] = {
     "an object without its labels": (an_object("Secret", labels={}), "its own labels"),
     "an object of another tool": (
@@ -213,6 +222,16 @@ STOLEN: dict[str, tuple[Object, str]] = {
     "a Service that leads elsewhere": (
         an_object("Service", spec={"type": "ExternalName", "externalName": "x.example.com"}),
         "external addresses",
+    ),
+    "a pod with a media pod's name": (a_pull(name=f"{INSTANCE}-0"), "pull an image"),
+    "a pod that runs something": (a_pull({"command": ["/bin/sh"]}), "pull an image"),
+    "a pod that runs what its image says": (a_pull({"command": []}), "pull an image"),
+    "a pull in the node's network": (a_pull(hostNetwork=True), "pull an image"),
+    "a pull with a token": (a_pull(automountServiceAccountToken=True), "pull an image"),
+    "a pull with a volume": (a_pull(volumes=[a_volume(emptyDir={})]), "pull an image"),
+    "a pull with a capability": (
+        a_pull({"securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"add": ["NET_ADMIN"]}}}),
+        "pull an image",
     ),
     "two replicas": (
         a_stateful_set() | {"spec": a_stateful_set()["spec"] | {"replicas": 2}},
@@ -257,6 +276,7 @@ def test_a_stolen_token_of_it_writes_nothing_but_what_it_writes_itself(
         allowed,
         an_object("Secret"),
         an_object("Secret", "acme-profile", LABELS | {"mcs.tvox.io/link": "acme"}),
+        a_pull(),
     ):
         thief.create(body, dry_run=True)
     for what, (body, why) in STOLEN.items():
@@ -363,6 +383,26 @@ def the_pod_is_woken_and_replaced(api: Api) -> None:
     until("a poke", lambda: "mcs.tvox.io/poke" in (api.get("Pod", POD)["metadata"].get("annotations") or {}))
     api.merge("MCSInstance", INSTANCE, {"metadata": {"annotations": {"mcs.tvox.io/restart-requested-at": now()}}})
     until("the pod is deleted", lambda: uid_of_pod(api) != first, 60)
+
+
+def the_media_changes_in_place(api: Api) -> None:
+    """The API server alone knows no kubelet: a pod of its own, on a node that is not there."""
+    if not api.find("Node", "mcs-node"):
+        until("the pod is gone", lambda: api.find("Pod", POD) is None)
+        place_pod(api, INSTANCE, nodeName="mcs-node")
+        media_runs(api, INSTANCE)
+    api.change("MCSInstance", INSTANCE, resources={"limits": {"cpu": "750m", "memory": "512Mi"}})
+    until("another size", lambda: media_of(api)["resources"]["limits"]["cpu"] == "750m", 60)
+    api.change("MCSInstance", INSTANCE, image="localhost/mcs/appliance:next")
+    pull = pull_of(api, INSTANCE)
+    if not api.find("Node", "mcs-node"):
+        pull_ends(api, pull, terminated={"exitCode": 0, "reason": "Completed"})
+        until("another image", lambda: media_of(api)["image"] == "localhost/mcs/appliance:next", 60)
+
+
+def media_of(api: Api) -> Object:
+    found: Object = api.get("Pod", POD)["spec"]["containers"][0]
+    return found
 
 
 def uid_of_pod(api: Api) -> str:

@@ -32,3 +32,33 @@ def _pod_of(stateful_set: Object, name: str, spec: dict[str, Any]) -> Object:
     }
     metadata = template["metadata"] | {"name": name, "ownerReferences": [owner]}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"] | spec}
+
+
+def media_runs(api: Api, instance: str) -> None:
+    """Say what a kubelet would: the media runs and is ready, with the size that it is to have."""
+    media = api.get("Pod", f"{instance}-0")["spec"]["containers"][0]
+    told = {"name": "media", "ready": True, "state": {"running": {}}, "image": "x", "imageID": "", "restartCount": 0}
+    told |= {"resources": media["resources"], "allocatedResources": media["resources"]["requests"]}
+    api.merge_status("Pod", f"{instance}-0", {"phase": "Running", "containerStatuses": [told]})
+
+
+def pull_of(api: Api, instance: str) -> Object:
+    """The pod that pulls the media's next image."""
+    found: Object = until("a pod that pulls", lambda: next(iter(_pulls(api, instance)), None))
+    return found
+
+
+def nobody_pulls(api: Api, instance: str) -> bool:
+    """Whether there is no such pod, or none that stays."""
+    return not [pod for pod in _pulls(api, instance) if not pod["metadata"].get("deletionTimestamp")]
+
+
+def _pulls(api: Api, instance: str) -> list[Object]:
+    return [pod for pod in api.list("Pod") if pod["metadata"]["name"].startswith(f"{instance}-pull-")]
+
+
+def pull_ends(api: Api, pull: Object, **state: Any) -> None:
+    """Say what a kubelet would of its container: ``terminated`` or ``waiting``."""
+    told = {"name": "pull", "ready": False, "state": state, "image": "x", "restartCount": 0}
+    told["imageID"] = "sha256:1" if "terminated" in state else ""
+    api.merge_status("Pod", pull["metadata"]["name"], {"containerStatuses": [told]})

@@ -43,6 +43,7 @@ INSTANCE = an_instance() | {
         "links": {"accepted": 3, "up": 2, "rejected": 1, "capacity": 250},
         "users": {"served": 10, "capacity": 1000},
         "bandwidth": {"connections": 208},
+        "interruptions": [{"number": 12, "cause": "SpecChanged"}, {"number": 11, "cause": "MediaImage"}],
     }
 }
 COMMUNITY = a_community() | {"status": {"conditions": conditions(Ready=("False", "TierExceeded"))}}
@@ -87,6 +88,7 @@ OF_INSTANCES = {
     f"mcs_instance_users_served{{{PLACE}}}": "10",
     f"mcs_instance_users_capacity{{{PLACE}}}": "1000",
     f"mcs_instance_connections_capacity{{{PLACE}}}": "208",
+    f"mcs_instance_interruptions_total{{{PLACE}}}": "12",
     f"mcs_instance_communities_not_served{{{PLACE}}}": "1",
     f'mcs_link_info{{{PLACE},link="link-017",name="acme",community="acme"}}': "1",
     f'mcs_link_ready{{{PLACE},link="link-017",name="acme",reason="Programmed"}}': "1",

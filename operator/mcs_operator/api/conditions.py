@@ -75,8 +75,12 @@ class Reason(StrEnum):
     CA_NOT_FOUND = "CaNotFound"
     CA_INVALID = "CaInvalid"
     PULL_SECRET_NOT_FOUND = "PullSecretNotFound"  # noqa: S105 - a reason, and no password
+    WINDOW_INVALID = "WindowInvalid"
     AS_TIER = "AsTier"
     BELOW_TIER = "BelowTier"
+    RESIZE_DEFERRED = "ResizeDeferred"
+    RESIZE_INFEASIBLE = "ResizeInfeasible"
+    ROLLED_BACK = "RolledBack"
     UP_TO_DATE = "UpToDate"
     POD_OUTDATED = "PodOutdated"
     DRAINING = "Draining"
@@ -211,6 +215,7 @@ _INSTANCE = [
             "The CA Secret is gone, unreadable or without its labels while identities signed by it exist.",
         ),
         (T, R.SLOTS_NOT_RUNNING, "The kubelet cannot pull the image of the slots, which the message names."),
+        (T, R.ROLLED_BACK, "spec.image did not become ready; the image before it runs again. The message says why."),
         (T, R.NAME_TAKEN, "An object that the instance needs is there, and lacks labels that the message names."),
         (T, R.OBJECT_DAMAGED, "An object of the instance cannot be read; the message names it and says why."),
         (F, R.OBJECTS_IGNORED, "As NotStalled; objects with our label that are not ours (copies) are named, not used."),
@@ -219,6 +224,7 @@ _INSTANCE = [
         (T, R.CA_NOT_FOUND, "The Secret of vpn.caSecretRef is missing: nothing is signed, what is there goes on."),
         (T, R.CA_INVALID, "The CA cannot sign, or did not sign what is there; the message says why. As CaNotFound."),
         (T, R.PULL_SECRET_NOT_FOUND, "A Secret of spec.imagePullSecrets, or of the operator's, is missing here."),
+        (T, R.WINDOW_INVALID, "A window of spec.disruptions cannot be used; the message says why. It never opens."),
         (T, R.CERTIFICATE_INVALID, "The certificate of spec.domain cannot be served; the last good one stays."),
         (T, R.CERTIFICATE_NOT_FOUND, "The Secret of tls.secretRef is missing; the last good certificate stays."),
         (T, R.DOMAIN_TAKEN, "spec.domain is an object's of another namespace that came first; what runs goes on."),
@@ -228,6 +234,12 @@ _INSTANCE = [
         Type.SIZED,
         (T, R.AS_TIER, "The pod has the resources of its tier, or more."),
         (F, R.BELOW_TIER, "spec.resources is below the tier; the message names the difference."),
+        (F, R.RESIZE_DEFERRED, "The node has no room for another size now; it is given when there is."),
+        (
+            F,
+            R.RESIZE_INFEASIBLE,
+            "The node will never have room for it; the media, and the next pod, keep what they have.",
+        ),
     ),
     *_rows(
         Kind.INSTANCE,

@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar
 from pydantic import AfterValidator, Field, StringConstraints
 
 from mcs_operator.api.base import AGE, Column, KubernetesObject, Model, Reference, Rule, Status, Tls, condition_column
+from mcs_operator.api.disruptions import Disruptions, DisruptionStatus, InterruptionStatus
 from mcs_operator.api.fields import (
     Bandwidth,
     Bytes,
@@ -513,6 +514,12 @@ class MCSInstanceSpec(Model):
         "ones are refused meanwhile. 0: at once.",
         json_schema_extra=impact(HOT),
     )
+    disruptions: Disruptions = Field(
+        default=Disruptions(),
+        description="When the operator may do what interrupts customers: restart the media pod, replace the media or "
+        "a slot that is in use. Default: at once, after draining.",
+        json_schema_extra=impact(HOT),
+    )
 
     @property
     def bandwidth_megabits(self) -> int | None:
@@ -559,6 +566,19 @@ class MCSInstanceStatus(Status):
         description="UID of the media pod: as long as it stays the same, nothing restarted it.",
     )
     image: str | None = Field(default=None, max_length=512, description="Media image that runs, by digest if known.")
+    disruptions: tuple[DisruptionStatus, ...] = Field(
+        default=(),
+        max_length=8,
+        description="What is to interrupt customers and waits, see spec.disruptions; empty where nothing is.",
+        json_schema_extra=dict(list_map("cause")),
+    )
+    interruptions: tuple[InterruptionStatus, ...] = Field(
+        default=(),
+        max_length=10,
+        description="The last ten interruptions that the operator made, the newest first. What happened by itself, "
+        "such as a node that died, is not among them.",
+        json_schema_extra=dict(LIST_ATOMIC),
+    )
 
 
 class MCSInstance(KubernetesObject):

@@ -127,6 +127,18 @@ def links(access: Access, output: str) -> None:
 
 
 @cli.command()
+@_output
+@_on_cluster
+def interruptions(access: Access, output: str) -> None:
+    """Show the last ten interruptions that the operator made: why, from when to when, and whom they cost what."""
+
+    async def look(cluster: Cluster) -> list[dict[str, Any]]:
+        return [row for body in await cluster.list(INSTANCES) for row in views.interruption_rows(body)]
+
+    _show(access.run(look), output)
+
+
+@cli.command()
 @_link
 @click.option("--file", "target", type=click.Path(dir_okay=False, writable=True), help="Default: standard output.")
 @_on_cluster

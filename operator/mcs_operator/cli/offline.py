@@ -23,6 +23,7 @@ from mcs_operator.cli.files import Document
 from mcs_operator.cli.schemacheck import check, parsed
 from mcs_operator.domain.decide import decide
 from mcs_operator.domain.facts.world import TlsSecret, World
+from mcs_operator.domain.rules.windows import problems
 from mcs_operator.pki import complete
 from mcs_operator.render.render import render
 from mcs_operator.settings import API_VERSION, LABEL_USERS, Settings
@@ -108,6 +109,9 @@ def _decided(world: World) -> Iterator[Finding]:
     """What the operator would refuse. Without an instance in the files only each object by itself can be judged."""
     if not world.instances:
         return
+    for instance in world.instances:
+        for wrong in problems(instance.spec.disruptions.windows):
+            yield Finding("", f"MCSInstance/{instance.name}", True, wrong)
     plan = decide(world)
     for other in plan.occupants:
         yield Finding(

@@ -6,6 +6,7 @@ import base64
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from mcs_operator.api.annotations import moment
 from mcs_operator.api.conditions import ConditionStatus, Type
 from mcs_operator.domain.rules.advice import Advice
 from mcs_operator.kube.resources import Object
@@ -86,6 +87,28 @@ def instance_view(instance: Object, links: Iterable[Object], communities: Iterab
             if (found := attention(b))
         ],
     }
+
+
+def interruption_rows(instance: Object) -> list[dict[str, Any]]:
+    """The last interruptions of an MCSInstance, the newest first."""
+    return [
+        {
+            "begun": one.get("begun"),
+            "over": one.get("over"),
+            "seconds": _seconds(one.get("begun"), one.get("over")),
+            "cause": one.get("cause"),
+            "connections": one.get("connections", 0),
+            "links": one.get("links", 0),
+            "before": one.get("before"),
+            "after": one.get("after"),
+        }
+        for one in (instance.get("status") or {}).get("interruptions") or []
+    ]
+
+
+def _seconds(begun: object, over: object) -> int | None:
+    first, last = moment(str(begun)), moment(str(over))
+    return int((last - first).total_seconds()) if first and last else None
 
 
 def _conditions(body: Object) -> list[dict[str, Any]]:

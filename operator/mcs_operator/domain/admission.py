@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from operator import attrgetter
 from typing import Any, Protocol
@@ -27,6 +28,7 @@ from mcs_operator.domain.rules.costs import costs
 from mcs_operator.domain.rules.dialled import Dialled, dialled
 from mcs_operator.domain.rules.precedence import fits
 from mcs_operator.domain.rules.tiers import TIERS
+from mcs_operator.domain.rules.windows import problems
 from mcs_operator.settings import MAX_LINKS
 
 Object = Mapping[str, Any]
@@ -92,7 +94,7 @@ class Cluster(Protocol):
         """What links of an instance of this name have, or had, as far as it was read."""
 
 
-def review(request: Request, cluster: Cluster) -> Answer:
+def review(request: Request, cluster: Cluster, now: datetime) -> Answer:
     """The answer to one request."""
     model, check = _CHECKS[request.kind]
     try:
@@ -106,7 +108,7 @@ def review(request: Request, cluster: Cluster) -> Answer:
     refusals: list[str] = []
     warnings: list[str] = []
     if old is None or old.model_dump()["spec"] != new.model_dump()["spec"]:
-        for finding in check(cluster, request.namespace, new, old):
+        for finding in check(cluster, request.namespace, new, old, now):
             (refusals if finding.refused else warnings).append(finding.message)
     shown = (text if len(text) <= WARNING_LIMIT else text[: WARNING_LIMIT - 1] + "…" for text in warnings)
     return Answer(tuple(refusals), tuple(shown))
@@ -125,7 +127,7 @@ def _refuse(message: str) -> _Finding:
 # ---- TVoxLink
 
 
-def _link(cluster: Cluster, namespace: str, new: TVoxLink, old: TVoxLink | None) -> Iterator[_Finding]:
+def _link(cluster: Cluster, namespace: str, new: TVoxLink, old: TVoxLink | None, _: datetime) -> Iterator[_Finding]:
     instance = cluster.find(Kind.INSTANCE, namespace, new.spec.instance_ref.name)
     count = _count_of(cluster.links(namespace), new.spec.instance_ref.name, but=new.name)
     if old is None and not fits(count):
@@ -216,7 +218,9 @@ def _domain(cluster: Cluster, kind: Kind, namespace: str, name: str, domain: str
 # ---- Community
 
 
-def _community(cluster: Cluster, namespace: str, new: Community, old: Community | None) -> Iterator[_Finding]:
+def _community(
+    cluster: Cluster, namespace: str, new: Community, old: Community | None, _: datetime
+) -> Iterator[_Finding]:
     name = new.spec.instance_ref.name
     if old is not None and old.spec.instance_ref.name != name:
         using = sum(1 for body in cluster.links(namespace) if _at(body, "spec", "communityRef", "name") == new.name)
@@ -270,7 +274,9 @@ def _counted_users(community: Object) -> int:
 # ---- MCSInstance
 
 
-def _instance(cluster: Cluster, namespace: str, new: MCSInstance, old: MCSInstance | None) -> Iterator[_Finding]:
+def _instance(
+    cluster: Cluster, namespace: str, new: MCSInstance, old: MCSInstance | None, now: datetime
+) -> Iterator[_Finding]:
     if old is None and any(_name(body) != new.name for body in cluster.instances(namespace)):
         yield _refuse(messages.namespace_occupied(namespace).message)
     if old is None:
@@ -280,6 +286,8 @@ def _instance(cluster: Cluster, namespace: str, new: MCSInstance, old: MCSInstan
     served = _count_of(cluster.links(namespace), new.name)
     if old is None or old.spec.domain != new.spec.domain:
         yield from _domain(cluster, Kind.INSTANCE, namespace, new.name, new.spec.domain)
+    known = problems(old.spec.disruptions.windows) if old else ()
+    yield from (_refuse(problem) for problem in problems(new.spec.disruptions.windows) if problem not in known)
     if old is not None:
         if served and old.spec.domain != new.spec.domain:
             yield _refuse(messages.domain_in_profiles(new.spec.domain, old.spec.domain, served))

@@ -55,6 +55,12 @@ _COUNTS: Mapping[tuple[str, str], Metric] = {
 _BAND = Metric(
     "mcs_instance_connections_capacity", "gauge", "Connections that the site's Internet band carries.", _INSTANCE
 )
+_INTERRUPTIONS = Metric(
+    "mcs_instance_interruptions_total",
+    "counter",
+    "Times that the operator interrupted the customers of the instance: restarts of the media pod, or of the media.",
+    _INSTANCE,
+)
 _COMMUNITIES = Metric(
     "mcs_instance_communities_not_served",
     "gauge",
@@ -130,6 +136,7 @@ OF_INSTANCES = (
     _CONDITION,
     *_COUNTS.values(),
     _BAND,
+    _INTERRUPTIONS,
     _COMMUNITIES,
     _LINK_INFO,
     *_LINK_CONDITIONS.values(),
@@ -182,6 +189,8 @@ def _of_instance(namespace: str, body: Object) -> Iterator[tuple[Metric, Sample]
             yield metric, (place, status[part][name])
     if "connections" in (status.get("bandwidth") or {}):
         yield _BAND, (place, status["bandwidth"]["connections"])
+    if status:
+        yield _INTERRUPTIONS, (place, max((one["number"] for one in status.get("interruptions") or []), default=0))
 
 
 def _of_communities(

@@ -87,7 +87,7 @@ class Service:
         self._webhook = Webhook(
             admission.port,
             admission.folder,
-            lambda request: review(request, known),
+            lambda request: review(request, known, _now()),
             lambda: not self._unready(),
             lambda: self._route.path if self._route else "",
             admission.client_ca,

@@ -116,6 +116,11 @@ class Api:
                 return None
             raise
 
+    async def served(self, version: str) -> set[str]:
+        """Names of the resources and subresources that the API server serves of the core group."""
+        answer = await self._call(_Request("GET", f"/api/{version}"))
+        return {str(served.get("name")) for served in answer.get("resources") or []}
+
     async def pages(
         self,
         resource: Resource,
@@ -363,8 +368,10 @@ def _parsed(raw: bytes) -> Object:
 
 
 def _plural(path: str) -> str:
-    """The kind in a path that `Resource.path` made, as in ``/apis/apps/v1/namespaces/demo/statefulsets/mcs``."""
+    """The kind in a path, as in ``/apis/apps/v1/namespaces/demo/statefulsets/mcs``."""
     parts = path.split("/")[3 if path.startswith("/api/") else 4 :]
+    if not parts:
+        return "discovery"
     return parts[2] if parts[0] == "namespaces" and len(parts) > 2 else parts[0]
 
 

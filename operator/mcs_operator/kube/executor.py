@@ -20,8 +20,10 @@ from mcs_operator.domain.changes import (
     StartDraining,
     StopDraining,
 )
+from mcs_operator.domain.facts.world import Size
 from mcs_operator.domain.outcome import Outcome
 from mcs_operator.domain.pod.poking import Poker
+from mcs_operator.domain.pod.rollout import LOOK_AGAIN
 from mcs_operator.domain.rules.quota import quota_name
 from mcs_operator.kube import apply, pod, quota
 from mcs_operator.kube.cache.store import Store
@@ -46,6 +48,8 @@ class Executor:
     agents: Agents
     reporter: Reporter
     pokers: dict[str, Poker] = field(default_factory=dict)
+    refused_sizes: dict[str, tuple[str, Size]] = field(default_factory=dict)
+    """Sizes that a pod of this UID cannot be given while it runs, by namespace."""
     counter: quota.QuotaCounter = field(init=False)
 
     def __post_init__(self) -> None:
@@ -139,7 +143,9 @@ class Executor:
                 await self._set_images(namespace, name, step, now)
             case Resize():
                 await self._note(namespace, name, notes | dict(step.annotations))
-                await pod.resize(self.api, namespace, name, step)
+                if not await pod.resize(self.api, namespace, name, step):
+                    self.refused_sizes[namespace] = (step.uid, step.size)
+                    return LOOK_AGAIN
             case _:
                 assert_never(step)
         return changes.again

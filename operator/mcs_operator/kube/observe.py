@@ -41,7 +41,7 @@ from mcs_operator.kube.parse.metadata import missing_labels, tidy
 from mcs_operator.kube.parse.names import place_of_name
 from mcs_operator.kube.parse.ours import read
 from mcs_operator.kube.parse.secret import STRANGER
-from mcs_operator.kube.resources import COMMUNITIES, CONFIG_MAPS, INSTANCES, LINKS, SECRETS, Object
+from mcs_operator.kube.resources import COMMUNITIES, CONFIG_MAPS, INSTANCES, LINKS, SECRETS, STATEFUL_SETS, Object
 from mcs_operator.kube.together import together
 from mcs_operator.kube.usersfiles import read_users_files
 from mcs_operator.settings import LABEL_INSTANCE, LABEL_LINK, LABEL_MANAGED_BY, OPERATOR
@@ -134,6 +134,7 @@ def _world(cache: NamespaceCache, namespace: str, now: datetime, report: LinkRep
         shards={name: blob for child in alive for name, blob in child.shard.items()},
         pod=_pod_of(ours[Kind.INSTANCE], details),
         pulls=tuple(detail for detail in details if isinstance(detail, Pull)),
+        noted=_noted(cache, ours[Kind.INSTANCE]),
         report=report,
         conditions=conditions,
     )
@@ -164,6 +165,12 @@ def _pod_of(instances: list[Any], details: list[Parsed]) -> Pod | None:
     """The media pod, number 0: a second replica, made by somebody's `kubectl scale`, is not it."""
     pods = {pod.name: pod for pod in details if isinstance(pod, Pod)}
     return next((pods[f"{i.name}-0"] for i in instances if f"{i.name}-0" in pods), None)
+
+
+def _noted(cache: NamespaceCache, instances: list[Any]) -> Mapping[str, str]:
+    """Annotations of the StatefulSet of whichever instance has one: that of a second one is never made."""
+    found = (cache.children.get((STATEFUL_SETS, instance.name)) for instance in instances)
+    return next((child.metadata.get("annotations", {}) for child in found if child and child.is_ours), {})
 
 
 # --- what no watch tells of: what is missed, and may be there without its labels; pull secrets ---

@@ -3,6 +3,7 @@ operator."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable
 
 from mcs_operator.domain.changes import Resize, SetImages
@@ -10,6 +11,8 @@ from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.client import Api, ApiError
 from mcs_operator.kube.resources import PODS, STATEFUL_SETS, Object
 from mcs_operator.settings import MEDIA_CONTAINER
+
+log = logging.getLogger(__name__)
 
 
 async def annotate(api: Api, store: Store, namespace: str, pod: str, annotations: dict[str, str | None]) -> None:
@@ -48,15 +51,26 @@ async def set_images(api: Api, store: Store, namespace: str, pod: str, step: Set
     await _unless_changed(api.strategic_merge(PODS, namespace, pod, change))
 
 
-async def resize(api: Api, namespace: str, pod: str, step: Resize) -> None:
-    """Give the media of exactly this pod another size. Not in a certain version: whatever else changed, it is to have
-    that size. A plain merge patch is refused here, for it would take all other containers away."""
+async def resize(api: Api, namespace: str, pod: str, step: Resize) -> bool:
+    """Give the media of exactly this pod another size; whether this pod can take it: a kubelet may be older than the
+    API server, and Kubernetes 1.33 takes no memory away from what runs.
+
+    Not in a certain version: whatever else changed, it is to have that size. And not by a plain merge patch, which is
+    refused here, for it would take all other containers away.
+    """
     size = {"requests": dict(step.size.requests), "limits": dict(step.size.limits)}
     change: Object = {
         "metadata": {"uid": step.uid},
         "spec": {"containers": [{"name": MEDIA_CONTAINER, "resources": size}]},
     }
-    await _unless_changed(api.strategic_merge(PODS, namespace, pod, change, sub="resize"))
+    try:
+        await _unless_changed(api.strategic_merge(PODS, namespace, pod, change, sub="resize"))
+    except ApiError as error:
+        if error.status != 422:
+            raise
+        log.warning("%s: pod %s takes no other size in place: %s", namespace, pod, error.message)
+        return False
+    return True
 
 
 async def _unless_changed(request: Awaitable[Object]) -> None:

@@ -13,6 +13,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from http import HTTPStatus
 
 import aiohttp
@@ -36,6 +37,8 @@ UNREACHABLE_AFTER = 10.0
 GRACE = 30.0
 """Seconds of failing polls after which the last report is no longer believed. An agent that crashes is there again
 after a few: nobody's status is turned over and back for it."""
+LATE = POLL_SECONDS + 5.0
+"""Seconds without an answer after which a poll is not a quiet one any more but one that hangs."""
 AGAIN_AFTER = 1.0
 """Seconds between a poll that failed and the next."""
 CALM = 0.1
@@ -72,10 +75,13 @@ def endpoint_of(world: World, plan: Plan, keys: Keys) -> Endpoint | None:
 
 @dataclass(slots=True)
 class _Poll:
-    """``failing``: since when it does not answer; None while it does. It has not answered yet where it begins."""
+    """``failing``: since when it does not answer; None while it does. It has not answered yet where it begins.
+    ``idle``: since when each answer has said that nobody has a connection to the media; None while one did not."""
 
     endpoint: Endpoint
     failing: float | None
+    idle: float | None = None
+    answered: float = 0.0
     task: asyncio.Task[None] | None = None
     report: LinkReport | None = None
     misses: int = 0
@@ -98,6 +104,16 @@ class Agents:
         """The report of an agent that answers at present: for what must not be decided by an old one."""
         poll = self._polls.get(namespace)
         return poll.report if poll and poll.failing is None else None
+
+    def idle_since(self, namespace: str, now: datetime) -> datetime | None:
+        """Since when nobody talks, as far as it was watched; None while somebody does, or nobody knows.
+
+        By a clock that nobody can set, and in memory alone: an operator that starts anew watches for as long again.
+        """
+        poll = self._polls.get(namespace)
+        if poll is None or poll.idle is None or _now() - poll.answered > LATE:
+            return None
+        return now - timedelta(seconds=_now() - poll.idle)
 
     def may_answer(self, namespace: str) -> bool:
         """Whether an agent without a report was only just asked: too early to call it unreachable.
@@ -196,6 +212,11 @@ class Agents:
     def _take(self, namespace: str, poll: _Poll, report: LinkReport) -> None:
         returns = poll.failing is not None
         poll.failing, poll.misses, poll.given_up = None, 0, False
+        poll.answered = _now()
+        if report.media is None or report.media.connections:
+            poll.idle = None
+        elif poll.idle is None:
+            poll.idle = _now()
         if report != poll.report or returns:  # after a gap also for the same: what waited for a fresh word has it now
             poll.report = report
             self._wake(namespace)
@@ -204,6 +225,7 @@ class Agents:
         """It did not answer. Counted from the first failure and not from the last answer, as a quiet poll itself lasts
         for most of the grace; of one that hung, and was silent all that time, from when it was asked."""
         poll.failing, poll.misses = since if poll.failing is None else poll.failing, poll.misses + 1
+        poll.idle = None  # whoever called meanwhile, it did not say
         patience = GRACE if poll.report else UNREACHABLE_AFTER
         if not poll.given_up and _now() - poll.failing >= patience:
             log.warning("link agent of namespace %s does not answer: %s", namespace, why)

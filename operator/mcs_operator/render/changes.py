@@ -37,10 +37,12 @@ from mcs_operator.render.secrets import identity_json
 from mcs_operator.settings import (
     ANNOTATION_DISRUPTIONS,
     ANNOTATION_DRAINING,
+    ANNOTATION_MEDIA_CHANGED,
     ANNOTATION_POKE,
     MEDIA_CONTAINER,
     link_name,
 )
+from mcs_operator.timestamps import rfc3339
 
 T = TypeVar("T")
 
@@ -173,7 +175,8 @@ def pod_changes(decision: Decision, confirmed: LinkReport | None, outcome: Outco
         return PodChanges(pod.name, poke)
     rollout = decide_rollout(world, instance, pod, template, confirmed)
     rollout = rollout if outcome.is_written(f"StatefulSet {instance.name}") else replace(rollout, step=Step.NOTHING)
-    again = (rollout.due - world.now).total_seconds() if rollout.due else None
+    dues = (rollout.due, desired.fallback.due if desired.fallback else None)
+    again = min(((due - world.now).total_seconds() for due in dues if due), default=None)
     again = LOOK_AGAIN if rollout.step in _DRAINS else again
     return PodChanges(pod.name, poke, rollout, _step(world, pod, template, rollout), again, _notes(pod, rollout))
 
@@ -225,6 +228,7 @@ def _step(world: World, pod: Pod, template: Template, rollout: Rollout) -> PodSt
             note = Note(True, "MediaRestarting", "Replace", text)
             left = note_of(one for one in rollout.disruptions if one is not rollout.current)
             over: dict[str, str | None] = {ANNOTATION_DRAINING: None, ANNOTATION_DISRUPTIONS: left}
+            over[ANNOTATION_MEDIA_CHANGED] = rfc3339(world.now)
             annotations = over | brought_up_to_date(pod, template, template.media_image)
             images = {MEDIA_CONTAINER: template.media_image}
             return SetImages(pod.uid, pod.name.removesuffix("-0"), images, annotations, note)

@@ -75,6 +75,13 @@ def test_a_value_that_does_not_fit_is_named_with_its_path() -> None:
     assert "198.18.254.300" in result.output
 
 
+def test_a_window_in_a_time_zone_that_there_is_not_is_named() -> None:
+    nowhere = {"windows": [{"schedule": "0 2 * * SUN", "duration": "2h", "timeZone": "Europe/Roma"}]}
+    (found,) = yaml.safe_load(validated(an_instance(disruptions=nowhere)).output)
+    assert (found["object"], found["severity"]) == ("MCSInstance/mcs", "error")
+    assert found["message"] == "spec.disruptions.windows[0].timeZone: Europe/Roma: there is no such time zone"
+
+
 def test_two_links_of_one_domain_are_told_apart() -> None:
     result = validated(
         an_instance(), a_community(), a_link("one", domain="x.mcs.test"), a_link("two", domain="x.mcs.test")

@@ -15,7 +15,7 @@ from mcs_operator.domain.admission import WARNING_LIMIT, Answer, Object, Operati
 from mcs_operator.domain.facts.networks import Network
 from mcs_operator.domain.facts.world import Profile, SlotSecret
 from support.objects import a_community, a_link, an_instance
-from support.worlds import profile, slot
+from support.worlds import NOW, profile, slot
 
 HERE, THERE = "demo", "other"
 
@@ -74,12 +74,12 @@ def cluster(*here: Any, there: Sequence[Any] = (), held: Mapping[int, str] | Non
 
 def created(body: Any, known: Known) -> Answer:
     name = body["metadata"]["name"]
-    return review(Request(Kind(body["kind"]), Operation.CREATE, HERE, name, body), known)
+    return review(Request(Kind(body["kind"]), Operation.CREATE, HERE, name, body), known, NOW)
 
 
 def changed(old: Any, new: Any, known: Known) -> Answer:
     name = new["metadata"]["name"]
-    return review(Request(Kind(new["kind"]), Operation.UPDATE, HERE, name, new, old), known)
+    return review(Request(Kind(new["kind"]), Operation.UPDATE, HERE, name, new, old), known, NOW)
 
 
 def many(count: int, **more: Any) -> list[Any]:
@@ -105,6 +105,23 @@ def test_one_of_251_links_may_still_be_changed() -> None:
 
 def test_links_of_another_instance_do_not_count() -> None:
     assert created(a_link("new"), cluster(MCS, ACME, *many(250, instance="gone"))).refusals == ()
+
+
+# --- windows ---
+
+NEVER = {"windows": [{"schedule": "0 2 30 2 *", "duration": "2h"}]}
+
+
+def test_a_window_that_never_comes_is_refused() -> None:
+    (refusal,) = created(an_instance(disruptions=NEVER), cluster()).refusals
+    assert refusal.startswith("spec.disruptions.windows[0].schedule: 0 2 30 2 *: there is no such day-of-month")
+    assert changed(MCS, an_instance(disruptions=NEVER), cluster(MCS)).refusals == (refusal,)
+
+
+def test_who_has_one_already_may_change_everything_else() -> None:
+    stored = an_instance(disruptions=NEVER)
+    assert changed(stored, an_instance(disruptions=NEVER, drainSeconds=7), cluster(stored)).refusals == ()
+    assert changed(stored, an_instance(disruptions={}), cluster(stored)).refusals == ()
 
 
 TAKEN = "spec.domain: x.mcs.test is in use, and a public name belongs to one object of the cluster; choose another"
@@ -273,7 +290,7 @@ def test_with_the_longest_names_that_command_is_still_whole() -> None:
     before, after = a_link(name), a_link(name, protocol="TCP")
     after["metadata"]["namespace"] = here
     request = Request(Kind.LINK, Operation.UPDATE, here, name, after, before)
-    assert f"kubectl mcs profile -n {here} {name}" in review(request, cluster()).warnings[-1]
+    assert f"kubectl mcs profile -n {here} {name}" in review(request, cluster(), NOW).warnings[-1]
 
 
 def test_a_community_in_use_keeps_its_instance() -> None:

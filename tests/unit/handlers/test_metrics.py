@@ -152,6 +152,7 @@ def test_an_instance_is_told_as_its_status_says() -> None:
         "mcs_instance_users_served": "10",
         "mcs_instance_users_capacity": "1000",
         "mcs_instance_connections_capacity": "208",
+        "mcs_instance_interruptions_total": "0",
         "mcs_instance_communities_not_served": "0",
     }
 

@@ -32,6 +32,7 @@ from mcs_operator.pki.mint import mint_ca, mint_client
 from mcs_operator.pki.webhook import WebhookCertificate, issue
 from support.objects import a_community, a_link, an_instance
 from support.ports import free_port
+from support.worlds import NOW
 
 Post = Callable[..., Any]
 PATH = "/validate/" + "a" * 64
@@ -344,7 +345,7 @@ def test_no_body_ever_makes_it_fail(
     new = odd if whole and field == "kind" else {**body, field: odd} if whole else _with(body, at, odd)
     asked = review_of(body, operation, object=new, oldObject=old if operation == "UPDATE" else None)
     try:
-        answer = _answer(asked, lambda request: review(request, known))
+        answer = _answer(asked, lambda request: review(request, known, NOW))
     except NoReviewError:
         return
     assert answer["response"]["uid"] == "u-1"
@@ -361,5 +362,5 @@ def test_each_kind_reaches_its_rules(which: int) -> None:
     body["metadata"]["name"] = "another"
     body["spec"] |= {"users": [{"name": f"u{n}"} for n in range(999)]} if body["kind"] == "Community" else {}
     asked = review_of(body)
-    answer = _answer(asked, lambda request: review(request, Known(store, Names(store, pytest.fail))))
+    answer = _answer(asked, lambda request: review(request, Known(store, Names(store, pytest.fail)), NOW))
     assert "status" in answer["response"] or "warnings" in answer["response"]

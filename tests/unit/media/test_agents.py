@@ -6,12 +6,13 @@ import asyncio
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from aiohttp import ClientPayloadError, ClientSession, ServerDisconnectedError, web
 from pydantic import ValidationError
 
-from mcs_operator.contract.linkstate import LinkReport
+from mcs_operator.contract.linkstate import LinkReport, MediaState
 from mcs_operator.contract.lookup import UNAVAILABLE
 from mcs_operator.media import agents
 from mcs_operator.media.agents import GRACE, UNREACHABLE_AFTER, Agents, Endpoint, _whole
@@ -183,6 +184,58 @@ def test_what_an_agent_said_before_it_fell_silent_is_no_word_of_now(monkeypatch:
     with asyncio.Runner(loop_factory=VirtualTime) as runner:
         runner.run(story())
     assert seen == [(True, True), (True, False)]
+
+
+# --- since when nobody talks ---
+
+
+def talking(connections: int | None) -> LinkReport:
+    """A report of so many connections; None: the appliance does not answer the agent."""
+    media = None if connections is None else MediaState(connections=connections)
+    return LinkReport(epoch="e", version=1, media=media)
+
+
+def idle_after(monkeypatch: pytest.MonkeyPatch, seconds: float, *answers: tuple[float, LinkReport | Exception]) -> Any:
+    """For how long nobody has talked, in whole seconds, as it is known after so many; None: somebody may."""
+    polled = Polled(*answers)
+    now, found = datetime.now(UTC), []
+
+    async def story() -> None:
+        polled.agents.follow("demo", ENDPOINT)
+        await asyncio.sleep(seconds)
+        found.append(polled.agents.idle_since("demo", now))
+        await polled.agents.close()
+
+    monkeypatch.setattr(agents, "_ask", polled.ask)
+    with asyncio.Runner(loop_factory=VirtualTime) as runner:
+        runner.run(story())
+    return round((now - found[0]).total_seconds()) if found[0] else None
+
+
+QUIET, BUSY, DUMB = talking(0), talking(3), talking(None)
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        pytest.param([(0, QUIET), (25, QUIET), (25, QUIET), (25, QUIET)], 60, id="since the first that said so"),
+        pytest.param([(0, BUSY), (20, QUIET), (25, QUIET), (25, QUIET)], 40, id="since somebody hung up"),
+        pytest.param([(0, QUIET), (20, BUSY), (25, BUSY), (25, BUSY)], None, id="not while somebody talks"),
+        pytest.param([(0, QUIET), (20, BUSY), (20, QUIET), (25, QUIET)], 20, id="anew after each call"),
+        pytest.param([(0, QUIET), (20, DUMB), (25, DUMB), (25, DUMB)], None, id="not of an appliance that is silent"),
+        pytest.param([(0, QUIET), (20, GONE), (0, QUIET), (25, QUIET)], 39, id="anew after a gap"),
+        pytest.param([(0, QUIET), (90, QUIET)], None, id="not of an agent that hangs"),
+        pytest.param([(0, GONE), (0, GONE), *[(0, GONE)] * 90], None, id="not of one that never answered"),
+    ],
+)
+def test_since_when_nobody_talks(
+    monkeypatch: pytest.MonkeyPatch, answers: list[tuple[float, LinkReport | Exception]], expected: int | None
+) -> None:
+    assert idle_after(monkeypatch, 60, *answers) == expected
+
+
+async def test_of_a_namespace_without_a_pod_nobody_knows_who_talks() -> None:
+    assert Agents(wake=lambda _: None).idle_since("demo", datetime.now(UTC)) is None
 
 
 ODD_ERRORS = [

@@ -143,10 +143,11 @@ class Pull:
 @dataclass(frozen=True, slots=True)
 class Pod:
     """What the kubelet says about the media pod. ``media_problem`` is empty where the media container is ready;
-    ``media_runs``: whether that container has a process, ready or not. ``agent_ready``: whether the agent is.
-    ``slots_lack``: the image of the slots, where it cannot be pulled; ``slots_run``: whether any slot has a process.
-    ``slots_down``: how many have none. ``restarts``: how often agent and slots were restarted, all together.
-    ``images`` by container; ``size`` is what the media is to have, ``size_in_force`` what it has."""
+    ``media_runs``: whether that container has a process, ready or not; ``media_restarts``: how often it was started
+    anew in this pod. ``agent_ready``: whether the agent is. ``slots_lack``: the image of the slots, where it cannot be
+    pulled; ``slots_run``: whether any slot has a process; ``slots_down``: how many have none. ``restarts``: how often
+    agent and slots were restarted, all together. ``images`` by container; ``size`` is what the media is to have,
+    ``size_in_force`` what it has."""
 
     name: str
     uid: str
@@ -160,6 +161,7 @@ class Pod:
     annotations: Mapping[str, str]
     media_runs: bool = False
     agent_ready: bool = False
+    media_restarts: int = 0
     slots_lack: str = ""
     slots_run: bool = False
     slots_down: int = 0
@@ -265,6 +267,10 @@ class World:
     resizes_in_place: bool = True
     """Whether the cluster can give a running container another size."""
     report: LinkReport | None = None
+    noted: Mapping[str, str] = field(default_factory=dict)
+    """Annotations of the StatefulSet."""
+    idle_since: datetime | None = None
+    """Since when nobody has a connection to the media; None while somebody has one, or nobody knows."""
     lookups: Mapping[str, Lookup] = field(default_factory=dict)
     """What the DNS says about public names, by name."""
     conditions: Mapping[tuple[Kind, str], list[Mapping[str, Any]]] = field(default_factory=dict)

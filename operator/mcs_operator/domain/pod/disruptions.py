@@ -70,7 +70,8 @@ def _causes(world: World, instance: MCSInstance, pod: Pod, template: Template) -
         text = f"annotation {ANNOTATION_RESTART} of MCSInstance {instance.name} asks for it"
         yield Cause.RESTART_REQUESTED, Impact.RESTART, text
     if has_another_image(pod, template):
-        yield Cause.MEDIA_IMAGE, Impact.MEDIA_RESTART, f"the media is to run image {template.media_image}"
+        why = f", because {template.refused.image} did not become ready" if template.refused else ""
+        yield Cause.MEDIA_IMAGE, Impact.MEDIA_RESTART, f"the media is to run image {template.media_image}{why}"
     if has_another_size(pod, template) and not resizes_in_place(world, pod):
         yield Cause.RESIZE, Impact.RESTART, f"{spec} changed the media's size, which this pod cannot take in place"
     if customers_left(pod, template, world.report):

@@ -86,11 +86,19 @@ def decide_rollout(
     if pod.terminating:
         return Rollout(Step.NOTHING)
     found = disruptions(world, instance, pod, template)
-    gates = [passage(None, one.since, world.now, None, instance.spec.drain_seconds) for one in found]
+    spec = instance.spec
+    gates = [
+        # To go back mends what is broken: that waits for no window.
+        Passage(True)
+        if template.refused and one.cause is Cause.MEDIA_IMAGE
+        else passage(spec.disruptions, one.since, world.now, world.idle_since, spec.drain_seconds)
+        for one in found
+    ]
     rollout = Rollout(
         Step.WAIT_FOR_GATE,
         other_parts(pod, template),
-        tuple(replace(one, planned=gate.planned) for one, gate in zip(found, gates, strict=True)),
+        # Of one that may begin no time is told: it would be another one at each look.
+        tuple(replace(o, planned=None if g.open else g.planned) for o, g in zip(found, gates, strict=True)),
         since=moment(pod.annotations.get(ANNOTATION_DRAINING, "")),
         due=_due(instance, world.now, gates),
     )

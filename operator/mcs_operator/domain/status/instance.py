@@ -10,13 +10,14 @@ from mcs_operator.api import Impact, MCSInstance, NetworkMode
 from mcs_operator.api.conditions import Condition, Kind, Reason, Type
 from mcs_operator.contract.linkstate import TunnelStatus
 from mcs_operator.domain.facts.networks import Network, met_by
-from mcs_operator.domain.facts.world import World
+from mcs_operator.domain.facts.world import ResizeReason, World
 from mcs_operator.domain.plan import Plan
 from mcs_operator.domain.pod.rollout import Rollout, Step
 from mcs_operator.domain.rules import messages
 from mcs_operator.domain.rules.addressing import last_number
 from mcs_operator.domain.rules.capacity import Capacity, capacity_of, pressure
 from mcs_operator.domain.rules.verdict import Verdict
+from mcs_operator.domain.rules.windows import problems
 from mcs_operator.domain.status.faults import GOES_ON
 from mcs_operator.domain.status.link import is_programmed, programmed_of
 from mcs_operator.domain.status.patience import patient
@@ -72,10 +73,19 @@ def _conditions(world: World, plan: Plan, instance: MCSInstance, wanted: Wanted,
         Condition(Type.ACCEPTED, T, Reason.ACCEPTED),
         ready,
         *patient(world, Kind.INSTANCE, instance, *progress),
-        Condition(Type.SIZED, F, Reason.BELOW_TIER, below) if below else Condition(Type.SIZED, T, Reason.AS_TIER),
+        _sized(world, below),
         _restart_pending(wanted.rollout),
         _capacity_pressure(known),
     ]
+
+
+def _sized(world: World, below: str) -> Condition:
+    if resize := world.pod.resize if world.pod else None:
+        deferred = resize.reason is ResizeReason.DEFERRED
+        what = "has no room for it now, and gives it when it has" if deferred else "will never have room for it"
+        message = f"the media goes on with the size that it has; its node {what}: {resize.said}"
+        return Condition(Type.SIZED, F, Reason.RESIZE_DEFERRED if deferred else Reason.RESIZE_INFEASIBLE, message)
+    return Condition(Type.SIZED, F, Reason.BELOW_TIER, below) if below else Condition(Type.SIZED, T, Reason.AS_TIER)
 
 
 def _ready(world: World, name: str) -> Condition:
@@ -125,12 +135,14 @@ def _stalled(world: World, plan: Plan, name: str, wanted: Wanted) -> Condition:
         return Condition(Type.STALLED, T, Reason.NAME_TAKEN, _first_of(wanted.foreign))
     for told in (
         _slots(world),
+        wanted.rolled_back,
         _defect(wanted.defects),
         wanted.authority,
         _differs(plan),
         _network(world, plan),
         _domain_elsewhere(world, plan),
         _pull_secrets(world, plan),
+        _windows(plan),
         wanted.certificates.get((Kind.INSTANCE, name)),
     ):
         if told:
@@ -219,6 +231,14 @@ def _pull_secrets(world: World, plan: Plan) -> Verdict | None:
     fields = ("spec.imagePullSecrets", own), ("mediaPod.imagePullSecrets of the operator's chart", others)
     text = ". ".join(messages.no_pull_secret(field, names) for field, names in fields if names)
     return Verdict(Reason.PULL_SECRET_NOT_FOUND, text)
+
+
+def _windows(plan: Plan) -> Verdict | None:
+    """Of windows that were stored before admission knew them to be wrong, or past it: they never open."""
+    found = problems(plan.instance.spec.disruptions.windows) if plan.instance else []
+    if not found:
+        return None
+    return Verdict(Reason.WINDOW_INVALID, f"{'; '.join(found)}. It never opens; whatever is to restart waits")
 
 
 _WAITS = {Step.WAIT_FOR_IMAGE: Reason.PULLING, Step.CANNOT_PULL: Reason.IMAGE_NOT_PULLED}

@@ -50,6 +50,7 @@ def read_pod(body: Object) -> Pod | Pull | Damaged:
         terminating=terminating,
         created=created,
         media_runs=_runs(media),
+        media_restarts=_restarts(media),
         agent_ready=told.get(AGENT_CONTAINER, {}).get("ready") is True and not terminating,
         slots_lack=_lacking(slots, containers)[:_LONGEST_SAYING],
         slots_run=any(map(_runs, slots.values())),
@@ -124,6 +125,11 @@ def _restarts(container: Object) -> int:
 
 def _runs(container: Object) -> bool:
     return "running" in mapping(container.get("state"))
+
+
+def _restarts(container: Object) -> int:
+    count = container.get("restartCount")
+    return count if isinstance(count, int) and not isinstance(count, bool) and 0 <= count < 2**31 else 0
 
 
 def _lacking(slots: Mapping[str, Object], containers: Mapping[str, Object]) -> str:

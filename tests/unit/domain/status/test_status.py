@@ -476,6 +476,15 @@ def test_where_some_slots_run_the_others_stall_the_instance_and_it_is_ready() ->
     assert (found["Ready"], found["Stalled"]) == (("True", "Serving"), ("True", "SlotsNotRunning"))
 
 
+def test_a_window_that_never_comes_stalls_the_instance_which_goes_on_serving() -> None:
+    """Stored while no admission was there to refuse it."""
+    never = {"windows": [{"schedule": "0 2 30 2 *", "duration": "2h"}]}
+    status = of_instance(instance(disruptions=never), pod(), report())
+    found = conditions(status)
+    assert (found["Stalled"], found["Ready"]) == (("True", "WindowInvalid"), ("True", "Serving"))
+    assert "spec.disruptions.windows[0].schedule: 0 2 30 2 *: there is no such" in message(status, "Stalled")
+
+
 def test_an_instance_without_its_ca_stalls_and_goes_on_serving() -> None:
     found = conditions(of_instance(SERVED, report(state(17, "r17")), ca=False))
     assert (found["Stalled"], found["Ready"]) == (("True", "IdentityLost"), ("True", "Serving"))

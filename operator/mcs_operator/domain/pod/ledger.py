@@ -1,0 +1,136 @@
+"""The ledger: the last interruptions that the operator made, noted at the StatefulSet, which outlives its pods. Pure.
+
+Each has an annotation of its own, `mcs.tvox.io/interruption-0` to `-9`; the oldest one gives up its place. It is
+written when the interruption begins and when it is over, and never in between.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from mcs_operator.api.annotations import moment
+from mcs_operator.contract.digest import canonical
+from mcs_operator.contract.linkstate import LinkReport, TunnelStatus
+from mcs_operator.domain.facts.world import Pod
+from mcs_operator.settings import ANNOTATION_INTERRUPTION
+from mcs_operator.timestamps import rfc3339
+
+PLACES = 10
+_LONGEST_IMAGE = 200
+"""Characters; an annotation is dropped by the cache beyond a thousand."""
+_LONGEST_CAUSE = 63
+
+
+@dataclass(frozen=True, slots=True)
+class Interruption:
+    """``number`` counts up from the first; its last digit is the place. ``begun``: since when nobody new was served;
+    ``over``: when the media was ready again, None until then.
+
+    ``connections`` are those that were cut, ``links`` the tunnels that went down with the pod. ``pod`` and ``restarts``
+    of its media tell what came before from what came after. ``before`` and ``after`` are images, where they differ.
+    """
+
+    number: int
+    cause: str
+    begun: datetime
+    over: datetime | None = None
+    connections: int = 0
+    links: int = 0
+    before: str = ""
+    after: str = ""
+    pod: str = ""
+    restarts: int = 0
+
+    @property
+    def annotation(self) -> tuple[str, str]:
+        """Key and value at the StatefulSet."""
+        texts = {"cause": self.cause, "pod": self.pod, "before": self.before, "after": self.after}
+        numbers = {
+            "number": self.number,
+            "connections": self.connections,
+            "links": self.links,
+            "restarts": self.restarts,
+        }
+        times = {"begun": rfc3339(self.begun)} | ({"over": rfc3339(self.over)} if self.over else {})
+        said = {name: value for name, value in {**texts, **numbers}.items() if value}
+        return f"{ANNOTATION_INTERRUPTION}{self.number % PLACES}", canonical(said | times)
+
+
+def read_ledger(annotations: Mapping[str, str]) -> tuple[Interruption, ...]:
+    """The newest first. What somebody has edited to something else is not there."""
+    found = ((place, _read(annotations.get(f"{ANNOTATION_INTERRUPTION}{place}", ""))) for place in range(PLACES))
+    known = [one for place, one in found if one is not None and one.number % PLACES == place]
+    return tuple(sorted(known, key=lambda one: one.number, reverse=True))
+
+
+def _read(text: str) -> Interruption | None:
+    try:
+        said = json.loads(text)
+        begun, cause = moment(str(said["begun"])), str(said["cause"])
+        if begun is None or not cause.isalpha() or len(cause) > _LONGEST_CAUSE:
+            return None
+        return Interruption(
+            number=_count(said, "number"),
+            cause=cause,
+            begun=begun,
+            over=moment(str(said.get("over", ""))),
+            connections=_count(said, "connections"),
+            links=_count(said, "links"),
+            before=_text(said, "before"),
+            after=_text(said, "after"),
+            pod=_text(said, "pod"),
+            restarts=_count(said, "restarts"),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+
+
+def _text(said: Mapping[str, object], name: str) -> str:
+    return str(said.get(name, ""))[:_LONGEST_IMAGE]
+
+
+def _count(said: Mapping[str, object], name: str) -> int:
+    value = said.get(name, 0)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**31:
+        raise ValueError
+    return value
+
+
+def interrupted(
+    known: Sequence[Interruption],
+    pod: Pod,
+    cause: str,
+    begun: datetime,
+    report: LinkReport | None,
+    *,
+    tunnels: bool,
+    after: str,
+) -> Interruption | None:
+    """The entry of what ends calls now; None where it is noted, and only is tried again. ``tunnels``: they go down,
+    too. ``after``: the next image of the media."""
+    newest = known[0] if known else None
+    if newest and newest.over is None and (newest.pod, newest.restarts) == (pod.uid, pod.media_restarts):
+        return None
+    up = [state for state in report.links if state.tunnel.status is TunnelStatus.TRUE] if report else []
+    return Interruption(
+        number=newest.number + 1 if newest else 1,
+        cause=cause,
+        begun=begun,
+        connections=report.media.connections if report and report.media else 0,
+        links=len(up) if tunnels else 0,
+        before=pod.image[:_LONGEST_IMAGE] if pod.image != after else "",
+        after=after[:_LONGEST_IMAGE] if pod.image != after else "",
+        pod=pod.uid,
+        restarts=pod.media_restarts,
+    )
+
+
+def over_now(known: Sequence[Interruption], pod: Pod, now: datetime) -> tuple[Interruption, ...]:
+    """Those that end now, as the media serves again. One that was replaced before it ever did ends with the next."""
+    if not pod.media_ready:
+        return ()
+    same = (pod.uid, pod.media_restarts)
+    return tuple(replace(one, over=now) for one in known if one.over is None and (one.pod, one.restarts) != same)
