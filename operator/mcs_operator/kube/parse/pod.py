@@ -118,11 +118,6 @@ def read_pull(body: Object) -> Pull:
     )
 
 
-def _restarts(container: Object) -> int:
-    count = container.get("restartCount")
-    return count if isinstance(count, int) else 0
-
-
 def _runs(container: Object) -> bool:
     return "running" in mapping(container.get("state"))
 
