@@ -663,7 +663,7 @@ def test_a_slot_that_is_asked_at_any_moment_hears_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "said", ["", "x 251", "99999999999999 251", "1 251", "0895958240 251", "a[0] 251", "1795958240"]
 )
-def test_no_word_of_the_agent_that_holds_is_no_reason_to_end_before_its_turn(said: str, tmp_path: Path) -> None:
+def test_a_word_of_the_agent_that_does_not_hold_lets_no_slot_end_before_its_turn(said: str, tmp_path: Path) -> None:
     (tmp_path / EXIT_FILE).write_text(said)
     assert sourced(f"STOP_DIR={tmp_path}; SLOT=251; may_go || echo in turn") == "in turn\n"
 
