@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
@@ -80,6 +81,16 @@ class Operator:
     def stop(self) -> None:
         """End it as Kubernetes would: SIGTERM, and SIGKILL for one that does not listen."""
         self._end(signal.SIGTERM)
+
+    @contextmanager
+    def with_environment(self, **more: str) -> Iterator[None]:
+        """What it is told when it is started in the block, besides."""
+        before = self._environment
+        self._environment = before | more
+        try:
+            yield
+        finally:
+            self._environment = before
 
     def kill(self) -> None:
         """Let it die in the midst of whatever it does."""

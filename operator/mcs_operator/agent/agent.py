@@ -15,6 +15,7 @@ from pathlib import Path
 
 from mcs_operator.agent import management, media, memory, rtt, server
 from mcs_operator.agent.board import Board
+from mcs_operator.agent.exits import Exits
 from mcs_operator.agent.inputs import Established, Gone
 from mcs_operator.agent.management import Heard, Listing
 from mcs_operator.agent.slots import Slots
@@ -46,7 +47,7 @@ class Config:
     memory: Path | None = None
     """What this process leaves to the next. None: in ``run``, as in a pod of an older template; so for ``stop``."""
     stop: Path | None = None
-    """Where the file ``now`` tells all slots to end."""
+    """Where slots are told that they exit at once."""
     credentials: Path = Path("/etc/agent")
     host: str | None = None
     """Address to listen at; None for all."""
@@ -110,7 +111,7 @@ class Watch:
                 # A defect in reading one link must not leave it unread for ever, nor touch the others.
                 log.error("link %d: reading OpenVPN failed, once more", number, exc_info=task.exception())
                 task = None
-            running = link.slot.state in (SlotState.STARTING, SlotState.RUNNING, SlotState.QUARANTINED)
+            running = link.slot.state is not SlotState.IDLE  # one that stops is heard to its end
             if running and task is None:
                 socket = self._run / link_name(number) / "openvpn.sock"
                 self._tasks[number] = asyncio.create_task(
@@ -130,18 +131,15 @@ class Watch:
 
 async def run(config: Config, stop: asyncio.Event) -> None:
     """Run the agent until ``stop``. Raises OSError if the credentials or the port cannot be had."""
-    # Left by a former container of this pod; slots that start now would stop at once.
-    try:
-        ((config.stop or config.run / "stop") / "now").unlink(missing_ok=True)
-    except OSError as error:
-        log.warning("the stale stop file cannot be removed: %s", error.strerror)
+    exits = Exits(config.stop or config.run / "stop")
+    exits.forget()
     board = Board()
     remembered = memory.Memory((config.memory or config.run / "agent") / "links.json")
     board.memory = remembered.read()
     credentials = server.Credentials(config.credentials)
     async with media.Media(config.contract_url) as appliance:
         place = (config.namespace, config.instance)
-        app = server.build_app(board, appliance, Resolver(), credentials, place)
+        app = server.build_app(board, appliance, Resolver(), exits, credentials, place)
         listener = Listener(app, config.port, server.LIMITS, credentials.context, config.host, shutdown=0.3)
         tasks = [
             asyncio.create_task(Watch(board, config.run).run(), name="slots"),

@@ -5,6 +5,7 @@ GET  /metrics                                 Prometheus' text format; the one p
 GET  /v1/links?epoch=E&version=N&wait=SECONDS LinkReport; at once if E and N are not the present ones, else when
                                               something changes, at the latest after so many seconds
 POST /v1/resolve                              Question -> Resolution: what this pod's resolver says about names
+POST /v1/exit-at-once                         ExitAtOnce: slots whose containers alone are about to be replaced
 POST, DELETE /v1/drain                        passed on to the appliance
 """
 
@@ -23,8 +24,10 @@ from aiohttp.typedefs import Middleware
 from pydantic import ValidationError
 
 from mcs_operator.agent.board import Board
+from mcs_operator.agent.exits import Exits
 from mcs_operator.agent.media import Media
 from mcs_operator.agent.metrics import exposition
+from mcs_operator.contract.exits import ExitAtOnce
 from mcs_operator.contract.linkstate import METRICS_PATH, metrics_token
 from mcs_operator.contract.lookup import Question, Resolution
 from mcs_operator.listening import RELOAD_EVERY, Followed, FollowingContext, Limits, server_context, vouch
@@ -81,7 +84,12 @@ async def follow(credentials: Credentials, every: float = RELOAD_EVERY) -> None:
 
 
 def build_app(
-    board: Board, media: Media, resolver: Resolver, credentials: Credentials, place: tuple[str, str]
+    board: Board,
+    media: Media,
+    resolver: Resolver,
+    exits: Exits,
+    credentials: Credentials,
+    place: tuple[str, str],
 ) -> web.Application:
     """The endpoints. ``place``: namespace and instance, labels of every metric."""
 
@@ -109,6 +117,18 @@ def build_app(
         resolution = Resolution(answers=await resolver.resolve(names))
         return web.Response(body=resolution.model_dump_json().encode(), content_type="application/json")
 
+    async def exit_at_once(request: web.Request) -> web.Response:
+        try:
+            asked = ExitAtOnce.model_validate_json(await request.read())
+        except ValidationError:
+            return web.json_response({"error": "the body names no slots and seconds"}, status=400)
+        try:
+            exits.allow(asked.slots, asked.seconds)
+        except OSError as error:
+            log.error("slots cannot be told to exit at once: %s", error.strerror)
+            return web.json_response({"error": "the slots cannot be told"}, status=503)
+        return web.Response(status=204)
+
     def drain(method: Literal["POST", "DELETE"]) -> _Handler:
         async def handler(_: web.Request) -> web.Response:
             status, body = await media.drain(method)
@@ -122,6 +142,7 @@ def build_app(
     app.router.add_get(METRICS_PATH, metrics)
     app.router.add_get("/v1/links", links)
     app.router.add_post("/v1/resolve", resolve)
+    app.router.add_post("/v1/exit-at-once", exit_at_once)
     app.router.add_post("/v1/drain", drain("POST"))
     app.router.add_delete("/v1/drain", drain("DELETE"))
     return app

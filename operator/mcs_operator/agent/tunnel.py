@@ -7,7 +7,8 @@ the port without having been let in (strangers, scanners, a second appliance wit
 about a tunnel that is up.
 
 Planned or not. A loss is a *flap* unless the slot took another revision (or was stopped) at that time: the operator
-restarts OpenVPN for a renewed certificate or a changed setting, and that is not the customer's line being bad. The
+restarts OpenVPN for a renewed certificate, a changed setting or a new image, and that is not the customer's line being
+bad. The
 supervisor's word about its new revision may come a second later than the end of the old process, so the end of a
 process is judged only after ``GRACE``; until then the tunnel is still reported as up. So a planned restart, about one
 second long, does not make a link's status toggle.
@@ -50,6 +51,8 @@ class _Ended:
     session: Session
     at: float
     revision: str | None
+    stopped: bool
+    """Whether the supervisor had said before that it ends: its container is replaced, or the pod."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +188,7 @@ class Link:
     def _process_gone(self, now: float) -> Link:
         if not self.session:
             return self
-        ended = _Ended(self.session, now, self.revision)
+        ended = _Ended(self.session, now, self.revision, self.slot.state is SlotState.STOPPING)
         return replace(self._judged(), session=None, ended=ended)
 
     def _supervised(self, slot: Slot, now: float) -> Link:
@@ -208,7 +211,7 @@ class Link:
         if not self.ended:
             return self
         ended, link = self.ended, replace(self, ended=None)
-        stopped = link.slot.state in (SlotState.IDLE, SlotState.STOPPING)
+        stopped = ended.stopped or link.slot.state in (SlotState.IDLE, SlotState.STOPPING)
         if stopped or link.slot.revision != ended.revision:
             return replace(link, lost=ended.at)
         return link._counted(ended.at)

@@ -104,13 +104,15 @@ class Replace:
 @dataclass(frozen=True, slots=True)
 class SetImages:
     """Give containers of the pod of this UID other images, by name. The kubelet replaces these containers and leaves
-    all others alone. ``annotations`` are changed with them; ``note`` is told before."""
+    all others alone. ``annotations`` are changed with them; ``note`` is told before. ``exits``: slots that exit at once
+    when they are asked to, and have to be told that before."""
 
     uid: str
     instance: str
     images: Mapping[str, str]
     annotations: Mapping[str, str | None]
-    note: Note
+    note: Note | None
+    exits: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,9 @@ from mcs_operator.settings import ANNOTATION_DRAINING, ANNOTATION_POKE
 
 log = logging.getLogger(__name__)
 
+EXIT_SECONDS = 60.0
+"""For which slots are told that they exit at once. The kubelet asks them a second after their image is changed."""
+
 
 @dataclass(slots=True)
 class Executor:
@@ -140,9 +143,7 @@ class Executor:
             case Replace():
                 await self._replace(namespace, changes, step, now)
             case SetImages():
-                log.warning("%s: %s", namespace, step.note.note)
-                await self.reporter.tell(namespace, Kind.INSTANCE, step.instance, step.note, now)
-                await pod.set_images(self.api, self.store, namespace, name, step)
+                await self._set_images(namespace, name, step, now)
             case Resize():
                 await self._note(namespace, name, notes | dict(step.annotations))
                 if not await pod.resize(self.api, namespace, name, step):
@@ -155,6 +156,14 @@ class Executor:
     async def _note(self, namespace: str, name: str, notes: dict[str, str | None]) -> None:
         if notes:
             await pod.annotate(self.api, self.store, namespace, name, notes)
+
+    async def _set_images(self, namespace: str, name: str, step: SetImages, now: datetime) -> None:
+        if step.exits and not await self.agents.exit_at_once(namespace, step.exits, EXIT_SECONDS):
+            return
+        if step.note:
+            log.warning("%s: %s", namespace, step.note.note)
+            await self.reporter.tell(namespace, Kind.INSTANCE, step.instance, step.note, now)
+        await pod.set_images(self.api, self.store, namespace, name, step)
 
     async def _replace(self, namespace: str, changes: PodChanges, step: Replace, now: datetime) -> None:
         if not await pod.next_one_is_current(self.api, namespace, step.instance):

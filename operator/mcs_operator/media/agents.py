@@ -19,6 +19,7 @@ from http import HTTPStatus
 import aiohttp
 from pydantic import ValidationError
 
+from mcs_operator.contract.exits import ExitAtOnce
 from mcs_operator.contract.linkstate import LinkReport
 from mcs_operator.contract.lookup import RESOLVE_SECONDS, UNAVAILABLE, Answer, Failure, Question, Resolution
 from mcs_operator.domain.facts.world import World
@@ -149,6 +150,21 @@ class Agents:
                 response.raise_for_status()
         except _TROUBLE as error:
             log.warning("drain of namespace %s: %s", namespace, _told(error))
+
+    async def exit_at_once(self, namespace: str, slots: Collection[int], seconds: float) -> bool:
+        """Have these slots exit as soon as they are asked to, as their containers alone are to be replaced; whether
+        the agent has taken it. Where not, they would hold up all else that is done to the pod for nearly a minute."""
+        poll = self._polls.get(namespace)
+        if poll is None:
+            return False
+        body = ExitAtOnce(slots=tuple(slots), seconds=seconds).model_dump_json()
+        try:
+            async with _request(poll.endpoint, "POST", "/v1/exit-at-once", 5, body) as response:
+                response.raise_for_status()
+        except _TROUBLE as error:
+            log.warning("slots of namespace %s are not replaced now: %s", namespace, _told(error))
+            return False
+        return True
 
     async def resolve(self, namespace: str, names: Collection[str]) -> dict[str, Answer]:
         """What the resolver in the media pod says about these names; an agent that does not answer says nothing."""

@@ -32,6 +32,7 @@ from mcs_operator.domain.pod.ledger import interrupted, over_now, read_ledger
 from mcs_operator.domain.pod.rollout import LOOK_AGAIN, Rollout, Step, decide_rollout
 from mcs_operator.domain.pod.service import TOLD_AGAIN, kept_out_of_service
 from mcs_operator.domain.pod.template import Template, brought_up_to_date, image_of
+from mcs_operator.domain.pod.updates import Update
 from mcs_operator.domain.status.events import Note
 from mcs_operator.render.objects import identity_owners
 from mcs_operator.render.render import Desired, revocations
@@ -194,6 +195,7 @@ _DRAINS = (
     Step.STOP_DRAINING,
     Step.REPLACE,
     Step.SET_IMAGE,
+    Step.UPDATE,
 )
 
 
@@ -207,8 +209,12 @@ def _poke(world: World, pod: Pod, desired: Desired, outcome: Outcome) -> Poke | 
 
 def _notes(pod: Pod, rollout: Rollout) -> dict[str, str | None]:
     """Since when each cause is known, on the pod; not on one that goes, nor where the step itself writes it."""
-    if pod.terminating or rollout.step in (Step.REPLACE, Step.SET_IMAGE):
+    if pod.terminating or rollout.step in (Step.REPLACE, Step.SET_IMAGE, Step.UPDATE):
         return {}
+    return _noted_causes(pod, rollout)
+
+
+def _noted_causes(pod: Pod, rollout: Rollout) -> dict[str, str | None]:
     note = note_of(rollout.disruptions)
     return {} if note == pod.annotations.get(ANNOTATION_DISRUPTIONS) else {ANNOTATION_DISRUPTIONS: note}
 
@@ -249,8 +255,26 @@ def _step(world: World, pod: Pod, template: Template, rollout: Rollout) -> PodSt
         case Step.RESIZE:
             noted = brought_up_to_date(pod, template, image_of(pod, template))
             return Resize(pod.uid, template.size, _changed(pod, noted))
+        case Step.UPDATE if rollout.update:
+            update, annotations = rollout.update, {**_noted_causes(pod, rollout), **rollout.update.annotations}
+            instance, told = pod.name.removesuffix("-0"), _told_update(pod, update)
+            return SetImages(pod.uid, instance, update.images, annotations, told, update.exits)
         case _:
             return None
+
+
+def _told_update(pod: Pod, update: Update) -> Note | None:
+    """Of slots that carry no tunnel once is enough: nobody notices."""
+    image = next(iter(update.images.values()))
+    if not update.exits:
+        text = f"the link agent of pod {pod.name} gets image {image} in place: nobody notices"
+    elif update.reconnects:
+        text = f"{link_name(update.reconnects)} of pod {pod.name} gets image {image} in place: its TVox reconnects once"
+    elif update.begins:
+        text = f"slots of pod {pod.name} get image {image} in place, those without a tunnel first: nobody notices"
+    else:
+        return None
+    return Note(False, "Updating", "Replace", text)
 
 
 def _changed(pod: Pod, annotations: dict[str, str]) -> dict[str, str | None]:

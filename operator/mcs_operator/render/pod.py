@@ -14,11 +14,14 @@ from mcs_operator.domain.manifest import Manifest, Object, Wave
 from mcs_operator.domain.pod import sizing
 from mcs_operator.domain.pod.fallback import Fallback
 from mcs_operator.domain.pod.pulling import pull_secrets
+from mcs_operator.domain.rules.addressing import last_number
 from mcs_operator.render.hashes import parts_of, restart_hash, template_hash
 from mcs_operator.render.objects import build_object, labels
 from mcs_operator.settings import (
     AGENT_CONTAINER,
     AGENT_PORT_OFFSET,
+    ANNOTATION_AGENT_IMAGE,
+    ANNOTATION_LINK_IMAGE,
     ANNOTATION_MEDIA_IMAGE,
     ANNOTATION_PARTS,
     ANNOTATION_POD_HASH,
@@ -33,12 +36,12 @@ from mcs_operator.settings import (
     link_name,
 )
 
-EXIT_FIRST_SECONDS, EXIT_SECONDS_PER_50 = 4, 9
-"""A slot exits by itself `0.16 s x its place` after it saw the stop file, which takes it a second at most; the preStop
-sleep of every slot covers the whole spread and a tenth of it (4 s, and 9 s for every 50 slots), so that the kubelet
-never kills one: over a hundred kills at once meet a backlog of exits in the containerd shim and deadlock it for
-minutes. So do exits that come faster than it digests them: each costs containerd five processes, and ten a second are
-all that two cores can do."""
+ALL_ASKED_SECONDS, ALL_ASKED_SLOTS = 2, 50
+"""A pod that stops asks all containers to exit in one moment. The kubelet has asked all slots within 2 s, and another
+one for every 50 of them; none exits before."""
+PACE, QUICK_PACE, FEW_SLOTS = 0.16, 0.06, 64
+"""Seconds from one slot's exit to the next. Each costs containerd five processes, so that two cores digest about ten a
+second, and a shim that falls behind jams for minutes: 250 of them did at 16 a second, 64 of them never."""
 TERMINATION_MARGIN_SECONDS = 60
 AGENT_USER = 65532
 
@@ -58,6 +61,8 @@ def build_stateful_set(
         ANNOTATION_POD_HASH: restart_hash(instance),
         ANNOTATION_POD_PARTS: canonical(pod_parts),
         ANNOTATION_MEDIA_IMAGE: pod["containers"][0]["image"],
+        ANNOTATION_AGENT_IMAGE: settings.agent_image,
+        ANNOTATION_LINK_IMAGE: settings.link_image,
     }
     body = build_object(
         "apps/v1",
@@ -79,14 +84,27 @@ def build_stateful_set(
     return Manifest(body, Wave.WORKLOAD)
 
 
+def seconds_to_exit(slots: int, number: int) -> float:
+    """How long this one of so many slots waits until it exits, once it is asked to (images/link/supervisor).
+
+    There is no preStop that waits: it would also be run for a container that alone is replaced, and what it waits for
+    holds up all else that is done to the pod."""
+    pace = PACE if slots > FEW_SLOTS else QUICK_PACE
+    return ALL_ASKED_SECONDS + slots / ALL_ASKED_SLOTS + (number - FIRST_NUMBER) * pace
+
+
+def seconds_to_stop(slots: int) -> int:
+    """What the kubelet gives a pod with so many slots, before it kills what is left."""
+    return round(seconds_to_exit(slots, last_number(slots))) + TERMINATION_MARGIN_SECONDS
+
+
 def _pod_spec(instance: MCSInstance, settings: Settings, media: Object) -> Object:
     spec, slots = instance.spec, range(FIRST_NUMBER, FIRST_NUMBER + instance.spec.vpn.slots)
     on_host_network = spec.network.mode is NetworkMode.HOST_NETWORK
-    sleep = EXIT_FIRST_SECONDS + len(slots) * EXIT_SECONDS_PER_50 // 50
     pod: Object = {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "terminationGracePeriodSeconds": sleep + TERMINATION_MARGIN_SECONDS,
+        "terminationGracePeriodSeconds": seconds_to_stop(spec.vpn.slots),
         "nodeSelector": dict(spec.node_selector or {}),
         "tolerations": _tolerations(instance),
         "securityContext": {
@@ -97,7 +115,7 @@ def _pod_spec(instance: MCSInstance, settings: Settings, media: Object) -> Objec
         "containers": [
             media,
             _agent(instance, settings),
-            *(_slot(instance, settings, number, sleep) for number in slots),
+            *(_slot(instance, settings, number) for number in slots),
         ],
         "volumes": [*_volumes(instance), *(_slot_volume(instance, number) for number in slots)],
     }
@@ -201,8 +219,6 @@ def _agent(instance: MCSInstance, settings: Settings) -> Object:
             {"name": "MCS_MEMORY_DIR", "value": "/run/agent"},
             {"name": "MCS_STOP_DIR", "value": "/run/stop"},
         ],
-        # Here and not in the media: a probe that kills only the media runs its preStop too, and all slots would exit.
-        "lifecycle": {"preStop": {"exec": {"command": ["touch", "/run/stop/now"]}}},
         "readinessProbe": {
             "httpGet": {"path": "/healthz", "port": port, "scheme": "HTTPS"},
             "periodSeconds": 5,
@@ -224,7 +240,7 @@ def _agent(instance: MCSInstance, settings: Settings) -> Object:
     }
 
 
-def _slot(instance: MCSInstance, settings: Settings, number: int, sleep: int) -> Object:
+def _slot(instance: MCSInstance, settings: Settings, number: int) -> Object:
     name, port = link_name(number), instance.spec.vpn.base_port + number
     device = instance.spec.vpn.tun_device
     limits = {"memory": str(sizing.SLOT_MEMORY_LIMIT)}
@@ -243,7 +259,6 @@ def _slot(instance: MCSInstance, settings: Settings, number: int, sleep: int) ->
         "imagePullPolicy": settings.image_pull_policy,
         "env": _slot_env(instance, number),
         "ports": [_port(instance, f"udp-{number:03d}", port, "UDP"), _port(instance, f"tcp-{number:03d}", port, "TCP")],
-        "lifecycle": {"preStop": {"sleep": {"seconds": sleep}}},
         "resources": {
             "requests": {"cpu": f"{sizing.SLOT_CPU_MILLICORES}m", "memory": str(sizing.SLOT_MEMORY)},
             "limits": limits,
@@ -260,6 +275,7 @@ def _slot_env(instance: MCSInstance, number: int) -> list[Object]:
     # new firewall: their part of the template has another hash, whatever image they run.
     env = [
         {"name": "SLOT", "value": str(number)},
+        {"name": "TURN", "value": f"{seconds_to_exit(vpn.slots, number):.2f}"},
         {"name": "VPN_CIDR", "value": vpn.cidr},
         {"name": "TUN_DEVICE", "value": "/dev/net/tun"},
     ]

@@ -1,4 +1,4 @@
-"""The pod that pulls the media's next image to the media pod's node, before anything is stopped for it. Pure."""
+"""The pods that pull the next images to the media pod's node, before anything is stopped for them. Pure."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from mcs_operator.domain.facts.world import Pod
 from mcs_operator.domain.manifest import Manifest, Object, Wave
 from mcs_operator.domain.pod import sizing
 from mcs_operator.domain.pod.template import Template, has_another_image
+from mcs_operator.domain.pod.updates import images_of
 from mcs_operator.render.objects import build_object
 from mcs_operator.settings import IMAGE_PULL, LABEL_NAME
 
@@ -16,25 +17,33 @@ _KEPT = ("tolerations", "imagePullSecrets")
 
 
 def build_image_pulls(instance: MCSInstance, template: Template, wanted: Object, running: Pod | None) -> list[Manifest]:
-    """One as long as the running media has another image than is wanted; ``wanted`` is the pod's spec."""
-    if running is None or running.terminating or not running.node or not has_another_image(running, template):
+    """One for each image that the running pod is to get in place and has not; ``wanted`` is the pod's spec."""
+    if running is None or running.terminating or not running.node:
         return []
+    images = [template.media_image] if has_another_image(running, template) else []
+    return [
+        _pull(instance, running.node, image, wanted)
+        for image in dict.fromkeys(images + list(images_of(running, template)))
+    ]
+
+
+def _pull(instance: MCSInstance, node: str, image: str, wanted: Object) -> Manifest:
     spec = {
         # By name: no scheduler is asked, and a node that takes no new pods takes this one.
-        "nodeName": running.node,
+        "nodeName": node,
         "restartPolicy": "Never",
         "terminationGracePeriodSeconds": 0,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
-        "containers": [_container(template.media_image, wanted["containers"][0]["imagePullPolicy"])],
+        "containers": [_container(image, wanted["containers"][0]["imagePullPolicy"])],
         **{key: wanted[key] for key in _KEPT if wanted.get(key)},
     }
     # Another node or another image is another pod: nothing of a pod's spec can be changed.
     name = f"{instance.name}-pull-{digest(canonical(spec))[:8]}"
     labels = {LABEL_NAME: IMAGE_PULL}
     body = build_object("v1", "Pod", name, instance, owner=instance, more_labels=labels, spec=spec)
-    return [Manifest(body, Wave.WORKLOAD)]
+    return Manifest(body, Wave.WORKLOAD)
 
 
 def _container(image: str, policy: str) -> Object:

@@ -93,9 +93,9 @@ def test_openvpn_is_read_of_the_slots_that_run_it_as_long_as_they_do(
         slot(tmp_path, number, state)
     with asyncio.Runner(loop_factory=VirtualTime) as runner, pytest.raises(TimeoutError):
         runner.run(story())
-    sockets = [f"link-00{number}/openvpn.sock" for number in (2, 3, 4)]
-    assert events[:3] == [(0, "begins", socket) for socket in sockets]
-    assert events[3:] == [(2, "ends", sockets[1]), (3.5, "ends", sockets[0]), (3.5, "ends", sockets[2])]
+    sockets = [f"link-00{number}/openvpn.sock" for number in (2, 3, 4, 5)]
+    assert events[:4] == [(0, "begins", socket) for socket in sockets]
+    assert events[4:] == [(2, "ends", sockets[1]), *((3.5, "ends", sockets[n]) for n in (0, 2, 3))]
 
 
 async def test_an_end_is_judged_by_the_newest_word_of_the_supervisor_and_noise_makes_nobody_look(

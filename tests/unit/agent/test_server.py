@@ -26,9 +26,11 @@ from aiohttp.test_utils import TestClient, TestServer
 from mcs_operator.agent import agent, media, rtt, server
 from mcs_operator.agent.agent import Config
 from mcs_operator.agent.board import Board, Counters
+from mcs_operator.agent.exits import Exits
 from mcs_operator.agent.inputs import Session
 from mcs_operator.agent.memory import Memory
 from mcs_operator.agent.tunnel import Link
+from mcs_operator.contract.exits import EXIT_FILE, ExitAtOnce, exit_line
 from mcs_operator.contract.linkstate import LinkReport, MediaState, TunnelReason, metrics_token
 from mcs_operator.listening import Limits
 from mcs_operator.pki.mint import Authority, mint_agent, mint_ca
@@ -390,10 +392,55 @@ async def test_a_restarted_agent_has_a_new_epoch_and_the_same_links(config: Conf
     assert reports[0].links == reports[1].links
 
 
-async def test_the_stop_file_of_a_former_life_is_removed(config: Config) -> None:
-    (config.run / "stop" / "now").touch()
+# --- slots that exit at once ---
+
+
+async def test_slots_are_told_until_when_they_exit_at_once_and_the_latest_word_is_the_one_that_holds(
+    config: Config, ca: Authority
+) -> None:
+    told = config.run / "stop" / EXIT_FILE
     async with running(config):
-        assert not (config.run / "stop" / "now").exists()
+        for slots in ((17, 251), (2,)):
+            asked = ExitAtOnce(slots=slots, seconds=60).model_dump_json()
+            assert (await Client(config, ca).ask("/v1/exit-at-once", "POST", asked))[0] == 204
+            until, *numbers = map(int, told.read_text().split())
+            assert tuple(numbers) == slots
+            assert 50 < until - time.time() <= 60
+    assert [path.name for path in told.parent.iterdir()] == [EXIT_FILE]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        '{"slots": [1], "seconds": 60}',
+        '{"slots": [252], "seconds": 60}',
+        '{"slots": [2], "seconds": 0}',
+        '{"slots": [2], "seconds": 301}',
+        json.dumps({"slots": list(range(2, 19)), "seconds": 60}),
+        "x",
+    ],
+)
+async def test_so_many_slots_as_would_jam_the_runtime_never_exit_at_once(
+    config: Config, ca: Authority, asked: str
+) -> None:
+    async with running(config):
+        assert (await Client(config, ca).ask("/v1/exit-at-once", "POST", asked))[0] == 400
+        assert (await Client(config, ca, "wrong").ask("/v1/exit-at-once", "POST", asked))[0] == 401
+    assert not (config.run / "stop" / EXIT_FILE).exists()
+
+
+async def test_what_a_former_agent_has_told_the_slots_is_taken_back(config: Config) -> None:
+    told = config.run / "stop" / EXIT_FILE
+    told.write_text(exit_line([17], time.time() + 60))
+    async with running(config):
+        assert not told.exists()
+
+
+async def test_an_agent_that_cannot_tell_the_slots_says_so(config: Config, ca: Authority) -> None:
+    (config.run / "stop" / EXIT_FILE).mkdir()
+    async with running(config):
+        asked = ExitAtOnce(slots=(17,), seconds=60).model_dump_json()
+        assert (await Client(config, ca).ask("/v1/exit-at-once", "POST", asked))[0] == 503
 
 
 # --- the appliance ---
@@ -594,7 +641,8 @@ async def test_every_answer_says_what_it_is_and_an_order_is_news_at_once(tmp_pat
     put_credentials(tmp_path / "credentials", ca)
     board, known = Board(), server.Credentials(tmp_path / "credentials")
     board.complete_now()
-    app = server.build_app(board, cast(media.Media, Answering()), Resolver(), known, ("ns", "demo"))
+    exits = Exits(tmp_path)
+    app = server.build_app(board, cast(media.Media, Answering()), Resolver(), exits, known, ("ns", "demo"))
     headers = {"Authorization": f"Bearer {TOKEN}"}
     told = []
     async with TestClient(TestServer(app)) as client:
@@ -640,7 +688,8 @@ async def test_nobody_waits_longer_than_a_minute(tmp_path: Path, ca: Authority, 
 
     board.wait = wait  # type: ignore[method-assign]
     known = server.Credentials(tmp_path / "credentials")
-    app = server.build_app(board, cast(media.Media, Answering()), Resolver(), known, ("ns", "demo"))
+    exits = Exits(tmp_path)
+    app = server.build_app(board, cast(media.Media, Answering()), Resolver(), exits, known, ("ns", "demo"))
     async with TestClient(TestServer(app)) as client:
         await client.get(f"/v1/links?epoch=e&version=3{asked}", headers={"Authorization": f"Bearer {TOKEN}"})
     assert waited == [("e", 3, waits)]

@@ -249,6 +249,15 @@ def test_the_stopping_of_the_pod_is_no_flap() -> None:
     assert story.tunnel(200).flaps == 0
 
 
+def test_a_container_that_is_replaced_is_no_flap_and_nobody_hears_of_it_where_the_client_is_back_in_time() -> None:
+    story = Story().connects(5).at(99, Slot(SlotState.STOPPING, "revision-1")).at(99.4, Gone())
+    story.at(101, Slot(SlotState.RUNNING, "revision-1"))
+    assert story.says() == UP
+    story.connects(102)
+    assert story.says(99.4 + GRACE) == UP
+    assert story.tunnel(200).flaps == 0
+
+
 def test_a_slot_that_becomes_free_forgets_everything() -> None:
     story = Story().flaps([100, 200, 300]).at(400, Slot(SlotState.IDLE))
     assert story.link == Link(Slot(SlotState.IDLE))

@@ -23,12 +23,14 @@ from pathlib import Path
 
 import pytest
 
+from mcs_operator.contract.exits import EXIT_FILE, exit_line
+
 SUPERVISOR = Path(__file__).resolve().parents[3] / "images" / "link" / "supervisor"
 SET = ("DEFAULT", "ca.crt", "enabled", "firewall.nft", "server.conf", "tls-crypt.key", "tls.crt", "tls.key")
 SECRET_WORD = "nobody-may-ever-read-this"  # in every key of the tests, never in what the supervisor prints
 
 AT_ONCE = 10
-"""Seconds: it takes 0.03 on an idle machine, 0.4 with an openvpn that does not listen; slot 251 has to wait for 40."""
+"""Seconds: it takes 0.03 on an idle machine, 0.4 with an openvpn that does not listen; no test gives it a turn."""
 
 # Says in calls.log when and how it was started; lives until SIGTERM, or for good where the file `stubborn` is.
 FAKE_OPENVPN = """#!/bin/bash
@@ -192,22 +194,17 @@ class Slot:
         )
         return self.state()
 
-    def running(self, files: Mapping[str, str]) -> dict[str, object]:
+    def running(self, files: Mapping[str, str], **more: str) -> dict[str, object]:
         """Publishes a set, starts the supervisor if need be, waits until the set runs."""
         self.publish(files)
         if not self.process:
-            self.start()
+            self.start(**more)
         return self.wait_state("Running", files["revision"])
 
 
 @pytest.fixture
 def slot(tmp_path: Path) -> Iterator[Slot]:
     yield from living(Slot(tmp_path))
-
-
-@pytest.fixture
-def slot_9(tmp_path: Path) -> Iterator[Slot]:
-    yield from living(Slot(tmp_path, "009"))
 
 
 def living(slot: Slot) -> Iterator[Slot]:
@@ -630,40 +627,75 @@ def test_back_off_begins_anew_after_60_seconds_of_life(lived: int, wait: int) ->
 # ------------------------------------------------------------------------------------------------------------- stopping
 
 
-def test_stop_file_ends_slots_in_turn(slot_9: Slot) -> None:
-    slot = slot_9
-    running = slot.running(a_set())
-    told = time.time()
-    (slot.stop / "now").touch()
+def test_slot_that_is_asked_to_end_carries_traffic_until_its_turn(slot: Slot) -> None:
+    running = slot.running(a_set(), TURN="1.5")
+    assert slot.process
+    asked = time.time()
+    slot.process.terminate()
     slot.wait_state("Stopping", a_set()["revision"])
     assert slot.ended_with() == 0
     (term,) = slot.calls("openvpn", "term")
-    assert term.at - told > 1.0, "until its turn a slot carries traffic, and slot 9 is the eighth, at one per 0.16 s"
+    assert 1.4 < term.at - asked < 1.5 + AT_ONCE
     assert not alive(running["pid"])
     assert slot.state()["pid"] is None
     assert slot.calls("nft")[-1].said == "undo: take it away"
 
 
-@pytest.mark.parametrize(("slot", "tenths"), [(3, 1), (65, 100), (251, 398)])
-def test_a_slots_turn_to_end_is_within_the_sleep_that_the_operator_gives_it(slot: int, tenths: int) -> None:
-    """0.16 s for each slot before it: the pace for which tests/unit/render/test_pod.py has the preStop sleeps."""
-    ask = 'source "$1"; report() { :; }; pause() { echo "$turn"; exit; }; stop_in_turn'
-    environment = os.environ | {"SLOT": str(slot)}
-    said = subprocess.run(
-        ["bash", "-c", ask, "ask", SUPERVISOR], env=environment, capture_output=True, text=True, check=True, timeout=20
-    )
-    assert int(said.stdout) == tenths
+def test_a_slot_that_is_asked_at_any_moment_hears_it(tmp_path: Path) -> None:
+    """A trap that itself reads, while a read is going on, never comes back: one slot in twenty hung so."""
+    slots = [Slot(folder, str(number)) for number in range(3, 23) if (folder := tmp_path / str(number)).mkdir() is None]
+    try:
+        for slot in slots:
+            slot.start(TURN="1.3")
+        for slot in slots:
+            slot.wait_state("Idle", None)
+        for slot in slots:
+            assert slot.process
+            slot.process.terminate()
+        assert [slot.ended_with(AT_ONCE) for slot in slots] == [0] * len(slots)
+    finally:
+        for slot in slots:
+            if slot.process:
+                slot.process.kill()
+                slot.process.wait()
 
 
-def test_stale_stop_file_that_is_removed_in_time_costs_nothing(slot: Slot) -> None:
-    running = slot.running(a_set())
-    (slot.stop / "now").touch()
-    slot.wait_state("Stopping", a_set()["revision"])
-    (slot.stop / "now").unlink()
-    assert slot.wait_state("Running", a_set()["revision"])["pid"] == running["pid"]
+@pytest.mark.parametrize(
+    "said", ["", "x 251", "99999999999999 251", "1 251", "0895958240 251", "a[0] 251", "1795958240"]
+)
+def test_a_word_of_the_agent_that_does_not_hold_lets_no_slot_end_before_its_turn(said: str, tmp_path: Path) -> None:
+    (tmp_path / EXIT_FILE).write_text(said)
+    assert sourced(f"STOP_DIR={tmp_path}; SLOT=251; may_go || echo in turn") == "in turn\n"
 
 
-def test_sigterm_ends_an_idle_slot_at_once(slot: Slot) -> None:
+def test_the_agents_word_is_about_the_slots_that_it_names(tmp_path: Path) -> None:
+    (tmp_path / EXIT_FILE).write_text(exit_line([2, 17, 251], time.time() + 60))
+    ask = f"STOP_DIR={tmp_path}; for SLOT in 1 2 5 7 17 25 51 251; do ! may_go || echo $SLOT; done"
+    assert sourced(ask).split() == ["2", "17", "251"]
+
+
+def test_slot_that_is_replaced_ends_at_once(slot: Slot) -> None:
+    slot.running(a_set(), TURN="60")
+    (slot.stop / EXIT_FILE).write_text(exit_line([17, int(slot.number)], time.time() + 60))
+    assert slot.process
+    slot.process.terminate()
+    assert slot.ended_with(AT_ONCE) == 0
+
+
+def test_slot_that_is_asked_again_goes_on_waiting_for_its_turn(slot: Slot) -> None:
+    """As by a kubelet that was restarted meanwhile: all slots of the pod would end in one moment."""
+    slot.start(TURN="2")
+    slot.wait_state("Idle", None)
+    assert slot.process
+    asked = time.time()
+    slot.process.terminate()
+    slot.wait_state("Stopping", None)
+    slot.process.terminate()
+    assert slot.ended_with() == 0
+    assert time.time() - asked > 1.9
+
+
+def test_sigterm_ends_an_idle_slot_in_its_turn(slot: Slot) -> None:
     slot.start()
     slot.wait_state("Idle", None)
     assert slot.process
@@ -686,7 +718,7 @@ def test_on_a_nodes_own_network_the_first_slot_closes_the_contract_port_as_long_
     assert any("delete table inet mcs_contract" in call.said for call in slot.calls("nft")) is guards
 
 
-def test_sigterm_ends_a_slot_at_once_also_when_openvpn_does_not_listen(slot: Slot) -> None:
+def test_sigterm_ends_a_slot_in_its_turn_also_when_openvpn_does_not_listen(slot: Slot) -> None:
     running = slot.running(a_set())
     (slot.fakes / "stubborn").touch()
     assert slot.process

@@ -278,6 +278,7 @@ async def test_a_ca_that_ssl_refuses_ends_no_poll(ca: str, is_taken: bool, unuse
         assert [task.get_name() for task in asyncio.all_tasks() if "agent of demo" in task.get_name()]
         await poll.drain("demo", True)
         assert set((await poll.resolve("demo", ["a.example.com"])).values()) == {UNAVAILABLE}
+        assert not await poll.exit_at_once("demo", [17], 60), "a slot that was not told would keep all else waiting"
     finally:
         await poll.close()
 

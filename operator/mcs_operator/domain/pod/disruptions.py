@@ -26,6 +26,7 @@ from mcs_operator.domain.pod.template import (
     is_of_another_spec,
     other_parts,
 )
+from mcs_operator.domain.pod.updates import customers_left
 from mcs_operator.settings import ANNOTATION_DISRUPTIONS, ANNOTATION_RESTART
 from mcs_operator.timestamps import rfc3339
 
@@ -97,6 +98,9 @@ def _causes(world: World, instance: MCSInstance, pod: Pod, template: Template) -
         yield Cause.MEDIA_IMAGE, Impact.MEDIA_RESTART, f"the media is to run image {template.media_image}{why}"
     if has_another_size(pod, template) and not resizes_in_place(world, pod):
         yield Cause.RESIZE, Impact.RESTART, f"{spec} changed the media's size, which this pod cannot take in place"
+    if customers_left(pod, template, world.report):
+        text = f"slots that carry tunnels are to run image {template.link_image}, and each of them reconnects once"
+        yield Cause.SLOT_IMAGES, Impact.THIS_LINK, text
 
 
 def resizes_in_place(world: World, pod: Pod) -> bool:

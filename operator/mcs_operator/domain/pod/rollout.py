@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum, auto
 
 from mcs_operator.api import Impact, MCSInstance, ServiceState
@@ -25,7 +25,8 @@ from mcs_operator.domain.pod.template import (
     has_another_size,
     other_parts,
 )
-from mcs_operator.settings import ANNOTATION_DRAINING, ANNOTATION_RESTART
+from mcs_operator.domain.pod.updates import Update, next_update
+from mcs_operator.settings import ANNOTATION_DRAINING, ANNOTATION_RESTART, ANNOTATION_UPDATE
 
 LOOK_AGAIN = 1.0
 """Seconds between looks at a pod that drains."""
@@ -46,6 +47,7 @@ class Step(Enum):
     REPLACE = auto()
     SET_IMAGE = auto()
     RESIZE = auto()
+    UPDATE = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ class Rollout:
 
     ``current`` is the one of the ``disruptions`` that the step is about; None where none may begin. ``waits``: half a
     sentence for what it, or the first of them, waits. ``since`` is when the drain began, ``due`` when it is to be
-    looked at again.
+    looked at again. ``update``: agent or slots that get other images now.
     """
 
     step: Step
@@ -64,6 +66,7 @@ class Rollout:
     waits: str = ""
     since: datetime | None = None
     due: datetime | None = None
+    update: Update | None = None
 
     @property
     def cause(self) -> str:
@@ -103,9 +106,13 @@ def decide_rollout(
     may_begin = [gate.open or _spares_nobody(one, pod, report) for one, gate in zip(found, gates, strict=True)]
     current = _current(rollout, may_begin, in_place=in_place)
     if current is None:
+        rollout = replace(rollout, waits=next((gate.why for gate in gates), ""))
         drains = report is not None and report.media is not None and report.media.draining
         stop = rollout.since is not None or (drains and instance.spec.service_state is ServiceState.IN_SERVICE)
-        return _undisturbed(rollout, stop=stop, resize=resize, why=next((gate.why for gate in gates), ""))
+        may_reconnect = any(gate.open for one, gate in zip(found, gates, strict=True) if one.cause is Cause.SLOT_IMAGES)
+        update = next_update(pod, template, world.pulls, report, world.now, gate=may_reconnect)
+        rollout = _undisturbed(rollout, stop=stop, resize=resize, update=update)
+        return _looks_again(rollout, pod, world.now) if may_reconnect else rollout
     return _carried_out(world, instance, pod, template, report, replace(rollout, current=current))
 
 
@@ -139,20 +146,33 @@ def _spares_nobody(one: Disruption, pod: Pod, report: LinkReport | None) -> bool
 def _current(rollout: Rollout, may_begin: Sequence[bool], *, in_place: bool) -> Disruption | None:
     """The first that may begin. A drain that has begun goes on to its end, whatever the gate says by now."""
     for one, may in zip(rollout.disruptions, may_begin, strict=True):
+        if one.cause is Cause.SLOT_IMAGES:  # nothing drains for it: see _undisturbed
+            continue
         if (may or rollout.since) and (in_place or one.impact is Impact.RESTART):
             return one
     return None
 
 
-def _undisturbed(rollout: Rollout, *, stop: bool, resize: bool, why: str) -> Rollout:
-    """Nobody is to be disrupted now. What drains takes calls again (``stop``); what disrupts nobody is done."""
+def _undisturbed(rollout: Rollout, *, stop: bool, resize: bool, update: Update | None) -> Rollout:
+    """No call is to be ended now. What drains takes calls again (``stop``); what ends no call is done."""
     if stop:
-        return replace(rollout, step=Step.STOP_DRAINING, since=None, waits=why)
+        return replace(rollout, step=Step.STOP_DRAINING, since=None)
     if resize:
-        return replace(rollout, step=Step.RESIZE, waits=why)
+        return replace(rollout, step=Step.RESIZE)
+    if update:
+        return replace(rollout, step=Step.UPDATE, update=update)
     if rollout.disruptions:
-        return replace(rollout, waits=why)
+        return rollout
     return replace(rollout, step=Step.WAIT_TO_BE_ASKED if rollout.parts else Step.NOTHING)
+
+
+def _looks_again(rollout: Rollout, pod: Pod, now: datetime) -> Rollout:
+    """A customer whose slot was replaced is waited for, and nothing may tell that he is late."""
+    soon = now + timedelta(seconds=LOOK_AGAIN)
+    due = min(soon, rollout.due) if rollout.due else soon
+    return replace(
+        rollout, waits="one after the other", due=due if ANNOTATION_UPDATE in pod.annotations else rollout.due
+    )
 
 
 def _carried_out(

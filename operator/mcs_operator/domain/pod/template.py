@@ -14,12 +14,15 @@ from mcs_operator.contract.digest import canonical
 from mcs_operator.domain.facts.world import Pod, Size
 from mcs_operator.domain.pod.fallback import Refused
 from mcs_operator.settings import (
+    AGENT_CONTAINER,
     ANNOTATION_MEDIA_IMAGE,
     ANNOTATION_PARTS,
     ANNOTATION_POD_HASH,
     ANNOTATION_POD_PARTS,
     ANNOTATION_RESTART_HASH,
+    FIRST_NUMBER,
     MEDIA_CONTAINER,
+    link_name,
 )
 
 
@@ -40,6 +43,16 @@ class Template:
     def media_image(self) -> str:
         """Image of the media."""
         return self.images[MEDIA_CONTAINER]
+
+    @property
+    def agent_image(self) -> str:
+        """Image of the link agent."""
+        return self.images[AGENT_CONTAINER]
+
+    @property
+    def link_image(self) -> str:
+        """Image of all slots."""
+        return self.images[link_name(FIRST_NUMBER)]
 
 
 def is_of_an_earlier_release(pod: Pod) -> bool:

@@ -54,6 +54,8 @@ def read_pod(body: Object) -> Pod | Pull | Damaged:
         agent_ready=told.get(AGENT_CONTAINER, {}).get("ready") is True and not terminating,
         slots_lack=_lacking(slots, containers)[:_LONGEST_SAYING],
         slots_run=any(map(_runs, slots.values())),
+        slots_down=sum(1 for name in containers if _SLOT.fullmatch(name) and not _runs(slots.get(name, {}))),
+        restarts=sum(_restarts(one) for name, one in told.items() if name == AGENT_CONTAINER or name in slots),
         images=_images(containers),
         size=_size(containers.get(MEDIA_CONTAINER, {})),
         size_in_force=_size(media),
