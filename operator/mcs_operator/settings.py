@@ -68,6 +68,8 @@ ANNOTATION_DRAINING = f"{GROUP}/draining-since"
 ANNOTATION_RESTART = f"{GROUP}/restart-requested-at"
 """RFC 3339, set by the user on an MCSInstance: a pod that is older than that is drained and replaced."""
 
+ANNOTATION_ALLOWED = f"{GROUP}/disruptions-allowed-at"
+"""RFC 3339, set by the user on the MCSInstance: for ten minutes from then on spec.disruptions holds nothing back."""
 ANNOTATION_ROTATE = f"{GROUP}/rotate-requested-at"
 """RFC 3339, set by the user on a TVoxLink: where its newest client certificate is older, a new profile is made."""
 ANNOTATION_REVOKE = f"{GROUP}/revoke-requested-at"

@@ -110,7 +110,7 @@ def effect(
             impact = Impact.RESTART
         interrupted = tuple(links) if impact in _OF_EVERYBODY else ()
         if impact in _GATED:
-            planned = foretold(after.spec.disruptions, now, after.spec.drain_seconds)
+            planned = foretold(after, now)
     elif isinstance(before, TVoxLink) and isinstance(after, TVoxLink) and impact not in (None, Impact.HOT):
         runs = before.spec.enabled
         impact = Impact.HOT if impact is Impact.THIS_LINK and not runs else impact

@@ -300,7 +300,7 @@ def _instance(
 def _disrupted(new: MCSInstance, old: MCSInstance, served: int, now: datetime) -> Iterator[_Finding]:
     """What costs every customer something, and when."""
     differing = changes(old, new)
-    planned = foretold(new.spec.disruptions, now, new.spec.drain_seconds)
+    planned = foretold(new, now)
     if planned and {change.impact for change in differing} & {Impact.RESTART, Impact.MEDIA_RESTART}:
         yield _Finding(f"spec.disruptions: {planned}")
     for impact, what in (

@@ -16,7 +16,7 @@ from mcs_operator.api.annotations import moment
 from mcs_operator.contract.linkstate import LinkReport
 from mcs_operator.domain.facts.world import Pod, Pull, World
 from mcs_operator.domain.pod.disruptions import Cause, Disruption, disruptions, resizes_in_place, tunnels_up
-from mcs_operator.domain.pod.gate import Passage, passage
+from mcs_operator.domain.pod.gate import Passage, allowed_at, is_allowed, passage
 from mcs_operator.domain.pod.template import (
     Template,
     can_be_changed_in_place,
@@ -83,14 +83,7 @@ def decide_rollout(
     if pod.terminating:
         return Rollout(Step.NOTHING)
     found = disruptions(world, instance, pod, template)
-    spec = instance.spec
-    gates = [
-        # To go back mends what is broken: that waits for no window.
-        Passage(True)
-        if template.refused and one.cause is Cause.MEDIA_IMAGE
-        else passage(spec.disruptions, one.since, world.now, world.idle_since, spec.drain_seconds)
-        for one in found
-    ]
+    gates = [_passage(world, instance, template, one) for one in found]
     rollout = Rollout(
         Step.WAIT_FOR_GATE,
         other_parts(pod, template),
@@ -108,10 +101,18 @@ def decide_rollout(
     return _carried_out(world, instance, pod, template, report, replace(rollout, current=current))
 
 
+def _passage(world: World, instance: MCSInstance, template: Template, one: Disruption) -> Passage:
+    """What the gate says of one of them. To go back mends what is broken: that waits for no window."""
+    if is_allowed(instance, world.now) or (template.refused and one.cause is Cause.MEDIA_IMAGE):
+        return Passage(True)
+    spec = instance.spec
+    return passage(spec.disruptions, one.since, world.now, world.idle_since, spec.drain_seconds)
+
+
 def _due(instance: MCSInstance, now: datetime, gates: Iterable[Passage]) -> datetime | None:
     """When something may begin that may not yet."""
-    asked = moment(instance.annotations.get(ANNOTATION_RESTART, ""))
-    times = [asked if asked is not None and asked > now else None, *(gate.look_again for gate in gates)]
+    to_come = moment(instance.annotations.get(ANNOTATION_RESTART, "")), allowed_at(instance)
+    times = [*(time for time in to_come if time is not None and time > now), *(gate.look_again for gate in gates)]
     return min((time for time in times if time is not None), default=None)
 
 
