@@ -75,6 +75,8 @@ ANNOTATION_RESTART = f"{GROUP}/restart-requested-at"
 ANNOTATION_FORCE_DRAIN = f"{GROUP}/force-drain"
 """UID of a pod, set by the user on an MCSInstance: the pod leaves its cordoned node although no other node takes it."""
 
+ANNOTATION_ALLOWED = f"{GROUP}/disruptions-allowed-at"
+"""RFC 3339, set by the user on the MCSInstance: for ten minutes from then on spec.disruptions holds nothing back."""
 ANNOTATION_ROTATE = f"{GROUP}/rotate-requested-at"
 """RFC 3339, set by the user on a TVoxLink: where its newest client certificate is older, a new profile is made."""
 ANNOTATION_REVOKE = f"{GROUP}/revoke-requested-at"

@@ -121,10 +121,12 @@ def test_another_image_is_pulled_then_put_into_the_pod_and_the_pull_goes(place: 
     assert place.settle() == ["apply StatefulSet/mcs", f"apply Pod/{place.pull()}", "merge Pod/mcs-0"]
     assert place.condition("RestartPending")[0] == "Pulling"
     place.kubelet(pull := place.pull(), {"state": {"terminated": {"exitCode": 0}}, "imageID": "sha256:1"})
-    assert place.settle() == ["merge Pod/mcs-0", "patch Pod/mcs-0", f"delete Pod/{pull}"]
+    begins = ["merge StatefulSet/mcs", "patch Pod/mcs-0"]
+    assert place.settle() == ["merge Pod/mcs-0", *begins, f"delete Pod/{pull}"], "and it is in the ledger"
     assert place.media()["image"] == NEXT
     place.kubelet("mcs-0", AGAIN)
-    assert place.settle() == ["apply StatefulSet/mcs", "merge Pod/mcs-0"], "it is the last good image from now on"
+    over = "merge StatefulSet/mcs"
+    assert place.settle() == ["apply StatefulSet/mcs", "merge Pod/mcs-0", over], "it is the last good image from now on"
     assert place.condition("RestartPending")[0] == "UpToDate"
     assert place.settle() == []
 

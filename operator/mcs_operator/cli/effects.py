@@ -87,10 +87,16 @@ def exit_code(effects: Iterable[Effect]) -> int:
 
 
 def effect(
-    before: KubernetesObject | None, after: KubernetesObject, links: Sequence[str], now: datetime, peer: object = None
+    before: KubernetesObject | None,
+    after: KubernetesObject,
+    links: Sequence[str],
+    peer: object = None,
+    *,
+    now: datetime,
+    resizes_in_place: bool = True,
 ) -> Effect:
     """Of creating or changing one object. ``links``: the TVoxLinks that its instance serves now. ``peer``: of a link,
-    where its TVox is connected from, as its status says."""
+    where its TVox is connected from, as its status says. ``resizes_in_place``: whether the cluster can do that."""
     if before is None:
         return Effect(after.kind, after.name, "created", Impact.HOT)
     differing = changes(before, after)
@@ -104,9 +110,11 @@ def effect(
         elif restart_hash(before) == restart_hash(after) and not after.spec.suspend:  # what the operator itself goes by
             spared = (Impact.RESTART,)
         impact = dearest(Impact.HOT if c.impact in spared else c.impact for c in differing)
+        if not resizes_in_place and any(change.impact is Impact.IN_PLACE for change in differing):
+            impact = Impact.RESTART
         interrupted = tuple(links) if impact in _OF_EVERYBODY else ()
         if impact in _GATED:
-            planned = foretold(after.spec.disruptions, now, after.spec.drain_seconds)
+            planned = foretold(after, now)
     elif isinstance(before, TVoxLink) and isinstance(after, TVoxLink) and impact not in (None, Impact.HOT):
         runs = before.spec.enabled
         impact = Impact.HOT if impact is Impact.THIS_LINK and not runs else impact

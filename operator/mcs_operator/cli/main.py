@@ -25,7 +25,7 @@ from mcs_operator.cli.files import read
 from mcs_operator.cli.plan import effects_of
 from mcs_operator.domain.rules.advice import advise
 from mcs_operator.kube.resources import COMMUNITIES, INSTANCES, LINKS, SECRETS, Object, Resource
-from mcs_operator.settings import ANNOTATION_RESTART, ANNOTATION_REVOKE, ANNOTATION_ROTATE, Settings
+from mcs_operator.settings import ANNOTATION_ALLOWED, ANNOTATION_RESTART, ANNOTATION_REVOKE, ANNOTATION_ROTATE, Settings
 
 
 def _names(resource: Resource) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
@@ -231,11 +231,14 @@ def revoke(access: Access, link: str, wait: bool, timeout: int) -> None:
 @click.argument("instance", shell_complete=_names(INSTANCES))
 @_wait
 @_timeout
+@click.option("--now", is_flag=True, help="Do not wait for the hour that spec.disruptions allows.")
 @click.confirmation_option("--yes", prompt="Every customer of this MCS is interrupted. Go on?", help="Do not ask.")
 @_on_cluster
-def restart(access: Access, instance: str, wait: bool, timeout: int) -> None:
+def restart(access: Access, instance: str, wait: bool, timeout: int, now: bool) -> None:
     """Replace the media pod, after draining it, at the hour that spec.disruptions allows."""
     before = (get(access, INSTANCES, instance).get("status") or {}).get("podUID")
+    if now:
+        ask(access, INSTANCES, instance, ANNOTATION_ALLOWED)
     ask(access, INSTANCES, instance, ANNOTATION_RESTART)
     if not wait:
         return

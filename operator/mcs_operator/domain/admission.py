@@ -303,7 +303,7 @@ def _disrupted(new: MCSInstance, old: MCSInstance, served: int, now: datetime) -
     differing = changes(old, new)
     if old.spec.suspend:
         return
-    planned = foretold(new.spec.disruptions, now, new.spec.drain_seconds)
+    planned = foretold(new, now)
     if planned and {change.impact for change in differing} & {Impact.RESTART, Impact.MEDIA_RESTART}:
         yield _Finding(f"spec.disruptions: {planned}")
     if new.spec.suspend:

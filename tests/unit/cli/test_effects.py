@@ -24,8 +24,8 @@ def link(**spec: Any) -> TVoxLink:
     return TVoxLink.from_object(a_link("acme", **spec))
 
 
-def effect(before: Any, after: Any, links: Any, peer: object = None) -> Effect:
-    return effects.effect(before, after, links, NOW, peer)
+def effect(before: Any, after: Any, links: Any, peer: object = None, **more: Any) -> Effect:
+    return effects.effect(before, after, links, peer, now=NOW, **more)
 
 
 def test_a_new_customer_interrupts_nobody() -> None:
@@ -149,6 +149,13 @@ def test_what_interrupts_nobody_waits_for_nothing() -> None:
 def test_another_size_interrupts_nobody() -> None:
     found = effect(instance(), instance(tier="UpTo10000"), SERVED)
     assert (found.impact, found.customers) == (Impact.IN_PLACE, ())
+
+
+def test_where_the_cluster_cannot_do_that_it_is_a_restart() -> None:
+    found = effect(instance(), instance(tier="UpTo10000"), SERVED, resizes_in_place=False)
+    assert (found.impact, found.customers) == (Impact.RESTART, SERVED)
+    hot = effect(instance(), instance(domain="other.test"), SERVED, resizes_in_place=False)
+    assert hot.impact is Impact.HOT
 
 
 @pytest.mark.parametrize("output", [effect(None, link(), ()).as_data()])

@@ -12,14 +12,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from mcs_operator.api import MCSInstance
+from mcs_operator.api.annotations import moment
 from mcs_operator.api.disruptions import AtWindowEnd, Disruptions
 from mcs_operator.domain.rules.windows import Opening, opening, problems
+from mcs_operator.settings import ANNOTATION_ALLOWED
 from mcs_operator.timestamps import rfc3339
 
 TO_REPLACE = timedelta(minutes=2)
 """What a pod of 250 slots takes from its end until all tunnels are back: with the drain it fits into the window."""
 LOOK_AGAIN_WITHIN = timedelta(minutes=10)
 """A timer of the operator knows nothing of a clock that is set, or of a machine that slept."""
+ALLOWED_FOR = timedelta(minutes=10)
+"""What somebody allows by hand ends by itself: forgotten, it would let pass whatever comes next year."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +63,25 @@ def passage(
     return _when_idle(rules, now, idle_since, forced, f"; the window ends at {rfc3339(max(ends))}", *ends)
 
 
-def foretold(rules: Disruptions, now: datetime, drain_seconds: int) -> str:
+def allowed_at(instance: MCSInstance) -> datetime | None:
+    """When somebody allows, by hand, what spec.disruptions would hold back."""
+    return moment(instance.annotations.get(ANNOTATION_ALLOWED, ""))
+
+
+def is_allowed(instance: MCSInstance, now: datetime) -> bool:
+    """Whether he allows it now."""
+    allowed = allowed_at(instance)
+    return allowed is not None and timedelta(0) <= now - allowed < ALLOWED_FOR
+
+
+def foretold(instance: MCSInstance, now: datetime) -> str:
     """When what is asked for now will be done, for whoever is about to ask; "" where it is done at once."""
-    found = passage(rules, now, now, None, drain_seconds)
-    return "" if found.open else f"what is to restart {found.why}; until then nothing is interrupted"
+    found = passage(instance.spec.disruptions, now, now, None, instance.spec.drain_seconds)
+    return (
+        ""
+        if found.open or is_allowed(instance, now)
+        else f"what is to restart {found.why}; until then nothing is interrupted"
+    )
 
 
 def _is_forced(rules: Disruptions, of: Opening, due: datetime | None) -> bool:

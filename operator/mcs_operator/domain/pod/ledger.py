@@ -113,7 +113,7 @@ def interrupted(
     """The entry of what ends calls now; None where it is noted, and only is tried again. ``tunnels``: they go down,
     too. ``images`` of the media, before and after."""
     newest = known[0] if known else None
-    if newest and newest.over is None and (newest.pod, newest.restarts) == (pod.uid, pod.media_restarts):
+    if newest and newest.over is None and (newest.pod, newest.restarts) == _what_serves(pod):
         return None
     before, after = images if images[0] != images[1] else ("", "")
     return Interruption(
@@ -124,14 +124,20 @@ def interrupted(
         links=len(tunnels_up(report)) if tunnels else 0,
         before=before[:_LONGEST_IMAGE],
         after=after[:_LONGEST_IMAGE],
-        pod=pod.uid,
-        restarts=pod.media_restarts,
+        pod=_what_serves(pod)[0],
+        restarts=_what_serves(pod)[1],
     )
+
+
+def _what_serves(pod: Pod) -> tuple[str, int]:
+    """What tells this media from the next one; of one that does not run nothing, as it is not restarted to be
+    replaced."""
+    return (pod.uid, pod.media_restarts) if pod.media_runs or pod.media_ready else ("", 0)
 
 
 def over_now(known: Sequence[Interruption], pod: Pod, now: datetime) -> tuple[Interruption, ...]:
     """Those that end now, as the media serves again. One that was replaced before it ever did ends with the next."""
     if not pod.media_ready:
         return ()
-    same = (pod.uid, pod.media_restarts)
+    same = _what_serves(pod)
     return tuple(replace(one, over=now) for one in known if one.over is None and (one.pod, one.restarts) != same)

@@ -16,7 +16,7 @@ from mcs_operator.api.annotations import moment
 from mcs_operator.contract.linkstate import LinkReport
 from mcs_operator.domain.facts.world import Pod, Pull, World
 from mcs_operator.domain.pod.disruptions import Cause, Disruption, disruptions, resizes_in_place, tunnels_up
-from mcs_operator.domain.pod.gate import Passage, passage
+from mcs_operator.domain.pod.gate import Passage, allowed_at, is_allowed, passage
 from mcs_operator.domain.pod.node import is_forced, stays
 from mcs_operator.domain.pod.template import (
     Template,
@@ -117,22 +117,25 @@ def decide_rollout(
 
 
 def _passage(world: World, instance: MCSInstance, pod: Pod, template: Template, disruption: Disruption) -> Passage:
-    """Of one disruption. A restart of whatever cause waits where the next pod could not run. For nothing waits who
-    forces a node's drain, and who goes back to the image before, which mends what is broken."""
+    """Of one disruption. A restart of whatever cause waits where the next pod could not run. For nothing else
+    waits what somebody lets pass by hand; for nothing at all who forces a node's drain, and who goes back to the image
+    before, which mends what is broken."""
     goes_back = disruption.cause is Cause.MEDIA_IMAGE and template.refused is not None
     if goes_back or (disruption.cause is Cause.NODE_CORDONED and is_forced(instance, pod)):
         return Passage(open=True, planned=world.now)
     needs_a_node = disruption.impact is Impact.RESTART and disruption.cause is not Cause.SUSPENDED
     if needs_a_node and (stuck := stays(world, instance, pod)):
         return Passage(open=False, why=stuck.message)
+    if is_allowed(instance, world.now):
+        return Passage(open=True, planned=world.now)
     spec = instance.spec
     return passage(spec.disruptions, disruption.since, world.now, world.idle_since, spec.drain_seconds)
 
 
 def _due(instance: MCSInstance, now: datetime, gates: Iterable[Passage]) -> datetime | None:
     """When something may begin that may not yet."""
-    asked = moment(instance.annotations.get(ANNOTATION_RESTART, ""))
-    times = [asked if asked is not None and asked > now else None, *(gate.look_again for gate in gates)]
+    to_come = moment(instance.annotations.get(ANNOTATION_RESTART, "")), allowed_at(instance)
+    times = [*(time for time in to_come if time is not None and time > now), *(gate.look_again for gate in gates)]
     return min((time for time in times if time is not None), default=None)
 
 

@@ -9,8 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mcs_operator.api import MCSInstance
 from mcs_operator.api.disruptions import Disruptions
-from mcs_operator.domain.pod.gate import LOOK_AGAIN_WITHIN, Passage, foretold, passage
+from mcs_operator.domain.pod.gate import LOOK_AGAIN_WITHIN, Passage, foretold, is_allowed, passage
+from mcs_operator.settings import ANNOTATION_ALLOWED
+from support.worlds import instance
 
 DRAIN = 300
 NIGHT = {"schedule": "0 2 * * *", "duration": "2h"}
@@ -198,7 +201,32 @@ def test_without_a_deadline_it_waits_for_as_long_as_it_has_to() -> None:
     ],
 )
 def test_whoever_is_about_to_ask_is_told_when_it_will_be_done(its_rules: Disruptions, said: str) -> None:
-    assert foretold(its_rules, NOON, DRAIN)[: len(said) or None] == said
+    assert foretold(declared(its_rules), NOON)[: len(said) or None] == said
+
+
+def declared(its_rules: Disruptions, allowed: str = "") -> MCSInstance:
+    """An instance with these rules. ``allowed``: the annotation by which somebody lets pass what waits."""
+    subject = instance(disruptions=its_rules.model_dump(by_alias=True, exclude_none=True))
+    metadata = subject.metadata.model_copy(update={"annotations": {ANNOTATION_ALLOWED: allowed}})
+    return subject.model_copy(update={"metadata": metadata})
+
+
+@pytest.mark.parametrize(
+    ("allowed", "expected"),
+    [
+        pytest.param("2026-05-01T12:00:00Z", True, id="now"),
+        pytest.param("2026-05-01T11:50:01Z", True, id="ten minutes ago"),
+        pytest.param("2026-05-01T11:50:00Z", False, id="longer ago: it was for then"),
+        pytest.param("2026-05-01T12:00:01Z", False, id="in a second"),
+        pytest.param("9999-12-31T23:59:59Z", False, id="in the last year of all"),
+        pytest.param("0001-01-01T00:00:00Z", False, id="in the first"),
+        pytest.param("yes", False, id="no time"),
+        pytest.param("", False, id="not at all"),
+    ],
+)
+def test_what_somebody_allows_by_hand_is_allowed_for_ten_minutes(allowed: str, expected: bool) -> None:
+    assert is_allowed(declared(IN_WINDOWS, allowed), NOON) is expected
+    assert (foretold(declared(IN_WINDOWS, allowed), NOON) == "") is expected
 
 
 # --- what cannot be ---

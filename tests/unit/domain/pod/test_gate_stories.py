@@ -20,7 +20,7 @@ from mcs_operator.domain.facts.world import Pod, Pull
 from mcs_operator.domain.pod.disruptions import Cause, note_of
 from mcs_operator.domain.pod.rollout import Rollout, Step, decide_rollout
 from mcs_operator.domain.pod.template import Template
-from mcs_operator.settings import ANNOTATION_DISRUPTIONS, ANNOTATION_DRAINING, ANNOTATION_RESTART
+from mcs_operator.settings import ANNOTATION_ALLOWED, ANNOTATION_DISRUPTIONS, ANNOTATION_DRAINING, ANNOTATION_RESTART
 from support.templates import made_from, template_of
 from support.worlds import given, instance, report
 
@@ -73,6 +73,7 @@ class Story:
     pod: Pod = field(default_factory=lambda: made_from(instance(), created=NOON - timedelta(days=7)))
     draining: bool = False
     told: list[Rollout] = field(default_factory=list)
+    allowed: datetime | None = None
 
     def until(self, end: datetime) -> Story:
         """Go on until it is done, or until then; one look at each moment that the operator would look at."""
@@ -105,9 +106,9 @@ class Story:
 
     def subject(self) -> MCSInstance:
         subject = instance(**{"drainSeconds": DRAIN, "disruptions": self.rules} | dict(self.asked.spec))
-        if not self.asked.restart:
-            return subject
-        metadata = subject.metadata.model_copy(update={"annotations": {ANNOTATION_RESTART: NOON.isoformat()}})
+        annotations = {ANNOTATION_RESTART: NOON.isoformat()} if self.asked.restart else {}
+        annotations |= {ANNOTATION_ALLOWED: self.allowed.isoformat()} if self.allowed else {}
+        metadata = subject.metadata.model_copy(update={"annotations": annotations})
         return subject.model_copy(update={"metadata": metadata})
 
     def report(self) -> LinkReport:
@@ -212,6 +213,17 @@ def test_rules_that_come_while_it_waits_hold_at_once(asked: Asked) -> None:
     story = Story(asked, WHEN_IDLE, BUSY).until(at("18:00"))
     assert story.done is None
     assert replace(story, rules={}).until(at("19:00")).done == at("18:01")
+
+
+@every_cause
+def test_allowed_by_hand_it_begins_at_that_moment(asked: Asked) -> None:
+    story = replace(Story(asked, WHEN_IDLE, BUSY), allowed=at("15:00"))
+    assert story.until(at("18:00")).done == at("15:01")
+
+
+@every_cause
+def test_what_was_allowed_an_hour_ago_lets_nothing_pass(asked: Asked) -> None:
+    assert replace(Story(asked, NIGHT, BUSY), allowed=at("11:00")).until(at("18:00")).done is None
 
 
 @every_cause

@@ -80,6 +80,15 @@ def test_or_the_next_media_in_the_same_pod() -> None:
     assert over_now([begun], pod(media_restarts=2), NOW) == (replace(begun, over=NOW),)
 
 
+def test_one_of_a_media_that_did_not_run_is_over_when_it_runs_for_the_first_time() -> None:
+    """A container that waits for its image is not restarted when it gets another one."""
+    never_ran = pod(media_ready=False)
+    begun = begins(never_ran)
+    assert begins(never_ran, begun) is None
+    assert over_now([begun], never_ran, NOW) == ()
+    assert over_now([begun], pod(), NOW) == (replace(begun, over=NOW),)
+
+
 def test_what_is_over_is_not_over_again() -> None:
     assert over_now([replace(begins(pod()), over=NOW)], NEXT, NOW) == ()
 
