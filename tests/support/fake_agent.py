@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from mcs_operator.contract.exits import ExitAtOnce
 from mcs_operator.contract.linkstate import LinkReport, LinkState, SlotState, TunnelReason, TunnelState, TunnelStatus
 from mcs_operator.contract.lookup import Answer, Failure, Question, Resolution
 from support.api import Api
@@ -48,12 +49,13 @@ def free_base_port() -> int:
 class FakeAgent:
     """The agent of one instance. ``revisions``: what each slot ran, one after the other, by number. ``addresses``: what
     the pod's DNS knows, by name; ``asked``: the names of each question about it. ``is_outdated``: whether it
-    cannot be asked that."""
+    cannot be asked that. ``exits``: which slots were told to exit at once, time after time."""
 
     def __init__(self, api: Api) -> None:
         self.revisions: defaultdict[int, list[str]] = defaultdict(list)
         self.addresses: dict[str, str] = {}
         self.asked: list[list[str]] = []
+        self.exits: list[tuple[int, ...]] = []
         self.is_outdated = False
         self._api = api
         self._shown: dict[int, str] = {}
@@ -181,6 +183,9 @@ class _Handler(BaseHTTPRequestHandler):
         elif self.path == "/v1/resolve" and not self.server.agent.is_outdated:
             question = Question.model_validate_json(body)
             self._answer(200, self.server.agent.resolve(question).model_dump(mode="json"))
+        elif self.path == "/v1/exit-at-once":
+            self.server.agent.exits.append(ExitAtOnce.model_validate_json(body).slots)
+            self._answer(200, {})
         else:
             self._answer(404, {})
 
