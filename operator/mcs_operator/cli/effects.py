@@ -80,10 +80,15 @@ def exit_code(effects: Iterable[Effect]) -> int:
 
 
 def effect(
-    before: KubernetesObject | None, after: KubernetesObject, links: Sequence[str], peer: object = None
+    before: KubernetesObject | None,
+    after: KubernetesObject,
+    links: Sequence[str],
+    peer: object = None,
+    *,
+    resizes_in_place: bool = True,
 ) -> Effect:
     """Of creating or changing one object. ``links``: the TVoxLinks that its instance serves now. ``peer``: of a link,
-    where its TVox is connected from, as its status says."""
+    where its TVox is connected from, as its status says. ``resizes_in_place``: whether the cluster can do that."""
     if before is None:
         return Effect(after.kind, after.name, "created", Impact.HOT)
     differing = changes(before, after)
@@ -93,6 +98,8 @@ def effect(
     if isinstance(before, MCSInstance) and isinstance(after, MCSInstance):
         if restart_hash(before) == restart_hash(after):  # what the operator itself goes by
             impact = dearest(Impact.HOT if c.impact is Impact.RESTART else c.impact for c in differing)
+        if not resizes_in_place and any(change.impact is Impact.IN_PLACE for change in differing):
+            impact = Impact.RESTART
         interrupted = tuple(links) if impact in _OF_EVERYBODY else ()
     elif isinstance(before, TVoxLink) and isinstance(after, TVoxLink) and impact not in (None, Impact.HOT):
         runs = before.spec.enabled

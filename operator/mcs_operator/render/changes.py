@@ -27,6 +27,7 @@ from mcs_operator.domain.keyring import Keys
 from mcs_operator.domain.outcome import Outcome
 from mcs_operator.domain.plan import Plan
 from mcs_operator.domain.pod.disruptions import note_of
+from mcs_operator.domain.pod.fallback import note_of_change
 from mcs_operator.domain.pod.rollout import LOOK_AGAIN, Rollout, Step, decide_rollout
 from mcs_operator.domain.pod.template import Template, brought_up_to_date, image_of
 from mcs_operator.domain.pod.updates import Update
@@ -42,7 +43,6 @@ from mcs_operator.settings import (
     MEDIA_CONTAINER,
     link_name,
 )
-from mcs_operator.timestamps import rfc3339
 
 T = TypeVar("T")
 
@@ -228,7 +228,7 @@ def _step(world: World, pod: Pod, template: Template, rollout: Rollout) -> PodSt
             note = Note(True, "MediaRestarting", "Replace", text)
             left = note_of(one for one in rollout.disruptions if one is not rollout.current)
             over: dict[str, str | None] = {ANNOTATION_DRAINING: None, ANNOTATION_DISRUPTIONS: left}
-            over[ANNOTATION_MEDIA_CHANGED] = rfc3339(world.now)
+            over[ANNOTATION_MEDIA_CHANGED] = note_of_change(pod, world.now)
             annotations = over | brought_up_to_date(pod, template, template.media_image)
             images = {MEDIA_CONTAINER: template.media_image}
             return SetImages(pod.uid, pod.name.removesuffix("-0"), images, annotations, note)

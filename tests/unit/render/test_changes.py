@@ -345,7 +345,7 @@ def test_another_image_is_put_into_the_pod_with_all_that_it_is_known_by() -> Non
     assert (found.step.uid, found.step.instance, found.step.images) == ("uid-of-pod", "mcs", {"media": NEXT})
     wanted = template_of(instance(image=NEXT)).annotations
     gone: dict[str, Any] = {ANNOTATION_DRAINING: None, ANNOTATION_DISRUPTIONS: None}
-    gone |= {ANNOTATION_MEDIA_CHANGED: "2026-03-01T12:00:00Z"}
+    gone |= {ANNOTATION_MEDIA_CHANGED: '{"at":"2026-03-01T12:00:00Z","restarts":-1}'}
     of_others = {ANNOTATION_AGENT_IMAGE, ANNOTATION_LINK_IMAGE}
     assert found.step.annotations == {key: text for key, text in {**wanted, **gone}.items() if key not in of_others}
     text = f"the media container of pod mcs-0 is replaced, tunnels stay up: the media is to run image {NEXT}"

@@ -27,6 +27,7 @@ from mcs_operator.settings import (
     ANNOTATION_REFUSED_IMAGE,
     ANNOTATION_REFUSED_SIZE,
 )
+from mcs_operator.timestamps import rfc3339
 
 _LONGEST_WORDS = 300
 """Characters of the failure's words that are noted."""
@@ -82,10 +83,28 @@ def fallback(world: World, instance: MCSInstance) -> Fallback:
     )
 
 
+def note_of_change(pod: Pod, now: datetime) -> str:
+    """What is noted at the pod with another image. The container that ran until then is ready for a moment yet, and
+    says nothing about the next one: that has been restarted more often. One that does not run is not taken for it."""
+    return canonical({"at": rfc3339(now), "restarts": pod.media_restarts if pod.media_runs else -1})
+
+
+def _changed(pod: Pod) -> tuple[datetime | None, int]:
+    """When the media got its image in this pod, and how often it had been restarted by then; None, -1: it did not."""
+    said = _object(pod.annotations.get(ANNOTATION_MEDIA_CHANGED, ""))
+    at, restarts = moment(str(said.get("at", ""))), said.get("restarts")
+    return (at, restarts) if at and isinstance(restarts, int) else (None, -1)
+
+
+def _is_ready(pod: Pod) -> bool:
+    """Whether it is the present image that is ready."""
+    return pod.media_ready and pod.media_restarts > _changed(pod)[1]
+
+
 def _last_good(world: World, instance: MCSInstance, pod: Pod | None) -> str:
     """The image that ran well last; not noted before there is another one that may not."""
     noted = world.noted.get(ANNOTATION_LAST_GOOD_IMAGE, "")
-    if pod is None or not pod.media_ready:
+    if pod is None or not _is_ready(pod):
         return noted
     runs = _image_of(pod)
     return runs if noted or runs != instance.spec.image else ""
@@ -93,11 +112,11 @@ def _last_good(world: World, instance: MCSInstance, pod: Pod | None) -> str:
 
 def _due(instance: MCSInstance, pod: Pod | None, last_good: str) -> datetime | None:
     """Until when the declared image, put into the pod that runs, has to be ready; None where it is, or need not be."""
-    changed = moment(pod.annotations.get(ANNOTATION_MEDIA_CHANGED, "")) if pod else None
-    if pod is None or changed is None or pod.media_ready or not _image_of(pod) == instance.spec.image != last_good:
+    if pod is None or _is_ready(pod) or not _image_of(pod) == instance.spec.image != last_good:
         return None
+    changed, _ = _changed(pod)
     try:
-        return changed + timedelta(seconds=instance.spec.disruptions.rollback_after_seconds)
+        return changed + timedelta(seconds=instance.spec.disruptions.rollback_after_seconds) if changed else None
     except OverflowError:  # somebody wrote the year 9999
         return None
 

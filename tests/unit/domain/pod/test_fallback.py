@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from mcs_operator.domain.facts.world import Resize, ResizeReason, Size
-from mcs_operator.domain.pod.fallback import Fallback, Refused, fallback
+from mcs_operator.domain.pod.fallback import Fallback, Refused, fallback, note_of_change
 from mcs_operator.domain.pod.rollout import Step, decide_rollout
 from mcs_operator.render.pod import build_stateful_set
 from mcs_operator.render.template import template_of
@@ -33,8 +34,8 @@ def running(image: str = BEFORE, *, changed: timedelta | None = None, **other: A
     made = made_from(instance(image=image))
     noted = dict(made.annotations)
     if changed is not None:
-        noted[ANNOTATION_MEDIA_CHANGED] = (NOW - changed).isoformat()
-    return made_from(instance(image=image), **{"annotations": noted} | other)
+        noted[ANNOTATION_MEDIA_CHANGED] = json.dumps({"at": (NOW - changed).isoformat(), "restarts": 0})
+    return made_from(instance(image=image), **{"annotations": noted, "media_restarts": 1} | other)
 
 
 def found(its_pod: Any, noted: dict[str, str] | None = None, **spec: Any) -> Fallback:
@@ -78,6 +79,22 @@ def test_the_next_one_is_noted_once_it_is_ready() -> None:
     assert found(running(NEXT), good(NEXT), image=NEXT).notes == good(NEXT)
 
 
+def test_the_container_that_ran_before_is_ready_for_a_moment_and_says_nothing_about_the_next_image() -> None:
+    """Else the next image would be the last good one before it has started."""
+    before = replace(running(), media_runs=True, media_restarts=2)
+    noted = {**running(NEXT).annotations, ANNOTATION_MEDIA_CHANGED: note_of_change(before, NOW)}
+    at_once = replace(before, annotations=noted)
+    assert found(at_once, good(BEFORE), image=NEXT).notes == good(BEFORE)
+    assert found(at_once, good(BEFORE), image=NEXT).due == NOW + timedelta(minutes=5)
+    assert found(replace(at_once, media_restarts=3), good(BEFORE), image=NEXT).notes == good(NEXT)
+
+
+def test_where_no_container_ran_before_whatever_is_ready_is_the_next_one() -> None:
+    """The first container of a pod was never restarted."""
+    noted = {**running(NEXT).annotations, ANNOTATION_MEDIA_CHANGED: note_of_change(running(**SICK), NOW)}
+    assert found(running(NEXT, annotations=noted, media_restarts=0), good(BEFORE), image=NEXT).notes == good(NEXT)
+
+
 # --- rolled back ---
 
 LATE, EARLY = timedelta(minutes=5), timedelta(minutes=4, seconds=59)
@@ -116,7 +133,17 @@ def test_nothing_is_rolled_back_where(its_pod: Any, noted: dict[str, str]) -> No
     assert found(its_pod, noted, image=NEXT).refused is None
 
 
-@pytest.mark.parametrize("text", ["", "yesterday", "9999-12-31T23:59:59Z"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        '{"at": "yesterday", "restarts": 0}',
+        '{"at": "9999-12-31T23:59:59Z", "restarts": 0}',
+        '{"at": "2026-01-01T00:00:00Z", "restarts": "none"}',
+    ],
+)
 def test_a_time_that_somebody_wrote_rolls_nothing_back(text: str) -> None:
     its_pod = running(NEXT, **SICK)
     noted = {**its_pod.annotations, ANNOTATION_MEDIA_CHANGED: text}
