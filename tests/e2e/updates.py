@@ -42,9 +42,13 @@ def newer_operator(operator: Operator) -> Iterator[None]:
     for image, name in ((Settings().agent_image, NEXT.agent_image), (Settings().link_image, NEXT.link_image)):
         load_under_another_name(image, name)
     operator.stop()
-    with operator.with_environment(MCS_AGENT_IMAGE=NEXT.agent_image, MCS_LINK_IMAGE=NEXT.link_image):
+    try:
+        with operator.with_environment(MCS_AGENT_IMAGE=NEXT.agent_image, MCS_LINK_IMAGE=NEXT.link_image):
+            operator.start()
+            yield
+    finally:
+        operator.stop()
         operator.start()
-        yield
 
 
 def is_updated(mcs: Mcs) -> bool:

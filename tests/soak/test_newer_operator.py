@@ -25,7 +25,7 @@ def test_250_slots_get_other_images_within_ten_minutes_and_no_two_customers_noti
         before = town.mcs.identity()
         with newer_operator(operator_process):
             gaps, took = update_with_probes(town.mcs, names, timeout=2 * LIMIT_SECONDS)
-        after = town.mcs.identity()
+            after = town.mcs.identity()
     longest = sorted(gap.seconds for gap in gaps.values())
     print(f"{SLOTS} slots, {USED} in use: updated in {took:.0f} s; gaps from {longest[0]} to {longest[-1]} s")
     assert after.uid == before.uid

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from mcs_operator.contract.exits import ExitAtOnce
 from mcs_operator.contract.linkstate import (
     LinkReport,
     LinkState,
@@ -84,13 +85,15 @@ class FakeAppliance:
 class FakeAgent:
     """The agent of one instance. ``revisions``: what each slot ran, one after the other, by number. ``addresses``: what
     the pod's DNS knows, by name; ``asked``: the names of each question about it. ``is_outdated``: whether it
-    cannot be asked that. ``appliance``: the one that answers; None where none does."""
+    cannot be asked that. ``appliance``: the one that answers; None where
+    none does. ``exits``: which slots were told to exit at once, time after time."""
 
     def __init__(self, api: Api) -> None:
         self.appliance: FakeAppliance | None = None
         self.revisions: defaultdict[int, list[str]] = defaultdict(list)
         self.addresses: dict[str, str] = {}
         self.asked: list[list[str]] = []
+        self.exits: list[tuple[int, ...]] = []
         self.is_outdated = False
         self._api = api
         self._shown: dict[int, str] = {}
@@ -222,6 +225,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(200, self.server.agent.resolve(question).model_dump(mode="json"))
         elif self.path == "/v1/drain" and self.server.agent.appliance:
             self.server.agent.appliance.order(self.command)
+        elif self.path == "/v1/exit-at-once":
+            self.server.agent.exits.append(ExitAtOnce.model_validate_json(body).slots)
             self._answer(200, {})
         else:
             self._answer(404, {})

@@ -110,7 +110,7 @@ def effect(
         elif restart_hash(before) == restart_hash(after) and not after.spec.suspend:  # what the operator itself goes by
             spared = (Impact.RESTART,)
         impact = dearest(Impact.HOT if c.impact in spared else c.impact for c in differing)
-        if not resizes_in_place and any(change.impact is Impact.IN_PLACE for change in differing):
+        if not (resizes_in_place or before.spec.suspend) and any(c.impact is Impact.IN_PLACE for c in differing):
             impact = Impact.RESTART
         interrupted = tuple(links) if impact in _OF_EVERYBODY else ()
         if impact in _GATED:

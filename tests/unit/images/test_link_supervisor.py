@@ -718,6 +718,17 @@ def test_on_a_nodes_own_network_the_first_slot_closes_the_contract_port_as_long_
     assert any("delete table inet mcs_contract" in call.said for call in slot.calls("nft")) is guards
 
 
+def test_what_the_first_slot_guards_for_all_it_guards_also_while_its_container_is_replaced(tmp_path: Path) -> None:
+    slot = Slot(tmp_path, "2")
+    slot.start(CONTRACT_PORT="21000")
+    slot.wait_state("Idle", None)
+    (slot.stop / EXIT_FILE).write_text(exit_line([2], time.time() + 60))
+    assert slot.process
+    slot.process.terminate()
+    assert slot.ended_with(AT_ONCE) == 0
+    assert not any("delete table" in call.said for call in slot.calls("nft"))
+
+
 def test_sigterm_ends_a_slot_in_its_turn_also_when_openvpn_does_not_listen(slot: Slot) -> None:
     running = slot.running(a_set())
     (slot.fakes / "stubborn").touch()

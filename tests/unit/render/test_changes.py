@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -44,6 +45,7 @@ from mcs_operator.settings import (
     ANNOTATION_RESTART,
     ANNOTATION_RESTART_HASH,
     Settings,
+    link_name,
 )
 from support.templates import made_from, template_of
 from support.worlds import (
@@ -429,3 +431,26 @@ def test_when_the_media_serves_again_that_is_noted_once() -> None:
 def test_at_rest_nothing_is_noted() -> None:
     found = about(pod(annotations=of_today()), CALM)
     assert (found.step, found.notes, found.ledger) == (None, {}, {})
+
+
+@pytest.mark.parametrize(
+    ("image", "connected", "told"),
+    [
+        (ANNOTATION_AGENT_IMAGE, (), "the link agent of pod mcs-0 gets image localhost/mcs/operator:dev in place"),
+        (ANNOTATION_LINK_IMAGE, (), "slots of pod mcs-0 get image localhost/mcs/link:dev in place"),
+        (ANNOTATION_LINK_IMAGE, range(2, 252), "link-002 of pod mcs-0 gets image localhost/mcs/link:dev in place"),
+    ],
+)
+def test_an_image_of_a_newer_operator_is_told_and_put_into_the_pod(
+    image: str, connected: Iterable[int], told: str
+) -> None:
+    known = template_of(instance())
+    said = report(*(state(number, "r") for number in connected))
+    pulls = {"pulls": tuple(Pull("p", one, "mcs-node", done=True) for one in (known.agent_image, known.link_image))}
+    its_pod = pod(annotations=of_today(**{image: "earlier"}), images=known.images)
+    found = about(its_pod, said, world=pulls).step
+    assert isinstance(found, SetImages) and found.note
+    assert found.note.note.startswith(told) and not found.note.warning
+    assert set(found.images) == ({"agent"} if image == ANNOTATION_AGENT_IMAGE else {link_name(n) for n in found.exits})
+    noted = ANNOTATION_DISRUPTIONS in found.annotations
+    assert noted is bool(connected), "since when customers wait is noted in the same request"

@@ -28,7 +28,7 @@ from mcs_operator.settings import (
     Settings,
 )
 from support.templates import made_from, template_of
-from support.worlds import NOW, given, instance, report
+from support.worlds import NOW, given, instance, report, state
 
 SETTINGS = Settings()
 WEEK_AGO = NOW - timedelta(days=7)
@@ -496,3 +496,37 @@ def test_a_pod_that_is_suspended_drains_and_goes() -> None:
 
 def test_a_suspended_pod_needs_no_other_node() -> None:
     assert decided(running(), talking(3, draining=False), world=PINNED, suspend=True).step is Step.START_DRAINING
+
+
+# --- images of a newer operator, in place ---
+
+
+EARLIER = Settings(link_image="mcs/link:earlier")
+ON_NODE = {"pulls": (Pull("p", SETTINGS.link_image, "mcs-node", done=True),)}
+ALL_CALM = {"agent_ready": True, "slots_down": 0}
+
+
+def test_slots_get_a_newer_image_while_nothing_else_is_to_be_done() -> None:
+    found = decided(running(EARLIER, **ALL_CALM), report(state(2, "r")), world=ON_NODE)
+    assert found.step is Step.UPDATE and found.update
+    assert found.update.reconnects is None
+    assert [one.cause for one in found.disruptions] == [Cause.SLOT_IMAGES]
+
+
+def test_customers_wait_for_the_gate_and_it_is_told_when(shut: datetime) -> None:
+    all_used = report(*(state(number, "r") for number in range(2, 252)))
+    found = decided(running(EARLIER, **ALL_CALM), all_used, world=ON_NODE | {"report": all_used})
+    assert (found.step, found.update, found.due) == (Step.WAIT_FOR_GATE, None, shut)
+    assert found.disruptions[0].impact is Impact.THIS_LINK
+
+
+def test_through_the_gate_one_customer_reconnects_and_no_call_drains() -> None:
+    all_used = report(*(state(number, "r") for number in range(2, 252)), media=MediaState(connections=9))
+    found = decided(running(EARLIER, **ALL_CALM), all_used, world=ON_NODE | {"report": all_used})
+    assert found.step is Step.UPDATE and found.update
+    assert (found.update.reconnects, found.current) == (2, None)
+
+
+def test_a_restart_that_begins_comes_before_all_updates() -> None:
+    found = decided(running(EARLIER, **ALL_CALM), talking(3, draining=False), world=ON_NODE, **SEVEN_SLOTS)
+    assert found.step is Step.START_DRAINING
