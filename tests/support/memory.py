@@ -11,7 +11,7 @@ from typing import Any
 
 from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.client import ApiError
-from mcs_operator.kube.resources import OURS, Resource
+from mcs_operator.kube.resources import OURS, PODS, Resource
 
 Object = dict[str, Any]
 Key = tuple[Resource, str, str]
@@ -85,6 +85,29 @@ class MemoryApi:
         if key not in self.objects:
             raise ApiError(404, "NotFound", "there is none")
         return self._done("merge", key, _merged(copy.deepcopy(self.objects[key]), patch))
+
+    async def strategic_merge(
+        self, resource: Resource, namespace: str, name: str, patch: Object, *, sub: str | None = None
+    ) -> Object:
+        """Of a pod: its containers are found by their names."""
+        verb = f"patch {sub}" if sub else "patch"
+        self._ask(verb, resource, name)
+        key = (resource, namespace, name)
+        if key not in self.objects:
+            raise ApiError(404, "NotFound", "there is none")
+        known = copy.deepcopy(self.objects[key])
+        metadata = patch.get("metadata", {})
+        for precondition in ("uid", "resourceVersion"):
+            if metadata.get(precondition, known["metadata"][precondition]) != known["metadata"][precondition]:
+                raise ApiError(409, "Conflict", precondition)
+        changed = {one["name"]: one for one in patch["spec"]["containers"]}
+        containers = [one | changed.get(one["name"], {}) for one in known["spec"]["containers"]]
+        new = _merged(known, {"metadata": {"annotations": metadata.get("annotations", {})}})
+        return self._done(verb.replace(" ", "-"), key, new | {"spec": new["spec"] | {"containers": containers}})
+
+    async def served(self, _: str) -> set[str]:
+        self._ask("discover", PODS, "")
+        return {"pods", "pods/resize"}
 
     async def delete(self, resource: Resource, namespace: str, name: str, **_: Any) -> bool:
         self._ask("delete", resource, name)

@@ -39,8 +39,11 @@ class ProbeReport:
 class Probe:
     """One running probe. `finish` ends it; leaving the `probing` block without it kills it."""
 
-    def __init__(self, api: Api, pod: str, address: str, per_second: int = PER_SECOND) -> None:
-        command = ["exec", "-i", pod, "-c", "media", "--", "python3", "-c", _PROGRAM, address, "7", str(per_second)]
+    def __init__(
+        self, api: Api, pod: str, address: str, per_second: int = PER_SECOND, container: str = "media"
+    ) -> None:
+        program = ["python3", "-c", _PROGRAM, address, "7", str(per_second)]
+        command = ["exec", "-i", pod, "-c", container, "--", *program]
         self._address = address
         self._process = subprocess.Popen(
             api.kubectl_command(*command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE

@@ -21,7 +21,7 @@ from mcs_operator.contract.openvpn import Where
 from mcs_operator.domain.decide import decide
 from mcs_operator.domain.facts.networks import Network
 from mcs_operator.domain.facts.nodes import CordonedNode
-from mcs_operator.domain.facts.world import Damaged, Fingerprint, Unreadable
+from mcs_operator.domain.facts.world import Damaged, Fingerprint, Resize, ResizeReason, Unreadable
 from mcs_operator.domain.pod.disruptions import Cause, Disruption
 from mcs_operator.domain.pod.rollout import Rollout, Step
 from mcs_operator.domain.pod.sizing import size
@@ -98,6 +98,9 @@ def instances() -> Iterator[Told]:
     yield from said(instance(disruptions=never), report())
     yield from said(instance(vpn={"slots": 250, "cidr": "10.244.0.0/24"}), networks=(Network("10.244.0.0/16", "Pods"),))
     yield from said(instance(), replace(profile("a", 17), where=Where(23000)))
+    for reason in ResizeReason:
+        yield from said(instance(), pod(resize=Resize(reason, "Node didn't have enough capacity: cpu")), report())
+    yield from said(SERVED, report(), wanted=Wanted(revisions={}, rolled_back=Verdict(Reason.ROLLED_BACK, "why")))
     image = Disruption(Cause.MEDIA_IMAGE, Impact.MEDIA_RESTART, "the media is to run image mcs:2", NOW)
     for rollout in (
         Rollout(Step.WAIT_TO_BE_ASKED, ("agent",)),

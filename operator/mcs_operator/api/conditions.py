@@ -78,6 +78,9 @@ class Reason(StrEnum):
     WINDOW_INVALID = "WindowInvalid"
     AS_TIER = "AsTier"
     BELOW_TIER = "BelowTier"
+    RESIZE_DEFERRED = "ResizeDeferred"
+    RESIZE_INFEASIBLE = "ResizeInfeasible"
+    ROLLED_BACK = "RolledBack"
     UP_TO_DATE = "UpToDate"
     POD_OUTDATED = "PodOutdated"
     DRAINING = "Draining"
@@ -216,6 +219,7 @@ _INSTANCE = [
             "The CA Secret is gone, unreadable or without its labels while identities signed by it exist.",
         ),
         (T, R.SLOTS_NOT_RUNNING, "The kubelet cannot pull the image of the slots, which the message names."),
+        (T, R.ROLLED_BACK, "spec.image did not become ready; the image before it runs again. The message says why."),
         (T, R.NAME_TAKEN, "An object that the instance needs is there, and lacks labels that the message names."),
         (T, R.OBJECT_DAMAGED, "An object of the instance cannot be read; the message names it and says why."),
         (F, R.OBJECTS_IGNORED, "As NotStalled; objects with our label that are not ours (copies) are named, not used."),
@@ -234,6 +238,12 @@ _INSTANCE = [
         Type.SIZED,
         (T, R.AS_TIER, "The pod has the resources of its tier, or more."),
         (F, R.BELOW_TIER, "spec.resources is below the tier; the message names the difference."),
+        (F, R.RESIZE_DEFERRED, "The node has no room for another size now; it is given when there is."),
+        (
+            F,
+            R.RESIZE_INFEASIBLE,
+            "The node will never have room for it; the media, and the next pod, keep what they have.",
+        ),
     ),
     *_rows(
         Kind.INSTANCE,

@@ -27,6 +27,7 @@ from mcs_operator.domain.keyring import Keys
 from mcs_operator.domain.outcome import Outcome
 from mcs_operator.domain.plan import Plan
 from mcs_operator.domain.pod.disruptions import note_of
+from mcs_operator.domain.pod.fallback import note_of_change
 from mcs_operator.domain.pod.rollout import LOOK_AGAIN, Rollout, Step, decide_rollout
 from mcs_operator.domain.pod.template import Template, brought_up_to_date, image_of
 from mcs_operator.domain.status.events import Note
@@ -36,6 +37,7 @@ from mcs_operator.render.secrets import identity_json
 from mcs_operator.settings import (
     ANNOTATION_DISRUPTIONS,
     ANNOTATION_DRAINING,
+    ANNOTATION_MEDIA_CHANGED,
     ANNOTATION_POKE,
     MEDIA_CONTAINER,
     link_name,
@@ -172,7 +174,8 @@ def pod_changes(decision: Decision, confirmed: LinkReport | None, outcome: Outco
         return PodChanges(pod.name, poke)
     rollout = decide_rollout(world, instance, pod, template, confirmed)
     rollout = rollout if outcome.is_written(f"StatefulSet {instance.name}") else replace(rollout, step=Step.NOTHING)
-    again = (rollout.due - world.now).total_seconds() if rollout.due else None
+    dues = (rollout.due, desired.fallback.due if desired.fallback else None)
+    again = min(((due - world.now).total_seconds() for due in dues if due), default=None)
     again = LOOK_AGAIN if rollout.step in _DRAINS else again
     return PodChanges(pod.name, poke, rollout, _step(world, pod, template, rollout), again, _notes(pod, rollout))
 
@@ -219,6 +222,7 @@ def _step(world: World, pod: Pod, template: Template, rollout: Rollout) -> PodSt
             note = Note(True, "MediaRestarting", "Replace", text)
             left = note_of(one for one in rollout.disruptions if one is not rollout.current)
             over: dict[str, str | None] = {ANNOTATION_DRAINING: None, ANNOTATION_DISRUPTIONS: left}
+            over[ANNOTATION_MEDIA_CHANGED] = note_of_change(pod, world.now)
             annotations = over | brought_up_to_date(pod, template, template.media_image)
             images = {MEDIA_CONTAINER: template.media_image}
             return SetImages(pod.uid, pod.name.removesuffix("-0"), images, annotations, note)

@@ -12,6 +12,7 @@ from mcs_operator.api import MCSInstance, NetworkMode
 from mcs_operator.contract.digest import canonical
 from mcs_operator.domain.manifest import Manifest, Object, Wave
 from mcs_operator.domain.pod import sizing
+from mcs_operator.domain.pod.fallback import Fallback
 from mcs_operator.domain.pod.pulling import pull_secrets
 from mcs_operator.render.hashes import parts_of, restart_hash, template_hash
 from mcs_operator.render.objects import build_object, labels
@@ -42,18 +43,21 @@ TERMINATION_MARGIN_SECONDS = 60
 AGENT_USER = 65532
 
 
-def build_stateful_set(instance: MCSInstance, settings: Settings, *, suspended: bool = False) -> Manifest:
-    """The StatefulSet `<instance>`: one replica, replaced only by our own delete (OnDelete). ``suspended``: none, as
-    its pod was drained and deleted, or was not there; else the controller would make the next one."""
+def build_stateful_set(
+    instance: MCSInstance, settings: Settings, instead: Fallback | None = None, *, suspended: bool = False
+) -> Manifest:
+    """The StatefulSet `<instance>`: one replica, replaced only by our own delete (OnDelete). ``instead``: from what the
+    media is made where that may not be what is declared. ``suspended``: no replica, as its pod was drained and deleted,
+    or was not there; else the controller would make the next one."""
     selector = labels(instance.name)
-    pod = _pod_spec(instance, settings)
+    pod = _pod_spec(instance, settings, build_media(instance, settings, instead))
     parts, pod_parts = parts_of(pod)
     annotations = {
         ANNOTATION_RESTART_HASH: template_hash(instance),
         ANNOTATION_PARTS: canonical(parts),
         ANNOTATION_POD_HASH: restart_hash(instance),
         ANNOTATION_POD_PARTS: canonical(pod_parts),
-        ANNOTATION_MEDIA_IMAGE: instance.spec.image,
+        ANNOTATION_MEDIA_IMAGE: pod["containers"][0]["image"],
     }
     body = build_object(
         "apps/v1",
@@ -70,10 +74,12 @@ def build_stateful_set(instance: MCSInstance, settings: Settings, *, suspended: 
             "template": {"metadata": {"labels": selector, "annotations": annotations}, "spec": pod},
         },
     )
+    if instead and instead.notes:
+        body["metadata"]["annotations"] = dict(instead.notes)
     return Manifest(body, Wave.WORKLOAD)
 
 
-def _pod_spec(instance: MCSInstance, settings: Settings) -> Object:
+def _pod_spec(instance: MCSInstance, settings: Settings, media: Object) -> Object:
     spec, slots = instance.spec, range(FIRST_NUMBER, FIRST_NUMBER + instance.spec.vpn.slots)
     on_host_network = spec.network.mode is NetworkMode.HOST_NETWORK
     sleep = EXIT_FIRST_SECONDS + len(slots) * EXIT_SECONDS_PER_50 // 50
@@ -89,7 +95,7 @@ def _pod_spec(instance: MCSInstance, settings: Settings) -> Object:
             "fsGroupChangePolicy": "OnRootMismatch",
         },
         "containers": [
-            build_media(instance, settings),
+            media,
             _agent(instance, settings),
             *(_slot(instance, settings, number, sleep) for number in slots),
         ],
@@ -122,17 +128,17 @@ def _restricted(**more: Any) -> Object:
     } | more
 
 
-def build_media(instance: MCSInstance, settings: Settings) -> Object:
+def build_media(instance: MCSInstance, settings: Settings, instead: Fallback | None = None) -> Object:
     """The appliance's container."""
     network, vpn = instance.spec.network, instance.spec.vpn
-    resources = sizing.size(instance)
+    size = instead.size if instead else sizing.size(instance)
     contract = vpn.base_port + CONTRACT_PORT_OFFSET
     security = _restricted()
     if network.mode is NetworkMode.HOST_NETWORK:  # no sysctl of a namespace of its own there
         security = _restricted(runAsUser=0, capabilities={"drop": ["ALL"], "add": ["NET_BIND_SERVICE"]})
     return {
         "name": MEDIA_CONTAINER,
-        "image": instance.spec.image,
+        "image": instead.image if instead else instance.spec.image,
         "imagePullPolicy": settings.image_pull_policy,
         "env": [
             {"name": "MCS_INSTANCE", "value": instance.name},
@@ -151,7 +157,7 @@ def build_media(instance: MCSInstance, settings: Settings) -> Object:
         "startupProbe": _probe("/healthz", contract, period=2, failures=90),
         "livenessProbe": _probe("/healthz", contract, period=10, failures=6),
         "readinessProbe": _probe("/readyz", contract, period=2, failures=3),
-        "resources": {"requests": resources.requests, "limits": resources.limits},
+        "resources": {"requests": dict(size.requests), "limits": dict(size.limits)},
         "securityContext": security,
         "volumeMounts": [
             {"name": "config", "mountPath": "/etc/mcs", "readOnly": True},

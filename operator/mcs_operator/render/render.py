@@ -12,6 +12,7 @@ from mcs_operator.domain.facts.world import SlotSecret, World
 from mcs_operator.domain.keyring import Keys, LinkKeys
 from mcs_operator.domain.manifest import Manifest
 from mcs_operator.domain.plan import LinkPlan, Plan
+from mcs_operator.domain.pod.fallback import Fallback, fallback
 from mcs_operator.domain.pod.template import Template, other_parts
 from mcs_operator.domain.rules.pins import accepted, decide_pins
 from mcs_operator.domain.status.faults import told
@@ -33,8 +34,9 @@ class Desired:
 
     ``revisions``: the slot revision wanted, by number, of those slots that the pod has. ``checksums``: SHA-256 of the
     checksum manifest that the appliance should have taken. ``failures``: links whose files could not be rendered, and
-    why. ``template``: what the running pod is compared with. ``defects``: parts that could not be made,
-    ``link_defects``: links at whose keys or files the operator fails; what is there of them stays as it is.
+    why. ``template``: what the running pod is compared with, ``fallback``: from what its media is made. ``defects``:
+    parts that could not be made, ``link_defects``: links at whose keys or files the operator fails; what is there of
+    them stays as it is.
     """
 
     manifests: tuple[Manifest, ...] = ()
@@ -42,6 +44,7 @@ class Desired:
     checksums: str = ""
     failures: Mapping[str, str] = field(default_factory=dict)
     template: Template | None = None
+    fallback: Fallback | None = None
     defects: tuple[str, ...] = ()
     link_defects: Mapping[str, str] = field(default_factory=dict)
 
@@ -89,7 +92,8 @@ def render(world: World, plan: Plan, keys: Keys, settings: Settings) -> Desired:
     made = _Made()
     made.part("the CA's Secret", lambda: build_authority(instance, keys))
     is_kept = not made.defects or instance.name in world.authorities
-    template = made.workload(world, instance, settings)
+    instead = fallback(world, instance)
+    template = made.workload(world, instance, settings, instead)
     if is_kept:  # what a CA signs that cannot be kept would be void at the next run, which makes another one
         made.part("the agent's Secrets", lambda: build_agent(instance, keys))
         made.slots(world, plan, keys, instance, _in_force(world, instance, template))
@@ -105,6 +109,7 @@ def render(world: World, plan: Plan, keys: Keys, settings: Settings) -> Desired:
         checksums=digest(shards[-1].body["data"]["manifest.json"]) if shards else "",
         failures=made.failures,
         template=template,
+        fallback=instead,
         defects=tuple(made.defects),
         link_defects=dict(keys.defects) | made.link_defects,
     )
@@ -130,13 +135,13 @@ class _Made:
         self.manifests += manifests
         return manifests
 
-    def workload(self, world: World, instance: MCSInstance, settings: Settings) -> Template | None:
+    def workload(self, world: World, instance: MCSInstance, settings: Settings, instead: Fallback) -> Template | None:
         """The StatefulSet, and what has to be there before its media's image is; what the pod is compared with."""
-        suspended = world.suspends(instance)
-        found = self.part("the StatefulSet", lambda: [build_stateful_set(instance, settings, suspended=suspended)])
+        stops = world.suspends(instance)
+        found = self.part("the StatefulSet", lambda: [build_stateful_set(instance, settings, instead, suspended=stops)])
         if not found:
             return None
-        template = template_of(found[0].body, instance, settings, world.pod)
+        template = template_of(found[0].body, instance, settings, world.pod, instead)
         spec = found[0].body["spec"]["template"]["spec"]
         self.part("the image's pull", lambda: build_image_pulls(instance, template, spec, world.pod))
         return template

@@ -12,13 +12,16 @@ from mcs_operator.api import MCSInstance, Resources, Tier
 from mcs_operator.contract.digest import canonical
 from mcs_operator.domain.facts.world import Pod, Size
 from mcs_operator.domain.manifest import Object
+from mcs_operator.domain.pod.fallback import Fallback
 from mcs_operator.domain.pod.template import Template, is_of_an_earlier_release
 from mcs_operator.render.hashes import part_hash, template_hash
 from mcs_operator.render.pod import build_media
 from mcs_operator.settings import ANNOTATION_MEDIA_IMAGE, ANNOTATION_PARTS, ANNOTATION_RESTART_HASH, Settings
 
 
-def template_of(stateful_set: Object, instance: MCSInstance, settings: Settings, pod: Pod | None) -> Template:
+def template_of(
+    stateful_set: Object, instance: MCSInstance, settings: Settings, pod: Pod | None, instead: Fallback | None = None
+) -> Template:
     """What decisions compare the running pod with."""
     template = stateful_set["spec"]["template"]
     annotations = template["metadata"]["annotations"]
@@ -27,8 +30,9 @@ def template_of(stateful_set: Object, instance: MCSInstance, settings: Settings,
     return Template(
         annotations,
         {container["name"]: container["image"] for container in containers},
-        Size(size["requests"], size["limits"]),
+        instead.wanted if instead else Size(size["requests"], size["limits"]),
         _earlier(annotations, instance, settings, pod) if pod and is_of_an_earlier_release(pod) else {},
+        refused=instead.refused if instead else None,
     )
 
 

@@ -24,6 +24,7 @@ def wanted(decision: Decision, outcome: Outcome, rollout: Rollout) -> Wanted:
         revisions=desired.revisions,
         sizing=sizing.size(plan.instance) if plan.instance else None,
         rollout=rollout,
+        rolled_back=_rolled_back(desired),
         problems=_problems(keys, desired, outcome),
         failures=tuple(outcome.failures.values()),
         foreign=_foreign(desired, outcome),
@@ -35,6 +36,17 @@ def wanted(decision: Decision, outcome: Outcome, rollout: Rollout) -> Wanted:
         fingerprints={name: link_keys.fingerprints for name, link_keys in keys.links.items()},
         unwritten=unwritten_users(world, outcome),
     )
+
+
+def _rolled_back(desired: Desired) -> Verdict | None:
+    found = desired.fallback
+    if found is None or found.refused is None:
+        return None
+    message = (
+        f"image {found.refused.image} did not become ready ({found.refused.why}); the media goes on with "
+        f"{found.image}. Declare another image; the same one is tried again only after that"
+    )
+    return Verdict(Reason.ROLLED_BACK, message)
 
 
 def unwritten_users(world: World, outcome: Outcome) -> dict[str, str]:

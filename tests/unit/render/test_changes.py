@@ -34,6 +34,7 @@ from mcs_operator.render.secrets import identity_json
 from mcs_operator.settings import (
     ANNOTATION_DISRUPTIONS,
     ANNOTATION_DRAINING,
+    ANNOTATION_MEDIA_CHANGED,
     ANNOTATION_PARTS,
     ANNOTATION_POD_HASH,
     ANNOTATION_POKE,
@@ -338,7 +339,8 @@ def test_another_image_is_put_into_the_pod_with_all_that_it_is_known_by() -> Non
     assert isinstance(found.step, SetImages) and found.notes == {}
     assert (found.step.uid, found.step.instance, found.step.images) == ("uid-of-pod", "mcs", {"media": NEXT})
     wanted = template_of(instance(image=NEXT)).annotations
-    gone = {ANNOTATION_DRAINING: None, ANNOTATION_DISRUPTIONS: None}
+    gone: dict[str, Any] = {ANNOTATION_DRAINING: None, ANNOTATION_DISRUPTIONS: None}
+    gone |= {ANNOTATION_MEDIA_CHANGED: '{"at":"2026-03-01T12:00:00Z","restarts":-1}'}
     assert found.step.annotations == {**wanted, **gone}
     text = f"the media container of pod mcs-0 is replaced, tunnels stay up: the media is to run image {NEXT}"
     assert found.step.note == Note(True, "MediaRestarting", "Replace", text)

@@ -74,7 +74,8 @@ def _causes(world: World, instance: MCSInstance, pod: Pod, template: Template) -
     if instance.spec.suspend:
         yield Cause.SUSPENDED, Impact.RESTART, f"spec.suspend of MCSInstance {instance.name} is true"
     if has_another_image(pod, template):
-        yield Cause.MEDIA_IMAGE, Impact.MEDIA_RESTART, f"the media is to run image {template.media_image}"
+        why = f", because {template.refused.image} did not become ready" if template.refused else ""
+        yield Cause.MEDIA_IMAGE, Impact.MEDIA_RESTART, f"the media is to run image {template.media_image}{why}"
     if has_another_size(pod, template) and not resizes_in_place(world, pod):
         yield Cause.RESIZE, Impact.RESTART, f"{spec} changed the media's size, which this pod cannot take in place"
 

@@ -89,7 +89,7 @@ def decide_rollout(
     if pod.terminating:
         return Rollout(Step.NOTHING)
     found = disruptions(world, instance, pod, template)
-    gates = [_passage(world, instance, pod, one) for one in found]
+    gates = [_passage(world, instance, pod, template, one) for one in found]
     rollout = Rollout(
         Step.WAIT_FOR_GATE,
         other_parts(pod, template),
@@ -106,11 +106,12 @@ def decide_rollout(
     return _carried_out(world, instance, pod, template, report, replace(rollout, current=current))
 
 
-def _passage(world: World, instance: MCSInstance, pod: Pod, disruption: Disruption) -> Passage:
-    """Of one disruption. A restart of whatever cause waits where the next pod could not run; whoever forces a node's
-    drain waits for nothing."""
-    if disruption.cause is Cause.NODE_CORDONED and is_forced(instance, pod):
-        return Passage(open=True, planned=world.now)
+def _passage(world: World, instance: MCSInstance, pod: Pod, template: Template, disruption: Disruption) -> Passage:
+    """Of one disruption. A restart of whatever cause waits where the next pod could not run. To go back mends what is
+    broken, and a node's drain that is forced is a person's decision: they wait for nothing."""
+    goes_back = bool(template.refused) and disruption.cause is Cause.MEDIA_IMAGE
+    if goes_back or (disruption.cause is Cause.NODE_CORDONED and is_forced(instance, pod)):
+        return Passage(open=True)
     needs_a_node = disruption.impact is Impact.RESTART and disruption.cause is not Cause.SUSPENDED
     if needs_a_node and (stuck := stays(world, instance, pod)):
         return Passage(open=False, why=stuck.message)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from mcs_operator.contract.digest import canonical
 from mcs_operator.domain.facts.world import Pod, Size
+from mcs_operator.domain.pod.fallback import Refused
 from mcs_operator.settings import (
     ANNOTATION_MEDIA_IMAGE,
     ANNOTATION_PARTS,
@@ -32,6 +33,8 @@ class Template:
     images: Mapping[str, str]
     size: Size
     earlier: Mapping[str, str] = field(default_factory=dict)
+    refused: Refused | None = None
+    """The declared image, where the media is to go back to another one."""
 
     @property
     def media_image(self) -> str:

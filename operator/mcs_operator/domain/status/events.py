@@ -34,6 +34,7 @@ _TOLD: Mapping[tuple[Type, Reason], str] = {
     (Type.STALLED, Reason.NO_FREE_SLOT): "Wait",
     (Type.STALLED, Reason.PROFILE_LOST): "KeepLastGood",
     (Type.STALLED, Reason.IDENTITY_LOST): "Wait",
+    (Type.STALLED, Reason.ROLLED_BACK): "RollBack",
     (Type.STALLED, Reason.OBJECT_DAMAGED): "Wait",
     (Type.STALLED, Reason.SLOTS_NOT_RUNNING): "Wait",
     (Type.STALLED, Reason.OBJECTS_IGNORED): "Ignore",

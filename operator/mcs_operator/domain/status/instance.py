@@ -10,7 +10,7 @@ from mcs_operator.api import Impact, MCSInstance, NetworkMode
 from mcs_operator.api.conditions import Condition, Kind, Reason, Type
 from mcs_operator.contract.linkstate import TunnelStatus
 from mcs_operator.domain.facts.networks import Network, met_by
-from mcs_operator.domain.facts.world import World
+from mcs_operator.domain.facts.world import ResizeReason, World
 from mcs_operator.domain.plan import Plan
 from mcs_operator.domain.pod.node import stays
 from mcs_operator.domain.pod.rollout import Rollout, Step
@@ -75,10 +75,19 @@ def _conditions(world: World, plan: Plan, instance: MCSInstance, wanted: Wanted,
         Condition(Type.ACCEPTED, T, Reason.ACCEPTED),
         ready,
         *patient(world, Kind.INSTANCE, instance, *progress),
-        Condition(Type.SIZED, F, Reason.BELOW_TIER, below) if below else Condition(Type.SIZED, T, Reason.AS_TIER),
+        _sized(world, below),
         _restart_pending(world, instance, wanted.rollout),
         _capacity_pressure(known),
     ]
+
+
+def _sized(world: World, below: str) -> Condition:
+    if resize := world.pod.resize if world.pod else None:
+        deferred = resize.reason is ResizeReason.DEFERRED
+        what = "has no room for it now, and gives it when it has" if deferred else "will never have room for it"
+        message = f"the media goes on with the size that it has; its node {what}: {resize.said}"
+        return Condition(Type.SIZED, F, Reason.RESIZE_DEFERRED if deferred else Reason.RESIZE_INFEASIBLE, message)
+    return Condition(Type.SIZED, F, Reason.BELOW_TIER, below) if below else Condition(Type.SIZED, T, Reason.AS_TIER)
 
 
 def _ready(world: World, instance: MCSInstance) -> Condition:
@@ -133,6 +142,7 @@ def _stalled(world: World, plan: Plan, name: str, wanted: Wanted) -> Condition:
         return Condition(Type.STALLED, T, Reason.NAME_TAKEN, _first_of(wanted.foreign))
     for told in (
         _slots(world),
+        wanted.rolled_back,
         _defect(wanted.defects),
         wanted.authority,
         _differs(plan),

@@ -30,6 +30,8 @@ class Wanted:
     """Why the appliance goes on with an older configuration, if it does."""
     sizing: Sizing | None = None
     rollout: Rollout = field(default_factory=lambda: Rollout(Step.NOTHING))
+    rolled_back: Verdict | None = None
+    """That the media runs another image than is declared, and why."""
     problems: Mapping[str, Verdict] = field(default_factory=dict)
     certificates: Mapping[tuple[Kind, str], Verdict] = field(default_factory=dict)
     failures: tuple[str, ...] = ()

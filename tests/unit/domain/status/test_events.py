@@ -250,6 +250,7 @@ ACTIONS = {
     ("Stalled", "NoFreeSlot"): "Wait",
     ("Stalled", "ProfileLost"): "KeepLastGood",
     ("Stalled", "IdentityLost"): "Wait",
+    ("Stalled", "RolledBack"): "RollBack",
     ("Stalled", "ObjectDamaged"): "Wait",
     ("Stalled", "ObjectsIgnored"): "Ignore",
     ("Stalled", "CertificateInvalid"): "KeepLastGood",

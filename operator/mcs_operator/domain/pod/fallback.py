@@ -1,0 +1,166 @@
+"""What the media is made from: what is declared, or what ran before where that has failed. Pure.
+
+What was refused, and what ran well before, is noted at the StatefulSet, which outlives its pods. At rest nothing of it
+changes.
+
+    declared ──► in the pod ──► ready: it is the last good image
+                      └──────► not ready for rollbackAfter: refused; the last good one again, until another is declared
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from mcs_operator.api import MCSInstance
+from mcs_operator.api.annotations import moment
+from mcs_operator.contract.digest import canonical
+from mcs_operator.domain.facts.world import Pod, ResizeReason, Size, World
+from mcs_operator.domain.pod import sizing
+from mcs_operator.settings import (
+    ANNOTATION_LAST_GOOD_IMAGE,
+    ANNOTATION_MEDIA_CHANGED,
+    ANNOTATION_MEDIA_IMAGE,
+    ANNOTATION_REFUSED_IMAGE,
+    ANNOTATION_REFUSED_SIZE,
+)
+from mcs_operator.timestamps import rfc3339
+
+_LONGEST_WORDS = 300
+"""Characters of the failure's words that are noted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """An image that did not become ready, and why not, in the kubelet's words."""
+
+    image: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fallback:
+    """Image and size of the next pod's media; ``wanted`` is the size that the one that runs is to have. ``refused``:
+    the declared image, where ``image`` is another one. ``notes`` are annotations of the StatefulSet; ``due``: when an
+    image that is not ready yet has had its time."""
+
+    image: str
+    size: Size
+    wanted: Size
+    refused: Refused | None = None
+    notes: Mapping[str, str] = field(default_factory=dict)
+    due: datetime | None = None
+
+
+def fallback(world: World, instance: MCSInstance) -> Fallback:
+    """Of the served instance."""
+    pod = world.pod if world.pod and not world.pod.terminating else None
+    last_good = _last_good(world, instance, pod)
+    due = _due(instance, pod, last_good)
+    refused = _refused_image(world, instance)
+    if refused is None and pod and due is not None and due <= world.now:
+        refused = Refused(instance.spec.image, pod.media_problem[:_LONGEST_WORDS])
+    if not last_good:
+        refused = None  # there is nothing to go back to
+    asked = sizing.size(instance)
+    wanted = Size(asked.requests, asked.limits)
+    runs = _size_that_runs(world, pod, wanted)
+    notes = {
+        ANNOTATION_LAST_GOOD_IMAGE: last_good,
+        ANNOTATION_REFUSED_IMAGE: canonical({"image": refused.image, "why": refused.why}) if refused else "",
+        ANNOTATION_REFUSED_SIZE: canonical({"wanted": _json(wanted), "runs": _json(runs)}) if runs else "",
+    }
+    return Fallback(
+        image=last_good if refused else instance.spec.image,
+        size=runs or wanted,
+        wanted=wanted,
+        refused=refused,
+        notes={key: text for key, text in notes.items() if text},
+        due=due if refused is None else None,
+    )
+
+
+def note_of_change(pod: Pod, now: datetime) -> str:
+    """What is noted at the pod with another image. The container that ran until then is ready for a moment yet, and
+    says nothing about the next one: that has been restarted more often. One that does not run is not taken for it."""
+    return canonical({"at": rfc3339(now), "restarts": pod.media_restarts if pod.media_runs else -1})
+
+
+def _changed(pod: Pod) -> tuple[datetime | None, int]:
+    """When the media got its image in this pod, and how often it had been restarted by then; None, -1: it did not."""
+    said = _object(pod.annotations.get(ANNOTATION_MEDIA_CHANGED, ""))
+    at, restarts = moment(str(said.get("at", ""))), said.get("restarts")
+    return (at, restarts) if at and isinstance(restarts, int) else (None, -1)
+
+
+def _is_ready(pod: Pod) -> bool:
+    """Whether it is the present image that is ready."""
+    return pod.media_ready and pod.media_restarts > _changed(pod)[1]
+
+
+def _last_good(world: World, instance: MCSInstance, pod: Pod | None) -> str:
+    """The image that ran well last; not noted before there is another one that may not."""
+    noted = world.noted.get(ANNOTATION_LAST_GOOD_IMAGE, "")
+    if pod is None or not _is_ready(pod):
+        return noted
+    runs = _image_of(pod)
+    return runs if noted or runs != instance.spec.image else ""
+
+
+def _due(instance: MCSInstance, pod: Pod | None, last_good: str) -> datetime | None:
+    """Until when the declared image, put into the pod that runs, has to be ready; None where it is, or need not be."""
+    if pod is None or _is_ready(pod) or not _image_of(pod) == instance.spec.image != last_good:
+        return None
+    changed, _ = _changed(pod)
+    try:
+        return changed + timedelta(seconds=instance.spec.disruptions.rollback_after_seconds) if changed else None
+    except OverflowError:  # somebody wrote the year 9999
+        return None
+
+
+def _image_of(pod: Pod) -> str:
+    return pod.annotations.get(ANNOTATION_MEDIA_IMAGE) or pod.image
+
+
+def _refused_image(world: World, instance: MCSInstance) -> Refused | None:
+    """As noted, unless another image is declared since."""
+    said = _object(world.noted.get(ANNOTATION_REFUSED_IMAGE, ""))
+    if said.get("image") != instance.spec.image:
+        return None
+    return Refused(instance.spec.image, str(said.get("why", ""))[:_LONGEST_WORDS])
+
+
+def _size_that_runs(world: World, pod: Pod | None, wanted: Size) -> Size | None:
+    """The size that the next pod is to keep, because its node will never have room for the wanted one: it would wait
+    for ever. None where the wanted size is in force, or was not refused."""
+    if pod and pod.size_in_force and pod.size_in_force.is_same(wanted):
+        return None
+    if pod and pod.size and pod.size.is_same(wanted) and pod.resize and pod.resize.reason is ResizeReason.INFEASIBLE:
+        return pod.size_in_force
+    said = _object(world.noted.get(ANNOTATION_REFUSED_SIZE, ""))
+    refused, runs = _size(said.get("wanted")), _size(said.get("runs"))
+    return runs if refused and refused.is_same(wanted) else None
+
+
+def _json(size: Size) -> dict[str, dict[str, str]]:
+    return {"requests": dict(size.requests), "limits": dict(size.limits)}
+
+
+def _size(said: Any) -> Size | None:
+    """What somebody has edited to something else is not there."""
+    try:
+        size = Size(*({name: str(said[side][name]) for name in ("cpu", "memory")} for side in ("requests", "limits")))
+        return size if size.is_same(size) else None
+    except (KeyError, TypeError, ValueError, ArithmeticError):
+        return None
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        said = json.loads(text or "{}")
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) else {}

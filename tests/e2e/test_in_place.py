@@ -1,0 +1,147 @@
+"""The media's image and size change in the pod that runs, on a real node: calls end where they have to, tunnels never.
+
+Two customers are witnesses, by probes that start in the agent's container: the media's goes in some of the tests.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from support.api import Api, Object
+from support.cluster import Node
+from support.images import load_under_another_name
+from support.mcs import POD, Mcs, serving
+from support.objects import INSTANCE, an_instance
+from support.operator import Operator
+from support.probe import Probe
+from support.waiting import until
+
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("operator")]
+
+WITNESSES = ("acme", "globex")
+IMAGE: str = an_instance()["spec"]["image"]
+NEXT = "localhost/mcs/appliance:next"
+NOWHERE = "localhost/mcs/appliance:was-never-built"
+NO_APPLIANCE = "localhost/mcs/link:dev"
+"""An image that is on the node and never answers as an appliance."""
+
+
+@pytest.fixture(scope="module")
+def mcs(node: Node, server: Api, operator_process: Operator) -> Iterator[Mcs]:
+    """An instance with two customers who have tunnels."""
+    load_under_another_name(IMAGE, NEXT)
+    with serving(node, server, first=WITNESSES[0], disruptions={"rollbackAfter": "20s"}) as mcs:
+        mcs.link(WITNESSES[1])
+        mcs.connect(WITNESSES[1])
+        yield mcs
+
+
+@contextmanager
+def tunnels_stay_up(mcs: Mcs, media_restarts: bool) -> Iterator[None]:
+    """What happens in the block replaces no pod and no container but the media, and loses nobody a packet."""
+    before = mcs.identity()
+    probes = {name: Probe(mcs.api, POD, mcs.status(name)["vpnAddress"], container="agent") for name in WITNESSES}
+    try:
+        for probe in probes.values():
+            probe.await_first_answer()
+        time.sleep(2)
+        begun = time.monotonic()
+        yield
+        print(f"took {time.monotonic() - begun:.1f} s")
+        time.sleep(5)
+        for name, probe in probes.items():
+            report = probe.finish()
+            print(f"probe over {name}: {report}")
+            assert report.lost == 0, report
+            assert report.sent > 100 * 0.5 * report.seconds, report
+    finally:
+        for probe in probes.values():
+            probe.close()
+    after = mcs.identity()
+    changed = {name for name in after.restarts if after.restarts[name] != before.restarts[name]}
+    assert (after.uid, changed) == (before.uid, {"media"} if media_restarts else set())
+
+
+def media(mcs: Mcs) -> Object:
+    """The media's container, as its kubelet tells of it."""
+    pod = mcs.api.get("Pod", POD)
+    found: Object = next(told for told in pod["status"]["containerStatuses"] if told["name"] == "media")
+    return found
+
+
+def declared(mcs: Mcs) -> Object:
+    """The media's container, as it is to be."""
+    found: Object = mcs.api.get("Pod", POD)["spec"]["containers"][0]
+    return found
+
+
+def is_ready_with(mcs: Mcs, image: str) -> bool:
+    told = media(mcs)
+    return declared(mcs)["image"] == image and bool(told["ready"]) and told["image"] == image
+
+
+def test_another_image_costs_the_calls_and_no_tunnel(mcs: Mcs) -> None:
+    with tunnels_stay_up(mcs, media_restarts=True):
+        mcs.api.change("MCSInstance", INSTANCE, image=NEXT)
+        until("the media is ready with its next image", lambda: is_ready_with(mcs, NEXT), 90)
+    mcs.api.wait_condition("MCSInstance", INSTANCE, "RestartPending", "False")
+    assert mcs.answers_outside(mcs.domain("acme"), 200)["tvox"] == "acme"
+    assert not [p for p in mcs.api.list("Pod") if p["metadata"]["name"].startswith(f"{INSTANCE}-pull-")]
+    with tunnels_stay_up(mcs, media_restarts=True):
+        mcs.api.change("MCSInstance", INSTANCE, image=IMAGE)
+        until("the media is ready with its image of before", lambda: is_ready_with(mcs, IMAGE), 90)
+
+
+def test_an_image_that_cannot_be_pulled_interrupts_nobody_and_is_told(mcs: Mcs) -> None:
+    with tunnels_stay_up(mcs, media_restarts=False):
+        mcs.api.change("MCSInstance", INSTANCE, image=NOWHERE)
+        message = mcs.api.wait_condition("MCSInstance", INSTANCE, "RestartPending", "True", "ImageNotPulled", 60)
+        assert NOWHERE in message
+        told = mcs.api.get("MCSInstance", INSTANCE)["metadata"]["resourceVersion"]
+        time.sleep(30)
+        assert mcs.api.get("MCSInstance", INSTANCE)["metadata"]["resourceVersion"] == told, "in changing words"
+        assert mcs.api.condition("MCSInstance", INSTANCE, "Ready")[0] == "True"
+        mcs.api.change("MCSInstance", INSTANCE, image=IMAGE)
+        mcs.api.wait_condition("MCSInstance", INSTANCE, "RestartPending", "False")
+
+
+def test_an_image_that_is_never_ready_goes_back_to_the_one_before(mcs: Mcs) -> None:
+    with tunnels_stay_up(mcs, media_restarts=True):
+        mcs.api.change("MCSInstance", INSTANCE, image=NO_APPLIANCE)
+        until("the media has the image that is none", lambda: declared(mcs)["image"] == NO_APPLIANCE, 60)
+        message = mcs.api.wait_condition("MCSInstance", INSTANCE, "Stalled", "True", "RolledBack", 90)
+        assert NO_APPLIANCE in message and IMAGE in message
+        until("the media is ready with the image before", lambda: is_ready_with(mcs, IMAGE), 90)
+    mcs.api.wait_condition("MCSInstance", INSTANCE, "Ready", "True")
+    mcs.api.change("MCSInstance", INSTANCE, image=IMAGE)
+    mcs.api.wait_condition("MCSInstance", INSTANCE, "Stalled", "False")
+
+
+def test_another_size_is_in_force_and_nobody_notices(mcs: Mcs) -> None:
+    resources = an_instance()["spec"]["resources"]
+    with tunnels_stay_up(mcs, media_restarts=False):
+        for cpu, memory in (("2", "768Mi"), ("1", "512Mi")):
+            limits = {"cpu": cpu, "memory": memory}
+            mcs.api.change("MCSInstance", INSTANCE, resources=resources | {"limits": limits})
+            until(f"{limits} are in force", lambda limits=limits: media(mcs)["resources"]["limits"] == limits, 60)
+    mcs.api.wait_condition("MCSInstance", INSTANCE, "RestartPending", "False")
+
+
+def test_a_size_that_the_node_will_never_have_is_told_and_the_next_pod_keeps_what_runs(mcs: Mcs) -> None:
+    resources = an_instance()["spec"]["resources"]
+    huge = {"requests": {"cpu": "400", "memory": "64Mi"}, "limits": {"cpu": "400", "memory": "512Mi"}}
+    with tunnels_stay_up(mcs, media_restarts=False):
+        mcs.api.change("MCSInstance", INSTANCE, resources=huge)
+        mcs.api.wait_condition("MCSInstance", INSTANCE, "Sized", "False", "ResizeInfeasible", 60)
+
+        def kept() -> bool:
+            template = mcs.api.get("StatefulSet", INSTANCE)["spec"]["template"]["spec"]
+            return bool(template["containers"][0]["resources"]["requests"]["cpu"] == resources["requests"]["cpu"])
+
+        until("the template keeps what runs", kept, 30)
+        mcs.api.change("MCSInstance", INSTANCE, resources=resources)
+        until("it is as before", lambda: mcs.api.condition("MCSInstance", INSTANCE, "Sized")[1] == "BelowTier", 60)

@@ -1,0 +1,214 @@
+"""The media's image and size in a pod that runs, run after run: what is written, in which order, and no more."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from mcs_operator.kube.cache.store import Store
+from mcs_operator.kube.client import ApiError
+from mcs_operator.kube.events import Recorder
+from mcs_operator.kube.report import Reporter
+from mcs_operator.kube.resources import COMMUNITIES, INSTANCES, PODS, STATEFUL_SETS
+from mcs_operator.media.agents import Agents
+from mcs_operator.media.lookups import Lookups
+from mcs_operator.reconcile import Reconciler
+from mcs_operator.settings import Settings
+from support.memory import MemoryApi, Object
+from support.objects import a_community, an_instance
+from support.worlds import NOW
+
+IMAGE: str = an_instance()["spec"]["image"]
+NEXT = "localhost/mcs/appliance:next"
+RUNNING: Object = {"ready": True, "restartCount": 0, "state": {"running": {}}}
+AGAIN = RUNNING | {"restartCount": 1}
+CRASHES: Object = {
+    "ready": False,
+    "restartCount": 1,
+    "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "exit 1"}},
+}
+
+
+class Place:
+    """A namespace in memory whose pod runs; the test is its kubelet, and has the clock."""
+
+    def __init__(self) -> None:
+        self.memory, self.store, self.now = MemoryApi(), Store(wake=lambda _: None), NOW
+        self.declare()
+        self.memory.add(self.store, COMMUNITIES, _at_home(a_community()))
+        self.operator = self.an_operator()
+        self.settle()
+        template = self.found(STATEFUL_SETS, "mcs")["spec"]["template"]
+        self.put_pod("mcs-0", template["metadata"], template["spec"] | {"nodeName": "node"})
+        self.kubelet("mcs-0", RUNNING)
+        self.settle()
+
+    def an_operator(self) -> Reconciler:
+        agents = Agents(wake=lambda _: None)
+        lookups = Lookups(agents.resolve, agents.resolve, wake=lambda _: None)  # type: ignore[arg-type]
+        api: Any = self.memory
+        reporter = Reporter(api, self.store, Recorder(api, "test"))
+        return Reconciler(api, self.store, agents, lookups, reporter, Settings(), clock=lambda: self.now)
+
+    def declare(self, **spec: Any) -> None:
+        self.memory.add(self.store, INSTANCES, _at_home(an_instance(**{"drainSeconds": 0} | spec)))
+
+    def put_pod(self, name: str, metadata: Object, spec: Object) -> None:
+        created = {"name": name, "namespace": "demo", "creationTimestamp": "2026-01-01T00:00:00Z"}
+        self.memory.add(self.store, PODS, {"metadata": metadata | created, "spec": spec})
+
+    def kubelet(self, name: str, told: Object, **conditions: Any) -> None:
+        """Says this of the first container, and has seen its size."""
+        body = dict(self.found(PODS, name))
+        container = body["spec"]["containers"][0]
+        status = {"name": container["name"], "resources": container.get("resources", {}), **told}
+        status |= conditions.pop("status", {})
+        body["status"] = {"containerStatuses": [status], **conditions}
+        self.memory.add(self.store, PODS, body)
+
+    def run(self, seconds: float = 0) -> list[str]:
+        """One reconciliation; what it wrote, statuses left out."""
+        self.now += timedelta(seconds=seconds)
+        self.memory.writes.clear()
+        asyncio.run(self.operator("demo"))
+        for resource, namespace, name in list(self.memory.objects):
+            self.store.put(resource, self.memory.objects[resource, namespace, name])
+        return [write for write in self.memory.writes if not write.startswith("status ")]
+
+    def settle(self) -> list[str]:
+        """Until nothing is written any more; everything that was, once, without Events. The pod is poked, too, for
+        nobody answers for the agent."""
+        found: dict[str, None] = {}
+        for _ in range(10):
+            found |= dict.fromkeys(write for write in self.run() if "Event/" not in write)
+            if not self.memory.writes:
+                return list(found)
+        raise AssertionError(f"it never ends: {found}")
+
+    def found(self, resource: Any, name: str) -> Object:
+        body = self.memory.find(resource, name)
+        assert body is not None, name
+        return body
+
+    def pull(self) -> str:
+        (name,) = [name for kind, _, name in self.memory.objects if kind is PODS and "-pull-" in name]
+        return name
+
+    def media(self) -> Object:
+        found: Object = self.found(PODS, "mcs-0")["spec"]["containers"][0]
+        return found
+
+    def condition(self, type: str) -> tuple[str, str]:
+        (found,) = [c for c in self.found(INSTANCES, "mcs")["status"]["conditions"] if c["type"] == type]
+        return found["reason"], found["message"]
+
+
+def _at_home(body: Object) -> Object:
+    body["metadata"] |= {"namespace": "demo"}
+    return body
+
+
+@pytest.fixture
+def place() -> Place:
+    return Place()
+
+
+def test_another_image_is_pulled_then_put_into_the_pod_and_the_pull_goes(place: Place) -> None:
+    place.declare(image=NEXT)
+    assert place.settle() == ["apply StatefulSet/mcs", f"apply Pod/{place.pull()}", "merge Pod/mcs-0"]
+    assert place.condition("RestartPending")[0] == "Pulling"
+    place.kubelet(pull := place.pull(), {"state": {"terminated": {"exitCode": 0}}, "imageID": "sha256:1"})
+    assert place.settle() == ["merge Pod/mcs-0", "patch Pod/mcs-0", f"delete Pod/{pull}"]
+    assert place.media()["image"] == NEXT
+    place.kubelet("mcs-0", AGAIN)
+    assert place.settle() == ["apply StatefulSet/mcs", "merge Pod/mcs-0"], "it is the last good image from now on"
+    assert place.condition("RestartPending")[0] == "UpToDate"
+    assert place.settle() == []
+
+
+def test_a_restart_of_the_operator_in_the_midst_of_it_writes_nothing_of_its_own(place: Place) -> None:
+    place.declare(image=NEXT)
+    place.settle()
+    place.operator = place.an_operator()
+    assert place.settle() == []
+
+
+def test_an_image_that_never_becomes_ready_goes_back_and_stays_so(place: Place) -> None:
+    place.declare(image=NEXT)
+    place.settle()
+    place.kubelet(place.pull(), {"state": {"terminated": {"exitCode": 0}}, "imageID": "sha256:1"})
+    place.settle()
+    place.kubelet("mcs-0", CRASHES)
+    assert place.settle() == []
+    assert place.run(299) == []
+    assert "patch Pod/mcs-0" in place.run(1)
+    assert place.media()["image"] == IMAGE
+    place.kubelet("mcs-0", RUNNING | {"restartCount": 2})
+    place.settle()
+    reason, message = place.condition("Stalled")
+    assert reason == "RolledBack"
+    assert f"image {NEXT} did not become ready (CrashLoopBackOff: exit 1); the media goes on with {IMAGE}" in message
+    place.operator = place.an_operator()
+    assert place.run(86400) == [] and place.settle() == []
+    place.declare(image=IMAGE)
+    place.settle()
+    assert place.condition("Stalled")[0] == "NotStalled"
+
+
+def test_another_size_is_given_once(place: Place) -> None:
+    place.declare(resources={"limits": {"cpu": "2"}})
+    assert place.settle() == ["apply StatefulSet/mcs", "merge Pod/mcs-0", "patch-resize Pod/mcs-0"]
+    assert place.media()["resources"]["limits"]["cpu"] == "2"
+    place.kubelet("mcs-0", RUNNING)
+    assert place.settle() == []
+
+
+def test_a_size_that_the_node_will_never_have_leaves_the_template_as_it_runs(place: Place) -> None:
+    before = place.media()["resources"]
+    place.declare(resources={"requests": {"cpu": "400"}})
+    place.settle()
+    said = {"type": "PodResizePending", "status": "True", "reason": "Infeasible", "message": "capacity: 2000"}
+    place.kubelet("mcs-0", RUNNING, conditions=[said], status={"resources": before})
+    assert place.settle() == ["apply StatefulSet/mcs", "merge Pod/mcs-0"]
+    template = place.found(STATEFUL_SETS, "mcs")["spec"]["template"]
+    assert template["spec"]["containers"][0]["resources"] == before
+    assert place.condition("Sized")[0] == "ResizeInfeasible" and "capacity: 2000" in place.condition("Sized")[1]
+    place.operator = place.an_operator()
+    assert place.settle() == []
+
+
+def test_a_pod_that_takes_no_other_size_while_it_runs_is_made_anew(place: Place) -> None:
+    refuses = ApiError(422, "Invalid", "Pod running on node without support for resize")
+    place.memory.trouble = lambda verb, *_: refuses if verb == "patch resize" else None
+    place.declare(resources={"limits": {"cpu": "2"}})
+    place.run()
+    place.run()
+    assert place.condition("RestartPending")[0] == "Draining"
+    assert "the media's size, which this pod cannot take in place" in place.condition("RestartPending")[1]
+
+
+def test_what_the_cluster_forbids_is_told_and_restarts_nobody(place: Place) -> None:
+    refuses = ApiError(403, "Forbidden", "exceeded quota")
+    place.memory.trouble = lambda verb, *_: refuses if verb == "patch resize" else None
+    place.declare(resources={"limits": {"cpu": "2"}})
+    with pytest.raises(ApiError):
+        place.run()
+    with pytest.raises(ApiError):
+        place.run()
+    assert place.condition("RestartPending")[0] == "UpToDate"
+
+
+def test_an_operator_that_does_not_change_sizes_asks_nobody_whether_it_could(place: Place) -> None:
+    asked: list[str] = []
+    place.memory.trouble = lambda verb, *_: asked.append(verb)
+    place.declare(image=NEXT)
+    place.settle()
+    assert "discover" not in asked
+    place.declare(resources={"limits": {"cpu": "2"}})
+    place.settle()
+    place.declare(resources={"limits": {"cpu": "3"}})
+    place.settle()
+    assert asked.count("discover") == 1
