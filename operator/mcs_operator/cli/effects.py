@@ -80,10 +80,15 @@ def exit_code(effects: Iterable[Effect]) -> int:
 
 
 def effect(
-    before: KubernetesObject | None, after: KubernetesObject, links: Sequence[str], peer: object = None
+    before: KubernetesObject | None,
+    after: KubernetesObject,
+    links: Sequence[str],
+    peer: object = None,
+    *,
+    resizes_in_place: bool = True,
 ) -> Effect:
     """Of creating or changing one object. ``links``: the TVoxLinks that its instance serves now. ``peer``: of a link,
-    where its TVox is connected from, as its status says."""
+    where its TVox is connected from, as its status says. ``resizes_in_place``: whether the cluster can do that."""
     if before is None:
         return Effect(after.kind, after.name, "created", Impact.HOT)
     differing = changes(before, after)
@@ -93,10 +98,13 @@ def effect(
     if isinstance(before, MCSInstance) and isinstance(after, MCSInstance):
         spared: tuple[Impact, ...] = ()
         if before.spec.suspend:  # there is nobody who could be interrupted
-            spared = (Impact.RESTART, Impact.MEDIA_RESTART)
+            spared = (Impact.IN_PLACE, Impact.MEDIA_RESTART, Impact.RESTART)
         elif restart_hash(before) == restart_hash(after) and not after.spec.suspend:  # what the operator itself goes by
             spared = (Impact.RESTART,)
         impact = dearest(Impact.HOT if c.impact in spared else c.impact for c in differing)
+        resized = any(change.impact is Impact.IN_PLACE for change in differing)
+        if resized and not resizes_in_place and Impact.IN_PLACE not in spared:
+            impact = Impact.RESTART
         interrupted = tuple(links) if impact in _OF_EVERYBODY else ()
     elif isinstance(before, TVoxLink) and isinstance(after, TVoxLink) and impact not in (None, Impact.HOT):
         runs = before.spec.enabled

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from mcs_operator.api import KINDS, InvalidObjectError, KubernetesObject, MCSInstance, Problem
+from mcs_operator.api import KINDS, Impact, InvalidObjectError, KubernetesObject, MCSInstance, Problem
 from mcs_operator.api.base import shown
+from mcs_operator.api.changes import changes
 from mcs_operator.api.wording import choices
 from mcs_operator.cli.access import Cluster, resource_of
 from mcs_operator.cli.effects import Effect, effect
 from mcs_operator.cli.files import Document
 from mcs_operator.cli.schemacheck import check, parsed
 from mcs_operator.kube.client import ApiError
-from mcs_operator.kube.resources import LINKS, Object, Resource
+from mcs_operator.kube.resources import LINKS, PODS, Object, Resource
 from mcs_operator.settings import API_VERSION
 
 _MODELS = {model.kind: model for model in KINDS}
@@ -41,7 +42,15 @@ async def _effect(cluster: Cluster, document: Document) -> Effect:
         return Effect(document.kind, document.name, action, None, refused=error.message or str(error))
     except InvalidObjectError as error:
         return Effect(document.kind, document.name, action, None, refused=str(error))
-    return effect(before, after, await _served(cluster, namespace, after), _peer(live))
+    links, resizes = await _served(cluster, namespace, after), await _resizes_in_place(cluster, before, after)
+    return effect(before, after, links, _peer(live), resizes_in_place=resizes)
+
+
+async def _resizes_in_place(cluster: Cluster, before: KubernetesObject | None, after: KubernetesObject) -> bool:
+    """Whether the cluster gives a container that runs another size; asked where one changes."""
+    if before is None or all(change.impact is not Impact.IN_PLACE for change in changes(before, after)):
+        return True
+    return f"{PODS.plural}/resize" in await cluster.api.served(PODS.api_version)
 
 
 def _unusable(cluster: Cluster, document: Document) -> str:

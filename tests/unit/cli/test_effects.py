@@ -125,6 +125,13 @@ def test_another_size_interrupts_nobody() -> None:
     assert (found.impact, found.customers) == (Impact.IN_PLACE, ())
 
 
+def test_where_the_cluster_cannot_do_that_it_is_a_restart() -> None:
+    found = effect(instance(), instance(tier="UpTo10000"), SERVED, resizes_in_place=False)
+    assert (found.impact, found.customers) == (Impact.RESTART, SERVED)
+    hot = effect(instance(), instance(domain="other.test"), SERVED, resizes_in_place=False)
+    assert hot.impact is Impact.HOT
+
+
 @pytest.mark.parametrize("output", [effect(None, link(), ()).as_data()])
 def test_scripts_get_plain_data(output: dict[str, Any]) -> None:
     assert output == {

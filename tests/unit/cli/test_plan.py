@@ -26,6 +26,12 @@ class FakeApi:
             body["metadata"] |= {"uid": "u", "generation": 1, "resourceVersion": "1"}
         self.refusal = refusal
         self.listed: list[str] = []
+        self.resources = {"pods", "pods/resize"}
+        self.discovered = 0
+
+    async def served(self, _: str) -> set[str]:
+        self.discovered += 1
+        return self.resources
 
     async def get(self, resource: Resource, namespace: str, name: str) -> Object | None:
         found = [b for b in self.bodies if b["kind"] == resource.kind and b["metadata"]["namespace"] == namespace]
@@ -72,6 +78,16 @@ async def test_a_restart_names_the_customers_of_the_objects_own_namespace() -> N
     assert effect.impact is Impact.RESTART
     assert effect.customers == ("bolt-of-b", "cara-of-b")
     assert api.listed == ["ns-b"]
+
+
+@pytest.mark.parametrize(("served", "impact"), [({"pods", "pods/resize"}, Impact.IN_PLACE), ({"pods"}, Impact.RESTART)])
+async def test_the_cluster_is_asked_whether_it_can_change_a_size_in_place(served: set[str], impact: Impact) -> None:
+    api = FakeApi(BOTH)
+    api.resources = served
+    (effect,) = await plan(api, at("ns-b", an_instance(tier="UpTo10000")))
+    assert (effect.impact, api.discovered) == (impact, 1)
+    await plan(api, at("ns-b", an_instance(**NEWER)))
+    assert api.discovered == 1, "where no size changes nobody asks"
 
 
 async def test_without_a_namespace_it_is_the_one_of_the_context() -> None:

@@ -15,7 +15,7 @@ from kubernetes.aio import config
 
 from mcs_operator.kube.client import Api, ApiError
 from mcs_operator.kube.errors import NoAnswerError, NotLeadingError
-from mcs_operator.kube.resources import LEASES, LINKS, SECRETS
+from mcs_operator.kube.resources import LEASES, LINKS, PODS, SECRETS
 
 SECRET = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "namespace": "demo"}}
 
@@ -87,13 +87,15 @@ CALLS: dict[str, Callable[[Api], Any]] = {
     "create": lambda api: api.create(SECRETS, SECRET),
     "apply": lambda api: api.apply(SECRETS, SECRET),
     "merge": lambda api: api.merge(SECRETS, "demo", "s", {}),
+    "strategic merge": lambda api: api.strategic_merge(PODS, "demo", "p", {}, sub="resize"),
+    "served": lambda api: api.served("v1"),
     "patch": lambda api: api.patch(SECRETS, "s", []),
     "replace": lambda api: api.replace(LEASES, SECRET),
     "delete": lambda api: api.delete(SECRETS, "demo", "s", uid="u"),
     "log": lambda api: api.log("demo", "p", "c", lines=1),
     "watch": lambda api: anext(api.watch(LINKS, since="1")),
 }
-WRITES = ["create", "apply", "merge", "patch", "replace", "delete"]
+WRITES = ["create", "apply", "merge", "strategic merge", "patch", "replace", "delete"]
 
 
 @pytest.mark.parametrize("call", CALLS)
@@ -150,6 +152,22 @@ async def test_a_write_that_waits_for_its_turn_is_not_sent_once_the_lease_is_los
     with pytest.raises(NotLeadingError):
         await write
     assert wire.sent == []
+
+
+async def test_what_the_server_serves_is_asked_by_discovery_and_counted_as_such() -> None:
+    said = {"resources": [{"name": "pods"}, {"name": "pods/resize"}]}
+    api, wire = an_api(json.dumps(said).encode())
+    assert await api.served("v1") == {"pods", "pods/resize"}
+    assert wire.sent == ["GET https://api/api/v1"]
+    assert 'method="GET",resource="discovery",code="200"} 1' in api.requests.text()
+
+
+async def test_a_patch_of_a_subresource_goes_there() -> None:
+    api, wire = an_api()
+    await api.strategic_merge(PODS, "demo", "mcs-0", {}, sub="resize")
+    await api.strategic_merge(PODS, "demo", "mcs-0", {})
+    pod = "PATCH https://api/api/v1/namespaces/demo/pods/mcs-0"
+    assert wire.sent == [f"{pod}/resize?fieldManager=mcs-operator", f"{pod}?fieldManager=mcs-operator"]
 
 
 async def test_a_client_beside_another_one_waits_for_none_of_its_requests() -> None:

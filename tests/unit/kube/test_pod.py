@@ -120,7 +120,7 @@ def test_a_resize_that_is_not_carried_out_is_read_with_the_kubelets_words(condit
     assert read(status={"conditions": [condition | {"type": "PodResizePending"}]}).resize == resize
 
 
-PULL = {"metadata": {"name": "mcs-pull-1", "labels": {"app.kubernetes.io/name": "mcs-image-pull"}}}
+PULL = {"metadata": {"name": "mcs-pull-0123abcd"}}
 SPEC = {"nodeName": "node-1", "containers": [{"name": "pull", "image": "mcs:2"}]}
 
 
@@ -131,8 +131,14 @@ def pulled(state: Any = None, **status: Any) -> Pull:
     return found
 
 
+def test_the_media_pod_is_known_by_its_name_whatever_its_labels_say() -> None:
+    assert isinstance(parse_body(PODS, body({"labels": {"app.kubernetes.io/name": "mcs-image-pull"}})), Pod)
+
+
 def test_of_a_pod_that_pulls_an_image_is_read_whether_it_is_there() -> None:
-    assert pulled({"waiting": {"reason": "ContainerCreating"}}) == Pull("mcs-pull-1", "mcs:2", "node-1", done=False)
+    assert pulled({"waiting": {"reason": "ContainerCreating"}}) == Pull(
+        "mcs-pull-0123abcd", "mcs:2", "node-1", done=False
+    )
     assert pulled({"terminated": {"reason": "Completed"}}, imageID="sha256:1").done
 
 

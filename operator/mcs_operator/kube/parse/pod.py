@@ -12,10 +12,11 @@ from mcs_operator.api.quantity import parse_quantity
 from mcs_operator.domain.facts.world import Damaged, Pod, Pull, Resize, ResizeReason, Size
 from mcs_operator.kube.parse.bounds import UnreadableError, mapping, mappings, moment, text, texts
 from mcs_operator.kube.resources import Object
-from mcs_operator.settings import AGENT_CONTAINER, GROUP, IMAGE_PULL, LABEL_NAME, MEDIA_CONTAINER
+from mcs_operator.settings import AGENT_CONTAINER, GROUP, MEDIA_CONTAINER
 
 _LONGEST_SAYING = 512
 _LONGEST_ANNOTATION = 16 * 1024
+_PULL = re.compile(r".+-pull-[0-9a-f]{8}")
 _SLOT = re.compile(r"link-\d{3}")
 _SIZED = ("cpu", "memory")
 _NO_IMAGE = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
@@ -27,7 +28,7 @@ _BACK_OFF = re.compile(r'^(Back-off pulling image "[^"]*"(: )?)?(ErrImagePull: )
 
 def read_pod(body: Object) -> Pod | Pull | Damaged:
     """The pod, or that it has no creation time: all else that is missing is not there yet."""
-    if texts(mapping(body.get("metadata")).get("labels")).get(LABEL_NAME) == IMAGE_PULL:
+    if _PULL.fullmatch(text(mapping(body.get("metadata")).get("name"))):  # a label is what anybody can put on a pod
         return read_pull(body)
     metadata, spec, status = (mapping(body.get(part)) for part in ("metadata", "spec", "status"))
     containers = {text(c.get("name")): c for c in mappings(spec.get("containers"))}
