@@ -106,11 +106,12 @@ def effect(
     if isinstance(before, MCSInstance) and isinstance(after, MCSInstance):
         spared: tuple[Impact, ...] = ()
         if before.spec.suspend:  # there is nobody who could be interrupted
-            spared = (Impact.RESTART, Impact.MEDIA_RESTART)
+            spared = (Impact.IN_PLACE, Impact.MEDIA_RESTART, Impact.RESTART)
         elif restart_hash(before) == restart_hash(after) and not after.spec.suspend:  # what the operator itself goes by
             spared = (Impact.RESTART,)
         impact = dearest(Impact.HOT if c.impact in spared else c.impact for c in differing)
-        if not (resizes_in_place or before.spec.suspend) and any(c.impact is Impact.IN_PLACE for c in differing):
+        resized = any(change.impact is Impact.IN_PLACE for change in differing)
+        if resized and not resizes_in_place and Impact.IN_PLACE not in spared:
             impact = Impact.RESTART
         interrupted = tuple(links) if impact in _OF_EVERYBODY else ()
         if impact in _GATED:

@@ -30,11 +30,11 @@ from mcs_operator.domain.pod.disruptions import note_of
 from mcs_operator.domain.pod.fallback import note_of_change
 from mcs_operator.domain.pod.ledger import interrupted, over_now, read_ledger
 from mcs_operator.domain.pod.rollout import LOOK_AGAIN, Rollout, Step, decide_rollout
-from mcs_operator.domain.pod.service import TOLD_AGAIN, kept_out_of_service
 from mcs_operator.domain.pod.template import Template, brought_up_to_date, image_of
 from mcs_operator.domain.pod.updates import Update
 from mcs_operator.domain.status.events import Note
 from mcs_operator.render.objects import identity_owners
+from mcs_operator.render.outofservice import TOLD_AGAIN, kept_out_of_service
 from mcs_operator.render.render import Desired, revocations
 from mcs_operator.render.secrets import identity_json
 from mcs_operator.settings import (

@@ -137,10 +137,8 @@ class _Made:
 
     def workload(self, world: World, instance: MCSInstance, settings: Settings, instead: Fallback) -> Template | None:
         """The StatefulSet, and what has to be there before its media's image is; what the pod is compared with."""
-        suspended = world.suspends(instance)
-        found = self.part(
-            "the StatefulSet", lambda: [build_stateful_set(instance, settings, instead, suspended=suspended)]
-        )
+        stops = world.suspends(instance)
+        found = self.part("the StatefulSet", lambda: [build_stateful_set(instance, settings, instead, suspended=stops)])
         if not found:
             return None
         template = template_of(found[0].body, instance, settings, world.pod, instead)

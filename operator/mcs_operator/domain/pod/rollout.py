@@ -120,9 +120,9 @@ def _passage(world: World, instance: MCSInstance, pod: Pod, template: Template, 
     """Of one disruption. A restart of whatever cause waits where the next pod could not run. For nothing else
     waits what somebody lets pass by hand; for nothing at all who forces a node's drain, and who goes back to the image
     before, which mends what is broken."""
-    goes_back = disruption.cause is Cause.MEDIA_IMAGE and template.refused is not None
+    goes_back = bool(template.refused) and disruption.cause is Cause.MEDIA_IMAGE
     if goes_back or (disruption.cause is Cause.NODE_CORDONED and is_forced(instance, pod)):
-        return Passage(open=True, planned=world.now)
+        return Passage(open=True)
     needs_a_node = disruption.impact is Impact.RESTART and disruption.cause is not Cause.SUSPENDED
     if needs_a_node and (stuck := stays(world, instance, pod)):
         return Passage(open=False, why=stuck.message)

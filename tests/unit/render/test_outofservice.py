@@ -8,8 +8,8 @@ import pytest
 
 from mcs_operator.contract.linkstate import LinkReport, MediaState
 from mcs_operator.domain.changes import PodStep, Replace, StartDraining, StopDraining
-from mcs_operator.domain.pod.service import kept_out_of_service
 from mcs_operator.domain.status.events import Note
+from mcs_operator.render.outofservice import kept_out_of_service
 from support.worlds import NOW, instance, pod, report
 
 REPLACE = Replace("uid", "mcs", Note(True, "Restarting", "Replace", "why"))
