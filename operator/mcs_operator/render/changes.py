@@ -34,7 +34,7 @@ from mcs_operator.domain.pod.template import Template, brought_up_to_date, image
 from mcs_operator.domain.pod.updates import Update
 from mcs_operator.domain.status.events import Note
 from mcs_operator.render.objects import identity_owners
-from mcs_operator.render.outofservice import TOLD_AGAIN, kept_out_of_service
+from mcs_operator.render.outofservice import TOLD_AGAIN, kept_out_of_service, stays_out_of_service
 from mcs_operator.render.render import Desired, revocations
 from mcs_operator.render.secrets import identity_json
 from mcs_operator.settings import (
@@ -174,7 +174,7 @@ def pod_changes(decision: Decision, confirmed: LinkReport | None, outcome: Outco
         return PodChanges()
     poke, template = _poke(world, pod, desired, outcome), desired.template
     if template is None:
-        return PodChanges(pod.name, poke)
+        return PodChanges(pod.name, poke, step=kept_out_of_service(None, instance, pod, confirmed))
     rollout = decide_rollout(world, instance, pod, template, confirmed)
     rollout = rollout if outcome.is_written(f"StatefulSet {instance.name}") else replace(rollout, step=Step.NOTHING)
     dues = (rollout.due, desired.fallback.due if desired.fallback else None)
@@ -184,7 +184,7 @@ def pod_changes(decision: Decision, confirmed: LinkReport | None, outcome: Outco
     step = kept_out_of_service(planned, instance, pod, confirmed)
     if step is not planned:  # at rest nobody looks: such a pod drains for weeks
         again = TOLD_AGAIN if isinstance(step, StartDraining) else due
-    ledger = _ledger(world, pod, template, rollout, confirmed)
+    ledger = _ledger(world, instance, template, rollout, confirmed)
     return PodChanges(pod.name, poke, rollout, step, again, _notes(pod, rollout), ledger)
 
 
@@ -220,12 +220,15 @@ def _noted_causes(pod: Pod, rollout: Rollout) -> dict[str, str | None]:
 
 
 def _ledger(
-    world: World, pod: Pod, template: Template, rollout: Rollout, confirmed: LinkReport | None
+    world: World, instance: MCSInstance, template: Template, rollout: Rollout, confirmed: LinkReport | None
 ) -> dict[str, str]:
     """What is noted of interruptions: that one begins with this step, or that one is over."""
-    known, current = read_ledger(world.noted), rollout.current
+    known, current, pod = read_ledger(world.noted), rollout.current, world.pod
+    if pod is None:
+        return {}
     if current is None or rollout.step not in (Step.REPLACE, Step.SET_IMAGE):
-        return dict(one.annotation for one in over_now(known, pod, world.now))
+        out = stays_out_of_service(instance, confirmed)
+        return dict(one.annotation for one in over_now(known, pod, world.now, out_of_service=out))
     images = image_of(pod, template), template.media_image
     tunnels, begun = current.impact is Impact.RESTART, rollout.since or world.now
     new = interrupted(known, pod, current.cause, begun, confirmed, tunnels=tunnels, images=images)

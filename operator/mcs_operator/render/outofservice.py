@@ -22,3 +22,9 @@ def kept_out_of_service(
         step = StopDraining(step.noted, out_of_service=True) if step.noted else None
     takes_calls = confirmed is not None and confirmed.media is not None and not confirmed.media.draining
     return StartDraining() if step is None and takes_calls else step
+
+
+def stays_out_of_service(instance: MCSInstance, confirmed: LinkReport | None) -> bool:
+    """Whether the appliance is out of service as declared, by its own word."""
+    is_out = instance.spec.service_state is ServiceState.OUT_OF_SERVICE
+    return is_out and confirmed is not None and confirmed.media is not None and confirmed.media.draining

@@ -135,9 +135,12 @@ def _what_serves(pod: Pod) -> tuple[str, int]:
     return (pod.uid, pod.media_restarts) if pod.media_runs or pod.media_ready else ("", 0)
 
 
-def over_now(known: Sequence[Interruption], pod: Pod, now: datetime) -> tuple[Interruption, ...]:
-    """Those that end now, as the media serves again. One that was replaced before it ever did ends with the next."""
-    if not pod.media_ready:
+def over_now(
+    known: Sequence[Interruption], pod: Pod, now: datetime, *, out_of_service: bool = False
+) -> tuple[Interruption, ...]:
+    """Those that end now, as the media serves again. One that was replaced before it ever did ends with the next.
+    ``out_of_service``: the media does what is declared, and is unready by its contract."""
+    if not (pod.media_ready or out_of_service):
         return ()
     same = _what_serves(pod)
     return tuple(replace(one, over=now) for one in known if one.over is None and (one.pod, one.restarts) != same)

@@ -72,6 +72,8 @@ def test_it_is_over_when_another_pod_serves() -> None:
     assert over_now([begun], pod(), NOW) == (), "the old pod still does"
     assert over_now([begun], replace(NEXT, media_ready=False), NOW) == ()
     assert over_now([begun], NEXT, NOW) == (replace(begun, over=NOW),)
+    unready_as_declared = replace(NEXT, media_ready=False)
+    assert over_now([begun], unready_as_declared, NOW, out_of_service=True) == (replace(begun, over=NOW),)
 
 
 def test_or_the_next_media_in_the_same_pod() -> None:
