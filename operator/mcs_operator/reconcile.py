@@ -100,7 +100,7 @@ class Reconciler:
             self.settings.image_pull_secrets,
         )
         world = await self.following.known(await self.nodes.known(world), self.networks)
-        return await self.discovery.known(world, self.executor.refused_sizes.get(namespace))
+        return await self.discovery.known(world)
 
     async def decide(self, observed: World) -> Decision:
         """Believe, decide, complete, render. Where that fails, who is revoked or disabled is stopped all the same."""

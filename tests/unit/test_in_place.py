@@ -121,8 +121,11 @@ def test_another_image_is_pulled_then_put_into_the_pod_and_the_pull_goes(place: 
     assert place.settle() == ["apply StatefulSet/mcs", f"apply Pod/{place.pull()}", "merge Pod/mcs-0"]
     assert place.condition("RestartPending")[0] == "Pulling"
     place.kubelet(pull := place.pull(), {"state": {"terminated": {"exitCode": 0}}, "imageID": "sha256:1"})
-    begins = ["merge StatefulSet/mcs", "patch Pod/mcs-0"]
-    assert place.settle() == ["merge Pod/mcs-0", *begins, f"delete Pod/{pull}"], "and it is in the ledger"
+    begins = ["merge Pod/mcs-0", "merge StatefulSet/mcs", "patch Pod/mcs-0"]
+    steps = place.settle()
+    assert steps == ["apply StatefulSet/mcs", *begins, f"delete Pod/{pull}"], (
+        "the next pod has it, and so has the ledger"
+    )
     assert place.media()["image"] == NEXT
     place.kubelet("mcs-0", AGAIN)
     over = "merge StatefulSet/mcs"

@@ -76,10 +76,11 @@ class Changes:
 
 @dataclass(frozen=True, slots=True)
 class StartDraining:
-    """Have the appliance take no new calls. ``since`` is noted at the pod; None: it is noted there already, and the
-    appliance has forgotten it."""
+    """Have the appliance take no new calls. ``since`` is noted at the pod, with the ``cause``; None: it is noted there
+    already, and the appliance has forgotten it."""
 
     since: datetime | None = None
+    cause: str = ""
 
 
 @dataclass(frozen=True, slots=True)

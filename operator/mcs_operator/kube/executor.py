@@ -20,8 +20,8 @@ from mcs_operator.domain.changes import (
     StartDraining,
     StopDraining,
 )
-from mcs_operator.domain.facts.world import Size
 from mcs_operator.domain.outcome import Outcome
+from mcs_operator.domain.pod.fallback import noted_size
 from mcs_operator.domain.pod.poking import Poker
 from mcs_operator.domain.pod.rollout import LOOK_AGAIN
 from mcs_operator.domain.rules.quota import quota_name
@@ -31,9 +31,16 @@ from mcs_operator.kube.client import Api
 from mcs_operator.kube.outcome import guarding
 from mcs_operator.kube.report import Reporter
 from mcs_operator.media.agents import Agents
-from mcs_operator.settings import ANNOTATION_DRAINING, ANNOTATION_POKE
+from mcs_operator.settings import (
+    ANNOTATION_DRAINING,
+    ANNOTATION_DRAINING_FOR,
+    ANNOTATION_POKE,
+    ANNOTATION_REFUSED_RESIZE,
+)
 
 log = logging.getLogger(__name__)
+
+NOT_DRAINING: dict[str, str | None] = {ANNOTATION_DRAINING: None, ANNOTATION_DRAINING_FOR: None}
 
 EXIT_SECONDS = 60.0
 """For which slots are told that they exit at once. The kubelet asks them a second after their image is changed."""
@@ -48,8 +55,6 @@ class Executor:
     agents: Agents
     reporter: Reporter
     pokers: dict[str, Poker] = field(default_factory=dict)
-    refused_sizes: dict[str, tuple[str, Size]] = field(default_factory=dict)
-    """Sizes that a pod of this UID cannot be given while it runs, by namespace."""
     counter: quota.QuotaCounter = field(init=False)
 
     def __post_init__(self) -> None:
@@ -134,12 +139,13 @@ class Executor:
             case StartDraining():
                 if step.since:
                     notes[ANNOTATION_DRAINING] = step.since.isoformat(timespec="seconds")
+                    notes[ANNOTATION_DRAINING_FOR] = step.cause
                 await self._note(namespace, name, notes)
                 await self.agents.drain(namespace, True)
             case StopDraining():
                 if not step.out_of_service:
                     await self.agents.drain(namespace, False)
-                await self._note(namespace, name, notes | ({ANNOTATION_DRAINING: None} if step.noted else {}))
+                await self._note(namespace, name, notes | (NOT_DRAINING if step.noted else {}))
             case Replace():
                 await self._replace(namespace, changes, step, now)
             case SetImages():
@@ -147,7 +153,7 @@ class Executor:
             case Resize():
                 await self._note(namespace, name, notes | dict(step.annotations))
                 if not await pod.resize(self.api, namespace, name, step):
-                    self.refused_sizes[namespace] = (step.uid, step.size)
+                    await self._note(namespace, name, {ANNOTATION_REFUSED_RESIZE: noted_size(step.size)})
                     return LOOK_AGAIN
             case _:
                 assert_never(step)

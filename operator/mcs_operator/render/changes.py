@@ -40,6 +40,7 @@ from mcs_operator.render.secrets import identity_json
 from mcs_operator.settings import (
     ANNOTATION_DISRUPTIONS,
     ANNOTATION_DRAINING,
+    ANNOTATION_DRAINING_FOR,
     ANNOTATION_MEDIA_CHANGED,
     ANNOTATION_POKE,
     MEDIA_CONTAINER,
@@ -238,7 +239,7 @@ def _ledger(
 def _step(world: World, pod: Pod, template: Template, rollout: Rollout) -> PodStep | None:
     match rollout.step:
         case Step.START_DRAINING:
-            return StartDraining(world.now)
+            return StartDraining(world.now, str(rollout.current.cause) if rollout.current else "")
         case Step.DRAIN_AGAIN:
             return StartDraining()
         case Step.STOP_DRAINING:
@@ -250,7 +251,11 @@ def _step(world: World, pod: Pod, template: Template, rollout: Rollout) -> PodSt
             text = f"the media container of pod {pod.name} is replaced, tunnels stay up: {rollout.cause}"
             note = Note(True, "MediaRestarting", "Replace", text)
             left = note_of(one for one in rollout.disruptions if one is not rollout.current)
-            over: dict[str, str | None] = {ANNOTATION_DRAINING: None, ANNOTATION_DISRUPTIONS: left}
+            over: dict[str, str | None] = {
+                ANNOTATION_DRAINING: None,
+                ANNOTATION_DRAINING_FOR: None,
+                ANNOTATION_DISRUPTIONS: left,
+            }
             over[ANNOTATION_MEDIA_CHANGED] = note_of_change(pod, world.now)
             annotations = over | brought_up_to_date(pod, template, template.media_image)
             images = {MEDIA_CONTAINER: template.media_image}

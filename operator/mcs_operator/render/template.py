@@ -16,7 +16,13 @@ from mcs_operator.domain.pod.fallback import Fallback
 from mcs_operator.domain.pod.template import Template, is_of_an_earlier_release
 from mcs_operator.render.hashes import part_hash, template_hash
 from mcs_operator.render.pod import build_media
-from mcs_operator.settings import ANNOTATION_MEDIA_IMAGE, ANNOTATION_PARTS, ANNOTATION_RESTART_HASH, Settings
+from mcs_operator.settings import (
+    ANNOTATION_MEDIA_IMAGE,
+    ANNOTATION_PARTS,
+    ANNOTATION_RESTART_HASH,
+    MEDIA_CONTAINER,
+    Settings,
+)
 
 
 def template_of(
@@ -29,7 +35,8 @@ def template_of(
     size = containers[0]["resources"]
     return Template(
         annotations,
-        {container["name"]: container["image"] for container in containers},
+        {container["name"]: container["image"] for container in containers}
+        | ({MEDIA_CONTAINER: instead.wanted_image} if instead else {}),
         instead.wanted if instead else Size(size["requests"], size["limits"]),
         _earlier(annotations, instance, settings, pod) if pod and is_of_an_earlier_release(pod) else {},
         refused=instead.refused if instead else None,

@@ -37,6 +37,7 @@ from mcs_operator.settings import (
     ANNOTATION_AGENT_IMAGE,
     ANNOTATION_DISRUPTIONS,
     ANNOTATION_DRAINING,
+    ANNOTATION_DRAINING_FOR,
     ANNOTATION_LINK_IMAGE,
     ANNOTATION_MEDIA_CHANGED,
     ANNOTATION_PARTS,
@@ -263,7 +264,7 @@ def test_what_is_not_known_to_be_behind_is_woken_only_for_what_was_just_written(
 
 def test_a_restart_begins_with_a_drain_and_is_looked_at_again_in_a_second() -> None:
     found = about(pod(annotations=of_today(**{ANNOTATION_POD_HASH: "x"})), CALM)
-    assert found.step == StartDraining(NOW)
+    assert found.step == StartDraining(NOW, "SpecChanged")
     assert (found.rollout.step, found.again) == (Step.START_DRAINING, 1.0)
 
 
@@ -278,7 +279,7 @@ def test_an_appliance_that_has_forgotten_that_it_drains_is_told_again_and_the_ti
 def test_a_drain_that_nobody_wants_any_more_ends_and_the_mark_goes_where_there_is_one(noted: bool) -> None:
     mark = {ANNOTATION_DRAINING: "2026-03-01T11:59:00Z"} if noted else {}
     draining = report(media=MediaState(draining=True, connections=3))
-    found = about(pod(annotations=of_today(**mark)), draining)
+    found = about(pod(annotations=of_today(**mark), media_ready=False, media_runs=True), draining)
     assert found.step == StopDraining(noted=noted)
     assert found.again == 1.0
 
@@ -353,7 +354,7 @@ def test_another_image_is_put_into_the_pod_with_all_that_it_is_known_by() -> Non
     assert isinstance(found.step, SetImages) and found.notes == {}
     assert (found.step.uid, found.step.instance, found.step.images) == ("uid-of-pod", "mcs", {"media": NEXT})
     wanted = template_of(instance(image=NEXT)).annotations
-    gone: dict[str, Any] = {ANNOTATION_DRAINING: None, ANNOTATION_DISRUPTIONS: None}
+    gone: dict[str, Any] = dict.fromkeys((ANNOTATION_DRAINING, ANNOTATION_DRAINING_FOR, ANNOTATION_DISRUPTIONS))
     gone |= {ANNOTATION_MEDIA_CHANGED: '{"at":"2026-03-01T12:00:00Z","restarts":-1}'}
     of_others = {ANNOTATION_AGENT_IMAGE, ANNOTATION_LINK_IMAGE}
     assert found.step.annotations == {key: text for key, text in {**wanted, **gone}.items() if key not in of_others}

@@ -36,10 +36,10 @@ _COUNT = re.compile(r"[0-9]{1,3}", re.ASCII)
 class Cause(StrEnum):
     """Why somebody is disrupted, in the order in which it is done: who is restarted needs no other change."""
 
+    SUSPENDED = "Suspended"
+    NODE_CORDONED = "NodeCordoned"
     SPEC_CHANGED = "SpecChanged"
     RESTART_REQUESTED = "RestartRequested"
-    NODE_CORDONED = "NodeCordoned"
-    SUSPENDED = "Suspended"
     MEDIA_IMAGE = "MediaImage"
     RESIZE = "Resize"
     AGENT_IMAGE = "AgentImage"

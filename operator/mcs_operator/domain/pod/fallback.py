@@ -21,10 +21,12 @@ from mcs_operator.contract.digest import canonical
 from mcs_operator.domain.facts.world import Pod, ResizeReason, Size, World
 from mcs_operator.domain.pod import sizing
 from mcs_operator.settings import (
+    ANNOTATION_KEPT_IMAGE,
     ANNOTATION_LAST_GOOD_IMAGE,
     ANNOTATION_MEDIA_CHANGED,
     ANNOTATION_MEDIA_IMAGE,
     ANNOTATION_REFUSED_IMAGE,
+    ANNOTATION_REFUSED_RESIZE,
     ANNOTATION_REFUSED_SIZE,
 )
 from mcs_operator.timestamps import rfc3339
@@ -43,11 +45,12 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Fallback:
-    """Image and size of the next pod's media; ``wanted`` is the size that the one that runs is to have. ``refused``:
-    the declared image, where ``image`` is another one. ``notes`` are annotations of the StatefulSet; ``due``: when an
-    image that is not ready yet has had its time."""
+    """Image and size of the next pod's media; ``wanted_image`` and ``wanted`` are what the one that runs is to have.
+    ``refused``: the declared image, where the wanted one is another. ``notes`` are annotations of the StatefulSet;
+    ``due``: when an image that is not ready yet has had its time."""
 
     image: str
+    wanted_image: str
     size: Size
     wanted: Size
     refused: Refused | None = None
@@ -68,13 +71,19 @@ def fallback(world: World, instance: MCSInstance) -> Fallback:
     asked = sizing.size(instance)
     wanted = Size(asked.requests, asked.limits)
     runs = _size_that_runs(world, pod, wanted)
+    wanted_image = last_good if refused else instance.spec.image
+    # The last good one ran on this node.
+    image = wanted_image if refused else _next_image(world, wanted_image)
+    kept = canonical({"image": image, "until": wanted_image}) if image != wanted_image else ""
     notes = {
+        ANNOTATION_KEPT_IMAGE: kept,
         ANNOTATION_LAST_GOOD_IMAGE: last_good,
         ANNOTATION_REFUSED_IMAGE: canonical({"image": refused.image, "why": refused.why}) if refused else "",
         ANNOTATION_REFUSED_SIZE: canonical({"wanted": _json(wanted), "runs": _json(runs)}) if runs else "",
     }
     return Fallback(
-        image=last_good if refused else instance.spec.image,
+        image=image,
+        wanted_image=wanted_image,
         size=runs or wanted,
         wanted=wanted,
         refused=refused,
@@ -83,10 +92,39 @@ def fallback(world: World, instance: MCSInstance) -> Fallback:
     )
 
 
+def _next_image(world: World, wanted: str) -> str:
+    """What the next pod's media is made from: what runs, until the wanted image is on the node. A name with a typing
+    error would else be in the template when the pod has to leave its node, and nobody would be served any more."""
+    pod = world.pod
+    if pod is None or pod.terminating or not (pod.media_ready or pod.media_runs):
+        noted = _object(world.noted.get(ANNOTATION_KEPT_IMAGE, ""))
+        kept = str(noted.get("image", "")) if noted.get("until") == wanted else ""
+        return kept if kept and (pod is None or pod.terminating) else wanted
+    # Of a pod of an earlier release it is not known from which name it was made.
+    runs = pod.annotations.get(ANNOTATION_MEDIA_IMAGE, wanted)
+    there = any(pull.done and (pull.image, pull.node) == (wanted, pod.node) for pull in world.pulls)
+    return wanted if there else runs
+
+
 def note_of_change(pod: Pod, now: datetime) -> str:
     """What is noted at the pod with another image. The container that ran until then is ready for a moment yet, and
     says nothing about the next one: that has been restarted more often. One that does not run is not taken for it."""
     return canonical({"at": rfc3339(now), "restarts": pod.media_restarts if pod.media_runs else -1})
+
+
+def restarts_when_changed(pod: Pod) -> int:
+    """How often the media had been restarted when it got its image in this pod; -1: it was made with it."""
+    return _changed(pod)[1]
+
+
+def noted_size(size: Size) -> str:
+    """As it is noted at an object."""
+    return canonical(_json(size))
+
+
+def refused_resize(pod: Pod) -> Size | None:
+    """The size that this pod could not be given while it runs."""
+    return _size(_object(pod.annotations.get(ANNOTATION_REFUSED_RESIZE, "")))
 
 
 def _changed(pod: Pod) -> tuple[datetime | None, int]:
@@ -104,9 +142,15 @@ def _is_ready(pod: Pod) -> bool:
 def _last_good(world: World, instance: MCSInstance, pod: Pod | None) -> str:
     """The image that ran well last; not noted before there is another one that may not."""
     noted = world.noted.get(ANNOTATION_LAST_GOOD_IMAGE, "")
-    if pod is None or not _is_ready(pod):
+    if pod is None:
         return noted
     runs = _image_of(pod)
+    # One that is out of service is unready by its contract. What it says is believed of the image before: the answer
+    # that is at hand right after a change may be the old one's.
+    drains = world.report is not None and world.report.media is not None and world.report.media.draining
+    serves = _is_ready(pod) or (drains and pod.media_runs and runs != instance.spec.image)
+    if not serves:
+        return noted
     return runs if noted or runs != instance.spec.image else ""
 
 

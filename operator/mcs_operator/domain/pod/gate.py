@@ -33,13 +33,14 @@ class Passage:
     depends on who talks. ``look_again``: when to ask again. ``why``: half a sentence, "waits …".
 
     Who comes and goes changes none of the texts and times, but ``open`` and ``look_again``: they are told in a status,
-    which would otherwise be written for each call.
+    which would otherwise be written for each call. ``never``: not even where a drain has begun for it.
     """
 
     open: bool
     planned: datetime | None = None
     look_again: datetime | None = None
     why: str = ""
+    never: bool = False
 
 
 def passage(

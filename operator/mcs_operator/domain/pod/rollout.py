@@ -16,6 +16,7 @@ from mcs_operator.api.annotations import moment
 from mcs_operator.contract.linkstate import LinkReport
 from mcs_operator.domain.facts.world import Pod, Pull, World
 from mcs_operator.domain.pod.disruptions import Cause, Disruption, disruptions, resizes_in_place, tunnels_up
+from mcs_operator.domain.pod.fallback import restarts_when_changed
 from mcs_operator.domain.pod.gate import Passage, allowed_at, is_allowed, passage
 from mcs_operator.domain.pod.node import is_forced, stays
 from mcs_operator.domain.pod.template import (
@@ -26,7 +27,13 @@ from mcs_operator.domain.pod.template import (
     other_parts,
 )
 from mcs_operator.domain.pod.updates import Update, next_update
-from mcs_operator.settings import ANNOTATION_DRAINING, ANNOTATION_RESTART, ANNOTATION_UPDATE
+from mcs_operator.settings import (
+    ANNOTATION_DRAINING,
+    ANNOTATION_DRAINING_FOR,
+    ANNOTATION_MEDIA_IMAGE,
+    ANNOTATION_RESTART,
+    ANNOTATION_UPDATE,
+)
 
 LOOK_AGAIN = 1.0
 """Seconds between looks at a pod that drains."""
@@ -104,16 +111,18 @@ def decide_rollout(
     in_place = can_be_changed_in_place(pod, template)
     resize = in_place and has_another_size(pod, template) and resizes_in_place(world, pod)
     may_begin = [gate.open or _spares_nobody(one, pod, report) for one, gate in zip(found, gates, strict=True)]
-    current = _current(rollout, may_begin, in_place=in_place)
+    goes_on = [_goes_on(rollout, pod, one, gate) for one, gate in zip(found, gates, strict=True)]
+    current = _current(rollout, [a or b for a, b in zip(may_begin, goes_on, strict=True)], in_place=in_place)
     if current is None:
         rollout = replace(rollout, waits=next((gate.why for gate in gates), ""))
-        drains = report is not None and report.media is not None and report.media.draining
-        stop = rollout.since is not None or (drains and instance.spec.service_state is ServiceState.IN_SERVICE)
+        stop = rollout.since is not None or _drains_for_nothing(instance, pod, report)
         may_reconnect = any(gate.open for one, gate in zip(found, gates, strict=True) if one.cause is Cause.SLOT_IMAGES)
         update = next_update(pod, template, world.pulls, report, world.now, gate=may_reconnect)
         rollout = _undisturbed(rollout, stop=stop, resize=resize, update=update)
         return _looks_again(rollout, pod, world.now) if may_reconnect else rollout
-    return _carried_out(world, instance, pod, template, report, replace(rollout, current=current))
+    rollout = _carried_out(world, instance, pod, template, report, replace(rollout, current=current))
+    waits = rollout.step in (Step.WAIT_FOR_IMAGE, Step.CANNOT_PULL)
+    return replace(rollout, step=Step.RESIZE) if waits and resize else rollout
 
 
 def _passage(world: World, instance: MCSInstance, pod: Pod, template: Template, disruption: Disruption) -> Passage:
@@ -125,7 +134,7 @@ def _passage(world: World, instance: MCSInstance, pod: Pod, template: Template, 
         return Passage(open=True)
     needs_a_node = disruption.impact is Impact.RESTART and disruption.cause is not Cause.SUSPENDED
     if needs_a_node and (stuck := stays(world, instance, pod)):
-        return Passage(open=False, why=stuck.message)
+        return Passage(open=False, why=stuck.message, never=True)
     if is_allowed(instance, world.now):
         return Passage(open=True, planned=world.now)
     spec = instance.spec
@@ -143,15 +152,31 @@ def _spares_nobody(one: Disruption, pod: Pod, report: LinkReport | None) -> bool
     """Whether nobody is left whom the gate could spare: an image that was mended must not wait for Sunday. While
     tunnels are up, only the media is replaced for that: it may come back by itself in a second."""
     dead = (report is None or report.media is None) and media_is_dead(pod)
-    return dead and (one.impact is not Impact.RESTART or not tunnels_up(report))
+    nobody = not tunnels_up(report) if report else not pod.slots_run
+    return dead and (one.impact is not Impact.RESTART or nobody)
+
+
+def _goes_on(rollout: Rollout, pod: Pod, one: Disruption, gate: Passage) -> bool:
+    """Whether a drain has begun for it: that goes on to its end, whatever the gate says by now. Only a pod that has no
+    node to go to stays. A drain that an earlier operator began does not say for what."""
+    drains_for = pod.annotations.get(ANNOTATION_DRAINING_FOR, "")
+    return rollout.since is not None and drains_for in ("", one.cause) and not gate.never
+
+
+def _drains_for_nothing(instance: MCSInstance, pod: Pod, report: LinkReport | None) -> bool:
+    """Whether the appliance refuses calls, and nobody wants it to. By the kubelet's word as well: one that is ready
+    takes calls, whatever it says. The container that was replaced a moment ago may still be the one that answers."""
+    says = report is not None and report.media is not None and report.media.draining and not pod.media_ready
+    is_new = pod.media_restarts > restarts_when_changed(pod)
+    return says and is_new and instance.spec.service_state is ServiceState.IN_SERVICE
 
 
 def _current(rollout: Rollout, may_begin: Sequence[bool], *, in_place: bool) -> Disruption | None:
-    """The first that may begin. A drain that has begun goes on to its end, whatever the gate says by now."""
+    """The first that may begin, or has begun."""
     for one, may in zip(rollout.disruptions, may_begin, strict=True):
         if one.cause is Cause.SLOT_IMAGES:  # nothing drains for it: see _undisturbed
             continue
-        if (may or rollout.since) and (in_place or one.impact is Impact.RESTART):
+        if may and (in_place or one.impact is Impact.RESTART):
             return one
     return None
 
@@ -188,7 +213,10 @@ def _carried_out(
     if since is None and media is None and media_is_dead(pod):  # nobody talks who could be spared
         return replace(rollout, step=replaced)
     leaves = rollout.current.cause in (Cause.NODE_CORDONED, Cause.SUSPENDED)  # no image helps it on this node
-    if not leaves and (pulled := _waits_for_image(world.pulls, pod, template)):
+    # A pod that is replaced gets the image that runs, where the wanted one cannot be pulled.
+    keeps = replaced is Step.REPLACE and template.annotations.get(ANNOTATION_MEDIA_IMAGE) != template.media_image
+    pulled = None if leaves else _waits_for_image(world.pulls, pod, template)
+    if pulled and not (keeps and pulled[0] is Step.CANNOT_PULL):
         step, waits = pulled
         return replace(rollout, step=step if since is None else Step.STOP_DRAINING, waits=waits)
     if since is None:

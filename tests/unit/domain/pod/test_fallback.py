@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from mcs_operator.contract.linkstate import MediaState
-from mcs_operator.domain.facts.world import Resize, ResizeReason, Size
+from mcs_operator.domain.facts.world import Pull, Resize, ResizeReason, Size
 from mcs_operator.domain.pod.fallback import Fallback, Refused, fallback, note_of_change
 from mcs_operator.domain.pod.rollout import Step, decide_rollout
 from mcs_operator.render.pod import build_stateful_set
 from mcs_operator.render.template import template_of
 from mcs_operator.settings import (
+    ANNOTATION_KEPT_IMAGE,
     ANNOTATION_LAST_GOOD_IMAGE,
     ANNOTATION_MEDIA_CHANGED,
     ANNOTATION_MEDIA_IMAGE,
@@ -48,6 +49,10 @@ def good(image: str) -> dict[str, str]:
     return {ANNOTATION_LAST_GOOD_IMAGE: image}
 
 
+def kept(image: str, until: str) -> dict[str, str]:
+    return {ANNOTATION_KEPT_IMAGE: json.dumps({"image": image, "until": until}, separators=(",", ":"))}
+
+
 def refused(image: str, why: str = "exit 1") -> dict[str, str]:
     return {ANNOTATION_REFUSED_IMAGE: json.dumps({"image": image, "why": why})}
 
@@ -62,8 +67,44 @@ def test_at_rest_nothing_is_noted(its_pod: Any) -> None:
 
 
 def test_with_the_declaration_of_another_image_the_one_that_runs_well_is_noted() -> None:
-    assert found(running(), image=NEXT).notes == good(BEFORE)
-    assert found(running(), image=NEXT).image == NEXT
+    declared = found(running(), image=NEXT)
+    assert declared.notes == good(BEFORE) | kept(BEFORE, NEXT)
+    assert declared.wanted_image == NEXT
+
+
+# --- the image of the next pod ---
+
+
+PULLED = (Pull("p", NEXT, "mcs-node", done=True),)
+
+
+def of_next(its_pod: Any, noted: dict[str, str] | None = None, pulls: tuple[Pull, ...] = ()) -> str:
+    subject = instance(image=NEXT)
+    things = [its_pod] if its_pod else []
+    return fallback(replace(given(subject, *things, noted=noted or {}), pulls=pulls), subject).image
+
+
+def test_an_image_that_is_not_on_the_node_yet_is_not_put_into_the_template() -> None:
+    """A name with a typing error would be what the pod is made from that has to leave its node."""
+    assert of_next(running()) == BEFORE
+    assert of_next(running(), pulls=(Pull("p", NEXT, "mcs-node", done=False, problem="no such image"),)) == BEFORE
+    assert of_next(running(), pulls=(Pull("p", NEXT, "another", done=True),)) == BEFORE
+    assert of_next(running(), pulls=PULLED) == NEXT
+
+
+def test_while_the_pod_goes_and_is_gone_the_template_stays_as_it_was() -> None:
+    for its_pod in (None, running(terminating=True)):
+        assert of_next(its_pod, kept(BEFORE, NEXT)) == BEFORE
+        assert of_next(its_pod) == NEXT
+        assert of_next(its_pod, kept(BEFORE, THIRD)) == NEXT, "another one was declared then"
+
+
+def test_a_pod_whose_media_does_not_run_gets_what_is_declared() -> None:
+    assert of_next(running(**SICK), kept(BEFORE, NEXT)) == NEXT
+
+
+def test_a_pod_of_an_earlier_release_does_not_say_from_which_name_it_was_made() -> None:
+    assert of_next(replace(running(), annotations={})) == NEXT
 
 
 def test_what_does_not_run_well_is_no_image_to_go_back_to() -> None:
@@ -122,6 +163,8 @@ def test_its_time_is_the_users_choice() -> None:
 def test_an_appliance_that_is_out_of_service_is_unready_by_its_contract_and_not_rolled_back() -> None:
     said = report(media=MediaState(draining=True))
     subject = instance(image=NEXT, serviceState="OutOfService")
+    before = running(media_ready=False, media_runs=True)
+    assert fallback(given(subject, before, said), subject).notes == good(BEFORE) | kept(BEFORE, NEXT)
     pod = running(NEXT, changed=timedelta(days=3), media_ready=False, media_problem="readiness probe failed")
     assert fallback(given(subject, pod, said, noted=good(BEFORE)), subject).refused is None
 
@@ -162,9 +205,9 @@ def test_what_was_refused_stays_so_until_another_image_is_declared() -> None:
     noted = good(BEFORE) | refused(NEXT)
     for its_pod in (running(), running(NEXT, changed=LATE, **SICK), running(**SICK), None):
         stays = found(its_pod, noted, image=NEXT)
-        assert (stays.image, stays.refused) == (BEFORE, Refused(NEXT, "exit 1"))
+        assert (stays.image, stays.wanted_image, stays.refused) == (BEFORE, BEFORE, Refused(NEXT, "exit 1"))
     other = found(running(), noted, image=THIRD)
-    assert (other.image, other.refused, other.notes) == (THIRD, None, good(BEFORE))
+    assert (other.wanted_image, other.refused, other.notes) == (THIRD, None, good(BEFORE) | kept(BEFORE, THIRD))
     assert found(running(), noted).notes == good(BEFORE), "taken back: it is tried when it is declared again"
 
 

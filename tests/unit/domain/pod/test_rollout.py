@@ -21,6 +21,8 @@ from mcs_operator.domain.pod.template import differing_parts
 from mcs_operator.settings import (
     ANNOTATION_DISRUPTIONS,
     ANNOTATION_DRAINING,
+    ANNOTATION_DRAINING_FOR,
+    ANNOTATION_MEDIA_CHANGED,
     ANNOTATION_MEDIA_IMAGE,
     ANNOTATION_PARTS,
     ANNOTATION_POD_PARTS,
@@ -202,7 +204,47 @@ def test_a_change_that_is_taken_back_ends_the_drain() -> None:
 
 def test_a_drain_that_nobody_asks_for_is_ended_also_when_the_note_of_it_is_gone() -> None:
     """The operator died after it had taken the annotation away, or the agent did not answer just then."""
-    assert decided(running(), talking(3)).step is Step.STOP_DRAINING
+    unready = {"media_ready": False, "media_runs": True}
+    assert decided(running(**unready), talking(3)).step is Step.STOP_DRAINING
+    assert decided(running(), talking(3)).step is Step.NOTHING, "it is ready, so it takes calls, whatever it says"
+
+
+def test_the_container_that_was_replaced_a_moment_ago_is_not_told_to_take_calls_again() -> None:
+    changed = {ANNOTATION_MEDIA_CHANGED: '{"at":"2026-03-01T12:00:00Z","restarts":2}'}
+    made = running(media_ready=False, media_runs=True, media_restarts=2)
+    just_changed = replace(made, annotations={**made.annotations, **changed})
+    assert decided(just_changed, talking(0)).step is Step.NOTHING
+    assert decided(replace(just_changed, media_restarts=3), talking(0)).step is Step.STOP_DRAINING
+
+
+# --- a drain is for one cause ---
+
+
+def drains_for(cause: str, **other: Any) -> Any:
+    made = running(draining_for=9, **other)
+    return replace(made, annotations={**made.annotations, ANNOTATION_DRAINING_FOR: cause})
+
+
+def test_what_waits_for_its_hour_is_not_carried_out_by_a_drain_for_something_else(shut: datetime) -> None:
+    found = decided(drains_for("MediaImage"), talking(0), **SEVEN_SLOTS)
+    assert found.step is Step.STOP_DRAINING, "what it was for was called off"
+    assert decided(drains_for("SpecChanged"), talking(0), **SEVEN_SLOTS).step is Step.REPLACE
+    assert decided(running(draining_for=9), talking(0), **SEVEN_SLOTS).step is Step.REPLACE, "of an earlier operator"
+
+
+def test_a_drain_for_the_image_takes_no_pod_from_a_node_that_is_cordoned() -> None:
+    found = decided(drains_for("MediaImage"), talking(0), world=PINNED, **SEVEN_SLOTS, **OTHER_IMAGE)
+    assert found.current is not None and found.current.cause is Cause.MEDIA_IMAGE
+
+
+def test_a_drain_ends_where_the_node_is_cordoned_meanwhile_and_no_other_one_takes_the_pod() -> None:
+    assert decided(drains_for("SpecChanged"), talking(0), world=PINNED, **SEVEN_SLOTS).step is Step.STOP_DRAINING
+
+
+@pytest.mark.parametrize("said", [None, report(state(2, "r"))], ids=["silent", "one tunnel"])
+def test_a_dead_media_takes_no_pod_with_it_while_tunnels_may_be_up(said: Any, shut: datetime) -> None:
+    dead = {"media_ready": False, "media_runs": False, "slots_run": True}
+    assert decided(running(**dead), said, **SEVEN_SLOTS).step is Step.WAIT_FOR_GATE
 
 
 # --- an older template ---
