@@ -41,7 +41,7 @@ ALL_ASKED_SECONDS, ALL_ASKED_SLOTS = 2, 50
 one for every 50 of them; none exits before."""
 PACE, QUICK_PACE, FEW_SLOTS = 0.16, 0.06, 64
 """Seconds from one slot's exit to the next. Each costs containerd five processes, so that two cores digest about ten a
-second, and a shim that falls behind jams for minutes: 250 of them did at 16 a second, 64 of them never."""
+second, and a shim that falls behind jams for minutes: 250 of them did at 16 a second, 64 of them did not."""
 TERMINATION_MARGIN_SECONDS = 60
 AGENT_USER = 65532
 
