@@ -74,6 +74,12 @@ def media(mcs: Mcs) -> Object:
     return found
 
 
+def resizing(mcs: Mcs) -> bool:
+    """Whether the kubelet says that it is at work on a size."""
+    conditions = mcs.api.get("Pod", POD)["status"]["conditions"]
+    return any(condition["type"].startswith("PodResize") for condition in conditions)
+
+
 def declared(mcs: Mcs) -> Object:
     """The media's container, as it is to be."""
     found: Object = mcs.api.get("Pod", POD)["spec"]["containers"][0]
@@ -133,7 +139,10 @@ def test_another_size_is_in_force_and_nobody_notices(mcs: Mcs) -> None:
         for cpu, memory in (("2", "768Mi"), ("1", "512Mi")):
             limits = {"cpu": cpu, "memory": memory}
             mcs.api.change("MCSInstance", INSTANCE, resources=resources | {"limits": limits})
-            until(f"{limits} are in force", lambda limits=limits: media(mcs)["resources"]["limits"] == limits, 60)
+            until(f"{limits} are asked for", lambda limits=limits: declared(mcs)["resources"]["limits"] == limits, 20)
+            # The kubelet's own pace: it looks again at a size that is in progress only now and then.
+            until(f"{limits} are in force", lambda limits=limits: media(mcs)["resources"]["limits"] == limits, 240)
+            until("the kubelet is done with it", lambda: not resizing(mcs), 240)
     mcs.api.wait_condition("MCSInstance", INSTANCE, "RestartPending", "False")
 
 
