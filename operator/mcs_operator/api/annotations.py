@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 
 
 def moment(text: str) -> datetime | None:
-    """RFC 3339; None for nothing, and for what is no time: a typing error must not cost anybody anything."""
+    """RFC 3339, in UTC; None for nothing, and for what is no time: a typing error must not cost anybody anything."""
     try:
         found = datetime.fromisoformat(text)
-    except ValueError:
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):  # in UTC, the first and the last day of all may be on no calendar
         return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def asked_at(annotations: Mapping[str, str], key: str) -> datetime | None:

@@ -33,7 +33,8 @@ class Impact(StrEnum):
         """How `kubectl explain` says it."""
         return {
             Impact.HOT: "Changing it: hot, nothing is interrupted.",
-            Impact.IN_PLACE: "Changing it: in place, nobody notices (before Kubernetes 1.33: restarts the media pod).",
+            Impact.IN_PLACE: "Changing it: in place, nobody notices (before Kubernetes 1.33, and with less memory "
+            "before 1.34: restarts the media pod).",
             Impact.THIS_LINK: "Changing it: restarts this link's tunnel only, about a second.",
             Impact.NEW_PROFILE: "Changing it: cuts the TVox off until its new profile is uploaded to it "
             "(`kubectl mcs profile <link>`).",

@@ -11,8 +11,8 @@ from mcs_operator.api import Impact, KubernetesObject, MCSInstance, TVoxLink
 from mcs_operator.api.changes import Change, changes
 from mcs_operator.api.impact import dearest
 from mcs_operator.domain.pod.gate import foretold
+from mcs_operator.domain.pod.prediction import ANY_SIZE, Resizing, predicted
 from mcs_operator.domain.rules.costs import cut_off
-from mcs_operator.render.hashes import restart_hash
 
 _PREDICTED: Mapping[Impact, tuple[str, int]] = {
     Impact.HOT: ("nobody is interrupted", 0),
@@ -93,10 +93,12 @@ def effect(
     peer: object = None,
     *,
     now: datetime,
-    resizes_in_place: bool = True,
+    resizing: Resizing = ANY_SIZE,
+    status: object = None,
 ) -> Effect:
     """Of creating or changing one object. ``links``: the TVoxLinks that its instance serves now. ``peer``: of a link,
-    where its TVox is connected from, as its status says. ``resizes_in_place``: whether the cluster can do that."""
+    where its TVox is connected from, as its status says. ``resizing``: what the cluster can do. ``status``: of an
+    instance, as it is stored."""
     if before is None:
         return Effect(after.kind, after.name, "created", Impact.HOT)
     differing = changes(before, after)
@@ -104,15 +106,8 @@ def effect(
     interrupted: tuple[str, ...] = ()
     lost = planned = ""
     if isinstance(before, MCSInstance) and isinstance(after, MCSInstance):
-        spared: tuple[Impact, ...] = ()
-        if before.spec.suspend:  # there is nobody who could be interrupted
-            spared = (Impact.IN_PLACE, Impact.MEDIA_RESTART, Impact.RESTART)
-        elif restart_hash(before) == restart_hash(after) and not after.spec.suspend:  # what the operator itself goes by
-            spared = (Impact.RESTART,)
-        impact = dearest(Impact.HOT if c.impact in spared else c.impact for c in differing)
-        resized = any(change.impact is Impact.IN_PLACE for change in differing)
-        if resized and not resizes_in_place and Impact.IN_PLACE not in spared:
-            impact = Impact.RESTART
+        differing = predicted(before, after, resizing, status)
+        impact = dearest(change.impact for change in differing)
         interrupted = tuple(links) if impact in _OF_EVERYBODY else ()
         if impact in _GATED:
             planned = foretold(after, now)

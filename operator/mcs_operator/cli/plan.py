@@ -14,8 +14,10 @@ from mcs_operator.cli.access import Cluster, resource_of
 from mcs_operator.cli.effects import Effect, effect
 from mcs_operator.cli.files import Document
 from mcs_operator.cli.schemacheck import check, parsed
+from mcs_operator.domain.pod.prediction import ANY_SIZE, Resizing
 from mcs_operator.kube.client import ApiError
-from mcs_operator.kube.resources import LINKS, PODS, Object, Resource
+from mcs_operator.kube.discovery import resizing_of
+from mcs_operator.kube.resources import LINKS, Object, Resource
 from mcs_operator.settings import API_VERSION
 
 _MODELS = {model.kind: model for model in KINDS}
@@ -43,15 +45,16 @@ async def _effect(cluster: Cluster, document: Document) -> Effect:
         return Effect(document.kind, document.name, action, None, refused=error.message or str(error))
     except InvalidObjectError as error:
         return Effect(document.kind, document.name, action, None, refused=str(error))
-    links, resizes = await _served(cluster, namespace, after), await _resizes_in_place(cluster, before, after)
-    return effect(before, after, links, _peer(live), now=datetime.now(UTC), resizes_in_place=resizes)
+    links, resizing = await _served(cluster, namespace, after), await _resizing(cluster, before, after)
+    status = (live or {}).get("status")
+    return effect(before, after, links, _peer(live), now=datetime.now(UTC), resizing=resizing, status=status)
 
 
-async def _resizes_in_place(cluster: Cluster, before: KubernetesObject | None, after: KubernetesObject) -> bool:
-    """Whether the cluster gives a container that runs another size; asked where one changes."""
+async def _resizing(cluster: Cluster, before: KubernetesObject | None, after: KubernetesObject) -> Resizing:
+    """Which sizes the cluster gives a container that runs; asked where one changes."""
     if before is None or all(change.impact is not Impact.IN_PLACE for change in changes(before, after)):
-        return True
-    return f"{PODS.plural}/resize" in await cluster.api.served(PODS.api_version)
+        return ANY_SIZE
+    return await resizing_of(cluster.api)
 
 
 def _unusable(cluster: Cluster, document: Document) -> str:

@@ -16,12 +16,13 @@ from operator import attrgetter
 from typing import Any, Protocol
 
 from mcs_operator.api import Community, Impact, InvalidObjectError, KubernetesObject, MCSInstance, NetworkMode, TVoxLink
-from mcs_operator.api.changes import changes
+from mcs_operator.api.changes import Change
 from mcs_operator.api.conditions import Kind
 from mcs_operator.api.instance import Vpn
 from mcs_operator.domain.facts.networks import Network, met_by
 from mcs_operator.domain.facts.world import Profile, SlotSecret
 from mcs_operator.domain.pod.gate import foretold
+from mcs_operator.domain.pod.prediction import Resizing, predicted
 from mcs_operator.domain.rules import messages
 from mcs_operator.domain.rules.addressing import address_of, last_number, number_of
 from mcs_operator.domain.rules.capacity import Capacity, Line, capacity_of, crossings
@@ -90,6 +91,9 @@ class Cluster(Protocol):
 
     def networks(self) -> Iterable[Network]:
         """The cluster's own networks, as far as they are known."""
+
+    def resizing(self) -> Resizing:
+        """Which sizes the cluster gives a container that runs."""
 
     def identities(self, namespace: str, instance: str) -> Iterable[Profile | SlotSecret]:
         """What links of an instance of this name have, or had, as far as it was read."""
@@ -294,17 +298,17 @@ def _instance(
             yield _refuse(messages.domain_in_profiles(new.spec.domain, old.spec.domain, served))
         yield from _lowered(cluster, namespace, new, old)
         yield from map(_Finding, refused(old, new, f"{served} customers"))
-        yield from _disrupted(new, old, served, now)
+        status = _at(cluster.find(Kind.INSTANCE, namespace, new.name), "status")
+        yield from _disrupted(predicted(old, new, cluster.resizing(), status), new, served, now)
     yield from _same_node(cluster, namespace, new, old)
 
 
-def _disrupted(new: MCSInstance, old: MCSInstance, served: int, now: datetime) -> Iterator[_Finding]:
+def _disrupted(differing: Iterable[Change], new: MCSInstance, served: int, now: datetime) -> Iterator[_Finding]:
     """What costs every customer something, and when."""
-    differing = changes(old, new)
-    if old.spec.suspend:
+    differing = [change for change in differing if change.impact in (Impact.RESTART, Impact.MEDIA_RESTART)]
+    if not differing:
         return
-    planned = foretold(new, now)
-    if planned and {change.impact for change in differing} & {Impact.RESTART, Impact.MEDIA_RESTART}:
+    if planned := foretold(new, now):
         yield _Finding(f"spec.disruptions: {planned}")
     if new.spec.suspend:
         yield _Finding(f"spec.suspend: the media pod drains and stops, {served} customers are interrupted")

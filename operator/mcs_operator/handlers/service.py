@@ -14,6 +14,7 @@ from typing import Any
 
 from mcs_operator.domain.admission import review
 from mcs_operator.domain.facts.networks import Network
+from mcs_operator.domain.pod.prediction import NO_SIZE, Resizing
 from mcs_operator.following import names_of
 from mcs_operator.handlers import metrics
 from mcs_operator.handlers.probes import Probes
@@ -82,7 +83,7 @@ class Service:
         self._networks: Networks | None = None
         self._open = AsyncExitStack()
         self._admission = admission
-        known = Known(self.store, names_of(self.store, _now), self._known_networks)
+        known = Known(self.store, names_of(self.store, _now), self._known_networks, self._known_resizing)
         self._route: Route | None = None
         self._webhook = Webhook(
             admission.port,
@@ -124,6 +125,7 @@ class Service:
         self._networks = Networks(self._api, on_change=self._wake_all)
         self._reconciler.networks = self._known_networks
         self._tasks.begin(self._networks.run(), "networks")
+        self._tasks.begin(self._reconciler.discovery.run(), "discovery")
         self._tasks.begin(self._reconciler.nodes.run(), "nodes")
         self._tasks.begin(self._watcher.run(), "watches")
         self._tasks.begin(self._scraping.run(), "metrics")
@@ -202,6 +204,9 @@ class Service:
 
     def _known_networks(self) -> tuple[Network, ...]:
         return self._networks.known if self._networks else ()
+
+    def _known_resizing(self) -> Resizing:
+        return self._reconciler.discovery.resizing if self._reconciler else NO_SIZE
 
     def _wake(self, namespace: str) -> None:
         if self._queue:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ _JSON = "application/json"
 Operations = list[dict[str, Any]]
 """A JSON patch."""
 
+_DIGITS = re.compile(r"[0-9]{1,9}", re.ASCII)
 _METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 _METADATA_ONLY_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _FIRST_PAGE, _LARGEST_PAGE = 100, 500
@@ -120,6 +122,12 @@ class Api:
         """Names of the resources and subresources that the API server serves of the core group."""
         answer = await self._call(_Request("GET", f"/api/{version}"))
         return {str(served.get("name")) for served in answer.get("resources") or []}
+
+    async def version(self) -> tuple[int, int]:
+        """Major and minor version of the API server; 0 for what is no number."""
+        answer = await self._call(_Request("GET", "/version"))
+        major, minor = (_DIGITS.match(str(answer.get(part))) for part in ("major", "minor"))
+        return int(major[0]) if major else 0, int(minor[0]) if minor else 0
 
     async def pages(
         self,

@@ -2,23 +2,54 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from dataclasses import replace
 
 from mcs_operator.domain.facts.world import Size, World
 from mcs_operator.domain.pod.fallback import refused_resize
+from mcs_operator.domain.pod.prediction import ANY_SIZE, NO_SIZE, Resizing
 from mcs_operator.domain.pod.sizing import size
 from mcs_operator.kube.client import Api
 from mcs_operator.kube.resources import PODS
 
+log = logging.getLogger(__name__)
+
+EVERY_SECONDS = 600.0
 _RESIZE = f"{PODS.plural}/resize"
+_LOWERS_MEMORY = (1, 34)
+"""Since this version of Kubernetes; the one before refuses it with 422."""
+
+
+async def resizing_of(api: Api) -> Resizing:
+    """Which sizes the cluster gives a container that runs."""
+    if _RESIZE not in await api.served(PODS.api_version):
+        return NO_SIZE
+    return Resizing(lowers_memory=await api.version() >= _LOWERS_MEMORY)
 
 
 class Discovery:
-    """Of one API server."""
+    """Of one API server. ``resizing`` is for admission, which cannot wait for an answer: until there is one, rather a
+    restart is told that does not come than one is hidden that does."""
 
     def __init__(self, api: Api) -> None:
+        self.resizing = NO_SIZE
         self._api = api
         self._resizes = False
+
+    async def run(self) -> None:
+        """Ask at start, and every ten minutes as long as there is something that the cluster cannot do: it may be
+        upgraded."""
+        while True:
+            if self.resizing != ANY_SIZE:
+                await self._ask()
+            await asyncio.sleep(EVERY_SECONDS)
+
+    async def _ask(self) -> None:
+        try:
+            self.resizing = await resizing_of(self._api)
+        except Exception as error:  # of many kinds, and without it a warning too many is given, which is all
+            log.info("what this cluster can do is not known: %s", type(error).__name__)
 
     async def known(self, world: World) -> World:
         """The world with the answer, where a pod is to have another size; else nobody asks."""

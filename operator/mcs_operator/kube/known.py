@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from mcs_operator.api.conditions import Kind
 from mcs_operator.domain.facts.networks import Network
 from mcs_operator.domain.facts.world import Profile, SlotSecret
+from mcs_operator.domain.pod.prediction import ANY_SIZE, Resizing
 from mcs_operator.kube.cache.namespace import NamespaceCache
 from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.names import Names
@@ -25,6 +26,7 @@ class Known:
     store: Store
     names: Names
     cluster_networks: Callable[[], Iterable[Network]] = tuple
+    cluster_resizing: Callable[[], Resizing] = lambda: ANY_SIZE
 
     def find(self, kind: Kind, namespace: str, name: str) -> Object | None:
         """One object, or None."""
@@ -64,6 +66,10 @@ class Known:
     def networks(self) -> Iterable[Network]:
         """The cluster's own networks, as far as they are known."""
         return self.cluster_networks()
+
+    def resizing(self) -> Resizing:
+        """Which sizes the cluster gives a container that runs."""
+        return self.cluster_resizing()
 
     def identities(self, namespace: str, instance: str) -> Iterator[Profile | SlotSecret]:
         """What links of an instance of this name have, or had, as far as it was read; without what is an instance's

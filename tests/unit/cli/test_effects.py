@@ -9,11 +9,16 @@ import pytest
 from mcs_operator.api import Impact, MCSInstance, TVoxLink
 from mcs_operator.cli import effects
 from mcs_operator.cli.effects import Effect, exit_code
+from mcs_operator.domain.pod.prediction import Resizing
 from mcs_operator.render.hashes import restart_hash
 from support.objects import a_link, an_instance
 from support.worlds import NOW
 
 SERVED = ("acme", "bolt")
+NEXT = "localhost/mcs/appliance:next"
+SMALL, LARGE = {"resources": None}, {"resources": None, "tier": "UpTo10000"}
+"""Of the tier's size, which our instances on a laptop are not."""
+SERVES = {"podUID": "u"}
 
 
 def instance(**spec: Any) -> MCSInstance:
@@ -112,16 +117,32 @@ def test_a_restart_is_foretold_exactly_where_the_operator_restarts(spec: dict[st
     assert (effect(instance(), instance(**spec), SERVED).impact is Impact.RESTART) == restarts
 
 
-def test_suspending_interrupts_everybody_and_what_follows_nobody() -> None:
+def test_suspending_interrupts_everybody_and_what_follows_nobody_once_the_pod_is_gone() -> None:
     found = effect(instance(), instance(suspend=True), SERVED)
     assert (found.impact, found.customers) == (Impact.RESTART, SERVED)
-    for after in (instance(), instance(suspend=True, vpn={"slots": 8}, image="localhost/mcs/appliance:next")):
-        found = effect(instance(suspend=True), after, SERVED)
+    for after in (instance(), instance(suspend=True, vpn={"slots": 8}, image=NEXT), instance(tier="UpTo10000")):
+        found = effect(instance(suspend=True), after, SERVED, resizing=Resizing(in_place=False))
         assert (found.impact, found.customers) == (Impact.HOT, ())
 
 
+def test_as_long_as_the_pod_of_a_suspended_instance_serves_a_change_interrupts_everybody() -> None:
+    """It drains, or waits for its window: with suspend: false it goes on, and is restarted for what else changed."""
+    for after in (instance(vpn={"slots": 8}), instance(suspend=True, vpn={"slots": 8})):
+        found = effect(instance(suspend=True), after, SERVED, status=SERVES)
+        assert (found.impact, found.customers) == (Impact.RESTART, SERVED)
+    image = effect(instance(suspend=True), instance(image=NEXT), SERVED, status=SERVES)
+    assert image.impact is Impact.MEDIA_RESTART
+    stops = effect(instance(suspend=True), instance(suspend=True, image=NEXT), SERVED, status=SERVES)
+    assert stops.impact is Impact.RESTART, "the tunnels go with the pod"
+
+
+def test_the_pod_of_an_instance_that_is_suspended_no_more_goes_on_as_it_is() -> None:
+    found = effect(instance(suspend=True), instance(), SERVED, status=SERVES)
+    assert (found.impact, found.customers) == (Impact.HOT, ())
+
+
 def test_another_image_ends_every_customers_calls_and_no_tunnel() -> None:
-    found = effect(instance(), instance(image="localhost/mcs/appliance:next", tier="UpTo10000"), SERVED)
+    found = effect(instance(**SMALL), instance(image=NEXT, **LARGE), SERVED)
     assert (found.impact, found.customers) == (Impact.MEDIA_RESTART, SERVED)
     assert found.words == "the media restarts after draining: every customer's calls end, tunnels stay up"
 
@@ -129,7 +150,7 @@ def test_another_image_ends_every_customers_calls_and_no_tunnel() -> None:
 NIGHT = {"windows": [{"schedule": "0 2 * * *", "duration": "2h"}]}
 
 
-@pytest.mark.parametrize("change", [{"vpn": {"slots": 8}}, {"image": "localhost/mcs/appliance:next"}])
+@pytest.mark.parametrize("change", [{"vpn": {"slots": 8}}, {"image": NEXT}])
 def test_what_waits_for_its_hour_says_when_that_is(change: dict[str, Any]) -> None:
     found = effect(instance(disruptions=NIGHT), instance(disruptions=NIGHT, **change), SERVED)
     planned = "waits for the window that begins at 2026-03-02T02:00:00Z; until then nothing is interrupted"
@@ -143,19 +164,50 @@ def test_the_rules_that_come_with_a_change_hold_for_it() -> None:
 
 
 def test_what_interrupts_nobody_waits_for_nothing() -> None:
-    assert "waits" not in effect(instance(disruptions=NIGHT), instance(disruptions=NIGHT, tier="UpTo10000"), ()).words
+    assert "waits" not in effect(instance(disruptions=NIGHT, **SMALL), instance(disruptions=NIGHT, **LARGE), ()).words
 
 
 def test_another_size_interrupts_nobody() -> None:
-    found = effect(instance(), instance(tier="UpTo10000"), SERVED)
+    found = effect(instance(**SMALL), instance(**LARGE), SERVED)
     assert (found.impact, found.customers) == (Impact.IN_PLACE, ())
 
 
 def test_where_the_cluster_cannot_do_that_it_is_a_restart() -> None:
-    found = effect(instance(), instance(tier="UpTo10000"), SERVED, resizes_in_place=False)
+    found = effect(instance(**SMALL), instance(**LARGE), SERVED, resizing=Resizing(in_place=False))
     assert (found.impact, found.customers) == (Impact.RESTART, SERVED)
-    hot = effect(instance(), instance(domain="other.test"), SERVED, resizes_in_place=False)
-    assert hot.impact is Impact.HOT
+    for hot in ({"domain": "other.test"}, {"tier": "UpTo10000"}):  # spec.resources says each amount, the tier none
+        found = effect(instance(), instance(**hot), SERVED, resizing=Resizing(in_place=False))
+        assert found.impact is Impact.HOT
+
+
+def test_what_waits_for_its_hour_is_also_a_restart_for_another_size() -> None:
+    before, after = instance(disruptions=NIGHT, **SMALL), instance(disruptions=NIGHT, **LARGE)
+    found = effect(before, after, SERVED, resizing=Resizing(in_place=False))
+    assert "waits for the window that begins at 2026-03-02T02:00:00Z" in found.words
+
+
+def sized(memory: str) -> MCSInstance:
+    """Of this limit, with requests that fit under each."""
+    return instance(resources={"requests": {"memory": "1Gi"}, "limits": {"memory": memory}})
+
+
+@pytest.mark.parametrize(
+    ("after", "impact"),
+    [
+        pytest.param(sized("2Gi"), Impact.RESTART, id="less memory"),
+        pytest.param(sized("8Gi"), Impact.IN_PLACE, id="more memory"),
+        pytest.param(instance(**SMALL), Impact.IN_PLACE, id="the tier's, which is more"),
+    ],
+)
+def test_kubernetes_1_33_takes_no_memory_from_a_container_that_runs(after: MCSInstance, impact: Impact) -> None:
+    found = effect(sized("4Gi"), after, SERVED, resizing=Resizing(lowers_memory=False))
+    assert (found.impact, found.customers) == (impact, SERVED if impact is Impact.RESTART else ())
+    assert effect(sized("4Gi"), after, SERVED).impact is Impact.IN_PLACE, "later ones do"
+
+
+def test_another_tier_takes_no_memory_away() -> None:
+    found = effect(instance(**LARGE), instance(**SMALL), SERVED, resizing=Resizing(lowers_memory=False))
+    assert found.impact is Impact.IN_PLACE
 
 
 @pytest.mark.parametrize("output", [effect(None, link(), ()).as_data()])

@@ -28,10 +28,14 @@ class FakeApi:
         self.listed: list[str] = []
         self.resources = {"pods", "pods/resize"}
         self.discovered = 0
+        self.release = (1, 34)
 
     async def served(self, _: str) -> set[str]:
         self.discovered += 1
         return self.resources
+
+    async def version(self) -> tuple[int, int]:
+        return self.release
 
     async def get(self, resource: Resource, namespace: str, name: str) -> Object | None:
         found = [b for b in self.bodies if b["kind"] == resource.kind and b["metadata"]["namespace"] == namespace]
@@ -84,10 +88,32 @@ async def test_a_restart_names_the_customers_of_the_objects_own_namespace() -> N
 async def test_the_cluster_is_asked_whether_it_can_change_a_size_in_place(served: set[str], impact: Impact) -> None:
     api = FakeApi(BOTH)
     api.resources = served
-    (effect,) = await plan(api, at("ns-b", an_instance(tier="UpTo10000")))
+    (effect,) = await plan(api, at("ns-b", an_instance(tier="UpTo10000", resources=None)))
     assert (effect.impact, api.discovered) == (impact, 1)
     await plan(api, at("ns-b", an_instance(**NEWER)))
     assert api.discovered == 1, "where no size changes nobody asks"
+
+
+@pytest.mark.parametrize(("release", "impact"), [((1, 33), Impact.RESTART), ((1, 34), Impact.IN_PLACE)])
+async def test_less_memory_restarts_the_pod_of_a_cluster_that_cannot_take_it_away(
+    release: tuple[int, int], impact: Impact
+) -> None:
+    api = FakeApi(BOTH)
+    api.release = release
+    less = {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": "1", "memory": "256Mi"}}
+    (effect,) = await plan(api, at("ns-b", an_instance(resources=less)))
+    assert (effect.impact, len(effect.customers)) == (impact, 2 if impact is Impact.RESTART else 0)
+
+
+@pytest.mark.parametrize(
+    ("status", "impact"),
+    [({}, Impact.HOT), ({"podUID": "u"}, Impact.RESTART)],
+    ids=["the pod is gone", "it drains, or waits for its hour"],
+)
+async def test_the_status_tells_whether_a_suspended_instance_serves_yet(status: Any, impact: Impact) -> None:
+    live = at("ns-a", an_instance(suspend=True)) | {"status": status}
+    (effect,) = await plan(FakeApi([live, at("ns-a", a_link("acme"), 2)]), an_instance(**NEWER))
+    assert (effect.impact, effect.customers) == (impact, ("acme",) if impact is Impact.RESTART else ())
 
 
 async def test_without_a_namespace_it_is_the_one_of_the_context() -> None:

@@ -14,6 +14,7 @@ from mcs_operator.contract.openvpn import Where
 from mcs_operator.domain.admission import WARNING_LIMIT, Answer, Object, Operation, Request, review
 from mcs_operator.domain.facts.networks import Network
 from mcs_operator.domain.facts.world import Profile, SlotSecret
+from mcs_operator.domain.pod.prediction import Resizing
 from support.objects import a_community, a_link, an_instance
 from support.worlds import NOW, profile, slot
 
@@ -29,6 +30,7 @@ class Known:
     known: list[Profile | SlotSecret] = field(default_factory=list)
     cluster: list[Network] = field(default_factory=list)
     owned_elsewhere: set[str] = field(default_factory=set)
+    sizes: Resizing = field(default_factory=Resizing)
 
     def find(self, kind: Kind, namespace: str, name: str) -> Object | None:
         return next((body for body in self._of(namespace, kind) if body["metadata"]["name"] == name), None)
@@ -53,6 +55,9 @@ class Known:
 
     def slots(self, namespace: str, instance: str) -> Mapping[int, str]:
         return self.held
+
+    def resizing(self) -> Resizing:
+        return self.sizes
 
     def networks(self) -> list[Network]:
         return self.cluster
@@ -489,14 +494,49 @@ def test_a_restart_is_warned_of_with_the_number_of_customers() -> None:
     assert answer.warnings == ("spec.vpn.slots: the media pod drains and restarts, 2 customers are interrupted",)
 
 
-def test_suspending_is_warned_of_and_what_follows_is_not() -> None:
-    known = cluster(MCS, ACME, a_link("a"))
+STOPS = "spec.suspend: the media pod drains and stops, 1 customers are interrupted"
+
+
+def test_suspending_is_warned_of_and_what_follows_is_not_once_the_pod_is_gone() -> None:
     stopped = an_instance(suspend=True, vpn={"slots": 8})
-    assert changed(MCS, stopped, known).warnings == (
-        "spec.suspend: the media pod drains and stops, 1 customers are interrupted",
-    )
+    assert changed(MCS, stopped, cluster(MCS, ACME, a_link("a"))).warnings == (STOPS,)
     for after in (MCS, an_instance(suspend=True, vpn={"slots": 9})):
-        assert changed(stopped, after, known).warnings == ()
+        assert changed(stopped, after, cluster(stopped, ACME, a_link("a"))).warnings == ()
+
+
+def test_as_long_as_the_pod_of_a_suspended_instance_serves_what_interrupts_everybody_is_warned_of() -> None:
+    waits = an_instance(suspend=True) | {"status": {"podUID": "u"}}
+    known = cluster(waits, ACME, a_link("a"))
+    (warning,) = changed(waits, an_instance(vpn={"slots": 8}), known).warnings
+    assert warning == "spec.vpn.slots: the media pod drains and restarts, 1 customers are interrupted"
+    assert changed(waits, an_instance(suspend=True, vpn={"slots": 8}), known).warnings == (STOPS,)
+    for nothing in (an_instance(), an_instance(suspend=True, drainSeconds=7)):
+        assert changed(waits, nothing, known).warnings == ()
+
+
+@pytest.mark.parametrize("status", [None, [], "x", {"podUID": None}])
+def test_an_odd_status_of_a_suspended_instance_is_no_reason_to_fail(status: Any) -> None:
+    stopped = an_instance(suspend=True) | {"status": status}
+    assert changed(stopped, an_instance(vpn={"slots": 8}), cluster(stopped, ACME)).warnings == ()
+
+
+def test_another_size_is_warned_of_where_the_cluster_restarts_the_pod_for_it() -> None:
+    night = {"windows": [{"schedule": "0 2 * * *", "duration": "2h"}]}
+    stored = an_instance(disruptions=night, resources=None)
+    after = an_instance(disruptions=night, resources=None, tier="UpTo10000")
+    known = cluster(stored, ACME, a_link("a"))
+    assert changed(stored, after, known).warnings == ()
+    waits, costs = changed(stored, after, replace(known, sizes=Resizing(in_place=False))).warnings
+    assert waits.startswith("spec.disruptions: what is to restart waits for the window that begins at 2026-03-02T02")
+    assert costs == "spec.tier: the media pod drains and restarts, 1 customers are interrupted"
+
+
+def test_less_memory_is_warned_of_where_the_cluster_takes_none_away() -> None:
+    less = an_instance(resources={"requests": {"memory": "64Mi"}, "limits": {"memory": "256Mi"}})
+    known = replace(cluster(MCS, ACME, a_link("a")), sizes=Resizing(lowers_memory=False))
+    (warning,) = changed(MCS, less, known).warnings
+    assert warning.endswith(": the media pod drains and restarts, 1 customers are interrupted")
+    assert changed(less, MCS, known).warnings == ()
 
 
 def test_two_instances_do_not_share_a_nodes_ports() -> None:

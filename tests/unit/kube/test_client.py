@@ -89,6 +89,7 @@ CALLS: dict[str, Callable[[Api], Any]] = {
     "merge": lambda api: api.merge(SECRETS, "demo", "s", {}),
     "strategic merge": lambda api: api.strategic_merge(PODS, "demo", "p", {}, sub="resize"),
     "served": lambda api: api.served("v1"),
+    "version": lambda api: api.version(),
     "patch": lambda api: api.patch(SECRETS, "s", []),
     "replace": lambda api: api.replace(LEASES, SECRET),
     "delete": lambda api: api.delete(SECRETS, "demo", "s", uid="u"),
@@ -160,6 +161,21 @@ async def test_what_the_server_serves_is_asked_by_discovery_and_counted_as_such(
     assert await api.served("v1") == {"pods", "pods/resize"}
     assert wire.sent == ["GET https://api/api/v1"]
     assert 'method="GET",resource="discovery",code="200"} 1' in api.requests.text()
+
+
+@pytest.mark.parametrize(
+    ("said", "version"),
+    [
+        ({"major": "1", "minor": "34"}, (1, 34)),
+        ({"major": "1", "minor": "33+"}, (1, 33)),
+        ({"major": "1", "minor": ""}, (1, 0)),
+        ({"minor": None}, (0, 0)),
+    ],
+)
+async def test_the_servers_version_is_two_numbers(said: Any, version: tuple[int, int]) -> None:
+    api, wire = an_api(json.dumps(said).encode())
+    assert await api.version() == version
+    assert wire.sent == ["GET https://api/version"]
 
 
 async def test_a_patch_of_a_subresource_goes_there() -> None:

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from mcs_operator.api.conditions import Kind
 from mcs_operator.domain.facts.networks import Network
+from mcs_operator.domain.pod.prediction import NO_SIZE
 from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.known import Known
 from mcs_operator.kube.names import Names
@@ -120,6 +121,7 @@ def test_the_clusters_networks_are_those_that_were_read() -> None:
     there = known()
     network = Network("10.42.0.0/16", "pods")
     assert list(Known(there.store, there.names, lambda: [network]).networks()) == [network]
+    assert Known(there.store, there.names, cluster_resizing=lambda: NO_SIZE).resizing() is NO_SIZE
 
 
 def test_texts_of_128_characters_that_recur_are_held_once_and_longer_ones_are_nobody_elses() -> None:

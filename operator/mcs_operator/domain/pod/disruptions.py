@@ -114,7 +114,7 @@ def noted_causes(pod: Pod) -> Mapping[str, tuple[datetime, int]]:
     try:
         found = json.loads(pod.annotations.get(ANNOTATION_DISRUPTIONS, "") or "{}")
         texts = {cause: str(text).partition(" ") for cause, text in found.items()}
-    except (ValueError, AttributeError):  # somebody edited the annotation of the pod
+    except (ValueError, AttributeError, RecursionError):  # somebody edited the annotation of the pod
         return {}
     times = {cause: (moment(time), links) for cause, (time, _, links) in texts.items()}
     return {c: (since, int(n) if _COUNT.fullmatch(n) else 0) for c, (since, n) in times.items() if since is not None}

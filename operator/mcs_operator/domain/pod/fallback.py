@@ -209,6 +209,6 @@ def _size(said: Any) -> Size | None:
 def _object(text: str) -> dict[str, Any]:
     try:
         said = json.loads(text or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return said if isinstance(said, dict) else {}

@@ -81,7 +81,7 @@ def differing_parts(running: str, wanted: str) -> tuple[str, ...]:
     try:
         now, then = json.loads(wanted or "{}"), json.loads(running or "{}")
         return tuple(sorted(name for name in {*now, *then} if now.get(name) != then.get(name)))
-    except (ValueError, AttributeError, TypeError):  # somebody edited the annotation of the pod
+    except (ValueError, AttributeError, TypeError, RecursionError):  # somebody edited the annotation of the pod
         return ("template",)
 
 
@@ -135,6 +135,6 @@ def brought_up_to_date(pod: Pod, template: Template, image: str) -> dict[str, st
 def _parts(text: str) -> dict[str, str]:
     try:
         found = json.loads(text or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

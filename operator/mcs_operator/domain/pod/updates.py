@@ -187,5 +187,5 @@ def _noted(pod: Pod) -> _Noted:
             since=str(said.get("since", "")),
             at=moment(str(said.get("at", ""))),
         )
-    except (ValueError, AttributeError, TypeError, OverflowError):
+    except (ValueError, AttributeError, TypeError, OverflowError, RecursionError):
         return _Noted()

@@ -70,7 +70,7 @@ def drain_ends(statuses: Iterable[Mapping[str, Any]], instance: MCSInstance | No
         return None
     drain = timedelta(seconds=instance.spec.drain_seconds)
     draining = (status for status in statuses if status.get("serviceState") == ObservedServiceState.DRAINING)
-    ends = (_since(status["conditions"], now) + drain for status in draining)
+    ends = ((_since(status["conditions"], now) or now) + drain for status in draining)
     return min((end for end in ends if end > now), default=None)
 
 
@@ -86,20 +86,26 @@ def _asked_for(world: World) -> Condition:
 def _refuses(world: World, kind: Kind, name: str, left: int, drain_seconds: int) -> Condition:
     if not left:
         return Condition(Type.IN_SERVICE, F, Reason.OUT_OF_SERVICE, "new connections are refused, and none is open")
-    end = _since(world.conditions.get((kind, name), ()), world.now) + timedelta(seconds=drain_seconds)
+    open_ones_go_on = "new connections are refused, and open ones go on"
+    since = _since(world.conditions.get((kind, name), ()), world.now)
+    if since is None:  # any time that were told would be another one at each look, and cost a write
+        return Condition(Type.IN_SERVICE, F, Reason.DRAINING, open_ones_go_on)
+    end = since + timedelta(seconds=drain_seconds)
     if end <= world.now:
         text = f"new connections are refused; drainSeconds are over, and {_told(left)} still open"
         return Condition(Type.IN_SERVICE, F, Reason.OUT_OF_SERVICE, text)
-    text = f"new connections are refused, and open ones go on; drainSeconds are over at {rfc3339(end)}"
+    text = f"{open_ones_go_on}; drainSeconds are over at {rfc3339(end)}"
     return Condition(Type.IN_SERVICE, F, Reason.DRAINING, text)
 
 
-def _since(conditions: Iterable[Mapping[str, Any]], now: datetime) -> datetime:
-    """Since when new connections are refused, by the live condition. No later than now: somebody's edit may say the
-    year 9999."""
+def _since(conditions: Iterable[Mapping[str, Any]], now: datetime) -> datetime | None:
+    """Since when new connections are refused, by the live condition; now where they were not before. None where that
+    is a time to come, or none: somebody's edit may say the year 9999, and a clock may be set back."""
     live = next((condition for condition in conditions if condition.get("type") == Type.IN_SERVICE), {})
-    since = moment(str(live.get("lastTransitionTime"))) if live.get("status") == F else None
-    return min(since or now, now)
+    if live.get("status") != F:
+        return now
+    since = moment(str(live.get("lastTransitionTime")))
+    return since if since is not None and since <= now else None
 
 
 def _told(connections: int) -> str:

@@ -193,6 +193,7 @@ def test_nothing_is_rolled_back_where(its_pod: Any, noted: dict[str, str]) -> No
         '{"at": "yesterday", "restarts": 0}',
         '{"at": "9999-12-31T23:59:59Z", "restarts": 0}',
         '{"at": "2026-01-01T00:00:00Z", "restarts": "none"}',
+        pytest.param("[" * 100_000, id="deep"),
     ],
 )
 def test_a_time_that_somebody_wrote_rolls_nothing_back(text: str) -> None:

@@ -17,7 +17,7 @@ from mcs_operator.domain.pod import rollout as module
 from mcs_operator.domain.pod.disruptions import Cause
 from mcs_operator.domain.pod.gate import Passage
 from mcs_operator.domain.pod.rollout import Rollout, Step, decide_rollout
-from mcs_operator.domain.pod.template import differing_parts
+from mcs_operator.domain.pod.template import brought_up_to_date, differing_parts
 from mcs_operator.settings import (
     ANNOTATION_DISRUPTIONS,
     ANNOTATION_DRAINING,
@@ -38,6 +38,8 @@ NEXT = "localhost/mcs/appliance:next"
 PULLED = Pull("mcs-pull-1", NEXT, "mcs-node", done=True)
 SEVEN_SLOTS = {"vpn": {"slots": 7}}
 OTHER_IMAGE = {"image": NEXT}
+DEEP = "[" * 100_000
+"""Python's reader of JSON ends at a thousand, with an error that is none of JSON."""
 
 
 def running(settings: Settings = SETTINGS, *, draining_for: float | None = None, **other: Any) -> Any:
@@ -281,10 +283,19 @@ def test_a_newer_operator_waits_also_while_the_media_is_not_ready() -> None:
         ("{", '{"media": "1"}', ("template",)),
         ("[]", '{"media": "1"}', ("template",)),
         ('"x"', '{"media": "1"}', ("template",)),
+        pytest.param(DEEP, '{"media": "1"}', ("template",), id="deep"),
     ],
 )
 def test_parts_that_differ(before: str, after: str, parts: tuple[str, ...]) -> None:
     assert differing_parts(before, after) == parts
+
+
+@pytest.mark.parametrize("text", ["{", "[]", pytest.param(DEEP, id="deep")])
+def test_parts_that_somebody_edited_are_written_anew_with_a_change_in_place(text: str) -> None:
+    edited = running(annotations={**made_from(instance(), SETTINGS).annotations, ANNOTATION_PARTS: text})
+    template = template_of(instance(image=NEXT), SETTINGS)
+    noted = brought_up_to_date(edited, template, NEXT)
+    assert json.loads(noted[ANNOTATION_PARTS]).keys() == {"media"}
 
 
 def test_every_part_of_the_template_has_a_hash() -> None:
@@ -340,8 +351,9 @@ def test_a_time_without_a_zone_is_utc() -> None:
 # --- the note of the drain ---
 
 
-def test_a_note_that_is_no_time_begins_the_drain_anew() -> None:
-    notes = {**made_from(instance(), SETTINGS).annotations, ANNOTATION_DRAINING: "yesterday"}
+@pytest.mark.parametrize("text", ["yesterday", "0001-01-01T00:00:00+14:00"])
+def test_a_note_that_is_no_time_begins_the_drain_anew(text: str) -> None:
+    notes = {**made_from(instance(), SETTINGS).annotations, ANNOTATION_DRAINING: text}
     assert decided(running(annotations=notes), talking(3, draining=False), **SEVEN_SLOTS).step is Step.START_DRAINING
 
 
@@ -478,7 +490,7 @@ def test_a_cause_is_known_since_the_time_that_is_noted_at_the_pod() -> None:
     kept = {**noted, ANNOTATION_DISRUPTIONS: '{"SpecChanged":"2026-02-28T12:00:00Z","RestartRequested":"never"}'}
     (found,) = decided(running(annotations=kept), talking(3, draining=False), **SEVEN_SLOTS).disruptions
     assert found.since == NOW - timedelta(days=1)
-    for text in ("", "{", "[]", '{"SpecChanged":7}'):
+    for text in ("", "{", "[]", '{"SpecChanged":7}', '{"SpecChanged":"0001-01-01T00:00:00+14:00"}', DEEP):
         other = {**noted, ANNOTATION_DISRUPTIONS: text}
         (found,) = decided(running(annotations=other), talking(3, draining=False), **SEVEN_SLOTS).disruptions
         assert found.since == NOW

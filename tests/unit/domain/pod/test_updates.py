@@ -200,7 +200,18 @@ def test_a_pod_of_an_earlier_release_keeps_agent_and_slots() -> None:
     assert images_of(its_pod, wanted(its_pod)) == ()
 
 
-@pytest.mark.parametrize("said", ["x", "[]", '{"slots": "x"}', '{"slots": [1e999]}', '{"restarts": "x"}', "null"])
+@pytest.mark.parametrize(
+    "said",
+    [
+        "x",
+        "[]",
+        '{"slots": "x"}',
+        '{"slots": [1e999]}',
+        '{"restarts": "x"}',
+        "null",
+        pytest.param("[" * 100_000, id="deep"),
+    ],
+)
 def test_an_annotation_that_somebody_edited_is_none(said: str) -> None:
     its_pod = after_agent()
     update = asked(its_pod.annotated({**its_pod.annotations, ANNOTATION_UPDATE: said}))

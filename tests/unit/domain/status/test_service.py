@@ -242,5 +242,29 @@ def test_a_time_that_somebody_wrote_into_a_status_neither_raises_nor_ends_a_drai
     assert seen(place.at(1, drains(LINK, 3)))[0] == "Draining"
 
 
+@pytest.mark.parametrize("key", [INSTANCE, LINK])
+@pytest.mark.parametrize("written", ["9999-12-31T23:59:59Z", "2026-03-01T13:00:00Z", "0001-01-01T00:00:00+14:00"])
+def test_a_time_to_come_or_none_costs_no_write_as_time_goes_by(key: tuple[Kind, str], written: str) -> None:
+    """Also of a clock that was set back: a message that has another time in it each second is a write each second."""
+    place = Place(key)
+    place.at(0, drains(key, 3))
+    for condition in place.told[key]["conditions"]:
+        condition["lastTransitionTime"] = written
+    status = place.at(1, drains(key, 3))
+    assert place.at(2, drains(key, 3)) == status
+    assert place.at(100, drains(key, 3)) == status
+    assert message(status, "InService") == "new connections are refused, and open ones go on"
+
+
+def test_a_drain_that_began_in_the_time_to_come_ends_when_that_has_come() -> None:
+    place = Place(LINK)
+    place.at(0, drains(LINK, 3))
+    place.at(-10, drains(LINK, 3))
+    assert place.ends() == NOW + timedelta(seconds=50), "it is looked at again"
+    place.at(50, drains(LINK, 3))
+    assert place.ends() == NOW + timedelta(seconds=60)
+    assert seen(place.at(60, drains(LINK, 3)))[0] == "OutOfService"
+
+
 def test_without_an_instance_no_drain_is_waited_for() -> None:
     assert drain_ends([{"serviceState": "Draining", "conditions": []}], None, NOW) is None
