@@ -15,7 +15,7 @@ from mcs_operator.kube.client import ApiError, WatchEvent
 from mcs_operator.kube.nodes import CORDONED, Nodes
 from mcs_operator.kube.parse.node import read_node
 from mcs_operator.kube.parse.volume import reaches
-from mcs_operator.kube.resources import PODS, Resource
+from mcs_operator.kube.resources import INSTANCES, PODS, Resource
 from mcs_operator.settings import LABEL_MANAGED_BY, OPERATOR
 from support.worlds import given, instance, pod
 
@@ -65,8 +65,14 @@ class FakeApi:
 def nodes(api: FakeApi, woken: list[str] | None = None) -> Nodes:
     store = Store(wake=(woken if woken is not None else []).append, wake_low_priority=lambda _: None)
     for namespace, node in (("here", "n1"), ("there", "n2")):
-        metadata = {"name": "mcs-0", "namespace": namespace, "uid": namespace, "resourceVersion": "1"}
-        metadata |= {"labels": {LABEL_MANAGED_BY: OPERATOR}, "creationTimestamp": "2026-03-01T00:00:00Z"}
+        metadata = {"name": "mcs", "namespace": namespace, "uid": f"mcs-{namespace}", "resourceVersion": "1"}
+        store.put(INSTANCES, {"metadata": metadata})
+        metadata |= {
+            "name": "mcs-0",
+            "uid": namespace,
+            "labels": {LABEL_MANAGED_BY: OPERATOR},
+            "creationTimestamp": "2026-03-01T00:00:00Z",
+        }
         store.take(PODS, {"metadata": metadata, "spec": {"nodeName": node}})
     return Nodes(api, store)  # type: ignore[arg-type]
 

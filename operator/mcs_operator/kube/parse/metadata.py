@@ -27,6 +27,8 @@ _LABELS = ("app.kubernetes.io/", f"{GROUP}/")
 _OURS = (LABEL_NAME, LABEL_MANAGED_BY, LABEL_INSTANCE, LABEL_LINK, LABEL_SLOT, LABEL_USERS)
 _MOST, _LONGEST_ANNOTATION = 32, 1024
 """Labels and annotations that are kept of one object; each of ours is far shorter."""
+LONGEST_NOTE = 4096
+"""The same of the media pod: how far an update has come names each of its slots."""
 
 
 def tidy(body: object) -> Object | None:
@@ -57,10 +59,10 @@ def kept_of_a_child(metadata: Object) -> Object:
     }
 
 
-def kept_annotations(annotations: Mapping[str, str]) -> dict[str, str]:
+def kept_annotations(annotations: Mapping[str, str], longest: int = _LONGEST_ANNOTATION) -> dict[str, str]:
     """Those of our group: requests of users, and what the operator notes."""
     ours = ((key, value) for key, value in annotations.items() if key.startswith(f"{GROUP}/"))
-    return dict(islice(((key, value) for key, value in ours if len(value) <= _LONGEST_ANNOTATION), _MOST))
+    return dict(islice(((key, value) for key, value in ours if len(value) <= longest), _MOST))
 
 
 def _kept_labels(labels: Mapping[str, str]) -> dict[str, str]:
