@@ -110,6 +110,11 @@ def test_of_a_pod_that_somebody_filled_no_more_is_kept_than_one_of_ours_has() ->
     assert len(parse_body(PODS, body({"name": "mcs-pull-0123abcd"}, {"containers": [media]})).image) == 512  # type: ignore[union-attr]
 
 
+def test_an_annotation_that_is_nested_without_end_is_not_there() -> None:
+    notes = {"mcs.tvox.io/disruptions": "[" * 1200, "mcs.tvox.io/poke": "1"}
+    assert read(metadata={"annotations": notes}).annotations == {"mcs.tvox.io/poke": "1"}
+
+
 def test_how_far_the_update_of_all_slots_has_come_is_read_whole() -> None:
     image = "registry.test/" + "x" * 241
     said = {
@@ -196,6 +201,28 @@ def test_a_problem_that_is_not_put_into_words_is_told_by_its_reason() -> None:
         "ImagePullBackOff"
     )
     assert pulled({"waiting": {"reason": "InvalidImageName"}}).problem == "InvalidImageName"
+
+
+PULLED = {"name": "pull", "image": "mcs:2", "imageID": "sha256:1", "state": {"terminated": {"reason": "Completed"}}}
+
+
+@pytest.mark.parametrize(
+    ("generation", "containers", "statuses", "done"),
+    [
+        pytest.param(1, ["pull"], [PULLED], True, id="as it was made"),
+        pytest.param(2, ["pull"], [PULLED], False, id="with another image since"),
+        pytest.param(1, ["pull", "a"], [PULLED | {"name": "a"}, {"name": "pull"}], False, id="with another container"),
+        pytest.param(1, ["pull"], [PULLED | {"name": "a"}], False, id="told of another container"),
+    ],
+)
+def test_a_pod_that_was_made_to_look_as_if_it_had_pulled_an_image_has_not(
+    generation: int, containers: list[str], statuses: list[Any], done: bool
+) -> None:
+    spec = {"containers": [{"name": name, "image": "mcs:2"} for name in containers]}
+    metadata = {"name": "mcs-pull-0123abcd", "generation": generation}
+    found = parse_body(PODS, {"metadata": metadata, "spec": spec, "status": {"containerStatuses": statuses}})
+    assert isinstance(found, Pull)
+    assert found.done is done
 
 
 def test_a_pod_that_the_node_does_not_take_pulls_nothing() -> None:

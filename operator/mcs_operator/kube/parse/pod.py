@@ -76,8 +76,8 @@ def _shared(images: tuple[tuple[str, str], ...]) -> Mapping[str, str]:
 
 def _images(containers: Mapping[str, Object]) -> Mapping[str, str]:
     ours = (name for name in containers if name in (MEDIA_CONTAINER, AGENT_CONTAINER) or _SLOT.fullmatch(name))
-    ours = islice(ours, _MOST_IMAGES)
-    return _shared(tuple((sys.intern(name), sys.intern(_image(containers[name]))) for name in ours))
+    kept = islice(ours, _MOST_IMAGES)
+    return _shared(tuple((sys.intern(name), sys.intern(_image(containers[name]))) for name in kept))
 
 
 def _image(container: Object) -> str:
@@ -107,15 +107,21 @@ def _resize(status: Object) -> Resize | None:
 
 def read_pull(body: Object) -> Pull:
     """A pod that only pulls an image. Whatever becomes of its container proves that the image is there, but what says
-    that it is not: that it cannot run there is no matter."""
+    that it is not: that it cannot run there is no matter. Nothing is believed of a pod with a container beside it, or that
+    was given another image since it was made."""
     metadata, spec, status = (mapping(body.get(part)) for part in ("metadata", "spec", "status"))
-    container = next(iter(mappings(spec.get("containers"))), {})
-    told = next(iter(mappings(status.get("containerStatuses"))), {})
+    containers = mappings(spec.get("containers"))
+    container = containers[0] if containers else {}
+    is_as_made = len(containers) == 1 and metadata.get("generation") in (None, 0, 1)
+    statuses = mappings(status.get("containerStatuses")) if is_as_made else []
+    told = next((one for one in statuses if one.get("name") == container.get("name")), {})
     waiting = mapping(mapping(told.get("state")).get("waiting"))
     reason = text(waiting.get("reason"))
     done = bool(told.get("imageID")) or reason in _HAS_IMAGE
     failed = text(status.get("phase")) == "Failed" and not done
     problem = f"{text(status.get('reason'))}: {text(status.get('message'))}" if failed else ""
+    if not is_as_made and not metadata.get("deletionTimestamp"):
+        problem = f"pod {text(metadata.get('name'))} was changed by somebody; delete it, and it is made anew"
     if reason in _NO_IMAGE:
         problem = _BACK_OFF.sub("", text(waiting.get("message"))) or reason
     return Pull(
