@@ -107,8 +107,8 @@ def _resize(status: Object) -> Resize | None:
 
 def read_pull(body: Object) -> Pull:
     """A pod that only pulls an image. Whatever becomes of its container proves that the image is there, but what says
-    that it is not: that it cannot run there is no matter. Nothing is believed of a pod with a container beside it, or that
-    was given another image since it was made."""
+    that it is not: that it cannot run there is no matter. Nothing is believed of a pod with a second container, or with
+    another image since it was made."""
     metadata, spec, status = (mapping(body.get(part)) for part in ("metadata", "spec", "status"))
     containers = mappings(spec.get("containers"))
     container = containers[0] if containers else {}
