@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from mcs_operator.domain.changes import PodChanges, Poke
 from mcs_operator.domain.decide import decide, without_leftovers
 from mcs_operator.domain.facts.networks import Network
 from mcs_operator.domain.facts.world import SlotSecret, World
@@ -124,7 +125,7 @@ class Reconciler:
         errors += outcome.raised
         decision = decision.vouched(outcome.checksums)
         self.following.follow(world, decision.plan, decision.keys)
-        pod = pod_changes(decision, self.agents.confirmed(namespace), outcome)
+        pod = self._pod_changes(decision, outcome, errors)
         told_now = await tried(self._report(decision, outcome, pod.rollout), errors) or Told(unwritten=["statuses"])
         errors += told_now.errors
         self.writes[namespace] += outcome.writes + told_now.writes
@@ -141,6 +142,16 @@ class Reconciler:
         self.failures.count(namespace, has_defects=bool(defects), is_well=not errors)
         pauses.append(self.unsettled.pause(namespace, [*defects, *outcome.open_ends, *told_now.unwritten]))
         return min((pause for pause in pauses if pause is not None), default=None)
+
+    def _pod_changes(self, decision: Decision, outcome: Outcome, errors: list[Exception]) -> PodChanges:
+        """Where that fails the pod is poked all the same: without it who is revoked stays connected for a minute."""
+        try:
+            return pod_changes(decision, self.agents.confirmed(decision.world.namespace), outcome)
+        except Exception as error:
+            errors.append(error)
+            pod = decision.world.pod
+            poke = Poke(decision.desired.poke, "", behind=outcome.writes > 0)
+            return PodChanges(pod.name, poke) if pod else PodChanges()
 
     async def _report(self, decision: Decision, outcome: Outcome, rollout: Rollout) -> Told:
         world = decision.world

@@ -74,6 +74,13 @@ def test_one_that_no_operator_has_seen_is_nobodys_loss(protected: Api) -> None:
     protected.delete("MCSInstance", "mcs", wait=10)
 
 
+def test_where_nobody_knows_how_many_are_up_all_that_are_accepted_count(protected: Api) -> None:
+    protected.merge_status("MCSInstance", "mcs", {"links": {"up": None}})
+    assert "2 TVoxLinks are accepted, each of which may be up" in refused(protected)
+    protected.merge_status("MCSInstance", "mcs", {"links": {"accepted": 0}})
+    protected.delete("MCSInstance", "mcs", wait=10)
+
+
 def test_it_goes_with_its_namespace(protected: Api) -> None:
     protected.delete("Namespace", protected.namespace)
     until("the instance is gone", lambda: protected.find("MCSInstance", "mcs") is None, 60)

@@ -174,9 +174,9 @@ LABELS = {"app.kubernetes.io/managed-by": ACCOUNT, "mcs.tvox.io/instance": INSTA
 
 
 def an_object(kind: str, name: str = f"{INSTANCE}-x", labels: Object = LABELS, **content: object) -> Object:
-    group = {"StatefulSet": "apps/v1", "NetworkPolicy": "networking.k8s.io/v1"}.get(kind, "v1")
+    groups = {"StatefulSet": "apps/v1", "NetworkPolicy": "networking.k8s.io/v1", "PodDisruptionBudget": "policy/v1"}
     metadata = {"name": name, "labels": labels, "annotations": {"kubernetes.io/service-account.name": "default"}}
-    return {"apiVersion": group, "kind": kind, "metadata": metadata, **content}
+    return {"apiVersion": groups.get(kind, "v1"), "kind": kind, "metadata": metadata, **content}
 
 
 def a_stateful_set(container: Object | None = None, volumes: Sequence[Object] = (), **spec: object) -> Object:
@@ -201,6 +201,7 @@ def a_pull(container: Object | None = None, name: str = f"{INSTANCE}-pull-1", **
     return an_object("Pod", name, spec=whole | spec)
 
 
+OF_ANOTHER = LABELS | {"mcs.tvox.io/instance": "globex"}
 STOLEN: dict[str, tuple[Object, str]] = {
     "an object without its labels": (an_object("Secret", labels={}), "its own labels"),
     "an object of another tool": (
@@ -233,6 +234,33 @@ STOLEN: dict[str, tuple[Object, str]] = {
     "a pull with a capability": (
         a_pull({"securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"add": ["NET_ADMIN"]}}}),
         "pull an image",
+    ),
+    "a pull with all that a runtime gives by default": (
+        a_pull({"securityContext": {"allowPrivilegeEscalation": False}}),
+        "pull an image",
+    ),
+    "a pull that runs something beside": (
+        a_pull({"lifecycle": {"postStart": {"exec": {"command": ["/bin/sh"]}}}}),
+        "pull an image",
+    ),
+    "a pull that runs something again and again": (
+        a_pull({"livenessProbe": {"exec": {"command": ["/bin/sh"]}}}),
+        "pull an image",
+    ),
+    "a pull with somebody's keys": (a_pull({"envFrom": [{"secretRef": {"name": "database"}}]}), "pull an image"),
+    "a pull with one of them": (
+        a_pull({"env": [{"name": "X", "valueFrom": {"secretKeyRef": {"name": "database", "key": "x"}}}]}),
+        "pull an image",
+    ),
+    "a pull at a port of the node": (a_pull({"ports": [{"containerPort": 443, "hostPort": 443}]}), "pull an image"),
+    "a pull before which all others go": (a_pull(priorityClassName="system-node-critical"), "pull an image"),
+    "a budget that holds everybody's pods": (
+        an_object("PodDisruptionBudget", spec={"maxUnavailable": 0, "selector": {}}),
+        "its own pods only",
+    ),
+    "a budget that holds another instance's pods": (
+        an_object("PodDisruptionBudget", spec={"maxUnavailable": 0, "selector": {"matchLabels": OF_ANOTHER}}),
+        "its own pods only",
     ),
     "two replicas": (
         a_stateful_set() | {"spec": a_stateful_set()["spec"] | {"replicas": 2}},
@@ -278,6 +306,7 @@ def test_a_stolen_token_of_it_writes_nothing_but_what_it_writes_itself(
         an_object("Secret"),
         an_object("Secret", "acme-profile", LABELS | {"mcs.tvox.io/link": "acme"}),
         a_pull(),
+        an_object("PodDisruptionBudget", spec={"maxUnavailable": 0, "selector": {"matchLabels": LABELS}}),
     ):
         thief.create(body, dry_run=True)
     for what, (body, why) in STOLEN.items():

@@ -22,13 +22,13 @@ from mcs_operator.kube.client import ApiError
 from mcs_operator.kube.events import Recorder
 from mcs_operator.kube.observe import MISSED_SECONDS
 from mcs_operator.kube.report import Reporter
-from mcs_operator.kube.resources import COMMUNITIES, INSTANCES, LINKS, SECRETS
+from mcs_operator.kube.resources import COMMUNITIES, INSTANCES, LINKS, PODS, SECRETS
 from mcs_operator.media.agents import Agents
 from mcs_operator.media.lookups import Lookups
 from mcs_operator.reconcile import Reconciler
 from mcs_operator.render import changes as changing
 from mcs_operator.render import render as rendering
-from mcs_operator.settings import ANNOTATION_REVOKE, Settings
+from mcs_operator.settings import ANNOTATION_REVOKE, LABEL_MANAGED_BY, OPERATOR, Settings
 from support.memory import MemoryApi, Object
 from support.objects import a_community, a_link, an_instance
 from support.worlds import NOW
@@ -214,6 +214,19 @@ def test_a_step_that_fails_keeps_no_revocation_from_being_written(
     demo.run()
     assert not demo.runs("acme")
     assert demo.runs("bolt")
+
+
+def test_where_it_cannot_be_decided_what_becomes_of_the_pod_it_is_poked_for_a_revocation_all_the_same(
+    demo: Demo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    demo.put(PODS, {"metadata": {"name": "mcs-0", "labels": {LABEL_MANAGED_BY: OPERATOR}}})
+    assert demo.run() is None
+    monkeypatch.setattr(module, "pod_changes", breaks)
+    demo.revoke("acme", demo.now)
+    assert isinstance(demo.run(), BrokenError)
+    assert "merge Pod/mcs-0" in demo.api.writes
+    demo.run()
+    assert "merge Pod/mcs-0" not in demo.api.writes
 
 
 @pytest.mark.parametrize("part", ["build_identity", "build_slot"])

@@ -546,7 +546,7 @@ class LinkCounts(Model):
     """TVoxLinks of the instance."""
 
     accepted: int = Field(default=0, ge=0, description="TVoxLinks that are served.")
-    up: int = Field(default=0, ge=0, description="TVoxLinks whose tunnel is up.")
+    up: int = Field(default=0, ge=0, description="TVoxLinks whose tunnel is up. Absent while the link agent is silent.")
     rejected: int = Field(default=0, ge=0, description="TVoxLinks that are not accepted; each says why.")
     capacity: int = Field(default=MAX_LINKS, ge=0, description="Slots: TVoxLinks that can be served.")
     left: int = Field(default=0, ge=0, description="TVoxLinks that still fit.")

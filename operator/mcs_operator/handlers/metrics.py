@@ -46,7 +46,7 @@ _COUNTS: Mapping[tuple[str, str], Metric] = {
     (part, name): Metric(f"mcs_instance_{part}_{name}", "gauge", text, _INSTANCE)
     for part, name, text in (
         ("links", "accepted", "TVoxLinks that are accepted."),
-        ("links", "up", "TVoxLinks that have a tunnel, as the operator last heard."),
+        ("links", "up", "TVoxLinks that have a tunnel; absent while the link agent is silent."),
         ("links", "rejected", "TVoxLinks that are not accepted."),
         ("links", "capacity", "Slots: TVoxLinks that can be served."),
         ("users", "served", "Users of all communities that are served."),

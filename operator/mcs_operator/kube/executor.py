@@ -44,6 +44,8 @@ NOT_DRAINING: dict[str, str | None] = {ANNOTATION_DRAINING: None, ANNOTATION_DRA
 
 EXIT_SECONDS = 60.0
 """For which slots are told that they exit at once. The kubelet asks them a second after their image is changed."""
+REFUSED_AGAIN = 30.0
+"""Until an agent that refused that is asked again."""
 
 
 @dataclass(slots=True)
@@ -149,7 +151,8 @@ class Executor:
             case Replace():
                 await self._replace(namespace, changes, step, now)
             case SetImages():
-                await self._set_images(namespace, name, step, now)
+                if not await self._set_images(namespace, name, step, now):
+                    return REFUSED_AGAIN
             case Resize():
                 await self._note(namespace, name, notes | dict(step.annotations))
                 if not await pod.resize(self.api, namespace, name, step):
@@ -163,13 +166,15 @@ class Executor:
         if notes:
             await pod.annotate(self.api, self.store, namespace, name, notes)
 
-    async def _set_images(self, namespace: str, name: str, step: SetImages, now: datetime) -> None:
+    async def _set_images(self, namespace: str, name: str, step: SetImages, now: datetime) -> bool:
+        """Whether the agent let it: without that the slots would wait for their turns."""
         if step.exits and not await self.agents.exit_at_once(namespace, step.exits, EXIT_SECONDS):
-            return
+            return False
         if step.note:
             log.warning("%s: %s", namespace, step.note.note)
             await self.reporter.tell(namespace, Kind.INSTANCE, step.instance, step.note, now)
         await pod.set_images(self.api, self.store, namespace, name, step)
+        return True
 
     async def _replace(self, namespace: str, changes: PodChanges, step: Replace, now: datetime) -> None:
         if not await pod.next_one_is_current(self.api, namespace, step.instance):

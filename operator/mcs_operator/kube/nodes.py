@@ -27,16 +27,21 @@ log = logging.getLogger(__name__)
 
 CORDONED = "spec.unschedulable=true"
 LOOK_SECONDS = 30.0
-"""Between two looks for where the pods of one cordoned node could go."""
+"""Between two looks for where the pod of a namespace could go, from the same node."""
+_LOOK_ANEW_SECONDS = 1.0
+"""The same where it asks for other nodes than before: each look is a list of all nodes."""
 _REFUSED = (401, 403, 404, 405)
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """What came of a look, at this time of the monotonic clock."""
+    """What came of a look, at this time of the monotonic clock, for a pod on this ``node`` that asks for nodes with
+    these ``labels``."""
 
     at: float
+    node: str
+    labels: str
     ready: bool | None
     others: tuple[Node, ...] | None
 
@@ -49,7 +54,8 @@ class Nodes:
         self.cordoned: frozenset[str] = frozenset()
         self.listed = asyncio.Event()
         self._api, self._store = api, store
-        self._looks: dict[tuple[str, str, str], _Look] = {}
+        self._looks: dict[str, _Look] = {}
+        """By namespace."""
 
     async def run(self) -> None:
         """Follow them for ever. The API server ends each watch after minutes; then the few names are listed again."""
@@ -109,18 +115,23 @@ class Nodes:
         if pod is None or pod.node not in self.cordoned:
             return world
         instance = next((i for i in world.instances if f"{i.name}-0" == pod.name), None)
-        look = await self._looked(pod.node, instance) if instance else _Look(0, None, None)
-        others = None if look.others is None else tuple(n for n in look.others if n.name not in self.cordoned)
+        look = await self._looked(pod.node, instance) if instance else None
+        if look is None or look.others is None:
+            return replace(world, cordoned=CordonedNode(pod.node, look.ready if look else None, None))
+        others = tuple(node for node in look.others if node.name not in self.cordoned)
         return replace(world, cordoned=CordonedNode(pod.node, look.ready, others))
 
     async def _looked(self, node: str, instance: MCSInstance) -> _Look:
         labels = ",".join(f"{key}={value}" for key, value in sorted(instance.spec.node_selector.items()))
-        key = node, labels, instance.namespace
-        known = self._looks.get(key)
-        if known is None or time.monotonic() - known.at > LOOK_SECONDS:
-            ready, others = await self._ready(node), await self._others(node, labels, instance)
-            known = self._looks[key] = _Look(time.monotonic(), ready, others)
-        return known
+        known = self._looks.get(instance.namespace)
+        if known and (known.node, known.labels) == (node, labels):
+            if time.monotonic() - known.at <= LOOK_SECONDS:
+                return known
+        elif known and time.monotonic() - known.at <= _LOOK_ANEW_SECONDS:
+            return _Look(known.at, node, labels, None, None)
+        ready, others = await self._ready(node), await self._others(node, labels, instance)
+        look = self._looks[instance.namespace] = _Look(time.monotonic(), node, labels, ready, others)
+        return look
 
     async def _ready(self, name: str) -> bool | None:
         try:
@@ -130,14 +141,15 @@ class Nodes:
         return read_node(found[0]).ready if found else None
 
     async def _others(self, name: str, labels: str, instance: MCSInstance) -> tuple[Node, ...] | None:
-        """Of a large cluster only so many, a page at a time: nodes are large."""
-        found: list[Node] = []
+        """Of a large cluster only so many are looked at, a page at a time: nodes are large."""
+        found, looked_at = list[Node](), 0
         try:
             volume = await self._volume(instance)
             async for page, _ in self._api.pages(NODES, labels=labels):
                 within_reach = map(read_node, (body for body in page if reaches(volume, body)))
                 found += (node for node in within_reach if node.name != name and not node.unschedulable)
-                if len(found) >= MOST:
+                looked_at += len(page)
+                if looked_at >= MOST:
                     break
         except ApiError:
             return None

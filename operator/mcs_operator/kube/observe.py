@@ -133,7 +133,7 @@ def _world(cache: NamespaceCache, namespace: str, now: datetime, report: LinkRep
         tls_secrets={d.name: d for d in details if isinstance(d, TlsSecret)},
         shards={name: blob for child in alive for name, blob in child.shard.items()},
         pod=_pod_of(ours[Kind.INSTANCE], details),
-        pulls=tuple(detail for detail in details if isinstance(detail, Pull)),
+        pulls=tuple(c.detail for c in alive if isinstance(c.detail, Pull) and _is_controlled(c, instances)),
         noted=_noted(cache, ours[Kind.INSTANCE]),
         report=report,
         conditions=conditions,
@@ -144,6 +144,11 @@ def _is_left_behind(child: Child, instances: set[str]) -> bool:
     """Whether its instance is gone and the garbage collector only has to get to it: nothing may build on it."""
     owners = [o for o in child.metadata.get("ownerReferences", []) if o["kind"] == Kind.INSTANCE.value]
     return bool(owners) and all(owner["uid"] not in instances for owner in owners)
+
+
+def _is_controlled(child: Child, instances: set[str]) -> bool:
+    """Whether it was made by one of these instances, and does not only have a name as if it was."""
+    return any(o["uid"] in instances and o.get("controller") for o in child.metadata.get("ownerReferences", []))
 
 
 def _strangers(children: Iterable[Child]) -> Iterator[Damaged]:

@@ -45,11 +45,15 @@ async def prune(
         child
         for key, child in store.cache(namespace).children.items()
         if key not in wanted
-        and (child.resource not in NEVER_PRUNED or child.labels.get(LABEL_NAME) == IMAGE_PULL)
+        and (child.resource not in NEVER_PRUNED or _only_pulls(child))
         and child.metadata.get("labels", {}).get(LABEL_INSTANCE) == instance
         and any(o["uid"] == owner_uid and o.get("controller") for o in child.metadata.get("ownerReferences", []))
     ]
     return await delete_all(api, store, namespace, doomed, outcome)
+
+
+def _only_pulls(child: Child) -> bool:
+    return child.resource is PODS and child.labels.get(LABEL_NAME) == IMAGE_PULL
 
 
 async def drop_slots(

@@ -17,7 +17,7 @@ import signal
 import stat
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
 
@@ -666,6 +666,26 @@ def test_a_slot_that_is_asked_at_any_moment_hears_it(tmp_path: Path) -> None:
 def test_a_word_of_the_agent_that_does_not_hold_lets_no_slot_end_before_its_turn(said: str, tmp_path: Path) -> None:
     (tmp_path / EXIT_FILE).write_text(said)
     assert sourced(f"STOP_DIR={tmp_path}; SLOT=251; may_go || echo in turn") == "in turn\n"
+
+
+@pytest.mark.parametrize(
+    ("slots", "seconds"),
+    [
+        pytest.param(range(235, 252), 60, id="seventeen slots"),
+        pytest.param([251] * 60, 60, id="a line without end"),
+        pytest.param([251], 400, id="for longer than five minutes"),
+    ],
+)
+def test_an_agent_that_somebody_broke_into_has_no_more_slots_end_at_once_than_the_runtime_can_take(
+    slots: Iterable[int], seconds: int, tmp_path: Path
+) -> None:
+    (tmp_path / EXIT_FILE).write_text(f"{time.time() + seconds:.0f} {' '.join(map(str, slots))}\n")
+    assert sourced(f"STOP_DIR={tmp_path}; SLOT=251; may_go || echo in turn") == "in turn\n"
+
+
+def test_sixteen_slots_may_end_at_once_for_five_minutes(tmp_path: Path) -> None:
+    (tmp_path / EXIT_FILE).write_text(exit_line(range(236, 252), time.time() + 299))
+    assert sourced(f"STOP_DIR={tmp_path}; SLOT=251; may_go && echo at once") == "at once\n"
 
 
 def test_the_agents_word_is_about_the_slots_that_it_names(tmp_path: Path) -> None:

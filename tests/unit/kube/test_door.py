@@ -24,10 +24,11 @@ from mcs_operator.handlers.metrics import instances
 from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.known import Known
 from mcs_operator.kube.observe import observe
-from mcs_operator.kube.resources import CONFIG_MAPS, OURS, SECRETS
+from mcs_operator.kube.resources import CONFIG_MAPS, INSTANCES, OURS, PODS, SECRETS
 from mcs_operator.pki import believed
 from support.hostile import encoded
 from support.hostile.objects import bodies, good, stored
+from support.objects import an_instance
 from support.worlds import NAMESPACE, NOW
 
 COUNT, SEED = int(os.environ.get("MCS_FUZZ", "1000")), int(os.environ.get("MCS_FUZZ_SEED", "250"))
@@ -140,3 +141,25 @@ def test_the_largest_objects_that_there_can_be_are_taken_in_at_once() -> None:
             body = stored({"metadata": metadata, "data": {file: content}, "type": "Opaque"}, number + 2)
             slowest.call(f"{name} {filling!r}", lambda r=resource, b=body: store.take(r, b))
     assert slowest.seconds < LONGEST_SECONDS, f"{slowest.what}: {slowest.seconds}"
+
+
+@pytest.mark.parametrize(
+    ("owner", "believed"),
+    [
+        pytest.param({"uid": "uid-mcs", "controller": True}, True, id="the instance made it"),
+        pytest.param({"uid": "uid-mcs"}, False, id="it only belongs to the instance"),
+        pytest.param({"uid": "another", "controller": True, "kind": "Job"}, False, id="somebody else made it"),
+        pytest.param(None, False, id="nobody made it"),
+    ],
+)
+def test_whether_an_image_is_pulled_is_told_by_pods_that_the_instance_controls(owner: Any, believed: bool) -> None:
+    store = Store(wake=lambda _: None)
+    store.put(INSTANCES, stored(an_instance(), 1))
+    labels = {"app.kubernetes.io/managed-by": "mcs-operator", "mcs.tvox.io/instance": "mcs"}
+    metadata: dict[str, Any] = {"name": "mcs-pull-0123abcd", "labels": labels}
+    if owner:
+        known = {"apiVersion": "mcs.tvox.io/v1alpha1", "kind": "MCSInstance", "name": "mcs"}
+        metadata["ownerReferences"] = [known | owner]
+    store.take(PODS, stored({"metadata": metadata, "spec": {"containers": [{"name": "pull", "image": "mcs:2"}]}}, 2))
+    world = asyncio.run(observe(Bodies(), store, NAMESPACE, NOW, None))  # type: ignore[arg-type]
+    assert [pull.image for pull in world.pulls] == (["mcs:2"] if believed else [])

@@ -25,15 +25,15 @@ class Agents:
 
 
 @pytest.mark.parametrize(
-    ("exits", "answer", "asked", "replaced"),
+    ("exits", "answer", "asked", "replaced", "again"),
     [
-        pytest.param((2, 3), True, [("demo", (2, 3))], 1, id="told"),
-        pytest.param((2, 3), False, [("demo", (2, 3))], 0, id="not told"),
-        pytest.param((), False, [], 1, id="nobody to tell"),
+        pytest.param((2, 3), True, [("demo", (2, 3))], 1, 1, id="told"),
+        pytest.param((2, 3), False, [("demo", (2, 3))], 0, 30, id="not told"),
+        pytest.param((), False, [], 1, 1, id="nobody to tell"),
     ],
 )
 async def test_a_slot_that_was_not_told_to_exit_at_once_is_not_replaced(
-    monkeypatch: pytest.MonkeyPatch, exits: tuple[int, ...], answer: bool, asked: list[Any], replaced: int
+    monkeypatch: pytest.MonkeyPatch, exits: tuple[int, ...], answer: bool, asked: list[Any], replaced: int, again: int
 ) -> None:
     """It would wait for its turn, and hold up all else that is done to the pod."""
     agents, done = Agents(answer), list[SetImages]()
@@ -44,5 +44,5 @@ async def test_a_slot_that_was_not_told_to_exit_at_once_is_not_replaced(
     monkeypatch.setattr(executor.pod, "set_images", set_images)
     step = SetImages("uid", "mcs", {"link-002": "next"}, {}, None, exits)
     at_work = Executor(*cast("Any", (None, None, agents, None)))
-    assert await at_work.take_step("demo", PodChanges("mcs-0", step=step, again=1.0), NOW) == 1.0
+    assert await at_work.take_step("demo", PodChanges("mcs-0", step=step, again=1.0), NOW) == again
     assert (agents.asked, len(done)) == (asked, replaced)

@@ -52,6 +52,13 @@ def test_of_the_metadata_what_has_its_shape_is_kept() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("text", "kept"), [("[" * 17, False), ("[" * 600, False), ('{"a":[]}', True), ("[]" * 90, True)]
+)
+def test_an_annotation_that_no_reader_of_json_comes_to_the_end_of_is_not_kept(text: str, kept: bool) -> None:
+    assert bool(kept_annotations({"mcs.tvox.io/disruptions": text})) is kept
+
+
 def test_times_that_are_texts_are_kept() -> None:
     times = {"creationTimestamp": "2026-01-01T00:00:00Z", "deletionTimestamp": "2026-01-02T00:00:00Z"}
     found = tidy({"metadata": GOOD | times})

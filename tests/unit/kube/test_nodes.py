@@ -15,7 +15,7 @@ from mcs_operator.kube.client import ApiError, WatchEvent
 from mcs_operator.kube.nodes import CORDONED, Nodes
 from mcs_operator.kube.parse.node import read_node
 from mcs_operator.kube.parse.volume import reaches
-from mcs_operator.kube.resources import PODS, Resource
+from mcs_operator.kube.resources import INSTANCES, PODS, Resource
 from mcs_operator.settings import LABEL_MANAGED_BY, OPERATOR
 from support.worlds import given, instance, pod
 
@@ -65,8 +65,14 @@ class FakeApi:
 def nodes(api: FakeApi, woken: list[str] | None = None) -> Nodes:
     store = Store(wake=(woken if woken is not None else []).append, wake_low_priority=lambda _: None)
     for namespace, node in (("here", "n1"), ("there", "n2")):
-        metadata = {"name": "mcs-0", "namespace": namespace, "uid": namespace, "resourceVersion": "1"}
-        metadata |= {"labels": {LABEL_MANAGED_BY: OPERATOR}, "creationTimestamp": "2026-03-01T00:00:00Z"}
+        metadata = {"name": "mcs", "namespace": namespace, "uid": f"mcs-{namespace}", "resourceVersion": "1"}
+        store.put(INSTANCES, {"metadata": metadata})
+        metadata |= {
+            "name": "mcs-0",
+            "uid": namespace,
+            "labels": {LABEL_MANAGED_BY: OPERATOR},
+            "creationTimestamp": "2026-03-01T00:00:00Z",
+        }
         store.take(PODS, {"metadata": metadata, "spec": {"nodeName": node}})
     return Nodes(api, store)  # type: ignore[arg-type]
 
@@ -110,6 +116,44 @@ async def test_where_its_pod_could_go_is_looked_for_once_in_a_while() -> None:
     assert api.asked == [{"fields": "metadata.name=n1"}, of_volume, {"labels": "kind=media,zone=a"}]
     found._take(frozenset({"n1", "n2"}))
     assert (await found.known(world)).cordoned == CordonedNode("n1", ready=True, others=())
+
+
+async def test_who_asks_for_other_nodes_each_moment_costs_one_look_a_second_and_is_held_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr("mcs_operator.kube.nodes.time.monotonic", lambda: now)
+    api = FakeApi(a_node("n1", unschedulable=True), a_node("n2"))
+    found = nodes(api)
+    await found.read()
+    api.asked.clear()
+    for number in range(50):
+        await found.known(given(instance(nodeSelector={"zone": str(number)}), pod(node="n1")))
+    assert [asked["labels"] for asked in api.asked if "labels" in asked] == ["zone=0"]
+    now += 1.1
+    world = given(instance(nodeSelector={"zone": "b"}), pod(node="n1"))
+    assert (await found.known(world)).cordoned == CordonedNode("n1", ready=True, others=(Node("n2"),))
+    assert len(found._looks) == 1
+
+
+async def test_of_a_large_cluster_five_hundred_nodes_are_looked_at_whether_they_fit_or_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pages = list[int]()
+
+    async def a_hundred_at_a_time(*_: Any, **__: Any) -> AsyncIterator[tuple[list[Any], str]]:
+        for page in range(50):
+            pages.append(page)
+            yield [a_node(f"n{page}-{number}", unschedulable=True) for number in range(100)], "7"
+
+    api = FakeApi(a_node("n1", unschedulable=True))
+    found = nodes(api)
+    await found.read()
+    found.cordoned = frozenset({"n1"})
+    monkeypatch.setattr(api, "list", FakeApi(a_node("n1")).list)
+    monkeypatch.setattr(api, "pages", a_hundred_at_a_time)
+    assert (await found.known(given(instance(), pod(node="n1")))).cordoned == CordonedNode("n1", ready=True, others=())
+    assert len(pages) == 5
 
 
 async def test_what_cannot_be_asked_is_not_known() -> None:

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
+from mcs_operator.contract.digest import canonical
 from mcs_operator.domain.facts.world import Damaged, Pod, Pull, Resize, ResizeReason, Size
 from mcs_operator.domain.rules.quota import Usage
 from mcs_operator.kube.parse import parse_body
 from mcs_operator.kube.resources import PODS, RESOURCE_QUOTAS
+from mcs_operator.settings import ANNOTATION_UPDATE
 
 READ = Pod(
     name="mcs-0",
@@ -23,7 +25,7 @@ READ = Pod(
     media_problem="",
     terminating=False,
     created=datetime(2026, 1, 1, tzinfo=UTC),
-    annotations={"mcs.tvox.io/links": "x" * 16_384},
+    annotations={"mcs.tvox.io/links": "x" * 4096},
     media_runs=True,
     images={"media": "media:1"},
 )
@@ -31,7 +33,7 @@ READ = Pod(
 
 def body(metadata: Any = None, spec: Any = None, status: Any = None, **media: Any) -> dict[str, Any]:
     told = {"name": "media", "ready": True, "state": {"running": {}}} | media
-    annotations = {"mcs.tvox.io/links": "x" * 16_384, "mcs.tvox.io/long": "x" * 16_385, "example.com/a": "b"}
+    annotations = {"mcs.tvox.io/links": "x" * 4096, "mcs.tvox.io/long": "x" * 4097, "example.com/a": "b"}
     known = {"name": "mcs-0", "uid": "u1", "creationTimestamp": "2026-01-01T00:00:00Z", "annotations": annotations}
     containers = [{"name": "sidecar", "image": "other:1"}, {"name": "media", "image": "media:1"}]
     return {
@@ -96,6 +98,35 @@ def test_images_are_read_by_container_and_held_once_for_all_pods_that_have_the_s
     one, other = (read(spec={"containers": containers}).images for _ in range(2))
     assert one == {"media": "media:1", "agent": "agent:1", "link-002": "link-002:1"}
     assert one is other
+
+
+def test_of_a_pod_that_somebody_filled_no_more_is_kept_than_one_of_ours_has() -> None:
+    slots = [{"name": f"link-{number:03}", "image": "x" * 65_536} for number in range(2, 1000)]
+    media = {"name": "media", "image": "x" * 65_536}
+    notes = {f"mcs.tvox.io/{number}": "x" * 4096 for number in range(1000)}
+    found = read(metadata={"annotations": notes}, spec={"containers": [media, *slots]})
+    assert (len(found.images), len(found.annotations)) == (252, 32)
+    assert {len(image) for image in (found.image, *found.images.values())} == {512}
+    assert len(parse_body(PODS, body({"name": "mcs-pull-0123abcd"}, {"containers": [media]})).image) == 512  # type: ignore[union-attr]
+
+
+def test_an_annotation_that_is_nested_without_end_is_not_there() -> None:
+    notes = {"mcs.tvox.io/disruptions": "[" * 1200, "mcs.tvox.io/poke": "1"}
+    assert read(metadata={"annotations": notes}).annotations == {"mcs.tvox.io/poke": "1"}
+
+
+def test_how_far_the_update_of_all_slots_has_come_is_read_whole() -> None:
+    image = "registry.test/" + "x" * 241
+    said = {
+        "image": image,
+        "slots": [*range(2, 252)],
+        "restarts": 10**6,
+        "last": 251,
+        "since": "x" * 20,
+        "at": "x" * 20,
+    }
+    note = {ANNOTATION_UPDATE: canonical(said)}
+    assert read(metadata={"annotations": note}).annotations == note
 
 
 def test_the_medias_size_is_read_as_it_is_wanted_and_as_it_is_in_force() -> None:
@@ -170,6 +201,28 @@ def test_a_problem_that_is_not_put_into_words_is_told_by_its_reason() -> None:
         "ImagePullBackOff"
     )
     assert pulled({"waiting": {"reason": "InvalidImageName"}}).problem == "InvalidImageName"
+
+
+PULLED = {"name": "pull", "image": "mcs:2", "imageID": "sha256:1", "state": {"terminated": {"reason": "Completed"}}}
+
+
+@pytest.mark.parametrize(
+    ("generation", "containers", "statuses", "done"),
+    [
+        pytest.param(1, ["pull"], [PULLED], True, id="as it was made"),
+        pytest.param(2, ["pull"], [PULLED], False, id="with another image since"),
+        pytest.param(1, ["pull", "a"], [PULLED | {"name": "a"}, {"name": "pull"}], False, id="with another container"),
+        pytest.param(1, ["pull"], [PULLED | {"name": "a"}], False, id="told of another container"),
+    ],
+)
+def test_a_pod_that_was_made_to_look_as_if_it_had_pulled_an_image_has_not(
+    generation: int, containers: list[str], statuses: list[Any], done: bool
+) -> None:
+    spec = {"containers": [{"name": name, "image": "mcs:2"} for name in containers]}
+    metadata = {"name": "mcs-pull-0123abcd", "generation": generation}
+    found = parse_body(PODS, {"metadata": metadata, "spec": spec, "status": {"containerStatuses": statuses}})
+    assert isinstance(found, Pull)
+    assert found.done is done
 
 
 def test_a_pod_that_the_node_does_not_take_pulls_nothing() -> None:

@@ -582,6 +582,7 @@ def test_of_a_pod_whose_annotations_we_changed_nothing_else_has_to_be_read(known
         more = {"creationTimestamp": "2026-01-01T00:00:00Z", "annotations": {"mcs.tvox.io/x": "1"} | annotations}
         return pod | {"metadata": pod["metadata"] | more}
 
+    known.store.put(INSTANCES, seen("mcs", 1, "i"))
     known.store.take(PODS, body(5))
     child = known.store.cache("demo").children[PODS, "mcs-0"]
     known.store.take_annotated(child, body(6, **{"mcs.tvox.io/y": "2"}))
@@ -591,6 +592,20 @@ def test_of_a_pod_whose_annotations_we_changed_nothing_else_has_to_be_read(known
     known.store.take_annotated(child, body(7, **{"mcs.tvox.io/y": "3"}))
     assert child.stale, "somebody changed it since: the answer to our change says nothing about that"
     assert child.detail.annotations["mcs.tvox.io/y"] == "2"
+
+
+def test_of_pods_those_are_read_that_have_the_names_of_an_instance_that_exists(known: Known) -> None:
+    def outdated() -> list[str]:
+        return sorted(child.name for child in known.store.outdated("demo"))
+
+    names = ("mcs-0", "mcs-pull-0123abcd", "mcs-1", "mcs-pull-x", "other-0", "other-pull-0123abcd", "web-7f9c")
+    for name in names:
+        pod = labelled(name, 5, OURS)
+        pod["metadata"] |= {"uid": name, "creationTimestamp": "2026-01-01T00:00:00Z"}
+        known.store.take(PODS, pod)
+    assert outdated() == []
+    known.store.put(INSTANCES, seen("mcs", 6, "i"))
+    assert outdated() == ["mcs-0", "mcs-pull-0123abcd"]
 
 
 def test_an_object_that_fulfils_a_manifest_does_so_in_this_version_and_for_this_manifest(known: Known) -> None:

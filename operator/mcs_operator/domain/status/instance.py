@@ -47,7 +47,6 @@ def instance_status(world: World, plan: Plan, instance: MCSInstance, wanted: Wan
     if plan.instance is None or instance.name != plan.instance.name:
         occupied = messages.namespace_occupied(world.namespace, plan.instance.name if plan.instance else "")
         return status_of_refused(world, Kind.INSTANCE, instance.name, instance.generation, occupied, final=True)
-    links = {state.slot: state for state in world.report.links} if world.report else {}
     served = [p for p in plan.links if p.accepted]
     last = last_number(instance.spec.vpn.slots)
     with_slot = sum(p.number is not None and p.number <= last for p in plan.links)
@@ -59,7 +58,7 @@ def instance_status(world: World, plan: Plan, instance: MCSInstance, wanted: Wan
         **status_of(world, Kind.INSTANCE, instance.name, instance.generation, conditions),
         "links": {
             "accepted": len(served),
-            "up": sum(1 for state in links.values() if state.tunnel.status is TunnelStatus.TRUE),
+            **_up(world),
             "rejected": sum(1 for p in plan.links if not p.accepted),
             "capacity": known.links.capacity,
             "left": known.links.left,
@@ -72,6 +71,14 @@ def instance_status(world: World, plan: Plan, instance: MCSInstance, wanted: Wan
     if pod:
         status |= {"node": pod.node, "podUID": pod.uid, "image": pod.image}
     return status
+
+
+def _up(world: World) -> dict[str, int]:
+    """Unknown is not none: tunnels go on while the agent is silent, and a 0 would let the instance be deleted."""
+    if world.report is None and world.pod and world.pod.slots_run:
+        return {}
+    states = world.report.links if world.report else ()
+    return {"up": sum(state.tunnel.status is TunnelStatus.TRUE for state in states)}
 
 
 def _conditions(

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from mcs_operator.kube.cache.child import Child
 from mcs_operator.kube.parse.bounds import mapping
-from mcs_operator.kube.parse.names import place_of_name
+from mcs_operator.kube.parse.names import instance_of_pod, place_of_name
 from mcs_operator.kube.parse.ours import named, users_sources
-from mcs_operator.kube.resources import CONFIG_MAPS, SECRETS, Object, Resource
+from mcs_operator.kube.resources import CONFIG_MAPS, INSTANCES, PODS, SECRETS, Object, Resource
 
 Key = tuple[Resource, str]
 """Kind and name."""
@@ -57,8 +57,12 @@ class NamespaceCache:
     def reads(self, child: Child) -> bool:
         """Whether its body is read as one of ours, or as a certificate: not where it bears our label and has the name
         of nothing of ours. A users file is read by `usersfiles`."""
-        ours = child.resource not in (SECRETS, CONFIG_MAPS) or place_of_name(child.resource, child.name) is not None
-        return (child.is_ours and ours) or self._names_certificate(child)
+        return (child.is_ours and self._has_a_name_of_ours(child)) or self._names_certificate(child)
+
+    def _has_a_name_of_ours(self, child: Child) -> bool:
+        if child.resource is PODS:  # large ones, of which anybody may make any number
+            return (INSTANCES, instance_of_pod(child.name)) in self.ours
+        return child.resource not in (SECRETS, CONFIG_MAPS) or place_of_name(child.resource, child.name) is not None
 
     def names_users(self, child: Child) -> bool:
         """Whether this is a users file that a Community names."""

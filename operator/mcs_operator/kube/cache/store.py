@@ -19,7 +19,7 @@ from mcs_operator.kube.cache.interning import interned
 from mcs_operator.kube.cache.namespace import Key, NamespaceCache, Sighting
 from mcs_operator.kube.parse import parse_body
 from mcs_operator.kube.parse.bounds import mapping, text
-from mcs_operator.kube.parse.metadata import is_version, kept_annotations, kept_of_a_child, tidy
+from mcs_operator.kube.parse.metadata import LONGEST_NOTE, is_version, kept_annotations, kept_of_a_child, tidy
 from mcs_operator.kube.parse.ours import shaped
 from mcs_operator.kube.parse.shard import read_shard
 from mcs_operator.kube.resources import CHILDREN, CONFIG_MAPS, OURS, PODS, RESOURCE_QUOTAS, SECRETS, Object, Resource
@@ -95,7 +95,7 @@ class Store:
                 continue
             if not entry.reads(child):
                 child.detail = None
-            elif child.stale or (child.tls and child.detail is None):
+            elif child.stale or (child.detail is None and (child.tls or child.resource is PODS)):
                 found.append(child)
         return found
 
@@ -148,7 +148,9 @@ class Store:
         of its body nothing else has changed."""
         self.put(child.resource, {"metadata": answer["metadata"]})
         if child.version == answer["metadata"]["resourceVersion"]:
-            child.detail = child.detail.annotated(answer["metadata"].get("annotations", {}))
+            child.detail = child.detail.annotated(
+                kept_annotations(answer["metadata"].get("annotations", {}), LONGEST_NOTE)
+            )
             child.parsed = child.version
 
     def take_users(self, child: Child, users: UsersFile | None) -> None:

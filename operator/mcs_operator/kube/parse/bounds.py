@@ -96,10 +96,11 @@ def has_half_characters(content: str) -> bool:
 
 def is_too_deep(content: str) -> bool:
     """Whether brackets are nested too deep, or too many to count, without reading the text as JSON."""
-    if len(content) <= DEEPEST_JSON:
-        return False
-    if content.count("[") + content.count("{") > _MOST_BRACKETS or content.count('"') > _MOST_QUOTES:
+    opening = content.count("[") + content.count("{")
+    if opening > _MOST_BRACKETS or content.count('"') > _MOST_QUOTES:
         return True
+    if opening <= DEEPEST_JSON:
+        return False
     depth = 0
     for bracket in _BRACKETS.finditer(_STRING.sub("", content)):
         depth += 1 if bracket[0] in "[{" else -1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import islice
 
-from mcs_operator.kube.parse.bounds import mapping, mappings, texts
+from mcs_operator.kube.parse.bounds import is_too_deep, mapping, mappings, texts
 from mcs_operator.kube.resources import Object
 from mcs_operator.settings import (
     GROUP,
@@ -27,6 +27,8 @@ _LABELS = ("app.kubernetes.io/", f"{GROUP}/")
 _OURS = (LABEL_NAME, LABEL_MANAGED_BY, LABEL_INSTANCE, LABEL_LINK, LABEL_SLOT, LABEL_USERS)
 _MOST, _LONGEST_ANNOTATION = 32, 1024
 """Labels and annotations that are kept of one object; each of ours is far shorter."""
+LONGEST_NOTE = 4096
+"""The same of the media pod: how far an update has come names each of its slots."""
 
 
 def tidy(body: object) -> Object | None:
@@ -57,10 +59,15 @@ def kept_of_a_child(metadata: Object) -> Object:
     }
 
 
-def kept_annotations(annotations: Mapping[str, str]) -> dict[str, str]:
-    """Those of our group: requests of users, and what the operator notes."""
+def kept_annotations(annotations: Mapping[str, str], longest: int = _LONGEST_ANNOTATION) -> dict[str, str]:
+    """Those of our group: requests of users, and what the operator notes. None that is nested so deep that to read it
+    as JSON raises."""
     ours = ((key, value) for key, value in annotations.items() if key.startswith(f"{GROUP}/"))
-    return dict(islice(((key, value) for key, value in ours if len(value) <= _LONGEST_ANNOTATION), _MOST))
+    return dict(islice(((key, value) for key, value in ours if _is_kept(value, longest)), _MOST))
+
+
+def _is_kept(value: str, longest: int) -> bool:
+    return len(value) <= longest and not is_too_deep(value)
 
 
 def _kept_labels(labels: Mapping[str, str]) -> dict[str, str]:

@@ -32,6 +32,7 @@ class Place:
 
 
 _SLOT = re.compile(r"(?P<owner>.+)-link-(?P<number>\d{3})", re.ASCII)
+_POD = re.compile(r"(?P<owner>.+)-(0|(?P<pull>pull-[0-9a-f]{8}))", re.ASCII)
 _SHARD = re.compile(r"(?P<owner>.+)-(users-\d{2}|certs-\d)", re.ASCII)
 _SECRETS = {"-profile": Role.PROFILE, "-ca": Role.AUTHORITY, "-agent": Role.AGENT, "-metrics": Role.METRICS}
 _CONFIG_MAPS = {"-links": Role.SHARD, "-manifest": Role.SHARD}
@@ -49,3 +50,15 @@ def place_of_name(resource: Resource, name: str) -> Place | None:
     endings = _SECRETS if resource is SECRETS else _CONFIG_MAPS if resource is CONFIG_MAPS else {}
     found = next((ending for ending in endings if name.endswith(ending) and name != ending), None)
     return Place(endings[found], name.removesuffix(found)) if found else None
+
+
+def instance_of_pod(name: str) -> str:
+    """The instance whose media pod, or pod that pulls an image, has this name; empty where none of ours has it."""
+    found = _POD.fullmatch(name)
+    return found["owner"] if found else ""
+
+
+def is_pull(name: str) -> bool:
+    """Whether a pod of ours with this name only pulls an image."""
+    found = _POD.fullmatch(name)
+    return bool(found and found["pull"])

@@ -6,17 +6,21 @@ import re
 import sys
 from collections.abc import Mapping
 from functools import lru_cache
+from itertools import islice
 from types import MappingProxyType
 
 from mcs_operator.api.quantity import parse_quantity
 from mcs_operator.domain.facts.world import Damaged, Pod, Pull, Resize, ResizeReason, Size
 from mcs_operator.kube.parse.bounds import UnreadableError, mapping, mappings, moment, text, texts
+from mcs_operator.kube.parse.metadata import LONGEST_NOTE, kept_annotations
+from mcs_operator.kube.parse.names import is_pull
 from mcs_operator.kube.resources import Object
-from mcs_operator.settings import AGENT_CONTAINER, GROUP, MEDIA_CONTAINER
+from mcs_operator.settings import AGENT_CONTAINER, MAX_LINKS, MEDIA_CONTAINER
 
 _LONGEST_SAYING = 512
-_LONGEST_ANNOTATION = 16 * 1024
-_PULL = re.compile(r".+-pull-[0-9a-f]{8}")
+_LONGEST_IMAGE = 512
+_MOST_IMAGES = MAX_LINKS + 2
+"""Of the slots, of media and agent."""
 _SLOT = re.compile(r"link-\d{3}")
 _SIZED = ("cpu", "memory")
 _NO_IMAGE = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
@@ -28,13 +32,12 @@ _BACK_OFF = re.compile(r'^(Back-off pulling image "[^"]*"(: )?)?(ErrImagePull: )
 
 def read_pod(body: Object) -> Pod | Pull | Damaged:
     """The pod, or that it has no creation time: all else that is missing is not there yet."""
-    if _PULL.fullmatch(text(mapping(body.get("metadata")).get("name"))):  # a label is what anybody can put on a pod
+    if is_pull(text(mapping(body.get("metadata")).get("name"))):  # a label is what anybody can put on a pod
         return read_pull(body)
     metadata, spec, status = (mapping(body.get(part)) for part in ("metadata", "spec", "status"))
     containers = {text(c.get("name")): c for c in mappings(spec.get("containers"))}
     told = {text(s.get("name")): s for s in reversed(mappings(status.get("containerStatuses")))}
     media, slots = told.get(MEDIA_CONTAINER, {}), {name: s for name, s in told.items() if _SLOT.fullmatch(name)}
-    annotations = texts(metadata.get("annotations"), _LONGEST_ANNOTATION)
     terminating = bool(metadata.get("deletionTimestamp"))
     try:
         created = moment(metadata.get("creationTimestamp"))
@@ -45,7 +48,7 @@ def read_pod(body: Object) -> Pod | Pull | Damaged:
         uid=text(metadata.get("uid")),
         ip=text(status.get("podIP")),
         node=text(spec.get("nodeName")),
-        image=text(containers.get(MEDIA_CONTAINER, {}).get("image")),
+        image=_image(containers.get(MEDIA_CONTAINER, {})),
         media_ready=media.get("ready") is True and not terminating,
         media_problem=_media_problem(terminating, status, media)[:_LONGEST_SAYING],
         terminating=terminating,
@@ -61,7 +64,7 @@ def read_pod(body: Object) -> Pod | Pull | Damaged:
         size=_size(containers.get(MEDIA_CONTAINER, {})),
         size_in_force=_size(media),
         resize=_resize(status),
-        annotations={key: value for key, value in annotations.items() if key.startswith(f"{GROUP}/")},
+        annotations=kept_annotations(texts(metadata.get("annotations")), LONGEST_NOTE),
     )
 
 
@@ -73,7 +76,12 @@ def _shared(images: tuple[tuple[str, str], ...]) -> Mapping[str, str]:
 
 def _images(containers: Mapping[str, Object]) -> Mapping[str, str]:
     ours = (name for name in containers if name in (MEDIA_CONTAINER, AGENT_CONTAINER) or _SLOT.fullmatch(name))
-    return _shared(tuple((sys.intern(name), sys.intern(text(containers[name].get("image")))) for name in ours))
+    kept = islice(ours, _MOST_IMAGES)
+    return _shared(tuple((sys.intern(name), sys.intern(_image(containers[name]))) for name in kept))
+
+
+def _image(container: Object) -> str:
+    return text(container.get("image"), _LONGEST_IMAGE)
 
 
 def _size(container: Object) -> Size | None:
@@ -99,20 +107,26 @@ def _resize(status: Object) -> Resize | None:
 
 def read_pull(body: Object) -> Pull:
     """A pod that only pulls an image. Whatever becomes of its container proves that the image is there, but what says
-    that it is not: that it cannot run there is no matter."""
+    that it is not: that it cannot run there is no matter. Nothing is believed of a pod with a second container, or with
+    another image since it was made."""
     metadata, spec, status = (mapping(body.get(part)) for part in ("metadata", "spec", "status"))
-    container = next(iter(mappings(spec.get("containers"))), {})
-    told = next(iter(mappings(status.get("containerStatuses"))), {})
+    containers = mappings(spec.get("containers"))
+    container = containers[0] if containers else {}
+    is_as_made = len(containers) == 1 and metadata.get("generation") in (None, 0, 1)
+    statuses = mappings(status.get("containerStatuses")) if is_as_made else []
+    told = next((one for one in statuses if one.get("name") == container.get("name")), {})
     waiting = mapping(mapping(told.get("state")).get("waiting"))
     reason = text(waiting.get("reason"))
     done = bool(told.get("imageID")) or reason in _HAS_IMAGE
     failed = text(status.get("phase")) == "Failed" and not done
     problem = f"{text(status.get('reason'))}: {text(status.get('message'))}" if failed else ""
+    if not is_as_made and not metadata.get("deletionTimestamp"):
+        problem = f"pod {text(metadata.get('name'))} was changed by somebody; delete it, and it is made anew"
     if reason in _NO_IMAGE:
         problem = _BACK_OFF.sub("", text(waiting.get("message"))) or reason
     return Pull(
         name=text(metadata.get("name")),
-        image=text(container.get("image")),
+        image=_image(container),
         node=text(spec.get("nodeName")),
         done=done,
         problem=problem[:_LONGEST_SAYING],

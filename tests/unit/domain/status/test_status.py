@@ -369,6 +369,14 @@ def test_an_instance_counts_its_links() -> None:
     assert status["links"] == {"accepted": 3, "up": 2, "rejected": 1, "capacity": 250, "left": 247}
 
 
+@pytest.mark.parametrize(("slots_run", "up"), [(True, {}), (False, {"up": 0})])
+def test_while_slots_run_and_the_agent_is_silent_nobody_says_that_no_link_is_up(
+    slots_run: bool, up: dict[str, int]
+) -> None:
+    status = of_instance(SERVED[:-1], pod(slots_run=slots_run))
+    assert {name: count for name, count in status["links"].items() if name == "up"} == up
+
+
 def test_an_instance_tells_its_band_and_how_many_connections_at_60_kilobytes_a_second_it_carries() -> None:
     assert of_instance(SERVED)["bandwidth"] == {"total": "100M", "connections": 208}
 
