@@ -36,8 +36,11 @@ def _has_patience(world: World, kind: Kind, name: str, generation: int) -> bool:
     stalled, reconciling = (live.get(type.value, {}) for type in (Type.STALLED, Type.RECONCILING))
     if stalled.get("status") == T and stalled.get("observedGeneration") == generation:
         return False
-    began = moment(str(reconciling.get("lastTransitionTime"))) if reconciling.get("status") == T else None
-    return began is None or abs(world.now - began) < PATIENCE  # somebody's edit may say the year 9999
+    text = reconciling.get("lastTransitionTime") if reconciling.get("status") == T else None
+    if not text:
+        return True  # it begins now
+    began = moment(str(text))  # somebody's edit may say the year 9999, or what no calendar has
+    return began is not None and abs(world.now - began) < PATIENCE
 
 
 def patience_ends(statuses: Iterable[Mapping[str, Any]]) -> datetime | None:
