@@ -60,6 +60,10 @@ GARBAGE = (100_000, 20, 20)
 time of a start with 25,000 links. What the store holds has no cycles, so it is looked at rarely, and what the first
 list brought never again."""
 
+_NODES_SECONDS = 30.0
+"""For which the first decision waits for the cordoned nodes. An API server that fails at this one list must keep the
+operator from no namespace."""
+
 NO_ADMISSION = Admission(0, Path(), issue=False)
 
 
@@ -159,7 +163,10 @@ class Service:
         self._leads = True
         if self._watcher and self._queue and self._reconciler:
             await self._watcher.ready.wait()
-            await self._reconciler.nodes.listed.wait()
+            try:
+                await asyncio.wait_for(self._reconciler.nodes.listed.wait(), _NODES_SECONDS)
+            except TimeoutError:
+                log.warning("the operator begins without knowing which nodes are cordoned")
             gc.freeze()
             log.info("the world is listed: %d namespaces", len(self.store.namespaces()))
             self._wake_all()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -104,3 +105,27 @@ async def test_who_waits_for_the_lease_may_not_write_and_asks_for_it_on_connecti
         for task in asyncio.all_tasks() - {asyncio.current_task()}:
             task.cancel()
         await service.stop()
+
+
+async def test_an_api_server_that_does_not_list_its_nodes_keeps_the_operator_from_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Queue:
+        opened = asyncio.Event()
+
+        def open(self) -> None:
+            self.opened.set()
+
+        async def close(self) -> None:
+            pass
+
+    monkeypatch.setattr(module, "_NODES_SECONDS", 0.01)
+    service: Any = Service(Settings())
+    ready, queue = asyncio.Event(), Queue()
+    ready.set()
+    nodes = SimpleNamespace(listed=asyncio.Event())
+    service._watcher, service._queue = SimpleNamespace(ready=ready), queue
+    service._reconciler = SimpleNamespace(nodes=nodes, expiries={}, failures={})
+    leads = asyncio.create_task(service._lead())
+    await asyncio.wait_for(queue.opened.wait(), 5)
+    leads.cancel()
