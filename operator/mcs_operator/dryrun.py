@@ -149,7 +149,7 @@ def _about_the_pod(changes: PodChanges) -> Iterator[str]:
         cause = f": {rollout.cause}" if rollout.current else ""
         yield f"pod {changes.pod}: {told_step(changes.step)}{cause}"
     elif rollout.step in (Step.WAIT_FOR_GATE, Step.WAIT_FOR_IMAGE, Step.CANNOT_PULL):
-        yield f"pod {changes.pod}: waits: {rollout.cause}; {rollout.waits}"
+        yield f"pod {changes.pod}: waits: {rollout.told}"
     elif rollout.step is Step.WAIT_TO_BE_ASKED:
         yield f"pod {changes.pod}: waits to be asked for a restart, differs in {', '.join(rollout.parts)}"
     elif rollout.step is Step.KEEP_DRAINING:

@@ -259,7 +259,11 @@ _INSTANCE = [
         (T, R.NODE_NOT_READY, "The pod's node is cordoned and does not answer: the pod cannot be drained."),
         (T, R.WAITING, "The pod, or its media container, is to be replaced and waits; the message says for what."),
         (T, R.PULLING, "The node pulls the media's next image; what runs goes on."),
-        (T, R.IMAGE_NOT_PULLED, "The node cannot pull the media's next image; what runs goes on."),
+        (
+            T,
+            R.IMAGE_NOT_PULLED,
+            "The node cannot pull the media's next image, or one of a newer operator; what runs goes on.",
+        ),
         (T, R.DRAINING, "It is to be replaced: the media drains until nobody talks, or drainSeconds are over."),
     ),
     *_rows(

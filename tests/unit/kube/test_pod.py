@@ -300,6 +300,11 @@ def test_a_slot_that_runs_is_seen() -> None:
     assert (found.slots_lack, found.slots_run) == ("link:3", True)
 
 
+def test_slots_without_a_process_are_known_by_number() -> None:
+    assert containers({"name": "link-002", "state": {"running": {}}}).slots_down == {3}
+    assert containers(waiting("link-002", "CrashLoopBackOff")).slots_down == {2, 3}
+
+
 def test_an_image_that_the_pod_does_not_tell_is_lacked_all_the_same() -> None:
     assert containers(waiting("link-009", "ErrImagePull")).slots_lack == "their image"
 

@@ -146,7 +146,7 @@ class Pod:
     """What the kubelet says about the media pod. ``media_problem`` is empty where the media container is ready;
     ``media_runs``: whether that container has a process, ready or not; ``media_restarts``: how often it was started
     anew in this pod. ``agent_ready``: whether the agent is. ``slots_lack``: the image of the slots, where it cannot be
-    pulled; ``slots_run``: whether any slot has a process; ``slots_down``: how many have none. ``restarts``: how often
+    pulled; ``slots_run``: whether any slot has a process; ``slots_down``: those that have none. ``restarts``: how often
     agent and slots were restarted, all together. ``images`` by container; ``size`` is what the media is to have,
     ``size_in_force`` what it has."""
 
@@ -165,7 +165,7 @@ class Pod:
     media_restarts: int = 0
     slots_lack: str = ""
     slots_run: bool = False
-    slots_down: int = 0
+    slots_down: frozenset[int] = frozenset()
     restarts: int = 0
     images: Mapping[str, str] = field(default_factory=dict)
     size: Size | None = None

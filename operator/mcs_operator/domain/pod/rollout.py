@@ -26,13 +26,12 @@ from mcs_operator.domain.pod.template import (
     has_another_size,
     other_parts,
 )
-from mcs_operator.domain.pod.updates import Update, next_update
+from mcs_operator.domain.pod.updates import Hold, Update, hold, next_update
 from mcs_operator.settings import (
     ANNOTATION_DRAINING,
     ANNOTATION_DRAINING_FOR,
     ANNOTATION_MEDIA_IMAGE,
     ANNOTATION_RESTART,
-    ANNOTATION_UPDATE,
 )
 
 LOOK_AGAIN = 1.0
@@ -82,6 +81,11 @@ class Rollout:
         return first.text if first else ""
 
     @property
+    def told(self) -> str:
+        """Why somebody is to be disrupted, and for what it waits; an update that nobody notices has no cause."""
+        return "; ".join(filter(None, (self.cause, self.waits)))
+
+    @property
     def becomes(self) -> str:
         """What becomes of the pod, or of its media container."""
         return "stopped" if self.current and self.current.cause is Cause.SUSPENDED else "replaced"
@@ -117,9 +121,11 @@ def decide_rollout(
         rollout = replace(rollout, waits=next((gate.why for gate in gates), ""))
         stop = rollout.since is not None or _drains_for_nothing(instance, pod, report)
         may_reconnect = any(gate.open for one, gate in zip(found, gates, strict=True) if one.cause is Cause.SLOT_IMAGES)
-        update = next_update(pod, template, world.pulls, report, world.now, gate=may_reconnect)
-        rollout = _undisturbed(rollout, stop=stop, resize=resize, update=update)
-        return _looks_again(rollout, pod, world.now) if may_reconnect else rollout
+        about_update = pod, template, world.pulls, report, world.now
+        update = next_update(*about_update, gate=may_reconnect)
+        held = Hold() if update else hold(*about_update, gate=may_reconnect)
+        rollout = replace(rollout, waits="one after the other") if may_reconnect else rollout
+        return _held(_undisturbed(rollout, stop=stop, resize=resize, update=update), held, world.now)
     rollout = _carried_out(world, instance, pod, template, report, replace(rollout, current=current))
     waits = rollout.step in (Step.WAIT_FOR_IMAGE, Step.CANNOT_PULL)
     return replace(rollout, step=Step.RESIZE) if waits and resize else rollout
@@ -194,13 +200,15 @@ def _undisturbed(rollout: Rollout, *, stop: bool, resize: bool, update: Update |
     return replace(rollout, step=Step.WAIT_TO_BE_ASKED if rollout.parts else Step.NOTHING)
 
 
-def _looks_again(rollout: Rollout, pod: Pod, now: datetime) -> Rollout:
-    """A customer whose slot was replaced is waited for, and nothing may tell that he is late."""
-    soon = now + timedelta(seconds=LOOK_AGAIN)
-    due = min(soon, rollout.due) if rollout.due else soon
-    return replace(
-        rollout, waits="one after the other", due=due if ANNOTATION_UPDATE in pod.annotations else rollout.due
-    )
+def _held(rollout: Rollout, held: Hold, now: datetime) -> Rollout:
+    """What keeps agent or slots from their images is told, unless something graver waits, and looked at again."""
+    if held.again is not None:
+        again = now + timedelta(seconds=held.again)
+        rollout = replace(rollout, due=min(again, rollout.due) if rollout.due else again)
+    if not held.why or any(one.cause is not Cause.SLOT_IMAGES for one in rollout.disruptions):
+        return rollout
+    waits = rollout.step in (Step.NOTHING, Step.WAIT_TO_BE_ASKED, Step.WAIT_FOR_GATE)
+    return replace(rollout, waits=held.why, step=Step.CANNOT_PULL if held.cannot_pull and waits else rollout.step)
 
 
 def _carried_out(

@@ -193,7 +193,7 @@ def _slots(world: World) -> Verdict | None:
         return None
     message = (
         f"the kubelet cannot pull {world.pod.slots_lack}, without which a slot has no tunnel; put the registry, its "
-        f"credentials or the name right. Another name needs a restart: annotation {ANNOTATION_RESTART}"
+        "credentials or the name right"
     )
     return Verdict(Reason.SLOTS_NOT_RUNNING, message)
 
@@ -277,16 +277,17 @@ _WAITS = {Step.WAIT_FOR_IMAGE: Reason.PULLING, Step.CANNOT_PULL: Reason.IMAGE_NO
 
 
 def _restart_pending(world: World, instance: MCSInstance, rollout: Rollout) -> Condition:
+    stuck = stays(world, instance, world.pod) if world.pod else None
+    if stuck and not rollout.current:  # a person drains the node, and waits
+        return Condition(Type.RESTART_PENDING, T, stuck.reason, stuck.message)
     if reason := _WAITS.get(rollout.step):
-        return Condition(Type.RESTART_PENDING, T, reason, f"{rollout.cause}; {rollout.waits}")
+        return Condition(Type.RESTART_PENDING, T, reason, rollout.told)
     if rollout.current:
         what = "pod" if rollout.current.impact is Impact.RESTART else "media container"
         message = f"{rollout.cause}; the {what} is {rollout.becomes} when idle"
         return Condition(Type.RESTART_PENDING, T, Reason.DRAINING, message)
-    if world.pod and (stuck := stays(world, instance, world.pod)):  # a person drains the node, and waits
-        return Condition(Type.RESTART_PENDING, T, stuck.reason, stuck.message)
-    if rollout.disruptions:
-        return Condition(Type.RESTART_PENDING, T, Reason.WAITING, f"{rollout.cause}; {rollout.waits}")
+    if rollout.told:
+        return Condition(Type.RESTART_PENDING, T, Reason.WAITING, rollout.told)
     if rollout.parts:
         message = (
             f"the pod runs an older template, which differs in: {', '.join(rollout.parts)}. It goes on as it is until "

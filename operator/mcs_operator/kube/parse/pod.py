@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from itertools import islice
 from types import MappingProxyType
@@ -21,7 +21,7 @@ _LONGEST_SAYING = 512
 _LONGEST_IMAGE = 512
 _MOST_IMAGES = MAX_LINKS + 2
 """Of the slots, of media and agent."""
-_SLOT = re.compile(r"link-\d{3}")
+_SLOT = re.compile(r"link-(\d{3})")
 _SIZED = ("cpu", "memory")
 _NO_IMAGE = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
 """What the kubelet says by turns while it tries, with a text that changes."""
@@ -58,7 +58,7 @@ def read_pod(body: Object) -> Pod | Pull | Damaged:
         agent_ready=told.get(AGENT_CONTAINER, {}).get("ready") is True and not terminating,
         slots_lack=_lacking(slots, containers)[:_LONGEST_SAYING],
         slots_run=any(map(_runs, slots.values())),
-        slots_down=sum(1 for name in containers if _SLOT.fullmatch(name) and not _runs(slots.get(name, {}))),
+        slots_down=frozenset(_down(containers, slots)),
         restarts=sum(_restarts(one) for name, one in told.items() if name == AGENT_CONTAINER or name in slots),
         images=_images(containers),
         size=_size(containers.get(MEDIA_CONTAINER, {})),
@@ -135,6 +135,13 @@ def read_pull(body: Object) -> Pull:
 
 def _runs(container: Object) -> bool:
     return "running" in mapping(container.get("state"))
+
+
+def _down(containers: Iterable[str], slots: Mapping[str, Object]) -> Iterator[int]:
+    """Numbers of the slots that have no process."""
+    for name in containers:
+        if (slot := _SLOT.fullmatch(name)) and not _runs(slots.get(name, {})):
+            yield int(slot[1])
 
 
 def _restarts(container: Object) -> int:

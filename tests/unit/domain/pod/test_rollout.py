@@ -27,6 +27,7 @@ from mcs_operator.settings import (
     ANNOTATION_PARTS,
     ANNOTATION_POD_PARTS,
     ANNOTATION_RESTART,
+    ANNOTATION_UPDATE,
     Settings,
 )
 from support.templates import made_from, template_of
@@ -557,7 +558,7 @@ def test_a_suspended_pod_needs_no_other_node() -> None:
 
 EARLIER = Settings(link_image="mcs/link:earlier")
 ON_NODE = {"pulls": (Pull("p", SETTINGS.link_image, "mcs-node", done=True),)}
-ALL_CALM = {"agent_ready": True, "slots_down": 0}
+ALL_CALM = {"agent_ready": True}
 
 
 def test_slots_get_a_newer_image_while_nothing_else_is_to_be_done() -> None:
@@ -579,6 +580,53 @@ def test_through_the_gate_one_customer_reconnects_and_no_call_drains() -> None:
     found = decided(running(EARLIER, **ALL_CALM), all_used, world=ON_NODE | {"report": all_used})
     assert found.step is Step.UPDATE and found.update
     assert (found.update.reconnects, found.current) == (2, None)
+
+
+PROBLEM = {"pulls": (Pull("p", SETTINGS.link_image, "mcs-node", done=False, problem="not found"),)}
+CANNOT = f"node mcs-node cannot pull {SETTINGS.link_image}: not found"
+ALL_USED = report(*(state(number, "r") for number in range(2, 252)))
+
+
+def test_an_image_of_a_newer_operator_that_cannot_be_pulled_is_told_and_waited_for_without_looks() -> None:
+    found = decided(running(EARLIER, **ALL_CALM), ALL_USED, world=PROBLEM | {"report": ALL_USED})
+    assert (found.step, found.waits, found.due) == (Step.CANNOT_PULL, CANNOT, None)
+    assert found.told == f"{found.cause}; {CANNOT}"
+
+
+def test_it_is_told_as_well_where_no_customer_waits_for_it_or_the_gate_is_shut(shut: datetime) -> None:
+    idle = report()
+    found = decided(running(EARLIER, **ALL_CALM), idle, world=PROBLEM | {"report": idle})
+    assert (found.step, found.disruptions, found.told) == (Step.CANNOT_PULL, (), CANNOT)
+    found = decided(running(EARLIER, **ALL_CALM), ALL_USED, world=PROBLEM | {"report": ALL_USED})
+    assert (found.step, found.waits, found.due) == (Step.CANNOT_PULL, CANNOT, shut)
+
+
+def with_note(**of: Any) -> Any:
+    """A pod whose first slot got the newer image."""
+    note = {"image": SETTINGS.link_image, "slots": {SETTINGS.link_image: [2]}, "at": "2026-03-01T11:59:00Z"}
+    its_pod = running(EARLIER, **ALL_CALM | of)
+    return its_pod.annotated({**its_pod.annotations, ANNOTATION_UPDATE: json.dumps(note | {"last": 2})})
+
+
+@pytest.mark.parametrize("customers", [range(3, 252), ()], ids=["customers wait", "nobody waits"])
+def test_a_slot_that_does_not_run_is_told_and_not_looked_at_each_second(customers: Any) -> None:
+    said = report(*(state(number, "r") for number in customers))
+    found = decided(with_note(slots_down=frozenset({2})), said, world=ON_NODE | {"report": said})
+    assert found.told.endswith(f"a slot that got image {SETTINGS.link_image} does not run, and no other gets it before")
+    assert (found.update, found.due) == (None, NOW + timedelta(seconds=30))
+
+
+def test_of_an_image_that_is_mended_nothing_is_told_any_more() -> None:
+    found = decided(with_note(slots_down=frozenset({7})), ALL_USED, world=ON_NODE | {"report": ALL_USED})
+    assert (found.step, found.waits, found.due) == (Step.UPDATE, "one after the other", None), (
+        "the step itself is looked after"
+    )
+
+
+def test_another_disruption_waits_for_its_own_reason(shut: datetime) -> None:
+    found = decided(running(EARLIER, **ALL_CALM), ALL_USED, world=PROBLEM | {"report": ALL_USED}, image="localhost/x:2")
+    assert (found.disruptions[0].cause, found.step) == (Cause.MEDIA_IMAGE, Step.WAIT_FOR_GATE)
+    assert CANNOT not in found.waits
 
 
 def test_a_restart_that_begins_comes_before_all_updates() -> None:

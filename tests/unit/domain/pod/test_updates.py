@@ -12,7 +12,15 @@ import pytest
 from mcs_operator.contract.linkstate import LinkReport, TunnelReason, TunnelState, TunnelStatus
 from mcs_operator.domain.facts.world import Pod, Pull
 from mcs_operator.domain.pod.template import Template
-from mcs_operator.domain.pod.updates import IDLE_AT_ONCE, PATIENCE, Update, customers_left, images_of, next_update
+from mcs_operator.domain.pod.updates import (
+    IDLE_AT_ONCE,
+    PATIENCE,
+    Update,
+    customers_left,
+    hold,
+    images_of,
+    next_update,
+)
 from mcs_operator.settings import (
     ANNOTATION_AGENT_IMAGE,
     ANNOTATION_LINK_IMAGE,
@@ -39,9 +47,11 @@ def wanted(its_pod: Pod, settings: Settings = NEW) -> Template:
     return template_of(instance(**SPEC), settings, its_pod)
 
 
-def pulled(node: str = "mcs-node", *, done: bool = True) -> tuple[Pull, ...]:
+def pulled(
+    node: str = "mcs-node", *, done: bool = True, problem: str = "", settings: Settings = NEW
+) -> tuple[Pull, ...]:
     """What became of its images."""
-    return tuple(Pull(image, image, node, done) for image in (NEW.agent_image, NEW.link_image))
+    return tuple(Pull(image, image, node, done, problem) for image in (settings.agent_image, settings.link_image))
 
 
 def up(number: int, seconds_ago: float = 3600, now: datetime = NOW) -> Any:
@@ -67,7 +77,17 @@ def done_to(its_pod: Pod, update: Update) -> Pod:
         annotations={key: value for key, value in annotations.items() if value is not None},
         images={**its_pod.images, **update.images},
         restarts=its_pod.restarts + len(update.images),
+        agent_ready=its_pod.agent_ready or "agent" in update.images,
+        slots_down=its_pod.slots_down - set(update.exits),
     )
+
+
+def ends_down(its_pod: Pod, update: Update) -> Pod:
+    """The pod where the images do not even start: nothing is counted as a restart."""
+    tried = done_to(its_pod, update)
+    agent_ready = its_pod.agent_ready and "agent" not in update.images
+    down = its_pod.slots_down | set(update.exits)
+    return replace(tried, restarts=its_pod.restarts, agent_ready=agent_ready, slots_down=down)
 
 
 def after_agent() -> Pod:
@@ -80,9 +100,10 @@ def after_agent() -> Pod:
 
 def asked(its_pod: Pod, said: LinkReport | None = TWO_UP, now: datetime = NOW, **more: Any) -> Update | None:
     """What is to be replaced now, the gate being open."""
-    known: dict[str, Any] = {"pulls": pulled(), "gate": True} | more
-    pulls = known.pop("pulls")
-    return next_update(its_pod, wanted(its_pod), pulls, said, now, **known)
+    known: dict[str, Any] = {"settings": NEW, "gate": True} | more
+    settings = known.pop("settings")
+    pulls = known.pop("pulls", pulled(settings=settings))
+    return next_update(its_pod, wanted(its_pod, settings), pulls, said, now, **known)
 
 
 def test_first_the_agent_then_the_idle_slots_then_one_customer_after_the_other() -> None:
@@ -137,12 +158,140 @@ def test_nothing_is_stopped_for_an_image_that_is_not_on_the_node(pulls: tuple[Pu
 
 
 @pytest.mark.parametrize(
-    "not_yet", [{"agent_ready": False}, {"slots_down": 1}, {"restarts": 0}], ids=["agent", "slot", "an old word"]
+    "not_yet",
+    [{"agent_ready": False}, {"slots_down": frozenset({2})}, {"restarts": 4}],
+    ids=["agent", "slot", "an old word"],
 )
 def test_nothing_is_begun_before_the_former_is_back(not_yet: dict[str, Any]) -> None:
-    its_pod = after_agent()
+    its_pod = done_to(after_agent(), asked(after_agent()) or pytest.fail())
     assert asked(its_pod) is not None
     assert asked(replace(its_pod, **not_yet)) is None
+
+
+def test_a_slot_that_is_down_with_its_old_image_comes_first_and_is_not_waited_for() -> None:
+    update = asked(replace(after_agent(), slots_down=frozenset({9})))
+    assert update and update.exits == (9, 2, 4, 5)
+
+
+# --- an image that does not run ---
+
+MENDED = Settings(agent_image="mcs/operator:mended", link_image="mcs/link:mended")
+
+
+def all_done(its_pod: Pod, settings: Settings, said: LinkReport = TWO_UP) -> tuple[Pod, list[tuple[str, ...]]]:
+    """The pod once nothing is left to be replaced, and which containers were, one step after the other."""
+    steps: list[tuple[str, ...]] = []
+    now = NOW
+    while update := asked(its_pod, said, now, settings=settings):
+        steps.append(tuple(update.images))
+        its_pod, now = done_to(its_pod, update), now + timedelta(seconds=PATIENCE)
+        assert len(steps) < 20
+    return its_pod, steps
+
+
+def with_bad_slots() -> Pod:
+    """The newer slot image does not run: the first four that got it are down."""
+    its_pod = ends_down(after_agent(), asked(after_agent()) or pytest.fail())
+    assert sorted(its_pod.slots_down) == [2, 4, 5, 6]
+    assert asked(its_pod) is None, "an image that does not run costs nobody else a slot"
+    return its_pod
+
+
+@pytest.mark.parametrize(
+    "mended", [MENDED, replace(NEW, link_image=MENDED.link_image)], ids=["agent and slots", "slots"]
+)
+def test_slots_that_do_not_run_get_a_mended_image_first(mended: Settings) -> None:
+    its_pod, steps = all_done(with_bad_slots(), mended)
+    assert next(step for step in steps if step != ("agent",)) == ("link-002", "link-004", "link-005", "link-006")
+    assert set(its_pod.images.values()) >= {mended.link_image} and NEW.link_image not in its_pod.images.values()
+    assert (its_pod.slots_down, ANNOTATION_UPDATE in its_pod.annotations) == (frozenset(), False)
+
+
+def test_an_agent_that_does_not_run_gets_a_mended_image() -> None:
+    its_pod = ends_down(running(), asked(running()) or pytest.fail())
+    assert asked(its_pod, None) is None
+    update = asked(its_pod, None, settings=MENDED)
+    assert update and dict(update.images) == {"agent": MENDED.agent_image}
+    assert asked(done_to(its_pod, update), settings=MENDED) is not None
+
+
+@pytest.mark.parametrize("taken_back", [OLD, replace(NEW, link_image=OLD.link_image)], ids=["agent and slots", "slots"])
+def test_an_image_that_is_taken_back_is_taken_from_those_that_got_the_other_and_from_nobody_else(
+    taken_back: Settings,
+) -> None:
+    its_pod = with_bad_slots()
+    assert OLD.link_image in images_of(its_pod, wanted(its_pod, taken_back)), "it may be gone from the node"
+    its_pod, steps = all_done(its_pod, taken_back)
+    assert [step for step in steps if step != ("agent",)] == [("link-002", "link-004", "link-005", "link-006")]
+    assert NEW.link_image not in its_pod.images.values()
+    assert (its_pod.slots_down, ANNOTATION_UPDATE in its_pod.annotations) == (frozenset(), False)
+    assert images_of(its_pod, wanted(its_pod, taken_back)) == ()
+
+
+def test_of_several_images_each_slot_is_known_by_its_own() -> None:
+    its_pod = with_bad_slots()
+    said = report(*(up(number) for number in (2, 4, 5, 6)))
+    next_one = asked(replace(its_pod, slots_down=frozenset()), said, settings=MENDED) or pytest.fail()
+    its_pod = done_to(its_pod, next_one)
+    its_pod = done_to(its_pod, asked(its_pod, said, settings=MENDED) or pytest.fail())
+    its_pod, steps = all_done(its_pod, OLD)
+    replaced = {name for step in steps for name in step}
+    assert replaced == set(its_pod.images) - {"media", "link-010"}, "link-010 had the old image all the time"
+    assert set(its_pod.images.values()) == set(running().images.values())
+
+
+def test_a_slot_that_does_not_run_carries_no_tunnel_though_the_agent_knows_nothing_of_it() -> None:
+    """An agent that has just started could not ask it."""
+    said = report(down(2, TunnelStatus.UNKNOWN), down(4, TunnelStatus.UNKNOWN), up(3), up(7))
+    its_pod, mended = replace(with_bad_slots(), restarts=9), replace(NEW, link_image=MENDED.link_image)
+    update = asked(its_pod, said, settings=mended, gate=False)
+    assert update and update.exits == (2, 4, 5, 6)
+    assert customers_left(its_pod, wanted(its_pod, mended), said) == USED
+
+
+def test_a_pod_that_was_made_with_a_bad_image_gets_a_mended_one() -> None:
+    """None of its slots was ever created: the kubelet will count no restart."""
+    its_pod = running(slots_down=frozenset(range(2, 2 + SLOTS)))
+    update = asked(its_pod) or pytest.fail()
+    its_pod = done_to(its_pod, update)
+    first = asked(its_pod) or pytest.fail()
+    assert asked(replace(done_to(its_pod, first), restarts=its_pod.restarts)) is not None
+
+
+# --- what it waits for ---
+
+
+def held(its_pod: Pod, seconds: float = 0, said: LinkReport | None = TWO_UP, **known: Any) -> tuple[str, float | None]:
+    pulls, gate = known.get("pulls", pulled()), known.get("gate", True)
+    found = hold(its_pod, wanted(its_pod), pulls, said, NOW + timedelta(seconds=seconds), gate=gate)
+    return found.why, found.again
+
+
+def test_an_image_that_cannot_be_pulled_is_told_and_not_looked_at_again() -> None:
+    problem = f"node mcs-node cannot pull {NEW.agent_image}: not found"
+    assert held(running(), pulls=pulled(done=False, problem="not found")) == (problem, None)
+    assert held(running(), pulls=pulled(done=False)) == ("", None)
+    assert held(running(), pulls=pulled("another-node", done=False, problem="not found")) == ("", None)
+
+
+def test_a_slot_that_does_not_run_is_told_when_it_has_had_its_time() -> None:
+    assert held(with_bad_slots(), PATIENCE - 1) == ("", PATIENCE)
+    told = f"a slot that got image {NEW.link_image} does not run, and no other gets it before"
+    assert held(with_bad_slots(), PATIENCE) == (told, PATIENCE)
+    assert held(with_bad_slots(), PATIENCE, gate=False) == (told, PATIENCE)
+
+
+def test_an_agent_that_is_not_ready_is_told_when_it_has_had_its_time() -> None:
+    its_pod = replace(after_agent(), agent_ready=False)
+    assert held(its_pod, PATIENCE - 1, None) == ("", PATIENCE)
+    assert held(its_pod, PATIENCE, None) == ("the link agent is not ready", PATIENCE)
+
+
+def test_each_second_is_looked_only_for_a_customer_who_was_sent_away() -> None:
+    assert held(waiting(), 1, report(down(3), up(7))) == ("", 1.0)
+    assert held(waiting(), 1, None) == ("", PATIENCE)
+    assert held(waiting(), 1, report(down(3), up(7)), gate=False) == ("", None)
+    assert held(running()) == ("", None)
 
 
 def waiting() -> Pod:
@@ -206,7 +355,9 @@ def test_a_pod_of_an_earlier_release_keeps_agent_and_slots() -> None:
         "x",
         "[]",
         '{"slots": "x"}',
-        '{"slots": [1e999]}',
+        '{"slots": [2]}',
+        '{"slots": {"mcs/link:next": [1e999]}}',
+        '{"slots": {"mcs/link:next": 2}}',
         '{"restarts": "x"}',
         "null",
         pytest.param("[" * 100_000, id="deep"),
@@ -216,3 +367,16 @@ def test_an_annotation_that_somebody_edited_is_none(said: str) -> None:
     its_pod = after_agent()
     update = asked(its_pod.annotated({**its_pod.annotations, ANNOTATION_UPDATE: said}))
     assert update and update.exits == (2, 4, 5, 6)
+
+
+def test_a_note_that_says_that_all_is_done_is_believed() -> None:
+    its_pod = after_agent()
+    note = json.dumps({"slots": {NEW.link_image: list(range(2, 2 + SLOTS))}})
+    assert asked(its_pod.annotated({**its_pod.annotations, ANNOTATION_UPDATE: note})) is None
+
+
+def test_a_time_far_away_holds_nobody_up() -> None:
+    its_pod = waiting()
+    noted = json.loads(its_pod.annotations[ANNOTATION_UPDATE]) | {"at": "9999-12-31T23:59:59Z"}
+    its_pod = its_pod.annotated({**its_pod.annotations, ANNOTATION_UPDATE: json.dumps(noted)})
+    assert asked(its_pod, report(down(3), up(7))) is not None

@@ -781,6 +781,14 @@ def test_what_waits_for_its_hour_is_in_the_list_with_the_time() -> None:
     assert message(status, "RestartPending") == f"spec changed; {waits}"
 
 
+def test_an_update_that_nobody_notices_is_told_when_it_cannot_go_on() -> None:
+    status = rolled(Rollout(Step.CANNOT_PULL, waits="node a cannot pull link:2: not found"))
+    assert conditions(status)["RestartPending"] == ("True", "ImageNotPulled")
+    assert message(status, "RestartPending") == "node a cannot pull link:2: not found"
+    status = rolled(Rollout(Step.NOTHING, waits="the link agent is not ready"))
+    assert conditions(status)["RestartPending"] == ("True", "Waiting")
+
+
 def test_what_has_begun_is_told_with_the_time_at_which_it_began() -> None:
     begun = NOW - timedelta(seconds=40)
     status = rolled(Rollout(Step.KEEP_DRAINING, disruptions=(TO_COME,), current=TO_COME, since=begun))
