@@ -134,9 +134,10 @@ def test_an_image_that_is_never_ready_goes_back_to_the_one_before(mcs: Mcs) -> N
 
 
 def test_another_size_is_in_force_and_nobody_notices(mcs: Mcs) -> None:
+    """Memory only grows: a kubelet that cannot tell what a container uses, as with cgroup v1, takes none away."""
     resources = an_instance()["spec"]["resources"]
     with tunnels_stay_up(mcs, media_restarts=False):
-        for cpu, memory in (("2", "768Mi"), ("1", "512Mi")):
+        for cpu, memory in (("2", "768Mi"), ("1", "768Mi")):
             limits = {"cpu": cpu, "memory": memory}
             mcs.api.change("MCSInstance", INSTANCE, resources=resources | {"limits": limits})
             until(f"{limits} are asked for", lambda limits=limits: declared(mcs)["resources"]["limits"] == limits, 20)
@@ -147,8 +148,8 @@ def test_another_size_is_in_force_and_nobody_notices(mcs: Mcs) -> None:
 
 
 def test_a_size_that_the_node_will_never_have_is_told_and_the_next_pod_keeps_what_runs(mcs: Mcs) -> None:
-    resources = an_instance()["spec"]["resources"]
-    huge = {"requests": {"cpu": "400", "memory": "64Mi"}, "limits": {"cpu": "400", "memory": "512Mi"}}
+    resources = an_instance()["spec"]["resources"] | {"limits": {"cpu": "1", "memory": "768Mi"}}
+    huge = {"requests": {"cpu": "400", "memory": "64Mi"}, "limits": {"cpu": "400", "memory": "768Mi"}}
     with tunnels_stay_up(mcs, media_restarts=False):
         mcs.api.change("MCSInstance", INSTANCE, resources=huge)
         mcs.api.wait_condition("MCSInstance", INSTANCE, "Sized", "False", "ResizeInfeasible", 60)

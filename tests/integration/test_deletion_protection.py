@@ -30,6 +30,7 @@ def protected(server: Api, api: Api, operator_process: Operator) -> Iterator[Api
     until("the policy is in force", lambda: POLICY in api.kubectl(*delete, check=False, merge=True), 30)
     yield api
     server.kubectl("delete", "-f", "-", stdin=text)
+    until("the policy is in force no more", lambda: POLICY not in api.kubectl(*delete, check=False, merge=True), 30)
 
 
 def up(api: Api, links: int) -> None:

@@ -126,8 +126,8 @@ def test_a_restart_is_told_before_it_happens_and_names_the_cause(api: Api, opera
     uid = api.get("Pod", "mcs-0")["metadata"]["uid"]
     settled(api)
     assert told(api) == []
-    api.change("MCSInstance", "mcs", image="localhost/mcs/appliance:next")
-    until("the template is new", lambda: ":next" in str(api.get("StatefulSet", "mcs")["spec"]["template"]), 15)
+    api.change("MCSInstance", "mcs", tolerations=[{"key": "example.com/media", "operator": "Exists"}])
+    until("the template is new", lambda: "example.com/media" in str(api.get("StatefulSet", "mcs")["spec"]), 15)
     time.sleep(1.5)
     if api.get("StatefulSet", "mcs").get("status", {}).get("observedGeneration", 0) < 2:
         assert api.get("Pod", "mcs-0")["metadata"]["uid"] == uid, "replaced before its controller knew the template"
@@ -142,4 +142,4 @@ def test_a_restart_is_told_before_it_happens_and_names_the_cause(api: Api, opera
     note = next(event for event in events(api) if event["reason"] == "Restarting")
     assert uid in note["message"]
     assert "spec of MCSInstance mcs changed" in note["message"]
-    assert "media" in note["message"]
+    assert "(pod)" in note["message"]

@@ -243,7 +243,7 @@ _INSTANCE = [
         Type.SIZED,
         (T, R.AS_TIER, "The pod has the resources of its tier, or more."),
         (F, R.BELOW_TIER, "spec.resources is below the tier; the message names the difference."),
-        (F, R.RESIZE_DEFERRED, "The node has no room for another size now; it is given when there is."),
+        (F, R.RESIZE_DEFERRED, "The node does not give another size now: it has no room, or fails. It tries on."),
         (
             F,
             R.RESIZE_INFEASIBLE,

@@ -150,10 +150,17 @@ def test_a_size_that_is_not_told_or_is_none_is_not_known(resources: Any) -> None
         ({"status": "True", "reason": "Infeasible", "message": "x" * 600}, Resize(ResizeReason.INFEASIBLE, "x" * 512)),
         ({"status": "False", "reason": "Infeasible"}, None),
         ({"status": "True", "reason": "Whatever"}, None),
+        ({"status": "True", "reason": "Error"}, None),
+        ({"type": "PodResizeInProgress", "status": "True"}, None),
+        (
+            {"type": "PodResizeInProgress", "status": "True", "reason": "Error", "message": "cannot decrease"},
+            Resize(ResizeReason.ERROR, "cannot decrease"),
+        ),
+        ({"type": ["PodResizeInProgress"], "status": "True", "reason": "Error"}, None),
     ],
 )
 def test_a_resize_that_is_not_carried_out_is_read_with_the_kubelets_words(condition: Any, resize: Any) -> None:
-    assert read(status={"conditions": [condition | {"type": "PodResizePending"}]}).resize == resize
+    assert read(status={"conditions": [{"type": "PodResizePending"} | condition]}).resize == resize
 
 
 PULL = {"metadata": {"name": "mcs-pull-0123abcd"}}

@@ -119,6 +119,8 @@ class ResizeReason(StrEnum):
     """The node has no room for it now."""
     INFEASIBLE = "Infeasible"
     """The node will never have."""
+    ERROR = "Error"
+    """The kubelet has begun with it, and fails; it goes on trying."""
 
 
 @dataclass(frozen=True, slots=True)

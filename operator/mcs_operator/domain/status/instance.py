@@ -96,12 +96,19 @@ def _conditions(
     ]
 
 
+_NOT_RESIZED = {
+    ResizeReason.DEFERRED: "has no room for it now, and gives it when it has",
+    ResizeReason.INFEASIBLE: "will never have room for it",
+    ResizeReason.ERROR: "fails to give it, and goes on trying",
+}
+
+
 def _sized(world: World, below: str) -> Condition:
     if resize := world.pod.resize if world.pod else None:
-        deferred = resize.reason is ResizeReason.DEFERRED
-        what = "has no room for it now, and gives it when it has" if deferred else "will never have room for it"
+        never = resize.reason is ResizeReason.INFEASIBLE
+        what = _NOT_RESIZED[resize.reason]
         message = f"the media goes on with the size that it has; its node {what}: {resize.said}"
-        return Condition(Type.SIZED, F, Reason.RESIZE_DEFERRED if deferred else Reason.RESIZE_INFEASIBLE, message)
+        return Condition(Type.SIZED, F, Reason.RESIZE_INFEASIBLE if never else Reason.RESIZE_DEFERRED, message)
     return Condition(Type.SIZED, F, Reason.BELOW_TIER, below) if below else Condition(Type.SIZED, T, Reason.AS_TIER)
 
 

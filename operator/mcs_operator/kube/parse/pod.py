@@ -23,6 +23,11 @@ _MOST_IMAGES = MAX_LINKS + 2
 """Of the slots, of media and agent."""
 _SLOT = re.compile(r"link-(\d{3})")
 _SIZED = ("cpu", "memory")
+_RESIZES = {
+    "PodResizePending": (ResizeReason.DEFERRED, ResizeReason.INFEASIBLE),
+    "PodResizeInProgress": (ResizeReason.ERROR,),
+}
+"""Conditions that say that a size is not in force, and for which reasons; without one it is just about to be."""
 _NO_IMAGE = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
 """What the kubelet says by turns while it tries, with a text that changes."""
 _HAS_IMAGE = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
@@ -98,9 +103,9 @@ def _size(container: Object) -> Size | None:
 
 def _resize(status: Object) -> Resize | None:
     for condition in mappings(status.get("conditions")):
-        if condition.get("type") == "PodResizePending" and condition.get("status") == "True":
+        if condition.get("status") == "True":
             reason = text(condition.get("reason"))
-            if reason in {*ResizeReason}:
+            if reason in _RESIZES.get(text(condition.get("type")), ()):
                 return Resize(ResizeReason(reason), text(condition.get("message"))[:_LONGEST_SAYING])
     return None
 
