@@ -211,8 +211,7 @@ def test_asked_for_a_restart_the_pod_is_drained_and_replaced_and_its_customers_c
 def test_a_changed_field_of_impact_restart_restarts_the_pod_once(mcs: Mcs) -> None:
     mcs.release(*mcs.witnesses)
     before = mcs.identity().uid
-    resources = {"requests": {"cpu": "60m", "memory": "64Mi"}, "limits": {"cpu": "1", "memory": "512Mi"}}
-    mcs.api.change("MCSInstance", INSTANCE, resources=resources)
+    mcs.api.change("MCSInstance", INSTANCE, tolerations=[{"key": "example.com/media", "operator": "Exists"}])
     after = back(mcs, before)
     mcs.connected(FIRST, timeout=60)
     mcs.api.wait_condition("MCSInstance", INSTANCE, "RestartPending", "False")
