@@ -59,6 +59,12 @@ def test_an_annotation_that_no_reader_of_json_comes_to_the_end_of_is_not_kept(te
     assert bool(kept_annotations({"mcs.tvox.io/disruptions": text})) is kept
 
 
+@pytest.mark.parametrize("text", ['{"image":"\\ud800"}', '{"image":"\\uDFFF"}', "\ud800"])
+def test_an_annotation_that_spells_half_of_a_character_is_not_kept(text: str) -> None:
+    """Read as JSON it would be in what is rendered, and no digest of that could be made."""
+    assert kept_annotations({"mcs.tvox.io/kept-image": text}) == {}
+
+
 def test_times_that_are_texts_are_kept() -> None:
     times = {"creationTimestamp": "2026-01-01T00:00:00Z", "deletionTimestamp": "2026-01-02T00:00:00Z"}
     found = tidy({"metadata": GOOD | times})

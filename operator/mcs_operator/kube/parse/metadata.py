@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import islice
 
-from mcs_operator.kube.parse.bounds import is_too_deep, mapping, mappings, texts
+from mcs_operator.kube.parse.bounds import has_half_characters, is_too_deep, mapping, mappings, texts
 from mcs_operator.kube.resources import Object
 from mcs_operator.settings import (
     GROUP,
@@ -61,13 +61,13 @@ def kept_of_a_child(metadata: Object) -> Object:
 
 def kept_annotations(annotations: Mapping[str, str], longest: int = _LONGEST_ANNOTATION) -> dict[str, str]:
     """Those of our group: requests of users, and what the operator notes. None that is nested so deep that to read it
-    as JSON raises."""
+    as JSON raises, nor one that spells half of a character: whatever is written on with it would fail."""
     ours = ((key, value) for key, value in annotations.items() if key.startswith(f"{GROUP}/"))
     return dict(islice(((key, value) for key, value in ours if _is_kept(value, longest)), _MOST))
 
 
 def _is_kept(value: str, longest: int) -> bool:
-    return len(value) <= longest and not is_too_deep(value)
+    return len(value) <= longest and not (is_too_deep(value) or has_half_characters(value))
 
 
 def _kept_labels(labels: Mapping[str, str]) -> dict[str, str]:
