@@ -1,9 +1,11 @@
-"""Times that a user writes into an annotation to ask for something: a restart, a rotation, a revocation."""
+"""What is read from annotations: times by which a user asks for something, and what the operator noted as JSON."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 
 def moment(text: str) -> datetime | None:
@@ -23,3 +25,12 @@ def asked_at(annotations: Mapping[str, str], key: str) -> datetime | None:
     """
     found = moment(annotations.get(key, ""))
     return found.replace(microsecond=0) if found else None
+
+
+def noted_object(text: str) -> dict[str, Any]:
+    """What the operator noted as a JSON object; an empty one where somebody has edited it to something else."""
+    try:
+        said = json.loads(text or "{}")
+    except (ValueError, RecursionError):
+        return {}
+    return said if isinstance(said, dict) else {}

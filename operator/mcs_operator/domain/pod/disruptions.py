@@ -6,7 +6,6 @@ somebody wait from the beginning.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from mcs_operator.api import Impact, MCSInstance
-from mcs_operator.api.annotations import moment
+from mcs_operator.api.annotations import moment, noted_object
 from mcs_operator.contract.digest import canonical
 from mcs_operator.contract.linkstate import LinkReport, TunnelStatus
 from mcs_operator.domain.facts.world import Pod, World
@@ -42,7 +41,6 @@ class Cause(StrEnum):
     RESTART_REQUESTED = "RestartRequested"
     MEDIA_IMAGE = "MediaImage"
     RESIZE = "Resize"
-    AGENT_IMAGE = "AgentImage"
     SLOT_IMAGES = "SlotImages"
 
 
@@ -111,11 +109,8 @@ def resizes_in_place(world: World, pod: Pod) -> bool:
 def noted_causes(pod: Pod) -> Mapping[str, tuple[datetime, int]]:
     """Since when each cause is known, and how many tunnels were up then, as the pod says. What is no time, or no cause,
     is not there."""
-    try:
-        found = json.loads(pod.annotations.get(ANNOTATION_DISRUPTIONS, "") or "{}")
-        texts = {cause: str(text).partition(" ") for cause, text in found.items()}
-    except (ValueError, AttributeError, RecursionError):  # somebody edited the annotation of the pod
-        return {}
+    found = noted_object(pod.annotations.get(ANNOTATION_DISRUPTIONS, ""))
+    texts = {cause: str(text).partition(" ") for cause, text in found.items()}
     times = {cause: (moment(time), links) for cause, (time, _, links) in texts.items()}
     return {c: (since, int(n) if _COUNT.fullmatch(n) else 0) for c, (since, n) in times.items() if since is not None}
 

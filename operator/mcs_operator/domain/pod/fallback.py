@@ -9,14 +9,13 @@ changes.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from mcs_operator.api import MCSInstance
-from mcs_operator.api.annotations import moment
+from mcs_operator.api.annotations import moment, noted_object
 from mcs_operator.contract.digest import canonical
 from mcs_operator.domain.facts.world import Pod, ResizeReason, Size, World
 from mcs_operator.domain.pod import sizing
@@ -97,7 +96,7 @@ def _next_image(world: World, wanted: str) -> str:
     error would else be in the template when the pod has to leave its node, and nobody would be served any more."""
     pod = world.pod
     if pod is None or pod.terminating or not (pod.media_ready or pod.media_runs):
-        noted = _object(world.noted.get(ANNOTATION_KEPT_IMAGE, ""))
+        noted = noted_object(world.noted.get(ANNOTATION_KEPT_IMAGE, ""))
         kept = str(noted.get("image", "")) if noted.get("until") == wanted else ""
         return kept if kept and (pod is None or pod.terminating) else wanted
     # Of a pod of an earlier release it is not known from which name it was made.
@@ -124,12 +123,12 @@ def noted_size(size: Size) -> str:
 
 def refused_resize(pod: Pod) -> Size | None:
     """The size that this pod could not be given while it runs."""
-    return _size(_object(pod.annotations.get(ANNOTATION_REFUSED_RESIZE, "")))
+    return _size(noted_object(pod.annotations.get(ANNOTATION_REFUSED_RESIZE, "")))
 
 
 def _changed(pod: Pod) -> tuple[datetime | None, int]:
     """When the media got its image in this pod, and how often it had been restarted by then; None, -1: it did not."""
-    said = _object(pod.annotations.get(ANNOTATION_MEDIA_CHANGED, ""))
+    said = noted_object(pod.annotations.get(ANNOTATION_MEDIA_CHANGED, ""))
     at, restarts = moment(str(said.get("at", ""))), said.get("restarts")
     return (at, restarts) if at and isinstance(restarts, int) else (None, -1)
 
@@ -175,7 +174,7 @@ def _image_of(pod: Pod) -> str:
 
 def _refused_image(world: World, instance: MCSInstance) -> Refused | None:
     """As noted, unless another image is declared since."""
-    said = _object(world.noted.get(ANNOTATION_REFUSED_IMAGE, ""))
+    said = noted_object(world.noted.get(ANNOTATION_REFUSED_IMAGE, ""))
     if said.get("image") != instance.spec.image:
         return None
     return Refused(instance.spec.image, str(said.get("why", ""))[:_LONGEST_WORDS])
@@ -188,7 +187,7 @@ def _size_that_runs(world: World, pod: Pod | None, wanted: Size) -> Size | None:
         return None
     if pod and pod.size and pod.size.is_same(wanted) and pod.resize and pod.resize.reason is ResizeReason.INFEASIBLE:
         return pod.size_in_force
-    said = _object(world.noted.get(ANNOTATION_REFUSED_SIZE, ""))
+    said = noted_object(world.noted.get(ANNOTATION_REFUSED_SIZE, ""))
     refused, runs = _size(said.get("wanted")), _size(said.get("runs"))
     return runs if refused and refused.is_same(wanted) else None
 
@@ -204,11 +203,3 @@ def _size(said: Any) -> Size | None:
         return size if size.is_same(size) else None
     except (KeyError, TypeError, ValueError, ArithmeticError):
         return None
-
-
-def _object(text: str) -> dict[str, Any]:
-    try:
-        said = json.loads(text or "{}")
-    except (ValueError, RecursionError):
-        return {}
-    return said if isinstance(said, dict) else {}

@@ -114,9 +114,11 @@ def decide_rollout(
     )
     in_place = can_be_changed_in_place(pod, template)
     resize = in_place and has_another_size(pod, template) and resizes_in_place(world, pod)
-    may_begin = [gate.open or _spares_nobody(one, pod, report) for one, gate in zip(found, gates, strict=True)]
-    goes_on = [_goes_on(rollout, pod, one, gate) for one, gate in zip(found, gates, strict=True)]
-    current = _current(rollout, [a or b for a, b in zip(may_begin, goes_on, strict=True)], in_place=in_place)
+    begins = [
+        gate.open or _spares_nobody(one, pod, report) or _goes_on(rollout, pod, one, gate)
+        for one, gate in zip(found, gates, strict=True)
+    ]
+    current = _current(rollout, begins, in_place=in_place)
     if current is None:
         rollout = replace(rollout, waits=next((gate.why for gate in gates), ""))
         stop = rollout.since is not None or _drains_for_nothing(instance, pod, report)

@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from mcs_operator.api.annotations import noted_object
 from mcs_operator.contract.digest import canonical
 from mcs_operator.domain.facts.world import Pod, Size
 from mcs_operator.domain.pod.fallback import Refused
@@ -117,24 +118,18 @@ def brought_up_to_date(pod: Pod, template: Template, image: str) -> dict[str, st
     noted = {ANNOTATION_MEDIA_IMAGE: image}
     if is_of_another_spec(pod, template):
         return noted
-    parts = _parts(template.annotations[ANNOTATION_POD_PARTS]) | dict.fromkeys(other_parts(pod, template), "other")
+    parts = noted_object(template.annotations[ANNOTATION_POD_PARTS]) | dict.fromkeys(
+        other_parts(pod, template), "other"
+    )
     noted |= {
         ANNOTATION_POD_HASH: template.annotations[ANNOTATION_POD_HASH],
         ANNOTATION_POD_PARTS: canonical(parts),
     }
     if image != template.media_image:
         return noted
-    by_the_old_rule = _parts(pod.annotations.get(ANNOTATION_PARTS, ""))
-    by_the_old_rule["media"] = _parts(template.annotations[ANNOTATION_PARTS])["media"]
+    by_the_old_rule = noted_object(pod.annotations.get(ANNOTATION_PARTS, ""))
+    by_the_old_rule["media"] = noted_object(template.annotations[ANNOTATION_PARTS])["media"]
     return noted | {
         ANNOTATION_RESTART_HASH: template.annotations[ANNOTATION_RESTART_HASH],
         ANNOTATION_PARTS: canonical(by_the_old_rule),
     }
-
-
-def _parts(text: str) -> dict[str, str]:
-    try:
-        found = json.loads(text or "{}")
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
