@@ -69,6 +69,11 @@ def ledger(api: Api) -> list[dict[str, Any]]:
     return [json.loads(text) for name, text in sorted(noted.items()) if name.startswith("mcs.tvox.io/interruption-")]
 
 
+def told(api: Api) -> list[str]:
+    """What Events say of waiting: each comes after the status that it is about."""
+    return [event["message"] for event in api.list("Event") if event["reason"] == "Waiting"]
+
+
 def test_outside_of_its_window_a_change_waits_and_says_for_when(running: Api, operator: Operator) -> None:
     before = pod(running)["uid"]
     running.change("MCSInstance", INSTANCE, vpn={"slots": 7})
@@ -77,10 +82,10 @@ def test_outside_of_its_window_a_change_waits_and_says_for_when(running: Api, op
     assert (waits["cause"], waits["impact"]) == ("SpecChanged", "Restart")
     hours = datetime.fromisoformat(waits["plannedFor"]) - datetime.now(UTC)
     assert timedelta(days=39) < hours < timedelta(days=41)
-    told = [event["message"] for event in running.list("Event") if event["reason"] == "Waiting"]
-    assert len(told) == 1 and f"waits for the window that begins at {waits['plannedFor']}" in told[0]
+    until("it is told", lambda: told(running))
 
     settled(running)
+    assert len(told(running)) == 1 and f"waits for the window that begins at {waits['plannedFor']}" in told(running)[0]
     audit = audited(running)
     operator.stop()
     operator.start()
