@@ -32,6 +32,8 @@ LABEL_INSTANCE = f"{GROUP}/instance"
 LABEL_LINK = f"{GROUP}/link"
 LABEL_SLOT = f"{GROUP}/slot"
 LABEL_USERS = f"{GROUP}/users"
+LABEL_PASSWORDS = f"{GROUP}/passwords"
+"""On a Secret: the Community whose users' passwords it has. Without it one customer would read another's hashes."""
 
 ANNOTATION_APPLIED = f"{GROUP}/applied"
 """SHA-256 of the manifest as last applied: tells a field that we no longer want from one that is not ours."""

@@ -14,10 +14,12 @@ from mcs_operator.api.base import (
 )
 from mcs_operator.api.changes import Change, changes, impacts, restart_fields, template_fields
 from mcs_operator.api.community import (
+    Authentication,
     Community,
     CommunitySpec,
     CommunityStatus,
     Function,
+    PasswordsSource,
     User,
     UsersSource,
 )
@@ -42,6 +44,7 @@ KINDS: tuple[type[KubernetesObject], ...] = (MCSInstance, Community, TVoxLink)
 
 __all__ = [
     "KINDS",
+    "Authentication",
     "Change",
     "Community",
     "CommunitySpec",
@@ -56,6 +59,7 @@ __all__ = [
     "Metadata",
     "NetworkMode",
     "ObservedServiceState",
+    "PasswordsSource",
     "Problem",
     "Protocol",
     "Reference",

@@ -7,8 +7,8 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field, StringConstraints
 
-from mcs_operator.api.base import AGE, Column, KubernetesObject, Model, Reference, Rule, Status, condition_column
-from mcs_operator.api.fields import DisplayName
+from mcs_operator.api.base import AGE, Column, KubernetesObject, Model, Reference, Rule, Status, Tls, condition_column
+from mcs_operator.api.fields import DisplayName, Fqdn
 from mcs_operator.api.impact import LIST_ATOMIC, LIST_SET, Impact, impact, list_map
 from mcs_operator.api.wording import AtMost, Says
 
@@ -69,6 +69,28 @@ class UsersSource(Model):
     )
 
 
+class PasswordsSource(Model):
+    """A Secret with the users' passwords, hashed."""
+
+    secret_ref: Reference = Field(
+        description="Secret with key .htpasswd, and with the label mcs.tvox.io/passwords: <name of this Community>; "
+        "without it nothing is read. `kubectl mcs password` makes it.",
+    )
+
+
+class Authentication(Model):
+    """How the community's users log in to the portal."""
+
+    passwords_from: Annotated[tuple[PasswordsSource, ...], AtMost(16)] = Field(
+        default=(),
+        description="Secrets with passwords; of a user who is in several of them the first one counts. Each line of "
+        "key .htpasswd is name:hash, the hash argon2id (64 MiB, 4 passes and 4 lanes at most) or bcrypt (cost 12 at "
+        "most, $2y$ or $2b$); 10,000 lines at most. A Secret that is missing or cannot be read keeps its last good "
+        "content in force.",
+        json_schema_extra=dict(LIST_ATOMIC),
+    )
+
+
 class CommunitySpec(Model):
     """What the user declares."""
 
@@ -105,6 +127,22 @@ class CommunitySpec(Model):
         "and tags. A file that cannot be read keeps its last good content in force.",
         json_schema_extra=impact(HOT, LIST_ATOMIC),
     )
+    portal_domain: Fqdn | None = Field(
+        default=None,
+        description="Host of the community's portal, for example meet.acme.example.com, a CNAME of the instance's "
+        "domain; unique in the cluster. There its users log in with a browser, call and chat. Default: no portal.",
+        json_schema_extra=impact(HOT),
+    )
+    tls: Tls = Field(
+        default=Tls(),
+        description="Certificate of portalDomain. Default: the instance's. Nobody logs in without one.",
+        json_schema_extra=impact(HOT),
+    )
+    authentication: Authentication = Field(
+        default=Authentication(),
+        description="How the community's users log in to the portal. Without it nobody does, and all else goes on.",
+        json_schema_extra=impact(HOT),
+    )
 
 
 class CommunityUsers(Model):
@@ -138,10 +176,13 @@ class Community(KubernetesObject):
         condition_column("Ready", "Ready"),
         condition_column("Reason", "Ready", "reason"),
         Column("Users", ".status.users.served", "Users that are served", type="integer"),
+        condition_column("Login", "LoginReady"),
         Column("Instance", ".spec.instanceRef.name", "MCSInstance that serves the community"),
         AGE,
         Column("Display name", ".spec.displayName", "Name for people", wide=True),
         Column("Not served", ".status.users.notServed", "Users beyond the tier", type="integer", wide=True),
+        Column("Portal", ".spec.portalDomain", "Host of the portal", wide=True),
+        condition_column("Login reason", "LoginReady", "reason", wide=True),
         condition_column("Message", "Ready", "message", wide=True),
     )
 

@@ -41,6 +41,7 @@ class Type(StrEnum):
     CAPACITY_PRESSURE = "CapacityPressure"
     ROTATION_PENDING = "RotationPending"
     DOMAIN_RESOLVED = "DomainResolved"
+    LOGIN_READY = "LoginReady"
 
 
 class ConditionStatus(StrEnum):
@@ -103,6 +104,11 @@ class Reason(StrEnum):
     USERS_NOT_FOUND = "UsersNotFound"
     TIER_EXCEEDED = "TierExceeded"
     COMMUNITY_LIMIT_EXCEEDED = "CommunityLimitExceeded"
+    NOT_CONFIGURED = "NotConfigured"
+    NOT_SUPPORTED = "NotSupported"
+    NO_PASSWORDS = "NoPasswords"
+    PASSWORDS_INVALID = "PasswordsInvalid"
+    PASSWORDS_NOT_FOUND = "PasswordsNotFound"
     # TVoxLink
     CAPACITY_EXCEEDED = "CapacityExceeded"
     ADDRESS_TAKEN = "AddressTaken"
@@ -131,7 +137,7 @@ class Reason(StrEnum):
     CERTIFICATE_EXPIRED = "CertificateExpired"
     AUTHENTICATION_FAILED = "AuthenticationFailed"
     WRONG_PEER = "WrongPeer"
-    # MCSInstance and TVoxLink: their public names
+    # Of all kinds: their public names
     RESOLVED = "Resolved"
     NOT_RESOLVED = "NotResolved"
     WRONG_ADDRESS = "WrongAddress"
@@ -322,7 +328,12 @@ _COMMUNITY = [
         (F, R.TIER_EXCEEDED, "Users beyond the tier are not served: how many, and where the first one is listed."),
         (F, R.COMMUNITY_LIMIT_EXCEEDED, "As TierExceeded, beyond spec.communityLimits.users of the instance."),
     ),
-    *_rows(Kind.COMMUNITY, Type.RECONCILING, (T, R.USERS_NOT_FOUND, f"As Ready, {_MAY_STILL_COME}")),
+    *_rows(
+        Kind.COMMUNITY,
+        Type.RECONCILING,
+        (T, R.USERS_NOT_FOUND, f"As Ready, {_MAY_STILL_COME}"),
+        (T, R.CERTIFICATE_NOT_FOUND, f"As Stalled, {_MAY_STILL_COME}"),
+    ),
     *_rows(
         Kind.COMMUNITY,
         Type.STALLED,
@@ -330,6 +341,32 @@ _COMMUNITY = [
         (T, R.USERS_NOT_FOUND, "As Ready, for two minutes and longer."),
         (T, R.TIER_EXCEEDED, "As Ready."),
         (T, R.COMMUNITY_LIMIT_EXCEEDED, "As Ready."),
+        (T, R.DOMAIN_TAKEN, "spec.portalDomain is another object's; there is no portal, and all else is served."),
+        (T, R.PASSWORDS_INVALID, "As LoginReady."),
+        (T, R.CERTIFICATE_INVALID, "The certificate of spec.portalDomain cannot be served; the last good one stays."),
+        (T, R.CERTIFICATE_NOT_FOUND, "The Secret of tls.secretRef is missing; the last good certificate stays."),
+    ),
+    *_rows(
+        Kind.COMMUNITY,
+        Type.LOGIN_READY,
+        (T, R.SERVED, "The appliance serves the portal; the message says where, and how many users can log in."),
+        (F, R.NOT_CONFIGURED, "spec.portalDomain is not set: there is no portal. Nothing waits for one."),
+        (F, R.NO_PASSWORDS, "No user that is served has a password, or spec.authentication is not set."),
+        (F, R.PASSWORDS_NOT_FOUND, "A Secret with passwords, its label or its key .htpasswd, is missing."),
+        (F, R.PASSWORDS_INVALID, "A Secret with passwords cannot be taken; the message names it and the line, no user."),
+        (F, R.DOMAIN_TAKEN, "As Stalled."),
+        (F, R.CERTIFICATE_NOT_FOUND, "No certificate covers spec.portalDomain: nobody logs in over plain HTTP."),
+        (F, R.PENDING, "Declared, and the appliance does not serve it yet; or it could not be written."),
+        (F, R.DISABLED, "spec.enabled is false."),
+        (F, R.SUSPENDED, "spec.suspend of the instance is true."),
+        (F, R.NOT_ACCEPTED, "Accepted is False."),
+        (U, R.NOT_SUPPORTED, "The media image, or the pod's agent, knows no portal. Nothing waits for it."),
+        (U, R.MEDIA_NOT_READY, "The appliance does not answer the link agent."),
+        (U, R.AGENT_UNREACHABLE, "The link agent in the media pod does not answer."),
+    ),
+    *_domain_resolved(Kind.COMMUNITY, "spec.publicAddress of the instance for spec.portalDomain"),
+    *_rows(
+        Kind.COMMUNITY, Type.DOMAIN_RESOLVED, (U, R.NOT_CONFIGURED, "spec.portalDomain is not set: nobody asks.")
     ),
 ]
 
@@ -341,7 +378,7 @@ REFUSALS = {
     R.ADDRESS_TAKEN: "spec.vpnAddress is another link's, or is kept for a link that was deleted lately.",
     R.ADDRESS_OUT_OF_RANGE: "spec.vpnAddress is not .2 to .251 of the instance's spec.vpn.cidr, or is above its slots.",
     R.ADDRESS_IMMUTABLE: "spec.vpnAddress differs from the address that the link already has.",
-    R.DOMAIN_TAKEN: "spec.domain is another link's or the instance's own.",
+    R.DOMAIN_TAKEN: "spec.domain is another link's, a portal's or the instance's own.",
     R.NAME_TAKEN: "A Secret that the link needs exists, and is not ours, or another instance's, or cannot be read.",
 }
 """Why a link is not accepted, where only the user can change that."""
@@ -474,6 +511,7 @@ NOT_SERVED: Mapping[Type, Condition] = {
         Condition(Type.ROTATION_PENDING, F, R.UP_TO_DATE),
         Condition(Type.DOMAIN_RESOLVED, U, R.NOT_ACCEPTED, "nobody asks: it is not accepted"),
         Condition(Type.IN_SERVICE, U, R.NOT_ACCEPTED, "it is not accepted"),
+        Condition(Type.LOGIN_READY, F, R.NOT_ACCEPTED, "it is not accepted"),
     )
 }
 """What a condition says about an object that is not served, beside why it is not."""

@@ -37,6 +37,11 @@ _NOT_ON_A_LINE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\
 _ESCAPED = re.compile(r"\\(?:u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})|.)", re.DOTALL)
 
 
+def is_user_name(text: str) -> bool:
+    """Whether a user may have this name."""
+    return len(text) <= LONGEST_USER_NAME and bool(_NAME.fullmatch(text))
+
+
 class ListedUser(NamedTuple):
     """One user of a users file. Of None, the Community's default holds."""
 

@@ -15,6 +15,7 @@ from json.encoder import encode_basestring as quoted
 from typing import Any, NamedTuple, TypeVar
 
 from mcs_operator.api import Function, ServiceState
+from mcs_operator.api.passwords import wrong_hash
 from mcs_operator.contract.digest import canonical
 from mcs_operator.settings import CERTIFICATE_SHARDS, USER_SHARDS
 
@@ -33,6 +34,17 @@ class ServedUser(NamedTuple):
     name: str
     display_name: str
     functions: tuple[Function, ...]
+
+
+class ServedLogin(NamedTuple):
+    """The hash of one user's password as the appliance gets it."""
+
+    community: str
+    name: str
+    hash: str
+
+    def __repr__(self) -> str:
+        return "ServedLogin(…)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +71,12 @@ class ServedLink:
 
 @dataclass(frozen=True, slots=True)
 class ServedCommunity:
-    """One community as the appliance gets it."""
+    """One community as the appliance gets it; ``portal``: the host of its portal, where it has one."""
 
     name: str
     display_name: str
     enabled: bool
+    portal: str | None = None
 
 
 def links_file(links: Iterable[ServedLink]) -> dict[str, str]:
@@ -88,18 +101,21 @@ def _entry(link: ServedLink) -> dict[str, Any]:
 
 
 def communities_file(communities: Iterable[ServedCommunity]) -> dict[str, str]:
-    """File ``communities.json``, by name."""
+    """File ``communities.json``, by name. One without a portal has no such field: an upgrade writes no new file."""
     listed = [
         {"name": c.name, "displayName": c.display_name, "enabled": c.enabled}
+        | ({"portalDomain": c.portal} if c.portal else {})
         for c in sorted(communities, key=lambda c: c.name)
     ]
     return {"communities.json": canonical({"version": 1, "communities": listed})}
 
 
-def users_files(users: Iterable[ServedUser]) -> dict[str, str]:
-    """Files ``users-00.json``… by the hash of the user's name, so that a changed user costs one small write.
+def users_files(users: Iterable[ServedUser], logins: Iterable[ServedLogin] = ()) -> dict[str, str]:
+    """Files ``users-00.json``… and ``logins-00.json``…, two of one number in one Secret, by the hash of the user's
+    name, so that a changed user costs one small write.
 
-    Only shards that have a user: an appliance without users costs no Secret.
+    Only shards that have a user: an appliance without users costs no Secret. Users come first: where they are, and
+    whether there is room for them, no password changes.
     """
     known: dict[tuple[Function, ...], str] = {}
     entries = []
@@ -111,33 +127,49 @@ def users_files(users: Iterable[ServedUser]) -> dict[str, str]:
             f'"functions":{known[functions]},"name":{quoted(name)}}}'
         )
         entries.append((f"{community}/{name}", entry))
-    return {
+    sizes = [0] * USER_SHARDS
+    files = {
         f"users-{shard:02d}.json": f'{{"users":[{",".join(listed)}],"version":1}}'
-        for shard, listed in _spread(entries, USER_SHARDS).items()
+        for shard, listed in _spread(entries, sizes).items()
+    }
+    hashes = ((f"{login.community}/{login.name}", canonical(login._asdict())) for login in sorted(logins))
+    return files | {
+        f"logins-{shard:02d}.json": f'{{"logins":[{",".join(listed)}],"version":1}}'
+        for shard, listed in _spread(hashes, sizes).items()
     }
 
 
-def certificates_files(certificates: Iterable[ServedCertificate]) -> dict[str, str]:
-    """Files ``certs-0.json``… by the hash of the domain. What is larger than the appliance takes is left out."""
-    entries = [
+def certificates_files(
+    certificates: Iterable[ServedCertificate], portals: Iterable[ServedCertificate] = ()
+) -> dict[str, str]:
+    """Files ``certs-0.json``… by the hash of the domain. What is larger than the appliance takes is left out. Those of
+    ``portals`` get what room the others leave."""
+    sizes = [0] * CERTIFICATE_SHARDS
+    found = _spread(_certificates(certificates), sizes)
+    for shard, listed in _spread(_certificates(portals), sizes).items():
+        found.setdefault(shard, []).extend(listed)
+    return {
+        f"certs-{shard}.json": f'{{"certificates":[{",".join(listed)}],"version":1}}' for shard, listed in found.items()
+    }
+
+
+def _certificates(certificates: Iterable[ServedCertificate]) -> list[tuple[str, str]]:
+    return [
         (c.domain, canonical({"domain": c.domain, "certificate": c.chain, "key": c.key}))
         for c in sorted(certificates, key=lambda c: c.domain)
         if len(c.chain) + len(c.key) <= LARGEST_PEM
     ]
-    return {
-        f"certs-{shard}.json": f'{{"certificates":[{",".join(listed)}],"version":1}}'
-        for shard, listed in _spread(entries, CERTIFICATE_SHARDS).items()
-    }
 
 
-def _spread(entries: Iterable[tuple[str, str]], shards: int) -> dict[int, list[str]]:
+def _spread(entries: Iterable[tuple[str, str]], sizes: list[int]) -> dict[int, list[str]]:
     """Entries by the hash of their key, in shards that each fit a Secret: what does not fit goes to the next one.
+    ``sizes``: what is in each Secret already; what is added here is counted there.
 
     The pod mounts a fixed number of Secrets by their names. Whoever chooses keys that all meet one shard, or fills it,
     must not keep it from being written: the checksum manifest lists it, and everybody would have to wait.
     """
     found: dict[int, list[str]] = {}
-    sizes = [0] * shards
+    shards = len(sizes)
     for key, text in entries:
         size = (len(text) if text.isascii() else len(text.encode())) + 1
         first = int.from_bytes(hashlib.sha256(key.encode()).digest()[:4])
@@ -214,6 +246,12 @@ def users_in(files: Mapping[str, bytes]) -> list[ServedUser]:
     return list({(user.community, user.name): user for user in _readable(files, "users", _user)}.values())
 
 
+def logins_in(files: Mapping[str, bytes]) -> dict[tuple[str, str], str]:
+    """Hashes in packed files, by community and user; what cannot be read, or is no hash that we would take, is left
+    out."""
+    return {(found.community, found.name): found.hash for found in _readable(files, "logins", _login)}
+
+
 def certificates_in(files: Mapping[str, bytes]) -> dict[str, ServedCertificate]:
     """Certificates in packed files, by domain; what cannot be read is left out."""
     return {found.domain: found for found in _readable(files, "certificates", _certificate)}
@@ -237,7 +275,16 @@ def _link(entry: Any) -> ServedLink:
 
 
 def _community(entry: Any) -> ServedCommunity:
-    return ServedCommunity(_text(entry["name"]), _text(entry["displayName"]), bool(entry["enabled"]))
+    portal = entry.get("portalDomain")
+    domain = portal if isinstance(portal, str) else None
+    return ServedCommunity(_text(entry["name"]), _text(entry["displayName"]), bool(entry["enabled"]), domain)
+
+
+def _login(entry: Any) -> ServedLogin:
+    login = ServedLogin(_text(entry["community"]), _text(entry["name"]), _text(entry["hash"]))
+    if wrong_hash(login.hash):
+        raise ValueError
+    return login
 
 
 def _user(entry: Any) -> ServedUser:

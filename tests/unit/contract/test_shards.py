@@ -19,6 +19,7 @@ from mcs_operator.contract.shards import (
     ServedCertificate,
     ServedCommunity,
     ServedLink,
+    ServedLogin,
     ServedUser,
     certificates_files,
     certificates_in,
@@ -29,6 +30,7 @@ from mcs_operator.contract.shards import (
     digest_of,
     links_file,
     links_in,
+    logins_in,
     packed,
     served_certificate,
     too_large,
@@ -207,6 +209,114 @@ def test_every_file_is_of_version_1_and_as_canonical_as_ever() -> None:
     for text in files.values():
         assert json.loads(text)["version"] == 1
         assert text == canonical(json.loads(text))
+
+
+# --- portals and passwords ---
+
+ARGON = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$aGFzaGhhc2hoYXNoaGFzaGhhc2hoYXNoaGFzaGhhc2g"
+LONGEST_HASH = f"$argon2id$v=19$m=65536,t=4,p=4${'A' * 86}${'A' * 86}"
+
+
+def login(name: str, of: str = "acme", hash: str = ARGON) -> ServedLogin:
+    return ServedLogin(of, name, hash)
+
+
+def test_a_community_without_a_portal_is_written_as_ever_so_that_an_upgrade_writes_no_file() -> None:
+    with_portal = ServedCommunity("globex", "Globex", True, "meet.globex.test")
+    file = communities_file([ServedCommunity("acme", "Acme", True), with_portal])
+    acme, globex = json.loads(file["communities.json"])["communities"]
+    assert acme == {"name": "acme", "displayName": "Acme", "enabled": True}
+    assert globex == {"name": "globex", "displayName": "Globex", "enabled": True, "portalDomain": "meet.globex.test"}
+    assert communities_in(packed(file)) == [ServedCommunity("acme", "Acme", True), with_portal]
+
+
+@pytest.mark.parametrize("said", [5, None, ["a"], {}])
+def test_a_portal_that_is_no_name_is_none(said: object) -> None:
+    entry = {"name": "acme", "displayName": "Acme", "enabled": True, "portalDomain": said}
+    damaged = packed({"communities.json": json.dumps({"communities": [entry]})})
+    assert communities_in(damaged) == [ServedCommunity("acme", "Acme", True)]
+
+
+def test_a_hash_is_in_the_file_beside_its_user_as_the_contract_says() -> None:
+    files = users_files([user("alice")], [login("alice")])
+    shard = shard_of("alice")
+    assert list(files) == [f"users-{shard:02d}.json", f"logins-{shard:02d}.json"]
+    assert json.loads(files[f"logins-{shard:02d}.json"]) == {
+        "version": 1,
+        "logins": [{"community": "acme", "name": "alice", "hash": ARGON}],
+    }
+
+
+def test_the_users_files_are_the_same_to_the_byte_whoever_has_a_password() -> None:
+    everybody = [user(f"u{n}") for n in range(500)]
+    before = users_files(everybody)
+    after = users_files(everybody, [login(f"u{n}") for n in range(500)])
+    assert {name: text for name, text in after.items() if name.startswith("users-")} == before
+    assert users_files(everybody, []) == before
+
+
+def test_another_password_changes_one_file() -> None:
+    everybody = [user(f"u{n}") for n in range(500)]
+    before = users_files(everybody, [login(f"u{n}") for n in range(500)])
+    changed = [login(f"u{n}", hash=LONGEST_HASH if n == 7 else ARGON) for n in range(500)]
+    after = users_files(everybody, changed)
+    assert [name for name in after if after[name] != before[name]] == [f"logins-{shard_of('u7'):02d}.json"]
+
+
+def test_ten_thousand_of_the_longest_users_and_hashes_fit_two_to_a_secret_wherever_they_meet() -> None:
+    """A tenant chooses names and hashes; a Secret that is too large is refused, and everybody's changes with it."""
+    meet = (
+        n for n in range(10**9) if int(hashlib.sha256(f"{'c' * 40}/{n:0>64}".encode()).hexdigest()[:8], 16) % 16 == 7
+    )
+    everybody = [long_user(next(meet)) for _ in range(10_000)]
+    logins = [ServedLogin(user.community, user.name, LONGEST_HASH) for user in everybody]
+    files = users_files(everybody, logins)
+    secrets: Counter[str] = Counter()
+    for name, text in files.items():
+        secrets[name.rpartition("-")[2]] += len(text.encode())
+    assert len(secrets) <= 16
+    assert max(secrets.values()) <= 1024 * 1024
+    assert sorted(users_in(packed(files))) == sorted(everybody)
+    assert logins_in(packed(files)) == {(user.community, user.name): LONGEST_HASH for user in everybody}
+
+
+def test_where_there_is_no_room_the_users_have_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    everybody = [user(f"u{n}") for n in range(40)]
+    size = sum(len(text) for text in users_files(everybody).values())
+    monkeypatch.setattr(shards, "LARGEST_SHARD", size // 16)
+    files = users_files(everybody, [login(f"u{n}") for n in range(40)])
+    assert {n: t for n, t in files.items() if n.startswith("users-")} == users_files(everybody)
+
+
+def test_hashes_are_read_back_and_what_is_none_is_left_out() -> None:
+    files = packed(users_files([user("alice")], [login("alice"), login("bob", "globex")]))
+    assert logins_in(files) == {("acme", "alice"): ARGON, ("globex", "bob"): ARGON}
+    for entry in ({"community": "a", "name": "b", "hash": "plain"}, {"community": "a", "name": "b"}, 5, None):
+        assert logins_in(packed({"logins-00.json": json.dumps({"logins": [entry]})})) == {}
+    assert logins_in({"logins-00.json": b"not packed"}) == {}
+
+
+def test_a_hash_is_in_no_text_about_its_login() -> None:
+    assert "argon" not in repr(login("alice"))
+    assert "alice" not in repr(login("alice"))
+
+
+def test_the_certificates_of_portals_take_no_room_from_those_of_links() -> None:
+    line = "A" * 64 + "\n"
+    largest = (line * 461)[:29_000]
+    domains = [f"{n:0>240}.mcs.test" for n in range(251)]
+    of_links = [ServedCertificate(domain, largest, "k" * 1000) for domain in domains]
+    alone = set(certificates_in(packed(certificates_files(of_links))))
+    portals = [ServedCertificate(f"a{domain[2:]}", largest, "k" * 1000) for domain in domains]
+    files = certificates_files(of_links, portals)
+    assert alone <= set(certificates_in(packed(files)))
+    assert max(sizes(files)) <= 1024 * 1024
+
+
+def test_the_certificate_of_a_portal_is_one_of_the_others() -> None:
+    together = certificates_files([certificate("a.test")], [certificate("meet.a.test")])
+    assert set(certificates_in(packed(together))) == {"a.test", "meet.a.test"}
+    assert certificates_files([certificate("a.test")], []) == certificates_files([certificate("a.test")])
 
 
 def test_a_key_is_in_no_text_about_its_certificate() -> None:
