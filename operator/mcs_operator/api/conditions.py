@@ -353,7 +353,11 @@ _COMMUNITY = [
         (F, R.NOT_CONFIGURED, "spec.portalDomain is not set: there is no portal. Nothing waits for one."),
         (F, R.NO_PASSWORDS, "No user that is served has a password, or spec.authentication is not set."),
         (F, R.PASSWORDS_NOT_FOUND, "A Secret with passwords, its label or its key .htpasswd, is missing."),
-        (F, R.PASSWORDS_INVALID, "A Secret with passwords cannot be taken; the message names it and the line, no user."),
+        (
+            F,
+            R.PASSWORDS_INVALID,
+            "A Secret with passwords cannot be taken; the message names it and the line, no user.",
+        ),
         (F, R.DOMAIN_TAKEN, "As Stalled."),
         (F, R.CERTIFICATE_NOT_FOUND, "No certificate covers spec.portalDomain: nobody logs in over plain HTTP."),
         (F, R.PENDING, "Declared, and the appliance does not serve it yet; or it could not be written."),
@@ -365,9 +369,7 @@ _COMMUNITY = [
         (U, R.AGENT_UNREACHABLE, "The link agent in the media pod does not answer."),
     ),
     *_domain_resolved(Kind.COMMUNITY, "spec.publicAddress of the instance for spec.portalDomain"),
-    *_rows(
-        Kind.COMMUNITY, Type.DOMAIN_RESOLVED, (U, R.NOT_CONFIGURED, "spec.portalDomain is not set: nobody asks.")
-    ),
+    *_rows(Kind.COMMUNITY, Type.DOMAIN_RESOLVED, (U, R.NOT_CONFIGURED, "spec.portalDomain is not set: nobody asks.")),
 ]
 
 REFUSALS = {

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from enum import StrEnum
 from typing import Annotated
 
@@ -170,6 +171,28 @@ def _out_of_service(value: object) -> dict[int, int] | None:
     return {number: min(count, MAX_COUNT) for number, count in told if number and type(count) is int and count >= 0}
 
 
+MAX_PORTALS = 500
+"""Portals that the appliance may tell of: more would not fit into its report."""
+_OBJECT_NAME = re.compile(r"[a-z0-9-]{1,40}", re.ASCII)
+
+
+def _contract(value: object) -> int:
+    """Of whatever an appliance says, the version of the contract that it keeps; 1 where it says none."""
+    return value if type(value) is int and 1 <= value <= MAX_COUNT else 1
+
+
+def _portals(value: object) -> dict[str, int]:
+    """Of whatever an appliance says, names of communities, and how many of their users can log in."""
+    found: dict[str, int] = {}
+    for name, told in value.items() if isinstance(value, dict) else ():
+        logins = told.get("logins") if isinstance(told, dict) else told
+        if isinstance(name, str) and _OBJECT_NAME.fullmatch(name) and type(logins) is int and logins >= 0:
+            found[name] = min(logins, MAX_COUNT)
+        if len(found) == MAX_PORTALS:
+            break
+    return found
+
+
 class MediaState(_Wire):
     """The appliance's own ``GET /connections``, passed on."""
 
@@ -187,6 +210,11 @@ class MediaState(_Wire):
     outOfService: Annotated[dict[int, int] | None, BeforeValidator(_out_of_service)] = None  # noqa: N815 - as above
     """Links whose new connections it refuses, by number, and how many of each are open. None: it knows no such thing,
     or the agent between us does not pass it on."""
+    contract: Annotated[int, BeforeValidator(_contract)] = 1
+    """The version of the contract that it keeps: from 2 on it serves portals. 1 also where an agent of before this field
+    is between us."""
+    portals: Annotated[dict[str, int], BeforeValidator(_portals)] = Field(default_factory=dict)
+    """Communities whose portal is served, and how many of their users can log in."""
 
 
 class LinkReport(_Wire):

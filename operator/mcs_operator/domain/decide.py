@@ -7,15 +7,16 @@ a user is told what to mend.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from mcs_operator.api import Community, MCSInstance, RetentionPolicy, TVoxLink
 from mcs_operator.api.conditions import Kind, Reason
-from mcs_operator.contract.shards import ServedLink, communities_in, links_in
+from mcs_operator.contract.shards import ServedCommunity, ServedLink, communities_in, links_in
 from mcs_operator.domain.facts.world import DamagedProfile, Profile, SlotSecret, World
 from mcs_operator.domain.plan import Kept, LinkPlan, Plan
-from mcs_operator.domain.rules import messages, retention, users
+from mcs_operator.domain.rules import logins, messages, portals, retention, users
 from mcs_operator.domain.rules.addressing import address_of, free_numbers, last_number, number_of
 from mcs_operator.domain.rules.dialled import Dialled, dialled
 from mcs_operator.domain.rules.pins import decide_pins
@@ -42,10 +43,20 @@ def decide(world: World) -> Plan:
     strange = frozenset(u.name for u in world.unreadable if u.kind is Kind.COMMUNITY)
     kept = Kept(
         _kept_links(world, instance, mine, untouched),
-        tuple(c for c in communities_in(world.shards) if c.name in strange) if strange else (),
+        _kept_communities(world, instance, strange),
     )
-    links = tuple(_with_pins(world, plan, mine) for plan in _links(world, instance, mine, untouched, kept))
     communities = {c.name: _community(world, instance, c) for c in world.communities}
+    accepted = [c for c in world.communities if communities[c.name] is None]
+    wanted = portals.wishes(accepted)
+    links = tuple(_with_pins(world, plan, mine) for plan in _links(world, instance, mine, untouched, kept, wanted))
+    served = users.serve(
+        accepted,
+        world.users_files,
+        TIERS[instance.spec.tier].users,
+        world.shards,
+        strange,
+        instance.spec.community_limits.users,
+    )
     needed = {plan.number for plan in links if plan.number is not None and plan.link.name not in mine}
     alive = untouched | _names_of_links(world, instance)
     without_link = [p for p in mine.values() if p.link not in alive]
@@ -56,14 +67,9 @@ def decide(world: World) -> Plan:
         identity_lost=_has_lost_its_ca(world, instance, mine),
         links=links,
         communities=communities,
-        users=users.serve(
-            [c for c in world.communities if communities[c.name] is None],
-            world.users_files,
-            TIERS[instance.spec.tier].users,
-            world.shards,
-            strange,
-            instance.spec.community_limits.users,
-        ),
+        users=served,
+        portals=portals.portals(accepted, _domains_taken(world, instance) | _domains_served(links, kept)),
+        logins=logins.log_in(accepted, served.users, world.passwords, world.shards, strange),
         released=tuple(p for p in without_link if p.released is None),
         forgotten=(*retained.expired, *retained.given_up),
         given_up=retained.given_up,
@@ -157,6 +163,7 @@ class _Allocation:
     instance: MCSInstance
     profiles: Mapping[str, Profile]
     domains: set[str]
+    portals: Mapping[str, datetime]
     numbers: dict[int, str] = field(default_factory=dict)
     accepted: int = 0
     of_community: Counter[str] = field(default_factory=Counter)
@@ -168,6 +175,12 @@ class _Allocation:
     def held_by(self, name: str) -> int | None:
         """Number that a link already has."""
         return _held_by(self.world, self.instance, self.profiles, name)
+
+    def is_taken(self, link: TVoxLink) -> bool:
+        """Whether its name is another one's, or wanted for a portal since before there was this link."""
+        domain, profile = link.spec.domain, self.profiles.get(link.name)
+        since = self.portals.get(domain)
+        return domain in self.domains or (since is not None and since < (profile or link).created)
 
     def accept(self, link: TVoxLink, number: int | None) -> None:
         """Count a link as served, at a number or at one that is found later."""
@@ -211,17 +224,31 @@ def _kept_links(
     )
 
 
+def _kept_communities(world: World, instance: MCSInstance, strange: frozenset[str]) -> tuple[ServedCommunity, ...]:
+    """Lines of communities that cannot be read, as far as the names of their portals are still theirs."""
+    if not strange:
+        return ()
+    taken = _domains_taken(world, instance)
+    lines = (line for line in communities_in(world.shards) if line.name in strange)
+    return tuple(replace(line, portal=None) if line.portal in taken else line for line in lines)
+
+
 def _links(
-    world: World, instance: MCSInstance, profiles: Mapping[str, Profile], untouched: frozenset[str], kept: Kept
+    world: World,
+    instance: MCSInstance,
+    profiles: Mapping[str, Profile],
+    untouched: frozenset[str],
+    kept: Kept,
+    portals: Mapping[str, datetime],
 ) -> tuple[LinkPlan, ...]:
     """First who is served, in the order of precedence; then numbers for those who have none and name none, so that
     nobody gets a number that somebody else wishes for."""
-    allocation = _Allocation(world, instance, profiles, domains=_domains_taken(world, instance))
+    allocation = _Allocation(world, instance, profiles, _domains_taken(world, instance), portals)
     for name in sorted(untouched):
         if (number := allocation.held_by(name)) is not None:
             allocation.numbers[number] = name
             allocation.accepted += 1
-    allocation.domains |= {line.domain for line in kept.links}
+    allocation.domains |= _domains_served((), kept)
     slots = {slot.link for slot in _slots_of(world, instance)}
     plans = []
     for link in precedence(world.links, holders=slots | set(profiles)):
@@ -289,7 +316,7 @@ def _refusal(allocation: _Allocation, link: TVoxLink, held: int | None) -> Verdi
     spec, cidr = link.spec, allocation.instance.spec.vpn.cidr
     if held is None and (verdict := _in_the_way(allocation, link)):
         return verdict
-    if spec.domain in allocation.domains:
+    if allocation.is_taken(link):
         return messages.domain_taken(spec.domain)
     if spec.vpn_address:
         number = number_of(spec.vpn_address, cidr)
@@ -376,6 +403,13 @@ def _waiting(verdict: Verdict) -> Verdict:
 def _domains_taken(world: World, instance: MCSInstance) -> set[str]:
     """The domains that no link here can have."""
     return {*world.elsewhere, instance.spec.domain}
+
+
+def _domains_served(links: Iterable[LinkPlan], kept: Kept) -> set[str]:
+    """The domains of links with a place, and what the appliance goes on to serve of objects that cannot be read."""
+    placed = (p for p in links if p.number is not None and not (p.refusal and p.refusal.reason is Reason.DOMAIN_TAKEN))
+    standing = {line.domain for line in kept.links} | {c.portal for c in kept.communities if c.portal}
+    return {p.link.spec.domain for p in placed} | standing
 
 
 def _slots_of(world: World, instance: MCSInstance) -> list[SlotSecret]:

@@ -10,7 +10,9 @@ from mcs_operator.api import Community, MCSInstance, TVoxLink
 from mcs_operator.contract.shards import ServedCommunity, ServedLink
 from mcs_operator.domain.facts.world import Profile
 from mcs_operator.domain.rules.dialled import Dialled
+from mcs_operator.domain.rules.logins import LoginsPlan
 from mcs_operator.domain.rules.pins import Pins
+from mcs_operator.domain.rules.portals import PortalPlan
 from mcs_operator.domain.rules.users import UsersPlan
 from mcs_operator.domain.rules.verdict import Verdict
 
@@ -51,7 +53,8 @@ class Plan:
 
     ``instance`` is the one that is served, ``occupants`` others that may not be. ``released`` and ``forgotten``
     are profiles whose link has gone, or was gone for longer than the retention; among the last are those ``given_up``
-    before their time, because their number is needed.
+    before their time, because their number is needed. ``portals`` are those of the accepted communities that declare
+    one, by community, ``logins`` the passwords of their users.
     ``untouched`` are names of links that cannot be read: what they have is neither changed nor taken away. ``dialled``:
     what TVoxes were given and the instance declares otherwise; ``instance`` has its port and network. ``due``: when the
     next retention ends.
@@ -63,6 +66,8 @@ class Plan:
     links: tuple[LinkPlan, ...] = ()
     communities: Mapping[str, Verdict | None] = field(default_factory=dict)
     users: UsersPlan = field(default_factory=UsersPlan)
+    portals: Mapping[str, PortalPlan] = field(default_factory=dict)
+    logins: LoginsPlan = field(default_factory=LoginsPlan)
     released: tuple[Profile, ...] = ()
     forgotten: tuple[Profile, ...] = ()
     given_up: tuple[Profile, ...] = ()
@@ -75,6 +80,11 @@ class Plan:
     def served(self) -> tuple[LinkPlan, ...]:
         """Links with a place, in the order of their numbers."""
         return tuple(sorted((p for p in self.links if p.number is not None), key=lambda p: p.number or 0))
+
+    @property
+    def portals_served(self) -> Mapping[str, str]:
+        """Names of portals that are served, by Community."""
+        return {name: portal.domain for name, portal in self.portals.items() if portal.refusal is None}
 
     def communities_served(self, communities: tuple[Community, ...]) -> tuple[Community, ...]:
         """Communities that were accepted, by name."""

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from mcs_operator.api import Tls
 from mcs_operator.api.conditions import Kind, Reason
 from mcs_operator.contract.shards import ServedCertificate, certificates_in, served_certificate, too_large
 from mcs_operator.domain.facts.keys import KeyPair
@@ -69,25 +70,28 @@ class _Leaf:
 def serving(world: World, plan: Plan) -> Serving:
     """The certificate of each served domain, and what is wrong with those that cannot be served."""
     found: list[ServedCertificate] = []
+    portals: list[ServedCertificate] = []
     problems: dict[tuple[Kind, str], Verdict] = {}
     last: dict[str, ServedCertificate] | None = None
     for site in _sites(plan):
+        place = portals if site.kind is Kind.COMMUNITY else found
         secret = world.tls_secrets.get(site.secret)
         pair = served_certificate(site.domain, secret.chain, secret.key) if secret else None
         verdict = _problem(pair, site, world.now)
         if pair is not None and verdict is None:
             if _is_for(pair, site.domain):
-                found.append(pair)
+                place.append(pair)
             continue
         if verdict is not None and site.own:  # what is wrong with the instance's is told there, not at 250 links
             problems[site.kind, site.name] = verdict
         last = certificates_in(world.shards) if last is None else last
         if site.domain in last:
-            found.append(last[site.domain])
-    if plan.kept.links:
+            place.append(last[site.domain])
+    if plan.kept.links or plan.kept.communities:
         last = certificates_in(world.shards) if last is None else last
         found += [last[line.domain] for line in plan.kept.links if line.domain in last]
-    return Serving(tuple(found), problems)
+        portals += [last[line.portal] for line in plan.kept.communities if line.portal in last]
+    return Serving(tuple(found), problems, tuple(portals))
 
 
 def _sites(plan: Plan) -> Iterator[_Site]:
@@ -102,9 +106,15 @@ def _sites(plan: Plan) -> Iterator[_Site]:
         refusal, spec = link_plan.refusal, link_plan.link.spec
         if refusal and refusal.reason is Reason.DOMAIN_TAKEN:
             continue
-        own = spec.tls.secret_ref
-        if own or common:
-            yield _Site(Kind.LINK, link_plan.link.name, spec.domain, own.name if own else common, own is not None)
+        yield from _site(Kind.LINK, link_plan.link.name, spec.domain, spec.tls, common)
+    for name, domain in plan.portals_served.items():
+        yield from _site(Kind.COMMUNITY, name, domain, plan.portals[name].community.spec.tls, common)
+
+
+def _site(kind: Kind, name: str, domain: str, tls: Tls, common: str) -> Iterator[_Site]:
+    own = tls.secret_ref
+    if own or common:
+        yield _Site(kind, name, domain, own.name if own else common, own is not None)
 
 
 def _problem(pair: ServedCertificate | None, site: _Site, now: datetime) -> Verdict | None:

@@ -27,19 +27,29 @@ from mcs_operator.render.objects import build_object, encoded
 
 def build_shards(world: World, plan: Plan, keys: Keys, instance: MCSInstance) -> list[Manifest]:
     """Secrets `<instance>-users-NN` and `-certs-N`, ConfigMaps `<instance>-links` and, last, `<instance>-manifest`."""
-    secret = users_files(plan.users.users) | certificates_files(keys.serving.certificates)
+    users = users_files(plan.users.users, plan.logins.logins)
+    secret = users | certificates_files(keys.serving.certificates, keys.serving.portals)
     config = _config_files(world, plan, instance)
     checksums = checksum_manifest({name: digest(text) for name, text in (secret | config).items()})
     return [
-        *(_secret(instance, file, text) for file, text in sorted(secret.items())),
+        *(_secret(instance, part, files) for part, files in sorted(_by_secret(secret).items())),
         _config_map(instance, "links", config, Wave.SHARD),
         _config_map(instance, "manifest", {"manifest.json": checksums}, Wave.CHECKSUMS),
     ]
 
 
-def _secret(instance: MCSInstance, file: str, text: str) -> Manifest:
-    name, data = f"{instance.name}-{file.removesuffix('.json')}", encoded({file: text})
-    return Manifest(build_object("v1", "Secret", name, instance, owner=instance, data=data), Wave.SHARD)
+def _by_secret(files: dict[str, str]) -> dict[str, dict[str, str]]:
+    """Files by the Secret that they are in: passwords in that of the users of their number, which every pod has
+    mounted. One of their own would be another pod template, and so a restart."""
+    found: dict[str, dict[str, str]] = {}
+    for file, text in files.items():
+        found.setdefault(file.removesuffix(".json").replace("logins-", "users-"), {})[file] = text
+    return found
+
+
+def _secret(instance: MCSInstance, part: str, files: dict[str, str]) -> Manifest:
+    body = build_object("v1", "Secret", f"{instance.name}-{part}", instance, owner=instance, data=encoded(files))
+    return Manifest(body, Wave.SHARD)
 
 
 def _config_map(instance: MCSInstance, name: str, files: dict[str, str], wave: Wave) -> Manifest:
@@ -62,8 +72,9 @@ def _config_files(world: World, plan: Plan, instance: MCSInstance) -> dict[str, 
         for p in plan.served
         if p.number is not None and not (p.refusal and p.refusal.reason is Reason.DOMAIN_TAKEN)  # one site per name
     ]
+    portals = plan.portals_served
     communities = [
-        ServedCommunity(c.name, c.spec.display_name or c.name, c.spec.enabled)
+        ServedCommunity(c.name, c.spec.display_name or c.name, c.spec.enabled, portals.get(c.name))
         for c in plan.communities_served(world.communities)
     ]
     facts = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable, Mapping
 
 from mcs_operator.api.conditions import Reason
 from mcs_operator.domain.facts.world import World
@@ -10,6 +11,7 @@ from mcs_operator.domain.keyring import Keys
 from mcs_operator.domain.outcome import Outcome
 from mcs_operator.domain.pod import sizing
 from mcs_operator.domain.pod.rollout import Rollout
+from mcs_operator.domain.rules.logins import logins_changed
 from mcs_operator.domain.rules.users import communities_of
 from mcs_operator.domain.rules.verdict import Verdict
 from mcs_operator.domain.status import Wanted, refused
@@ -35,6 +37,8 @@ def wanted(decision: Decision, outcome: Outcome, rollout: Rollout) -> Wanted:
         authority=keys.problem,
         fingerprints={name: link_keys.fingerprints for name, link_keys in keys.links.items()},
         unwritten=unwritten_users(world, outcome),
+        unwritten_logins=unwritten_logins(world, outcome),
+        certified=frozenset(site.domain for site in (*keys.serving.certificates, *keys.serving.portals)),
     )
 
 
@@ -51,13 +55,25 @@ def _rolled_back(desired: Desired) -> Verdict | None:
 
 def unwritten_users(world: World, outcome: Outcome) -> dict[str, str]:
     """What kept users from being written, by Community."""
+    return _unwritten(world, outcome, communities_of)
+
+
+def unwritten_logins(world: World, outcome: Outcome) -> dict[str, str]:
+    """What kept passwords from being written, by Community."""
+    return _unwritten(world, outcome, logins_changed)
+
+
+def _unwritten(
+    world: World, outcome: Outcome, concerned: Callable[[str, Mapping[str, bytes], str], set[str]]
+) -> dict[str, str]:
+    """``concerned``: communities of which there is something else in a file than before."""
     found: dict[str, str] = {}
     for shard in outcome.unwritten:
         what = f"{shard.kind} {shard.name}"
         text = outcome.failures.get(what, f"{what} has to settle first")
         for file, encoded in shard.body["data"].items() if shard.kind == "Secret" else ():
-            users = base64.b64decode(encoded).decode()
-            found |= dict.fromkeys(communities_of(file, world.shards, users), text)
+            wanted = base64.b64decode(encoded).decode()
+            found |= dict.fromkeys(concerned(file, world.shards, wanted), text)
     return found
 
 

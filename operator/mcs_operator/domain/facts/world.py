@@ -15,6 +15,7 @@ from typing import Any
 
 from mcs_operator.api import Community, MCSInstance, TVoxLink
 from mcs_operator.api.conditions import Kind
+from mcs_operator.api.passwords import PasswordsFile
 from mcs_operator.api.quantity import parse_quantity
 from mcs_operator.api.usersfile import UsersFile
 from mcs_operator.contract.linkstate import LinkReport
@@ -257,6 +258,8 @@ class World:
     slots: Mapping[tuple[str, int], SlotSecret] = field(default_factory=dict)
     """By instance and number: those of a deleted instance stay with their links, beside those of the present one."""
     users_files: Mapping[tuple[str, str], UsersFile] = field(default_factory=dict)
+    passwords: Mapping[str, PasswordsFile] = field(default_factory=dict)
+    """Secrets with passwords that Communities name, by name; each says whose it is."""
     tls_secrets: Mapping[str, TlsSecret] = field(default_factory=dict)
     shards: Mapping[str, bytes] = field(default_factory=dict)
     """What the appliance was given last, packed, by file: the last good state of what is broken."""
@@ -290,6 +293,6 @@ class World:
         """Whether those who are listed, or are served from a file that cannot be read now, are more than a thousand or
         so: to decide about ten thousand takes a tenth of a second."""
         listed = sum(len(community.spec.users) for community in self.communities)
-        listed += sum(file.count for file in self.users_files.values())
-        packed = sum(len(blob) for name, blob in self.shards.items() if name.startswith("users-"))
+        listed += sum(file.count for file in (*self.users_files.values(), *self.passwords.values()))
+        packed = sum(len(blob) for name, blob in self.shards.items() if name.startswith(("users-", "logins-")))
         return listed > 1000 or packed > 16 * 1024

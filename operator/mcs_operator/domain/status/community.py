@@ -8,8 +8,10 @@ from mcs_operator.api import Community
 from mcs_operator.api.conditions import Condition, Kind, Reason, Type
 from mcs_operator.domain.facts.world import World
 from mcs_operator.domain.plan import Plan
+from mcs_operator.domain.rules.logins import CommunityLogins
 from mcs_operator.domain.rules.users import CommunityUsers
 from mcs_operator.domain.rules.verdict import Verdict
+from mcs_operator.domain.status.login import login_ready, portal_resolved
 from mcs_operator.domain.status.patience import patient
 from mcs_operator.domain.status.shared import F, T, reconciling, stalled_by, status_of, status_of_refused
 from mcs_operator.domain.status.wanted import Wanted
@@ -24,22 +26,36 @@ def community_status(world: World, plan: Plan, community: Community, wanted: Wan
     problem = users.verdict
     if problem is None and (unwritten := wanted.unwritten.get(name)):
         problem = Verdict(Reason.PENDING, f"not written: {unwritten}; what was served before still is")
+    portal = portal_resolved(world, plan, community), login_ready(world, plan, community, wanted)
+    conditions = [*portal, *_conditions(world, community, problem, _stalled(plan, community, wanted))]
     return {
-        **status_of(world, Kind.COMMUNITY, name, generation, _conditions(world, community, problem)),
+        **status_of(world, Kind.COMMUNITY, name, generation, conditions),
         "users": {"served": users.served, "notServed": users.beyond}
         | {function.value[0].lower() + function.value[1:]: n for function, n in sorted(users.functions.items())},
     }
 
 
-def _conditions(world: World, community: Community, problem: Verdict | None) -> list[Condition]:
-    accepted = Condition(Type.ACCEPTED, T, Reason.ACCEPTED)
-    if problem is None:
-        served = Reason.SERVED if community.spec.enabled else Reason.DISABLED
-        return [accepted, Condition(Type.READY, T, served), reconciling(None), stalled_by(None)]
-    waits = problem.reason is Reason.PENDING
-    progress = reconciling(problem.message if waits else None), stalled_by(None if waits else problem)
+def _conditions(
+    world: World, community: Community, problem: Verdict | None, portals: Verdict | None
+) -> list[Condition]:
+    """``portals``: what is wrong with its portal, and for a person to mend. Its users are served all the same."""
+    served = Reason.SERVED if community.spec.enabled else Reason.DISABLED
+    ready = Condition(Type.READY, F, problem.reason, problem.message) if problem else Condition(Type.READY, T, served)
+    waits = problem is not None and problem.reason is Reason.PENDING
+    progress = reconciling(problem.message if problem and waits else None)
     return [
-        accepted,
-        Condition(Type.READY, F, problem.reason, problem.message),
-        *patient(world, Kind.COMMUNITY, community, *progress),
+        Condition(Type.ACCEPTED, T, Reason.ACCEPTED),
+        ready,
+        *patient(world, Kind.COMMUNITY, community, progress, stalled_by(portals if waits else problem or portals)),
     ]
+
+
+def _stalled(plan: Plan, community: Community, wanted: Wanted) -> Verdict | None:
+    """Not a Secret that is missing: passwords are made by hand, and a pipeline must not fail before somebody has."""
+    portal = plan.portals.get(community.name)
+    if portal is None or portal.refusal:
+        return portal.refusal if portal else None
+    passwords = plan.logins.by_community.get(community.name, CommunityLogins()).verdict
+    if passwords and passwords.reason is Reason.PASSWORDS_INVALID:
+        return passwords
+    return wanted.certificates.get((Kind.COMMUNITY, community.name))

@@ -46,6 +46,8 @@ _TOLD: Mapping[tuple[Type, Reason], str] = {
     (Type.ROTATION_PENDING, Reason.REVOKED): "Stop",
     (Type.READY, Reason.USERS_INVALID): "KeepLastGood",
     (Type.READY, Reason.TIER_EXCEEDED): "Refuse",
+    (Type.LOGIN_READY, Reason.PASSWORDS_INVALID): "KeepLastGood",
+    (Type.LOGIN_READY, Reason.DOMAIN_TAKEN): "Refuse",
     (Type.RESTART_PENDING, Reason.POD_OUTDATED): "Wait",
     (Type.RESTART_PENDING, Reason.WAITING): "Wait",
     (Type.RESTART_PENDING, Reason.IMAGE_NOT_PULLED): "Wait",

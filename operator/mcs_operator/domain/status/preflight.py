@@ -19,8 +19,8 @@ def names_to_ask(plan: Plan) -> dict[str, str]:
     if plan.instance is None:
         return {}
     spec = plan.instance.spec
-    links = {p.link.spec.domain: spec.public_address for p in plan.links if p.accepted}
-    return {spec.domain: spec.public_address, **links}
+    links = (p.link.spec.domain for p in plan.links if p.accepted)
+    return dict.fromkeys((spec.domain, *links, *plan.portals_served.values()), spec.public_address)
 
 
 def domain_resolved(

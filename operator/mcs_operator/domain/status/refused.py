@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from mcs_operator.api import MCSInstance, TVoxLink
 from mcs_operator.api.conditions import ConditionStatus, Kind, Reason, Type
 from mcs_operator.domain.facts.world import World
 from mcs_operator.domain.plan import Plan
@@ -14,23 +13,25 @@ def certificates(world: World, plan: Plan) -> dict[tuple[Kind, str], Verdict]:
 
     What is wrong with the instance's certificate is told there, and not at 250 links that it stands in for.
     """
-    found = {}
-    own = _of_certificate(world, plan.instance) if plan.instance else None
-    if plan.instance and own:
-        found[Kind.INSTANCE, plan.instance.name] = own
-    for link in (link_plan.link for link_plan in plan.served):
-        told = _of_certificate(world, link) if link.spec.tls.secret_ref or not own else None
+    instance, found = plan.instance, {}
+    if instance is None:
+        return {}
+    if own := _of_certificate(world, Kind.INSTANCE, instance.name, instance.spec.domain):
+        found[Kind.INSTANCE, instance.name] = own
+    links = [(Kind.LINK, p.link.name, p.link.spec.domain, p.link.spec.tls) for p in plan.served]
+    portals = [(Kind.COMMUNITY, n, d, plan.portals[n].community.spec.tls) for n, d in plan.portals_served.items()]
+    for kind, name, domain, tls in (*links, *portals):
+        told = _of_certificate(world, kind, name, domain) if tls.secret_ref or not own else None
         if told:
-            found[Kind.LINK, link.name] = told
+            found[kind, name] = told
     return found
 
 
-def _of_certificate(world: World, subject: MCSInstance | TVoxLink) -> Verdict | None:
+def _of_certificate(world: World, kind: Kind, name: str, domain: str) -> Verdict | None:
     """What is said of the certificate of this object's domain; None if it is taken.
 
     While the appliance does not answer, what it said last stands: else each of its pauses would cost two statuses.
     """
-    domain = subject.spec.domain
     opening = f"tls.secretRef: the appliance does not take the certificate for {domain}: "
     media = world.report.media if world.report else None
     if media is not None:
@@ -38,8 +39,7 @@ def _of_certificate(world: World, subject: MCSInstance | TVoxLink) -> Verdict | 
         if problem is None:
             return None
         return Verdict(Reason.CERTIFICATE_INVALID, f"{opening}{problem}; replace it")
-    kind = Kind.INSTANCE if isinstance(subject, MCSInstance) else Kind.LINK
-    for standing in world.conditions.get((kind, subject.name), []):
+    for standing in world.conditions.get((kind, name), []):
         message = str(standing.get("message", ""))
         if (standing.get("type"), standing.get("status")) == (
             Type.STALLED,

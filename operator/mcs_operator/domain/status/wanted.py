@@ -22,7 +22,8 @@ class Wanted:
     a link's objects from being written, ``failures`` other objects that could not be, ``defects`` what could not even
     be made; ``certificates`` whose certificate cannot be served, and why; ``authority`` why the instance's CA cannot
     sign. ``fingerprints``: the certificates of each link's TVox, by link; a link without any could not be given keys.
-    ``unwritten``: why some of a Community's users could not be written, by Community.
+    ``unwritten``: why some of a Community's users could not be written, by Community; ``unwritten_logins``: the same of
+    their passwords. ``certified``: public names for which there is a certificate.
     """
 
     revisions: Mapping[int, str]
@@ -43,6 +44,8 @@ class Wanted:
     authority: Verdict | None = None
     fingerprints: Mapping[str, tuple[Fingerprint, ...]] = field(default_factory=dict)
     unwritten: Mapping[str, str] = field(default_factory=dict)
+    unwritten_logins: Mapping[str, str] = field(default_factory=dict)
+    certified: frozenset[str] = frozenset()
 
     def runs(self, link_plan: LinkPlan) -> bool:
         """Whether this link's process should run."""

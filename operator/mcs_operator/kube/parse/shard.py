@@ -25,8 +25,14 @@ def read_shard(resource: Resource, name: str, labels: Mapping[str, str], body: O
     return packed(dict(_files(resource, name.removeprefix(f"{place.owner}-"), mapping(body.get("data")))))
 
 
+def _in_secret(part: str) -> tuple[str, ...]:
+    """Beside users are their passwords."""
+    beside = (f"{part.replace('users-', 'logins-')}.json",) if part.startswith("users-") else ()
+    return (f"{part}.json", *beside)
+
+
 def _files(resource: Resource, part: str, data: Mapping[str, object]) -> Iterator[tuple[str, str]]:
-    for file in (f"{part}.json",) if resource is SECRETS else _PUBLIC:
+    for file in _in_secret(part) if resource is SECRETS else _PUBLIC:
         content = data.get(file)
         if resource is SECRETS:
             try:
