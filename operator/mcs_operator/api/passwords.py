@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from mcs_operator.api.usersfile import LONGEST_USER_NAME, is_user_name
 
-PASSWORDS_KEY = ".htpasswd"  # noqa: S105 - the name of a key, and no password
+PASSWORDS_KEY = ".htpasswd"
 LARGEST_FILE = 1024 * 1024
 """Bytes: what a Secret holds."""
 MOST_LOGINS = 10_000

@@ -211,8 +211,8 @@ class MediaState(_Wire):
     """Links whose new connections it refuses, by number, and how many of each are open. None: it knows no such thing,
     or the agent between us does not pass it on."""
     contract: Annotated[int, BeforeValidator(_contract)] = 1
-    """The version of the contract that it keeps: from 2 on it serves portals. 1 also where an agent of before this field
-    is between us."""
+    """The version of the contract that it keeps: from 2 on it serves portals. 1 also where an agent of before this
+    field is between us."""
     portals: Annotated[dict[str, int], BeforeValidator(_portals)] = Field(default_factory=dict)
     """Communities whose portal is served, and how many of their users can log in."""
 

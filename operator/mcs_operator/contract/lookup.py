@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from mcs_operator.settings import MAX_LINKS
 
 MAX_NAMES = MAX_LINKS + 1
-"""Names asked for at once: one of each link, and the instance's own."""
+"""Names asked for at once: one of each link, and the instance's own. Those of portals are asked for after them."""
 MAX_ADDRESSES = 8
 """Addresses that an answer tells: one is wanted, and a stranger's server may send thousands."""
 RESOLVE_SECONDS = 20.0

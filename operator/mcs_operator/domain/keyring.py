@@ -43,8 +43,8 @@ class LinkKeys:
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """Certificates of the FQDNs, those of ``portals`` by themselves. ``problems``: whose certificate cannot be served, by
-    kind and name; where there is a last good one, that is among them."""
+    """Certificates of the FQDNs, those of ``portals`` by themselves. ``problems``: whose certificate cannot be served,
+    by kind and name; where there is a last good one, that is among them."""
 
     certificates: tuple[ServedCertificate, ...] = ()
     problems: Mapping[tuple[Kind, str], Verdict] = field(default_factory=dict)

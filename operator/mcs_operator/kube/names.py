@@ -20,6 +20,7 @@ from mcs_operator.domain.facts.world import World
 from mcs_operator.domain.plan import Plan
 from mcs_operator.kube.cache.namespace import NamespaceCache
 from mcs_operator.kube.cache.store import Store
+from mcs_operator.kube.parse.ours import public_name
 from mcs_operator.kube.resources import INSTANCES
 
 log = logging.getLogger(__name__)
@@ -70,7 +71,8 @@ class Names:
 
     def _contested(self, namespace: str) -> dict[str, set[str]]:
         """Domains of this namespace's objects that others have, too, and the namespaces of those."""
-        domains = {_domain(body) for body in self._store.cache(namespace).ours.values()}
+        ours = self._store.cache(namespace).ours
+        domains = {public_name(resource.kind, body["spec"]) for (resource, _), body in ours.items()}
         return {domain: others for domain in domains if domain and (others := self._others(domain, namespace))}
 
     def is_owned_elsewhere(self, domain: str, namespace: str, kind: Kind, name: str) -> bool:
@@ -110,7 +112,10 @@ class Names:
         return known[1]
 
     def _returning(self, namespace: str, kind: Kind, name: str) -> Claim | None:
-        """What an object will claim by the identities that it left, the moment it is there again; None without any."""
+        """What an object will claim by the identities that it left, the moment it is there again; None without any. A
+        Community leaves none."""
+        if kind is Kind.COMMUNITY:
+            return None
         profiles = self._world_of(namespace).profiles.values()
         left = [p.created for p in profiles if name == (p.link if kind is Kind.LINK else p.instance)]
         return Claim(False, min(left), namespace, name, kind) if left else None
@@ -136,6 +141,9 @@ def _claimed(world: World, plan: Plan) -> Iterator[tuple[str, Claim]]:
     identities = {p.link: p.created for p in world.profiles.values() if p.instance == instance.name}
     oldest = min(identities.values(), default=None)
     yield instance.spec.domain, _claim(Kind.INSTANCE, where, instance.name, oldest, instance.created)
+    for name, domain in plan.portals_served.items():
+        created = plan.portals[name].community.created  # a Community is its own identity: nothing else tells its age
+        yield domain, _claim(Kind.COMMUNITY, where, name, created, created)
     for link_plan in plan.links:
         link = link_plan.link
         if link_plan.number is not None:
@@ -144,12 +152,6 @@ def _claimed(world: World, plan: Plan) -> Iterator[tuple[str, Claim]]:
 
 def _claim(kind: Kind, namespace: str, name: str, identity: datetime | None, created: datetime) -> Claim:
     return Claim(identity is None, identity or created, namespace, name, kind)
-
-
-def _domain(body: dict[str, object]) -> str:
-    spec = body.get("spec")
-    domain = spec.get("domain") if isinstance(spec, dict) else None
-    return domain if isinstance(domain, str) else ""
 
 
 def _stamp(cache: NamespaceCache) -> int:

@@ -41,6 +41,7 @@ from mcs_operator.kube.parse.metadata import missing_labels, tidy
 from mcs_operator.kube.parse.names import place_of_name
 from mcs_operator.kube.parse.ours import read
 from mcs_operator.kube.parse.secret import STRANGER
+from mcs_operator.kube.passwords import read_passwords
 from mcs_operator.kube.resources import COMMUNITIES, CONFIG_MAPS, INSTANCES, LINKS, SECRETS, STATEFUL_SETS, Object
 from mcs_operator.kube.together import together
 from mcs_operator.kube.usersfiles import read_users_files
@@ -50,6 +51,7 @@ Detail = TypeVar("Detail", Authority, AgentCredentials)
 
 _KINDS = {INSTANCES: Kind.INSTANCE, COMMUNITIES: Kind.COMMUNITY, LINKS: Kind.LINK}
 _MANY_INLINE = 5_000
+_ABOUT_USERS = ("users", "usersFrom", "authentication")
 MISSED_SECONDS = 60.0
 """Between looks for a Secret of which no watch tells: one of ours that is missed, whose event comes at once where its
 label is put right, and a pull secret. A watch of its own would cost all those who have none."""
@@ -70,6 +72,7 @@ async def observe(
     await asyncio.sleep(0)  # whoever filled a namespace with ten thousand names like ours makes others wait for half
     await together(*(fetch(api, store, child) for child in outdated))
     await read_users_files(api, store, namespace)
+    await read_passwords(api, store, namespace)
     known = store.snapshot(namespace)
     world = await beside(_is_long(known), _world, known, namespace, now, report)
     return await _with_unwatched(api, store, world, pull_secrets_of_the_operator)
@@ -83,11 +86,11 @@ def known_world(store: Store, namespace: str, now: datetime) -> World:
     """
     known = store.cache(namespace)
     ours = {key: _without_users(body) if key[0] is COMMUNITIES else body for key, body in known.ours.items()}
-    return replace(_world(replace(known, ours=ours), namespace, now, None), users_files={})
+    return replace(_world(replace(known, ours=ours), namespace, now, None), users_files={}, passwords={})
 
 
 def _without_users(body: Object) -> Object:
-    return body | {"spec": {key: value for key, value in body["spec"].items() if key not in ("users", "usersFrom")}}
+    return body | {"spec": {key: value for key, value in body["spec"].items() if key not in _ABOUT_USERS}}
 
 
 def _is_long(cache: NamespaceCache) -> bool:
@@ -130,6 +133,7 @@ def _world(cache: NamespaceCache, namespace: str, now: datetime, report: LinkRep
         blocked={damaged.slot: damaged.name for damaged in wrong if damaged.slot},
         slots={(d.instance, d.number): d for d in details if isinstance(d, SlotSecret)},
         users_files={(c.resource.kind, c.name): c.users for c in alive if c.users},
+        passwords={c.name: c.passwords for c in alive if c.passwords},
         tls_secrets={d.name: d for d in details if isinstance(d, TlsSecret)},
         shards={name: blob for child in alive for name, blob in child.shard.items()},
         pod=_pod_of(ours[Kind.INSTANCE], details),

@@ -77,7 +77,7 @@ def _named(cache: NamespaceCache) -> Iterator[tuple[Resource, str]]:
     aside for a newcomer."""
     instances = {name for resource, name in cache.ours if resource == INSTANCES}
     communities = (body for (resource, _), body in cache.ours.items() if resource == COMMUNITIES)
-    for body in sorted(communities, key=_age):
+    for body in sorted(communities, key=by_age):
         spec = _mapping(body.get("spec"))
         sources = spec.get("usersFrom")
         if _mapping(spec.get("instanceRef")).get("name") not in instances or spec.get("enabled") is False:
@@ -93,6 +93,7 @@ def _mapping(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _age(body: Object) -> tuple[str, str]:
+def by_age(body: Object) -> tuple[str, str]:
+    """To sort by: the oldest first."""
     metadata = body["metadata"]
     return str(metadata.get("creationTimestamp", "")), str(metadata["name"])

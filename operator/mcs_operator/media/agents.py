@@ -10,7 +10,7 @@ import asyncio
 import logging
 import re
 import ssl
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -21,7 +21,7 @@ from pydantic import ValidationError
 
 from mcs_operator.contract.exits import ExitAtOnce
 from mcs_operator.contract.linkstate import LinkReport
-from mcs_operator.contract.lookup import RESOLVE_SECONDS, UNAVAILABLE, Answer, Failure, Question, Resolution
+from mcs_operator.contract.lookup import MAX_NAMES, RESOLVE_SECONDS, UNAVAILABLE, Answer, Failure, Question, Resolution
 from mcs_operator.domain.facts.world import World
 from mcs_operator.domain.keyring import Keys
 from mcs_operator.domain.plan import Plan
@@ -168,11 +168,17 @@ class Agents:
 
     async def resolve(self, namespace: str, names: Collection[str]) -> dict[str, Answer]:
         """What the resolver in the media pod says about these names; an agent that does not answer says nothing."""
+        asked, found = list(names), dict[str, Answer]()
+        for first in range(0, len(asked), MAX_NAMES):  # an agent, also one of before portals, takes no more at once
+            found |= await self._resolve(namespace, asked[first : first + MAX_NAMES])
+        return found
+
+    async def _resolve(self, namespace: str, names: Sequence[str]) -> dict[str, Answer]:
         silence = dict.fromkeys(names, UNAVAILABLE)
         poll = self._polls.get(namespace)
         if poll is None:
             return silence
-        body = Question(names=list(names)).model_dump_json()
+        body = Question(names=[*names]).model_dump_json()
         try:
             async with _request(poll.endpoint, "POST", "/v1/resolve", RESOLVE_SECONDS + 10, body) as response:
                 if response.status == HTTPStatus.NOT_FOUND:

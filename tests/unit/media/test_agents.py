@@ -13,7 +13,7 @@ from aiohttp import ClientPayloadError, ClientSession, ServerDisconnectedError, 
 from pydantic import ValidationError
 
 from mcs_operator.contract.linkstate import LinkReport, MediaState
-from mcs_operator.contract.lookup import UNAVAILABLE
+from mcs_operator.contract.lookup import MAX_NAMES, UNAVAILABLE, Answer
 from mcs_operator.media import agents
 from mcs_operator.media.agents import GRACE, UNREACHABLE_AFTER, Agents, Endpoint, _whole
 from mcs_operator.pki import mint_ca
@@ -291,3 +291,17 @@ def test_two_megabytes_of_wrong_links_cost_a_moment(body: str) -> None:
         LinkReport.model_validate_json('{"epoch": "e", "version": 1, "links": ' + body)
     assert time.process_time() - begun < 1
     assert agents._told(told.value) == "its answer is not in the form of a LinkReport"
+
+
+async def test_more_names_than_an_agent_takes_are_asked_for_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names of portals come beside those of 250 links, and the agent of a pod of before them takes 251."""
+    asked: list[int] = []
+
+    async def one(_: object, namespace: str, names: list[str]) -> dict[str, Answer]:
+        asked.append(len(names))
+        return dict.fromkeys(names, UNAVAILABLE)
+
+    monkeypatch.setattr(Agents, "_resolve", one)
+    names = [f"{number}.example.com" for number in range(2 * MAX_NAMES + 1)]
+    assert set(await Agents(wake=lambda _: None).resolve("demo", names)) == set(names)
+    assert asked == [MAX_NAMES, MAX_NAMES, 1]

@@ -12,14 +12,16 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
+from mcs_operator.api.passwords import PasswordsFile
 from mcs_operator.api.usersfile import UsersFile
-from mcs_operator.kube.resources import Object, Resource
-from mcs_operator.settings import LABEL_MANAGED_BY, LABEL_USERS, OPERATOR
+from mcs_operator.kube.resources import SECRETS, Object, Resource
+from mcs_operator.settings import LABEL_MANAGED_BY, LABEL_PASSWORDS, LABEL_USERS, OPERATOR
 
 OF_OURS = (LABEL_MANAGED_BY, OPERATOR)
 OF_USERS = (LABEL_USERS, "true")
-BY_LABEL = (OF_OURS, OF_USERS)
-"""Labels by which children are listed and watched; an object may have both."""
+OF_PASSWORDS = (LABEL_PASSWORDS, "")
+BY_LABEL = (OF_OURS, OF_USERS, OF_PASSWORDS)
+"""Labels by which children are listed and watched, with their value, or "" for any; an object may have several."""
 TLS = "kubernetes.io/tls"
 _MOST_ENTRIES = 64
 
@@ -31,8 +33,8 @@ class Child:
     ``detail`` is what was parsed of version ``parsed``; where that is not ``version``, the body has to be read again.
     ``data`` has a digest for each entry of a Secret's or ConfigMap's data. ``in_sync`` tells which version of it was
     found to fulfil which manifest. ``shard`` has the appliance's files in it, packed. ``users`` is what it says where a
-    Community names it as a users file. ``tls``: it is of the type that is watched as well. ``left``: the watches by
-    label that it left after this version.
+    Community names it as a users file, ``passwords`` where one names it as a Secret with passwords. ``tls``: it is of
+    the type that is watched as well. ``left``: the watches by label that it left after this version.
     """
 
     resource: Resource
@@ -44,6 +46,7 @@ class Child:
     in_sync: str = ""
     shard: Mapping[str, bytes] = field(default_factory=dict)
     users: UsersFile | None = None
+    passwords: PasswordsFile | None = None
     left: frozenset[str] = frozenset()
 
     @property
@@ -63,14 +66,24 @@ class Child:
         return self.labels.get(LABEL_USERS) == "true"
 
     @property
+    def has_passwords(self) -> bool:
+        """Whether its label says that it is a Secret with passwords."""
+        return self.resource is SECRETS and LABEL_PASSWORDS in self.labels
+
+    @property
+    def passwords_of(self) -> str:
+        """The Community whose users' passwords it has, as its label says."""
+        return self.labels.get(LABEL_PASSWORDS, "")
+
+    @property
     def watched(self) -> bool:
         """Whether any watch still has it."""
-        return self.tls or any(key not in self.left and self.labels.get(key) == value for key, value in BY_LABEL)
+        return self.tls or any(label[0] not in self.left and is_labelled(self.labels, label) for label in BY_LABEL)
 
     @property
     def may_be_named(self) -> bool:
         """Whether an object of ours may name it, now or later."""
-        return self.tls or self.lists_users
+        return self.tls or self.lists_users or self.has_passwords
 
     @property
     def name(self) -> str:
@@ -105,6 +118,12 @@ class Child:
     def fulfils(self, manifest: str) -> bool:
         """Whether this very version was found to fulfil the manifest of this hash."""
         return self.in_sync == self.as_fulfilling(manifest)
+
+
+def is_labelled(labels: Mapping[str, str], label: tuple[str, str]) -> bool:
+    """Whether labels have one of BY_LABEL."""
+    key, value = label
+    return labels.get(key) == value if value else key in labels
 
 
 def digests(data: Mapping[str, str]) -> dict[str, bytes]:

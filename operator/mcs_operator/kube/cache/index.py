@@ -10,7 +10,8 @@ Holder = tuple[str, str, str]
 
 
 class Domains:
-    """An index of spec.domain. Every change tells which namespaces it concerns, so that nobody has to ask again."""
+    """An index of spec.domain, and of a Community's spec.portalDomain. Every change tells which namespaces it concerns,
+    so that nobody has to ask again."""
 
     def __init__(self) -> None:
         self._holders: defaultdict[str, set[Holder]] = defaultdict(set)

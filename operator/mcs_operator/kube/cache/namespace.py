@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from mcs_operator.kube.cache.child import Child
 from mcs_operator.kube.parse.bounds import mapping
 from mcs_operator.kube.parse.names import instance_of_pod, place_of_name
-from mcs_operator.kube.parse.ours import named, users_sources
+from mcs_operator.kube.parse.ours import named, passwords_sources, users_sources
 from mcs_operator.kube.resources import CONFIG_MAPS, INSTANCES, PODS, SECRETS, Object, Resource
 
 Key = tuple[Resource, str]
@@ -32,6 +32,7 @@ class Named:
     tls_secrets: frozenset[str]
     users_files: frozenset[tuple[str, str]]
     """Kind and name."""
+    passwords: frozenset[str]
 
 
 @dataclass(slots=True)
@@ -50,13 +51,13 @@ class NamespaceCache:
     names: Named | None = None
 
     def concerns(self, child: Child) -> bool:
-        """Whether a change of this child can matter: a certificate or a users file that none of our objects names
-        cannot."""
-        return child.is_ours or self.names_users(child) or self._names_certificate(child)
+        """Whether a change of this child can matter: a certificate, or a file of users or passwords, that none of our
+        objects names cannot."""
+        return child.is_ours or self.names_users(child) or self.names_passwords(child) or self._names_certificate(child)
 
     def reads(self, child: Child) -> bool:
         """Whether its body is read as one of ours, or as a certificate: not where it bears our label and has the name
-        of nothing of ours. A users file is read by `usersfiles`."""
+        of nothing of ours. Users and passwords are read by `usersfiles` and `passwords`."""
         return (child.is_ours and self._has_a_name_of_ours(child)) or self._names_certificate(child)
 
     def _has_a_name_of_ours(self, child: Child) -> bool:
@@ -68,16 +69,22 @@ class NamespaceCache:
         """Whether this is a users file that a Community names."""
         return child.lists_users and (child.resource.kind, child.name) in self.named().users_files
 
+    def names_passwords(self, child: Child) -> bool:
+        """Whether this is a Secret with passwords that a Community names; perhaps of another Community by its label,
+        which may just have been changed."""
+        return child.has_passwords and child.name in self.named().passwords
+
     def _names_certificate(self, child: Child) -> bool:
         return child.resource is SECRETS and child.name in self.named().tls_secrets
 
     def named(self) -> Named:
-        """What tls.secretRef, vpn.caSecretRef and usersFrom of our objects name."""
+        """What tls.secretRef, vpn.caSecretRef, usersFrom and passwordsFrom of our objects name."""
         if self.names is None:
             specs = [mapping(body.get("spec")) for body in self.ours.values()]
             tls = {
                 named(spec, *path, "name") for spec in specs for path in (("tls", "secretRef"), ("vpn", "caSecretRef"))
             }
             users = {source for spec in specs for source in users_sources(spec)}
-            self.names = Named(frozenset(tls - {""}), frozenset(users))
+            passwords = {source for spec in specs for source in passwords_sources(spec)}
+            self.names = Named(frozenset(tls - {""}), frozenset(users), frozenset(passwords))
         return self.names

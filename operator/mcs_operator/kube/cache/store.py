@@ -6,23 +6,35 @@ else reads. A child's body is fetched only when its resourceVersion changed.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
 
+from mcs_operator.api.passwords import PasswordsFile
 from mcs_operator.api.usersfile import UsersFile
 from mcs_operator.kube.cache.child import TLS, Child, digests
 from mcs_operator.kube.cache.index import Domains
 from mcs_operator.kube.cache.interning import interned
 from mcs_operator.kube.cache.namespace import Key, NamespaceCache, Sighting
 from mcs_operator.kube.parse import parse_body
-from mcs_operator.kube.parse.bounds import mapping, text
+from mcs_operator.kube.parse.bounds import mapping
 from mcs_operator.kube.parse.metadata import LONGEST_NOTE, is_version, kept_annotations, kept_of_a_child, tidy
-from mcs_operator.kube.parse.ours import shaped
+from mcs_operator.kube.parse.ours import passwords_sources, public_name, shaped
 from mcs_operator.kube.parse.shard import read_shard
-from mcs_operator.kube.resources import CHILDREN, CONFIG_MAPS, OURS, PODS, RESOURCE_QUOTAS, SECRETS, Object, Resource
+from mcs_operator.kube.resources import (
+    CHILDREN,
+    COMMUNITIES,
+    CONFIG_MAPS,
+    OURS,
+    PODS,
+    RESOURCE_QUOTAS,
+    SECRETS,
+    Object,
+    Resource,
+)
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +80,8 @@ class Store:
     def __init__(self, wake: Wake, wake_low_priority: Wake | None = None) -> None:
         self._entries: defaultdict[str, _Entry] = defaultdict(_Entry)
         self.domains = Domains()
+        self.passwords_named = asyncio.Event()
+        """That a Community names a Secret with passwords: before, nobody lists and watches those."""
         self._wake, self._wake_low_priority = wake, wake_low_priority or wake
         self._gone: dict[str, tuple[int, float]] = {}
         self._left_out: set[str] = set()
@@ -157,6 +171,10 @@ class Store:
         """What a users file says; None where nobody names it."""
         child.users = users
 
+    def take_passwords(self, child: Child, passwords: PasswordsFile | None) -> None:
+        """What a Secret with passwords says; None where nobody names it."""
+        child.passwords = passwords
+
     def note_in_sync(self, resource: Resource, namespace: str, name: str, manifest: str) -> None:
         """That an object was found to fulfil the manifest of this hash."""
         child = self._entry(namespace).children.get((resource, name))
@@ -199,7 +217,10 @@ class Store:
             return
         entry.names = None
         self._wake(namespace)
-        self._note_domain(resource, namespace, metadata["name"], text(mapping(body.get("spec")).get("domain")))
+        spec = mapping(body.get("spec"))
+        self._note_domain(resource, namespace, metadata["name"], public_name(resource.kind, spec))
+        if resource is COMMUNITIES and passwords_sources(spec):
+            self.passwords_named.set()
 
     def _put_child(self, resource: Resource, body: Object, tls: bool) -> None:
         metadata = body["metadata"]

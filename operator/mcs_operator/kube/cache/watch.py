@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
-from mcs_operator.kube.cache.child import BY_LABEL, OF_OURS, OF_USERS, TLS
+from mcs_operator.kube.cache.child import BY_LABEL, OF_OURS, OF_PASSWORDS, OF_USERS, TLS, is_labelled
 from mcs_operator.kube.cache.store import Place, Store, place_of
 from mcs_operator.kube.client import Api, ApiError, WatchEvent
 from mcs_operator.kube.errors import NoAnswerError
@@ -50,7 +50,7 @@ class Scope:
     def selectors(self) -> dict[str, str]:
         """As the client takes them."""
         selectors = {"labels": self.label, "fields": self.field}
-        return {name: f"{pair[0]}={pair[1]}" for name, pair in selectors.items() if pair}
+        return {name: f"{pair[0]}={pair[1]}" if pair[1] else pair[0] for name, pair in selectors.items() if pair}
 
     @property
     def place(self) -> str:
@@ -62,8 +62,8 @@ class Scope:
         if self.ours:
             return True
         if self.label is not None:
-            return labels.get(self.label[0]) == self.label[1]
-        return all(labels.get(key) != value for key, value in BY_LABEL)
+            return is_labelled(labels, self.label)
+        return not any(is_labelled(labels, label) for label in BY_LABEL)
 
 
 TLS_SECRETS = Scope(SECRETS, field=("type", TLS), bodies=False)
@@ -77,6 +77,9 @@ SCOPES: tuple[Scope, ...] = (
 )
 """Our three kinds (which Kopf brings), what we made, users files and certificates (of these two only the names, until
 one of our objects names one)."""
+
+PASSWORDS = Scope(SECRETS, OF_PASSWORDS, bodies=False)
+"""Listed and watched from when a Community names one: where nobody has a portal, they cost no request."""
 
 RELIST_SECONDS = 600.0
 BROKEN = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
@@ -113,6 +116,7 @@ class Watcher:
         scopes = [replace(scope, namespace=place) for scope in SCOPES for place in places]
         self._ours = [scope for scope in scopes if scope.ours]
         self._children = [scope for scope in scopes if not scope.ours]
+        self._passwords = [replace(PASSWORDS, namespace=place) for place in places]
         self._gap = asyncio.Event()
 
     async def run(self) -> None:
@@ -121,15 +125,33 @@ class Watcher:
             synced = group.create_task(together(*(self._sync(scope) for scope in self._ours)))
             since = await self._list_all(self._children)
             await synced
+            since += await self._list_passwords()
             self.ready.set()
             for scope, version in zip(self._children, since, strict=True):
                 group.create_task(self._follow(scope, version))
+            group.create_task(self._follow_passwords(group))
             group.create_task(self._relist())
             group.create_task(self._sweep_after_gaps())
 
     async def list_once(self) -> None:
         """List everything, our kinds in full, for whoever looks once and has no Kopf."""
         await self._list_all([replace(scope, bodies=True) for scope in self._ours] + self._children)
+        await self._list_passwords()
+
+    async def _list_passwords(self) -> list[str]:
+        """As `_list_all`, once a Community names such a Secret; nothing before, and nothing a second time."""
+        scopes = self._passwords if self._store.passwords_named.is_set() else []
+        since = await self._list_all(scopes)
+        self._children += scopes
+        self._passwords = self._passwords[len(scopes) :]
+        return since
+
+    async def _follow_passwords(self, group: asyncio.TaskGroup) -> None:
+        await self._store.passwords_named.wait()
+        known = len(self._children)
+        since = await self._list_passwords()
+        for scope, version in zip(self._children[known:], since, strict=True):
+            group.create_task(self._follow(scope, version))
 
     def note_gap(self) -> None:
         """Kopf, or one of our watches, has listed again: what went meanwhile, Kopf does not tell."""

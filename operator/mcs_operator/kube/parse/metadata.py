@@ -13,6 +13,7 @@ from mcs_operator.settings import (
     LABEL_LINK,
     LABEL_MANAGED_BY,
     LABEL_NAME,
+    LABEL_PASSWORDS,
     LABEL_SLOT,
     LABEL_USERS,
 )
@@ -24,7 +25,7 @@ _OWNER_FLAGS = ("controller", "blockOwnerDeletion")
 _MOST_OWNERS = 64
 _LONGEST_VERSION = 20
 _LABELS = ("app.kubernetes.io/", f"{GROUP}/")
-_OURS = (LABEL_NAME, LABEL_MANAGED_BY, LABEL_INSTANCE, LABEL_LINK, LABEL_SLOT, LABEL_USERS)
+_OURS = (LABEL_NAME, LABEL_MANAGED_BY, LABEL_INSTANCE, LABEL_LINK, LABEL_SLOT, LABEL_USERS, LABEL_PASSWORDS)
 _MOST, _LONGEST_ANNOTATION = 32, 1024
 """Labels and annotations that are kept of one object; each of ours is far shorter."""
 LONGEST_NOTE = 4096

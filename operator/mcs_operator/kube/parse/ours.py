@@ -20,8 +20,8 @@ _MODELS: Mapping[Kind, type[KubernetesObject]] = {
 }
 _STORED = "storedSpec"
 _SHAPES: Mapping[str, type] = {
-    **dict.fromkeys(("instanceRef", "communityRef", "tls", "vpn", "network", "nodeSelector"), dict),
-    **dict.fromkeys(("domain", "vpnAddress", "publicAddress", "tier"), str),
+    **dict.fromkeys(("instanceRef", "communityRef", "tls", "vpn", "network", "nodeSelector", "authentication"), dict),
+    **dict.fromkeys(("domain", "portalDomain", "vpnAddress", "publicAddress", "tier"), str),
     **dict.fromkeys(("users", "usersFrom"), list),
     "enabled": bool,
 }
@@ -31,6 +31,7 @@ _BELOW: Mapping[str, Mapping[str, type]] = {
     "tls": {"secretRef": dict},
     "vpn": {"caSecretRef": dict, "cidr": str, "basePort": int, "slots": int},
     "network": {"mode": str},
+    "authentication": {"passwordsFrom": list},
 }
 _COUNTED = ("links", "users", "bandwidth")
 _CONDITION = ("type", "status", "reason")
@@ -74,6 +75,17 @@ def users_sources(spec: Object) -> set[tuple[str, str]]:
     pairs = {("ConfigMap", named(source, "configMapRef", "name")) for source in listed}
     pairs |= {("Secret", named(source, "secretRef", "name")) for source in listed}
     return {(kind, name) for kind, name in pairs if name}
+
+
+def passwords_sources(spec: Object) -> set[str]:
+    """Names of the Secrets with passwords that a Community names."""
+    listed = mappings(mapping(spec.get("authentication")).get("passwordsFrom"))
+    return {named(source, "secretRef", "name") for source in listed} - {""}
+
+
+def public_name(kind: str, spec: Object) -> str:
+    """The name that an object of ours is reached at, be it served or not: of a Community its portal's."""
+    return text(spec.get("portalDomain" if kind == Kind.COMMUNITY else "domain"))
 
 
 def _spec(spec: Object) -> Object:
