@@ -73,7 +73,8 @@ class Cluster:
         cache = self.store.cache(namespace)
         for resource, name in list(cache.ours):
             self.store.drop(resource, namespace, name, f"{namespace}/{resource.kind}/{name}")
-        for resource, objects in ((INSTANCES, world.instances), (LINKS, world.links)):
+        ours = ((INSTANCES, world.instances), (COMMUNITIES, world.communities), (LINKS, world.links))
+        for resource, objects in ours:
             for thing in objects:
                 self.store.put(resource, self._stored(namespace, resource, thing))
 
@@ -85,7 +86,9 @@ class Cluster:
             "uid": f"{namespace}/{resource.kind}/{thing.name}",
             "resourceVersion": str(self.version),
         }
-        return {"metadata": metadata, "spec": {"domain": thing.spec.domain}}
+        domain = getattr(thing.spec, "domain", None) or getattr(thing.spec, "portal_domain", None)
+        spec = {"portalDomain" if resource is COMMUNITIES else "domain": domain} if domain else {}
+        return {"metadata": metadata, "spec": spec}
 
     def loses(self, namespace: str) -> set[str]:
         """Domains of this namespace that are another's."""
@@ -236,3 +239,71 @@ def test_who_owns_a_name_is_worked_out_without_reading_a_single_user() -> None:
     assert [(c.name, c.spec.users, c.spec.users_from) for c in world.communities] == [("acme", (), ())]
     assert names_of(store, lambda: NOW).is_owned_elsewhere("x.test", "b", Kind.LINK, "acme")
     assert store.cache("a").ours[COMMUNITIES, "acme"]["spec"]["users"] == listed
+
+
+# --- portals ---
+
+
+def portal(age: int = 0, name: str = "acme", domain: str = "x.test", **more: Any) -> Any:
+    return community(name, age=age, portalDomain=domain, **more)
+
+
+def house(domain: str, *things: Any) -> list[Any]:
+    return [instance(domain=domain), *things]
+
+
+@pytest.mark.parametrize(("older", "younger"), [("a", "b"), ("b", "a")], ids=["first by name", "last by name"])
+def test_of_two_portals_the_older_has_the_name_and_the_younger_is_woken_when_it_goes(older: str, younger: str) -> None:
+    there = Cluster(**{older: house("1.test", portal(9)), younger: house("2.test", portal(8))})
+    assert (there.elsewhere(older), there.elsewhere(younger)) == ({}, {"x.test": Kind.COMMUNITY})
+    there.woken.clear()
+    there.set(older, *house("1.test"))
+    assert younger in there.woken
+    assert there.loses(younger) == set()
+
+
+@pytest.mark.parametrize(
+    ("link_age", "identity_days", "wins"),
+    [
+        pytest.param(1, None, True, id="a link that is younger"),
+        pytest.param(9, None, True, id="a link that waits for its identity"),
+        pytest.param(1, 300, False, id="a link whose identity is older than the portal"),
+        pytest.param(9, 0, True, id="a link whose identity is younger than the portal"),
+    ],
+)
+def test_between_a_portal_and_a_link_of_another_namespace_it_is_as_between_two_links(
+    link_age: int, identity_days: int | None, wins: bool
+) -> None:
+    known = [] if identity_days is None else [replace(profile("acme", 17), created=NOW - identity_days * DAY)]
+    there = Cluster(a=house("1.test", portal(5)), b=site("2.test", acme(age=link_age), *known))
+    assert (there.loses("a"), there.loses("b")) == ((set(), {"x.test"}) if wins else ({"x.test"}, set()))
+
+
+def test_an_instance_with_customers_keeps_its_name_from_a_portal() -> None:
+    old = replace(profile("acme", 17), created=NOW - 300 * DAY)
+    there = Cluster(a=site("x.test", link("acme"), old), b=house("2.test", portal(99)))
+    assert there.loses("b") == {"x.test"}
+
+
+def test_a_wish_for_a_portal_owns_nothing() -> None:
+    """Without an instance, or of another one."""
+    for wisher in ([portal(99)], house("1.test", portal(99, instance="other"))):
+        assert Cluster(a=wisher, b=house("2.test", portal(1))).loses("b") == set()
+
+
+def test_a_community_that_is_created_again_has_no_older_right_and_no_namesakes() -> None:
+    """It leaves no identity; one that is called as the instance must not be taken for it."""
+    old = replace(profile("acme", 17), created=NOW - 300 * DAY)
+    there = Cluster(a=house("1.test", portal(5)), b=[*site("2.test"), old])
+    for name in ("acme", "mcs"):
+        assert there.names.is_owned_elsewhere("x.test", "b", Kind.COMMUNITY, name)
+
+
+def test_a_portal_that_comes_or_goes_wakes_whoever_wants_its_name() -> None:
+    there = Cluster(a=house("1.test"), b=house("2.test", portal(1)))
+    there.names.tell("b")
+    there.woken.clear()
+    there.set("a", *house("1.test", portal(9)))
+    there.woken.clear()
+    there.names.tell("a")
+    assert there.woken == ["b"]
