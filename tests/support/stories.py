@@ -31,6 +31,7 @@ from mcs_operator.domain.status.faults import failed_status
 from mcs_operator.domain.status.patience import PATIENCE
 from support.api import ROOT
 from support.worlds import (
+    HASH,
     NOW,
     community,
     given,
@@ -38,8 +39,10 @@ from support.worlds import (
     instance,
     link,
     links,
+    passwords,
     pin,
     pod,
+    portal,
     profile,
     report,
     slot,
@@ -141,6 +144,31 @@ def communities() -> Iterator[Told]:
     yield from said(instance(), community(users=("one",)), wanted=unwritten)
 
 
+def portals() -> Iterator[Told]:
+    """Of who can log in: what somebody can mend, then what the appliance says."""
+    there, site = passwords("passwords", f"ada:{HASH}"), "meet.acme.test"
+    wanted = Wanted(revisions={}, certified=frozenset({site}))
+    yield from said(instance(), portal())
+    yield from said(instance(), portal(), passwords("passwords", "ada:secret"))
+    yield from said(instance(), portal(secrets=()))
+    yield from said(instance(domain=site), portal(), there)
+    yield from said(instance(), portal(enabled=False), there)
+    yield from said(instance(), portal(), there)
+    unwritten = Wanted(revisions={}, certified=wanted.certified, unwritten_logins={"acme": "Secret mcs-users-03"})
+    yield from said(instance(), portal(), there, wanted=unwritten)
+    yield from said(instance(suspend=True), portal(), there, wanted=wanted)
+    yield from said(instance(), portal(), there, wanted=wanted)
+    for media in (None, MediaState(), MediaState(contract=2), MediaState(contract=2, portals={"acme": 1})):
+        yield from said(instance(), portal(), there, pod(), report(media=media), wanted=wanted)
+    right, wrong = (Answer(addresses=(IPv4Address(text),)) for text in ("10.89.0.1", "192.0.2.9"))
+    for pod_says in (right, wrong, *(Answer(failure=failure) for failure in Failure)):
+        yield from said(instance(), portal(), pod(), report(), lookups={site: Lookup(pod_says, right)})
+    yield from said(instance(), portal(), pod(), report())
+    for reason in (Reason.CERTIFICATE_NOT_FOUND, Reason.CERTIFICATE_INVALID):
+        problem = {(Kind.COMMUNITY, "acme"): Verdict(reason, "why")}
+        yield from said(instance(), portal(), wanted=Wanted(revisions={}, certificates=problem))
+
+
 def refused_links() -> Iterator[Told]:
     base = [instance(), community()]
     yield from said(base, links(250), link("a"))
@@ -177,12 +205,14 @@ def what_has_been_missing_for_long() -> Iterator[Told]:
     missing = Wanted({17: "r17"}, certificates={(Kind.LINK, "a"): Verdict(Reason.CERTIFICATE_NOT_FOUND, "why")})
     no_ca = Wanted({17: "r17"}, authority=Verdict(Reason.CA_NOT_FOUND, "why"))
     no_certificate = Wanted({}, certificates={(Kind.INSTANCE, "mcs"): Verdict(Reason.CERTIFICATE_NOT_FOUND, "why")})
+    of_a_portal = Wanted({}, certificates={(Kind.COMMUNITY, "acme"): Verdict(Reason.CERTIFICATE_NOT_FOUND, "why")})
     served = given(SERVED, report(state(17, "r17")))
     for world, wanted in (
         (served, missing),
         (served, no_ca),
         (given(instance(), pod(), report()), no_certificate),
         (given(instance(), community(**FILE)), WANTED),
+        (given(instance(), portal()), of_a_portal),
     ):
         first = all_statuses(world, decide(world), wanted)
         live = {key: status["conditions"] for key, status in first.items()}
@@ -232,6 +262,7 @@ STORIES: tuple[Callable[[], Iterator[Told]], ...] = (
     before_the_operator_comes,
     instances,
     communities,
+    portals,
     refused_links,
     waiting_links,
     programmed_links,

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from mcs_operator.api import Community, MCSInstance, TVoxLink
+from mcs_operator.api.passwords import PasswordsFile, take_passwords
 from mcs_operator.api.usersfile import UsersFile, take_users_file
 from mcs_operator.contract.linkstate import LinkReport, LinkState, SlotState, TunnelReason, TunnelState, TunnelStatus
 from mcs_operator.domain.decide import decide
@@ -128,6 +129,21 @@ def users_file(name: str, text: str | None, kind: str = "ConfigMap") -> UsersFil
     return take_users_file(kind, name, None if text is None else text.encode())
 
 
+HASH = "$2y$10$" + "a" * 53
+
+
+def passwords(name: str, text: str | None, of: str = "acme") -> PasswordsFile:
+    """A Secret with passwords, labelled for this Community."""
+    return take_passwords(name, of, None if text is None else text.encode())
+
+
+def portal(name: str = "acme", *, secrets: Iterable[str] = ("passwords",), **spec: Any) -> Community:
+    """A community with a portal at meet.<name>.test, user ada, and passwords in these Secrets."""
+    sources = [{"secretRef": {"name": secret}} for secret in secrets]
+    known = {"users": ["ada"], "portalDomain": f"meet.{name}.test", "authentication": {"passwordsFrom": sources}}
+    return community(name, **known | spec)
+
+
 def pod(**other: Any) -> Pod:
     """A media pod that is well."""
     known: dict[str, Any] = {
@@ -177,6 +193,7 @@ def given(*things: Any, now: datetime = NOW, ca: bool = True, **more: Any) -> Wo
         "profiles": {p.link: p for p in of(Profile)},
         "slots": slots_by_key(of(SlotSecret)),
         "users_files": {(f.kind, f.name): f for f in of(UsersFile)},
+        "passwords": {p.name: p for p in of(PasswordsFile)},
         "pod": next(iter(of(Pod)), None),
         "report": next(iter(of(LinkReport)), None),
     }

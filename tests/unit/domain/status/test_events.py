@@ -262,6 +262,8 @@ ACTIONS = {
     ("RotationPending", "Revoked"): "Stop",
     ("Ready", "UsersInvalid"): "KeepLastGood",
     ("Ready", "TierExceeded"): "Refuse",
+    ("LoginReady", "PasswordsInvalid"): "KeepLastGood",
+    ("LoginReady", "DomainTaken"): "Refuse",
     ("RestartPending", "PodOutdated"): "Wait",
     ("RestartPending", "Waiting"): "Wait",
     ("RestartPending", "ImageNotPulled"): "Wait",

@@ -24,6 +24,7 @@ SUBJECTS = [
     pytest.param((Kind.INSTANCE, "mcs"), Reason.CA_NOT_FOUND, id="an instance's CA"),
     pytest.param(LINK, Reason.CERTIFICATE_NOT_FOUND, id="a link's certificate"),
     pytest.param((Kind.COMMUNITY, "acme"), Reason.USERS_NOT_FOUND, id="a community's users"),
+    pytest.param((Kind.COMMUNITY, "acme"), Reason.CERTIFICATE_NOT_FOUND, id="a portal's certificate"),
 ]
 
 
@@ -44,7 +45,7 @@ class Place:
         authority = verdict if self.reason is Reason.CA_NOT_FOUND else None
         world = given(
             instance(generation=self.generation),
-            community(generation=self.generation, **users),
+            community(generation=self.generation, portalDomain="meet.acme.test", **users),
             link("a", generation=self.generation),
             identity("a", 17),
             pod(),

@@ -11,7 +11,7 @@ from mcs_operator.contract.linkstate import MAX_MESSAGE, MAX_REFUSED, MediaState
 from mcs_operator.domain.decide import decide
 from mcs_operator.domain.facts.world import World
 from mcs_operator.domain.status import Wanted, all_statuses, refused
-from support.worlds import community, conditions, given, identity, instance, link, message, pod, report, state
+from support.worlds import community, conditions, given, identity, instance, link, message, pod, portal, report, state
 
 WORDS = "its key is too short; RSA needs 2,048 bits or more"
 OWN = {"tls": {"secretRef": {"name": "own"}}}
@@ -55,6 +55,20 @@ def test_what_is_wrong_with_the_instances_certificate_is_told_there_and_not_at_t
     assert list(stalled(world("mcs.test", "b.mcs.test", "a.mcs.test"))) == ["mcs", "a"]
     assert list(stalled(world("mcs.test", "b.mcs.test", "a.mcs.test", own=False))) == ["mcs"]
     assert list(stalled(world("b.mcs.test"))) == ["b"], "else it would be told nowhere"
+
+
+def test_of_portals_it_is_as_of_links() -> None:
+    common = instance(domain="mcs.test", tls={"secretRef": {"name": "common"}})
+
+    def told(*domains: str) -> list[str]:
+        media = MediaState(refused=[{"domain": domain, "problem": WORDS} for domain in domains])
+        portals = [portal("own", **OWN), portal("other")]
+        return list(stalled(given(common, portals, pod(), report(media=media))))
+
+    assert told("meet.own.test") == ["own"]
+    assert told("meet.other.test") == ["other"]
+    assert told("mcs.test", "meet.own.test", "meet.other.test") == ["mcs", "own"]
+    assert told() == []
 
 
 @pytest.mark.parametrize("domains", [(), ("elsewhere.test",)])
