@@ -46,7 +46,9 @@ INSTANCE = an_instance() | {
         "interruptions": [{"number": 12, "cause": "SpecChanged"}, {"number": 11, "cause": "MediaImage"}],
     }
 }
-COMMUNITY = a_community() | {"status": {"conditions": conditions(Ready=("False", "TierExceeded"))}}
+COMMUNITY = a_community(portalDomain="meet.acme.test") | {
+    "status": {"conditions": conditions(Ready=("False", "TierExceeded"), LoginReady=("False", "NoPasswords"))}
+}
 LINK = a_link("acme") | {
     "status": {
         "slot": 17,
@@ -66,6 +68,8 @@ EXPIRIES = Expiries(
     sites={17: NOW + timedelta(seconds=6)},
     site_begins=NOW + timedelta(seconds=7),
     sites_begin={17: NOW + timedelta(seconds=8)},
+    portals={"acme": NOW + timedelta(seconds=9)},
+    portals_begin={"acme": NOW + timedelta(seconds=10)},
 )
 OF_THE_OPERATOR = {
     "mcs_operator_leader": "1",
@@ -91,6 +95,7 @@ OF_INSTANCES = {
     f"mcs_instance_connections_capacity{{{PLACE}}}": "208",
     f"mcs_instance_interruptions_total{{{PLACE}}}": "12",
     f"mcs_instance_communities_not_served{{{PLACE}}}": "1",
+    f"mcs_instance_portals_not_ready{{{PLACE}}}": "1",
     f'mcs_link_info{{{PLACE},link="link-017",name="acme",community="acme"}}': "1",
     f'mcs_link_out_of_service{{{PLACE},link="link-017",name="acme",state="Draining"}}': "1",
     f'mcs_link_ready{{{PLACE},link="link-017",name="acme",reason="Programmed"}}': "1",
@@ -104,6 +109,8 @@ OF_INSTANCES = {
     f'mcs_link_site_certificate_expiry_timestamp_seconds{{{PLACE},link="link-017"}}': str(SECONDS + 6),
     f"mcs_site_certificate_not_before_timestamp_seconds{{{PLACE}}}": str(SECONDS + 7),
     f'mcs_link_site_certificate_not_before_timestamp_seconds{{{PLACE},link="link-017"}}': str(SECONDS + 8),
+    f'mcs_portal_certificate_expiry_timestamp_seconds{{{PLACE},community="acme"}}': str(SECONDS + 9),
+    f'mcs_portal_certificate_not_before_timestamp_seconds{{{PLACE},community="acme"}}': str(SECONDS + 10),
 }
 OF_THE_AGENT = {
     f'mcs_link_up{{{PLACE},link="link-017"}}': "1",

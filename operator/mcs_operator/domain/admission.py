@@ -23,7 +23,7 @@ from mcs_operator.domain.facts.networks import Network, met_by
 from mcs_operator.domain.facts.world import Profile, SlotSecret
 from mcs_operator.domain.pod.gate import foretold
 from mcs_operator.domain.pod.prediction import Resizing, predicted
-from mcs_operator.domain.rules import messages
+from mcs_operator.domain.rules import messages, portals
 from mcs_operator.domain.rules.addressing import address_of, last_number, number_of
 from mcs_operator.domain.rules.capacity import Capacity, Line, capacity_of, crossings
 from mcs_operator.domain.rules.costs import costs, refused
@@ -214,10 +214,12 @@ def _community_of(cluster: Cluster, namespace: str, link: TVoxLink) -> Iterator[
         yield _Finding(messages.community_of_another(name, link.spec.instance_ref.name).message)
 
 
-def _domain(cluster: Cluster, kind: Kind, namespace: str, name: str, domain: str) -> Iterator[_Finding]:
+def _domain(
+    cluster: Cluster, kind: Kind, namespace: str, name: str, domain: str, field: str = "spec.domain"
+) -> Iterator[_Finding]:
     here = any(holder != (kind, name) for holder in cluster.domain_holders(namespace, domain))
     if here or cluster.is_domain_owned_elsewhere(namespace, domain, kind, name):
-        yield _refuse(messages.domain_taken(domain).message)
+        yield _refuse(messages.domain_taken(domain, field).message)
 
 
 # ---- Community
@@ -231,6 +233,9 @@ def _community(
         using = sum(1 for body in cluster.links(namespace) if _at(body, "spec", "communityRef", "name") == new.name)
         if using:
             yield _refuse(messages.community_in_use(name, old.spec.instance_ref.name, using))
+    if (domain := new.spec.portal_domain) and (old is None or old.spec.portal_domain != domain):
+        yield from _domain(cluster, Kind.COMMUNITY, namespace, new.name, domain, portals.FIELD)
+    yield from map(_Finding, portals.advice(old, new))
     instance = cluster.find(Kind.INSTANCE, namespace, name)
     if instance is None:
         yield _Finding(

@@ -68,6 +68,12 @@ _COMMUNITIES = Metric(
     "Communities that are not Ready: some of their users are not served as declared.",
     _INSTANCE,
 )
+_PORTALS = Metric(
+    "mcs_instance_portals_not_ready",
+    "gauge",
+    "Communities that declare a portal, and whose LoginReady is False: nobody can log in there, or not as declared.",
+    _INSTANCE,
+)
 _LINK_INFO = Metric(
     "mcs_link_info",
     "gauge",
@@ -137,6 +143,19 @@ _LINK_SITE_BEGINS = Metric(
     _LINK,
 )
 
+_PORTAL_SITE = Metric(
+    "mcs_portal_certificate_expiry_timestamp_seconds",
+    "gauge",
+    "When the certificate ends that is served for a Community's portal; of an instance the 250 that end first.",
+    (*_INSTANCE, "community"),
+)
+_PORTAL_SITE_BEGINS = Metric(
+    "mcs_portal_certificate_not_before_timestamp_seconds",
+    "gauge",
+    "Since when the certificate is valid that is served for a Community's portal.",
+    (*_INSTANCE, "community"),
+)
+
 OF_THE_OPERATOR = (LEADER, DEPTH, UNSETTLED, FAILED, RECONCILES, RECONCILE_SECONDS, REQUESTS, REQUEST_SECONDS)
 OF_INSTANCES = (
     _INFO,
@@ -145,10 +164,22 @@ OF_INSTANCES = (
     _BAND,
     _INTERRUPTIONS,
     _COMMUNITIES,
+    _PORTALS,
     _LINK_INFO,
     _LINK_SERVICE,
     *_LINK_CONDITIONS.values(),
-    *(_CA, _AGENT, _SITE, _SITE_BEGINS, _SERVER, _CLIENT, _LINK_SITE, _LINK_SITE_BEGINS),
+    *(
+        _CA,
+        _AGENT,
+        _SITE,
+        _SITE_BEGINS,
+        _SERVER,
+        _CLIENT,
+        _LINK_SITE,
+        _LINK_SITE_BEGINS,
+        _PORTAL_SITE,
+        _PORTAL_SITE_BEGINS,
+    ),
 )
 
 
@@ -204,13 +235,20 @@ def _of_instance(namespace: str, body: Object) -> Iterator[tuple[Metric, Sample]
 def _of_communities(
     namespace: str, instance: str, ours: Mapping[tuple[Any, str], Object]
 ) -> Iterator[tuple[Metric, Sample]]:
-    theirs = (
-        (body.get("status") or {}).get("conditions") or []
+    theirs = [
+        body
         for (resource, _), body in ours.items()
-        if resource == COMMUNITIES and ((body.get("spec") or {}).get("instanceRef") or {}).get("name") == instance
-    )
-    not_ready = sum((c["type"], c["status"]) == (Type.READY, ConditionStatus.FALSE) for known in theirs for c in known)
-    yield _COMMUNITIES, ((namespace, instance), not_ready)
+        if resource == COMMUNITIES and named(body.get("spec"), "instanceRef", "name") == instance
+    ]
+    portals = [body for body in theirs if body["spec"].get("portalDomain")]
+    yield _COMMUNITIES, ((namespace, instance), _false(theirs, Type.READY))
+    yield _PORTALS, ((namespace, instance), _false(portals, Type.LOGIN_READY))
+
+
+def _false(communities: list[Object], type: Type) -> int:
+    """How many of them have this condition, and False."""
+    known = ((body.get("status") or {}).get("conditions") or [] for body in communities)
+    return sum((c["type"], c["status"]) == (type, ConditionStatus.FALSE) for conditions in known for c in conditions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +304,9 @@ def _of_certificates(namespace: str, expiries: Expiries) -> Iterator[tuple[Metri
     ):
         for number, moment in sorted(by_number.items()):
             yield metric, ((*place, link_name(number)), _seconds(moment))
+    for metric, by_community in ((_PORTAL_SITE, expiries.portals), (_PORTAL_SITE_BEGINS, expiries.portals_begin)):
+        for community, moment in sorted(by_community.items()):
+            yield metric, ((*place, community), _seconds(moment))
 
 
 def _seconds(moment: datetime) -> int:

@@ -10,6 +10,7 @@ from mcs_operator.domain.keyring import Keys
 from mcs_operator.domain.plan import LinkPlan, Plan
 from mcs_operator.domain.rules.pins import accepted
 from mcs_operator.pki.inspect import not_after, not_before
+from mcs_operator.settings import MAX_LINKS
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,9 +18,10 @@ class Expiries:
     """When one instance's certificates expire; those of the links by their number, so at most 250 each.
 
     ``site`` and ``sites``: of what is served for the domains of the instance and of links, and since when each is valid
-    (``site_begins``, ``sites_begin``), as those of others may live for days or for a year. ``clients``: of the
-    certificates that a TVox may show, the one that expires first. A link whose dates are not known (its profile is
-    lost, a certificate is damaged) or of whose certificates none is accepted is left out.
+    (``site_begins``, ``sites_begin``), as those of others may live for days or for a year; ``portals`` and
+    ``portals_begin`` the same of portals, by community, the 250 that expire first. ``clients``: of the certificates that
+    a TVox may show, the one that expires first. A link whose dates are not known (its profile is lost, a certificate is
+    damaged) or of whose certificates none is accepted is left out.
     """
 
     instance: str
@@ -31,6 +33,8 @@ class Expiries:
     clients: dict[int, datetime] = field(default_factory=dict)
     sites: dict[int, datetime] = field(default_factory=dict)
     sites_begin: dict[int, datetime] = field(default_factory=dict)
+    portals: dict[str, datetime] = field(default_factory=dict)
+    portals_begin: dict[str, datetime] = field(default_factory=dict)
 
 
 def expiries(plan: Plan, keys: Keys) -> Expiries | None:
@@ -38,10 +42,12 @@ def expiries(plan: Plan, keys: Keys) -> Expiries | None:
     if plan.instance is None:
         return None
     served = list(_with_keys(plan.served, keys))
-    chains = {site.domain: site.chain for site in keys.serving.certificates}
+    chains = {site.domain: site.chain for site in (*keys.serving.certificates, *keys.serving.portals)}
     domains = {domain: end for domain, chain in chains.items() if (end := _end_of(chain))}
     begins = {domain: not_before(chains[domain]) for domain in domains}
     numbers = {p.number: p.link.spec.domain for p in plan.served if p.number is not None}
+    portals = {name: domain for name, domain in plan.portals_served.items() if domain in domains}
+    first = sorted(portals, key=lambda name: (domains[portals[name]], name))[:MAX_LINKS]
     return Expiries(
         instance=plan.instance.name,
         ca=_end_of(keys.ca),
@@ -52,6 +58,8 @@ def expiries(plan: Plan, keys: Keys) -> Expiries | None:
         clients={number: end for number, name in served if (end := _client_end(keys, name))},
         sites={number: domains[domain] for number, domain in numbers.items() if domain in domains},
         sites_begin={number: begins[domain] for number, domain in numbers.items() if domain in begins},
+        portals={name: domains[portals[name]] for name in first},
+        portals_begin={name: begins[portals[name]] for name in first},
     )
 
 

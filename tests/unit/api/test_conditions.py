@@ -32,6 +32,8 @@ SERVED = [
     Condition(Type.RECONCILING, F, Reason.RECONCILED),
     Condition(Type.STALLED, F, Reason.NOT_STALLED),
     Condition(Type.ACCEPTED, T, Reason.ACCEPTED),
+    Condition(Type.LOGIN_READY, F, Reason.NOT_CONFIGURED),
+    Condition(Type.DOMAIN_RESOLVED, ConditionStatus.UNKNOWN, Reason.NOT_CONFIGURED),
 ]
 
 

@@ -47,7 +47,7 @@ class Known:
 
     def domain_holders(self, namespace: str, domain: str) -> Iterator[tuple[Kind, str]]:
         for body in self.objects.get(namespace, []):
-            if body["spec"].get("domain") == domain:
+            if domain in (body["spec"].get("domain"), body["spec"].get("portalDomain")):
                 yield Kind(body["kind"]), body["metadata"]["name"]
 
     def is_domain_owned_elsewhere(self, namespace: str, domain: str, kind: Kind, name: str) -> bool:
@@ -110,6 +110,72 @@ def test_one_of_251_links_may_still_be_changed() -> None:
 
 def test_links_of_another_instance_do_not_count() -> None:
     assert created(a_link("new"), cluster(MCS, ACME, *many(250, instance="gone"))).refusals == ()
+
+
+# --- portals ---
+
+
+def a_portal(name: str = "acme", domain: str | None = "meet.acme.test", source: str = "p", **more: Any) -> Any:
+    sources = [{"secretRef": {"name": source}}] if source else []
+    spec = {"authentication": {"passwordsFrom": sources}} | ({"portalDomain": domain} if domain else {})
+    return a_community(name, **spec | more)
+
+
+def test_a_portal_with_a_name_and_passwords_of_its_own_is_let_in_without_a_word() -> None:
+    assert created(a_portal(), cluster(MCS, ACME)) == Answer()
+
+
+@pytest.mark.parametrize("domain", ["mcs.test", "a.mcs.test", "meet.globex.test", "x.test"])
+def test_a_portals_name_is_nobody_elses(domain: str) -> None:
+    known = cluster(MCS, ACME, a_link("a"), a_portal("globex", "meet.globex.test"))
+    known.owned_elsewhere = {"x.test"}
+    said = (
+        f"spec.portalDomain: {domain} is in use, and a public name belongs to one object of the cluster; choose another"
+    )
+    assert created(a_portal("new", domain), known).refusals == (said,)
+    assert changed(ACME, a_portal("acme", domain), known).refusals == (said,)
+
+
+def test_nobody_takes_the_name_of_a_portal() -> None:
+    known = cluster(MCS, a_portal())
+    for body in (a_link("new", domain="meet.acme.test"), an_instance("mcs", domain="meet.acme.test")):
+        assert any("meet.acme.test is in use" in refusal for refusal in created(body, known).refusals)
+
+
+def test_who_keeps_a_portals_name_that_is_contested_may_change_all_else() -> None:
+    known = cluster(MCS, a_portal())
+    known.owned_elsewhere = {"meet.acme.test"}
+    assert changed(a_portal(), a_portal(displayName="Acme"), known) == Answer()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        pytest.param(None, a_portal(source=""), "nobody can log in at meet.acme.test yet", id="without passwords"),
+        pytest.param(None, a_portal(domain=None), "spec.portalDomain: is not set", id="passwords without a portal"),
+        pytest.param(
+            None,
+            a_community(tls={"secretRef": {"name": "t"}}),
+            "spec.portalDomain: is not set",
+            id="a certificate without a portal",
+        ),
+        pytest.param(
+            a_portal(), a_portal(domain="meet.test"), "people log in at meet.test from now on", id="another name"
+        ),
+        pytest.param(a_portal(), a_community(), "people log in nowhere any more", id="no portal any more"),
+    ],
+)
+def test_what_may_not_be_meant_is_told_and_let_in(before: Any, after: Any, words: str) -> None:
+    known = cluster(MCS, ACME)
+    answer = created(after, known) if before is None else changed(before, after, known)
+    assert answer.refusals == ()
+    (warning,) = answer.warnings
+    assert words in warning
+
+
+def test_a_change_of_something_else_repeats_no_warning() -> None:
+    without = a_portal(source="")
+    assert changed(without, a_portal(source="", displayName="Acme"), cluster(MCS, without)) == Answer()
 
 
 # --- windows ---

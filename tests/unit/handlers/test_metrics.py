@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from collections import Counter as Counted
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 import pytest
 
 from mcs_operator import telemetry
+from mcs_operator.contract.shards import ServedCertificate
 from mcs_operator.domain.decide import decide
 from mcs_operator.domain.facts.world import TlsSecret, World
+from mcs_operator.domain.keyring import Keys, Serving
 from mcs_operator.handlers.metrics import OF_INSTANCES, OF_THE_OPERATOR, instances
 from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.client import _plural
@@ -22,7 +25,7 @@ from mcs_operator.telemetry import Histogram, Metric, exposed
 from support.certificates import chain, key, text_of
 from support.objects import a_community, a_link, an_instance
 from support.rounds import Rounds
-from support.worlds import NAMESPACE, NOW, given, instance, link, links
+from support.worlds import NAMESPACE, NOW, community, given, instance, link, links
 
 PLACE = f'namespace="{NAMESPACE}",mcs_instance="mcs"'
 
@@ -154,6 +157,7 @@ def test_an_instance_is_told_as_its_status_says() -> None:
         "mcs_instance_connections_capacity": "208",
         "mcs_instance_interruptions_total": "0",
         "mcs_instance_communities_not_served": "0",
+        "mcs_instance_portals_not_ready": "0",
     }
 
 
@@ -170,6 +174,37 @@ def test_communities_that_are_not_ready_are_counted_at_their_own_instance() -> N
     ]
     found = series(stored(an_instance() | {"status": {"conditions": []}}, *told, a_community("unseen")))
     assert found["mcs_instance_communities_not_served"] == "2"
+
+
+def test_portals_at_which_nobody_can_log_in_are_counted_and_communities_without_a_portal_are_not() -> None:
+    told = [
+        a_community(name, instance=of, **spec) | {"status": {"conditions": conditions(LoginReady=(ready, "Why"))}}
+        for name, of, ready, spec in (
+            ("well", "mcs", "True", {"portalDomain": "meet.well.test"}),
+            ("bad", "mcs", "False", {"portalDomain": "meet.bad.test"}),
+            ("old-image", "mcs", "Unknown", {"portalDomain": "meet.old.test"}),
+            ("without", "mcs", "False", {}),
+            ("other", "former", "False", {"portalDomain": "meet.other.test"}),
+        )
+    ]
+    found = series(stored(an_instance() | {"status": {"conditions": []}}, *told))
+    assert found["mcs_instance_portals_not_ready"] == "1"
+
+
+@pytest.mark.parametrize(("count", "told"), [(0, 0), (1, 1), (250, 250), (251, 250)])
+def test_of_the_certificates_of_portals_the_250_that_end_first_are_told(count: int, told: int) -> None:
+    portals = [community(f"c{n}", portalDomain=f"c{n}.mcs.test") for n in range(count)]
+    plan = decide(given(instance(), portals))
+    sites = tuple(ServedCertificate(f"c{n}.mcs.test", _chain(1 if n == 250 else 90), "") for n in range(count))
+    found = expiries(plan, Keys(serving=Serving(portals=sites)))
+    assert found
+    assert len(found.portals) == len(found.portals_begin) == told
+    assert count < 251 or "c250" in found.portals
+
+
+@cache
+def _chain(days: int) -> str:
+    return chain("x.test", begins=NOW, ends=NOW + timedelta(days=days))
 
 
 def test_an_instance_that_nobody_has_looked_at_yet_has_no_counts() -> None:

@@ -12,7 +12,13 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from mcs_operator.api.conditions import Kind
-from mcs_operator.contract.shards import ServedCertificate, ServedLink, certificates_files, packed
+from mcs_operator.contract.shards import (
+    ServedCertificate,
+    ServedCommunity,
+    ServedLink,
+    certificates_files,
+    packed,
+)
 from mcs_operator.domain.decide import decide
 from mcs_operator.domain.facts.keys import Authority
 from mcs_operator.domain.facts.world import TlsSecret
@@ -433,6 +439,61 @@ def test_a_link_that_lost_its_community_keeps_its_tunnel_and_its_certificate() -
 def test_a_link_that_is_refused_gets_no_certificate_and_no_second_complaint() -> None:
     refused = link("acme", domain="mcs.test", **OWN)
     assert found(instance(), community(), refused, secrets={}) == Serving()
+
+
+# --- portals ---
+
+
+def a_portal(**more: Any) -> Any:
+    return community(portalDomain="meet.mcs.test", **more)
+
+
+def of_portals(result: Serving) -> dict[str, str]:
+    return {certificate.domain: certificate.chain for certificate in result.portals}
+
+
+def test_of_a_portal_it_is_as_of_a_link() -> None:
+    web, own = pair("web", "mcs.test", "*.mcs.test"), pair("own", "meet.mcs.test")
+    covered = found(instance(**WEB), a_portal(), secrets=web)
+    assert of_portals(covered) == {"meet.mcs.test": web["web"].chain}
+    assert of_portals(found(instance(**WEB), a_portal(**OWN), secrets=web | own)) == {"meet.mcs.test": own["own"].chain}
+    plain = found(instance(**WEB), a_portal(), secrets=pair("web", "mcs.test"))
+    assert (of_portals(plain), told(plain)) == ({}, {})
+    assert list(domains(covered)) == ["mcs.test"], "those of portals are by themselves: links have the room first"
+
+
+@pytest.mark.parametrize(
+    ("secrets", "reason"),
+    [
+        pytest.param({}, "CertificateNotFound", id="missing"),
+        pytest.param(pair("own", "meet.mcs.test", ends=NOW), "CertificateInvalid", id="expired"),
+        pytest.param(pair("own", "acme.mcs.test"), "CertificateInvalid", id="for another domain"),
+    ],
+)
+def test_a_portals_certificate_that_is_wrong_is_told_there_and_the_last_good_one_stays(
+    secrets: dict[str, TlsSecret], reason: str
+) -> None:
+    things = [instance(), a_portal(**OWN), link("acme")]
+    good = found(things, secrets=pair("own", "meet.mcs.test"))
+    broken = found(things, secrets=secrets, before=Serving(good.portals))
+    assert told(broken) == {("Community", "acme"): reason}
+    assert broken.portals == good.portals
+    assert broken.certificates == ()
+
+
+def test_a_portal_that_is_refused_gets_no_certificate_and_no_second_complaint() -> None:
+    assert found(instance(), community(portalDomain="mcs.test", **OWN), secrets={}) == Serving()
+    assert found(instance(), community(**OWN), secrets={}) == Serving(), "without a portal there is nothing to certify"
+
+
+def test_a_portal_whose_community_cannot_be_read_keeps_its_certificate() -> None:
+    before = found(instance(), a_portal(**OWN), secrets=pair("own", "meet.mcs.test")).portals
+    world = given(instance(), shards=packed(certificates_files(before)))
+    kept = Kept(communities=(ServedCommunity("acme", "Acme", True, "meet.mcs.test"), ServedCommunity("b", "B", True)))
+    assert serving(world, replace(decide(world), kept=kept)).portals == before
+
+
+# --- two ---
 
 
 def test_of_two_links_with_one_domain_the_first_has_the_certificate() -> None:

@@ -62,8 +62,7 @@ def users_beyond_limit(limit: int, inline: int, total: int) -> str:
 
 
 def domain_taken(domain: str, field: str = "spec.domain") -> Verdict:
-    """A public name, a portal's too, belongs to one object of the whole cluster. Not whose it is: not even in which
-    namespace."""
+    """A public name belongs to one object of the whole cluster. Not whose it is: not even in which namespace."""
     return Verdict(
         Reason.DOMAIN_TAKEN,
         f"{field}: {domain} is in use, and a public name belongs to one object of the cluster; choose another",

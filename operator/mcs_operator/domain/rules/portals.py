@@ -5,7 +5,7 @@ A Community has no identity that outlives it, as a link has: its age counts.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -43,3 +43,21 @@ def portals(communities: Iterable[Community], taken: Collection[str]) -> dict[st
             found[community.name] = PortalPlan(community, domain, refusal)
             gone.add(domain)
     return found
+
+
+def advice(before: Community | None, after: Community) -> Iterator[str]:
+    """What of a change about a portal may not be meant, or is felt by people who log in there: for whoever makes it."""
+    was, spec = before.spec if before else None, after.spec
+    if was and was.portal_domain and was.portal_domain != spec.portal_domain:
+        instead = f"at {spec.portal_domain} from now on" if spec.portal_domain else "nowhere any more"
+        yield f"{FIELD}: people log in {instead}; nobody is served at {was.portal_domain}, and calls there end"
+    asked = (spec.portal_domain, spec.authentication, spec.tls)
+    if was and asked == (was.portal_domain, was.authentication, was.tls):
+        return
+    if spec.portal_domain and not spec.authentication.passwords_from:
+        yield (
+            f"{FIELD}: nobody can log in at {spec.portal_domain} yet; name a Secret in "
+            "spec.authentication.passwordsFrom, which `kubectl mcs password` makes"
+        )
+    if spec.portal_domain is None and (spec.authentication.passwords_from or spec.tls.secret_ref):
+        yield f"{FIELD}: is not set, and without it spec.authentication and spec.tls are of no use; set it"
