@@ -17,11 +17,11 @@ from mcs_operator.settings import MAX_LINKS
 class Expiries:
     """When one instance's certificates expire; those of the links by their number, so at most 250 each.
 
-    ``site`` and ``sites``: of what is served for the domains of the instance and of links, and since when each is valid
-    (``site_begins``, ``sites_begin``), as those of others may live for days or for a year; ``portals`` and
-    ``portals_begin`` the same of portals, by community, the 250 that expire first. ``clients``: of the certificates that
-    a TVox may show, the one that expires first. A link whose dates are not known (its profile is lost, a certificate is
-    damaged) or of whose certificates none is accepted is left out.
+    ``site`` and ``sites``: of what is served for the domains of the instance and of links, and since when each is
+    valid (``site_begins``, ``sites_begin``), as those of others may live for days or for a year; ``portals`` and
+    ``portals_begin`` the same of portals, by community, the 250 that expire first. ``clients``: of the certificates
+    that a TVox may show, the one that expires first. A link whose dates are not known (its profile is lost, a
+    certificate is damaged) or of whose certificates none is accepted is left out.
     """
 
     instance: str

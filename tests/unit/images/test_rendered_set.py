@@ -17,7 +17,7 @@ from mcs_operator.domain.keyring import Serving
 from mcs_operator.domain.manifest import Wave
 from mcs_operator.render.render import render
 from mcs_operator.settings import Settings
-from support.worlds import community, given, identity, instance, keys_for, link, links
+from support.worlds import HASH, community, given, identity, instance, keys_for, link, links, passwords, portal
 from unit.images.appliance_set import certificate, config
 
 
@@ -66,6 +66,18 @@ def test_who_is_out_of_service_arrives_as_that(tmp_path: Path) -> None:
         "a": (True, True),
         "b": (True, False),
     }
+
+
+def test_a_set_with_portals_and_passwords_arrives_also_where_nobody_knows_of_them(tmp_path: Path) -> None:
+    """An image of before reads what it knows, and goes on taking everybody's changes."""
+    there = passwords("passwords", f"ada:{HASH}")
+    pair = certificate("meet.acme.test")
+    site = served_certificate(pair["domain"], pair["certificate"], pair["key"])
+    things = [instance(), portal(), there, link("a")]
+    found = config.read_set(tmp_path, mounted(tmp_path, things, certificates=(site,)), None)
+    assert ([entry.name for entry in found.links], found.users, found.problems) == (["a"], 1, ())
+    (file,) = tmp_path.glob("logins-*.json")
+    assert HASH in file.read_text()
 
 
 def test_the_largest_instance_arrives(tmp_path: Path) -> None:

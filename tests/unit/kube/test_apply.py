@@ -22,11 +22,11 @@ from mcs_operator.kube.errors import NoAnswerError
 from mcs_operator.kube.observe import observe
 from mcs_operator.kube.resources import SECRETS, SERVICES, Resource
 from mcs_operator.render.render import render
-from mcs_operator.render.wanted import unwritten_users
+from mcs_operator.render.wanted import unwritten_logins, unwritten_users
 from mcs_operator.settings import LABEL_INSTANCE, LABEL_LINK, LABEL_MANAGED_BY, OPERATOR, Settings
 from support.hostile.objects import good, stored
 from support.memory import MemoryApi
-from support.worlds import NAMESPACE, NOW, community, given, instance, keys_for, link
+from support.worlds import HASH, NAMESPACE, NOW, community, given, instance, keys_for, link, passwords, portal
 
 LABELS = {LABEL_MANAGED_BY: OPERATOR, LABEL_INSTANCE: "mcs", LABEL_LINK: "acme"}
 
@@ -185,6 +185,40 @@ def test_a_shard_that_is_refused_keeps_nobody_elses_change_from_the_appliance() 
     assert unwritten_users(mounts.world, healed) == {}
     assert mounts.is_complete()
     assert mounts.checksums()[f"{refused}.json"] != before[f"{refused}.json"]
+
+
+def test_passwords_that_are_refused_keep_the_old_ones_and_everybody_elses_change_arrives() -> None:
+    """They are a second file of the users' Secret: the set names of both what there is."""
+    old, new = (passwords("passwords", f"ada:{hashed}") for hashed in (HASH, HASH.replace("aa", "bb")))
+    mounts = Mounts()
+    assert mounts.bring(portal(), old).settled
+    before, number = mounts.checksums(), shard_of("ada").removeprefix("users-")
+    assert {f"users-{number}.json", f"logins-{number}.json"} <= set(before)
+    mounts.api.refused = {f"mcs-users-{number}"}
+
+    outcome = mounts.bring(portal(), new, community("beta"))
+
+    assert mounts.is_complete()
+    assert mounts.checksums()[f"logins-{number}.json"] == before[f"logins-{number}.json"]
+    assert mounts.checksums()["communities.json"] != before["communities.json"]
+    assert (set(unwritten_users(mounts.world, outcome)), set(unwritten_logins(mounts.world, outcome))) == (
+        set(),
+        {"acme"},
+    )
+    mounts.api.refused = set()
+    assert mounts.bring(portal(), new, community("beta")).settled
+    assert mounts.is_complete()
+    assert mounts.checksums()[f"logins-{number}.json"] != before[f"logins-{number}.json"]
+
+
+def test_the_first_password_that_is_refused_leaves_its_user_in_the_set() -> None:
+    mounts = Mounts()
+    assert mounts.bring(portal(), passwords("passwords", "")).settled
+    before, number = mounts.checksums(), shard_of("ada").removeprefix("users-")
+    mounts.api.refused = {f"mcs-users-{number}"}
+    mounts.bring(portal(), passwords("passwords", f"ada:{HASH}"))
+    assert mounts.is_complete()
+    assert mounts.checksums() == before
 
 
 def test_a_shard_that_was_never_written_is_not_listed() -> None:

@@ -19,7 +19,7 @@ from mcs_operator.contract.shards import ServedCertificate, ServedLink, certific
 from mcs_operator.contract.slotfiles import FINGERPRINTS, SLOT_FILES, pins_in, slot_revision
 from mcs_operator.domain.decide import decide
 from mcs_operator.domain.facts.world import Unreadable, World
-from mcs_operator.domain.keyring import Keys
+from mcs_operator.domain.keyring import Keys, Serving
 from mcs_operator.domain.manifest import Manifest, Wave
 from mcs_operator.pki.serving import serving
 from mcs_operator.render import render as rendering
@@ -29,6 +29,7 @@ from mcs_operator.settings import ANNOTATION_PARTS, ANNOTATION_POD_PARTS, Settin
 from support.templates import template_of
 from support.worlds import (
     CERTIFICATE,
+    HASH,
     NOW,
     community,
     fingerprint,
@@ -38,7 +39,9 @@ from support.worlds import (
     keys_for,
     link,
     links,
+    passwords,
     pin,
+    portal,
     profile,
     report,
     slot,
@@ -548,6 +551,77 @@ def test_a_changed_user_touches_one_shard_and_the_manifest_only() -> None:
 
 def test_an_instance_without_users_has_no_users_secret() -> None:
     assert not [name for name in by_name(instance(), community()) if "-users-" in name]
+
+
+# --- portals and passwords ---
+
+
+def test_where_nobody_has_a_portal_or_a_password_nothing_is_written_that_was_not_before() -> None:
+    """Also where Secrets with passwords lie about: without a portal nobody is given a hash."""
+    there = passwords("passwords", f"u1:{HASH}")
+    source = {"passwordsFrom": [{"secretRef": {"name": "passwords"}}]}
+    plain, named = community(users=["u1"]), community(users=["u1"], authentication=source)
+    before, after = by_name(instance(), plain), by_name(instance(), named, there)
+    assert changed(before, after) == set()
+    assert not [name for name in shard_files(before) if name.startswith("logins-")]
+    assert "portalDomain" not in shard_files(before)["communities.json"]
+
+
+def test_a_password_touches_the_secret_of_its_user_and_the_manifest_only() -> None:
+    people = [f"u{n}" for n in range(500)]
+    before = by_name(instance(), portal(users=people), links(2), passwords("passwords", ""))
+    after = by_name(instance(), portal(users=people), links(2), passwords("passwords", f"u7:{HASH}"))
+    touched = changed(before, after)
+    (shard,) = touched - {"ConfigMap/mcs-manifest"}
+    number = shard.removeprefix("Secret/mcs-users-")
+    assert set(files(after[shard])) == {f"users-{number}.json", f"logins-{number}.json"}
+    assert files(after[shard])[f"users-{number}.json"] == files(before[shard])[f"users-{number}.json"]
+    assert json.loads(files(after[shard])[f"logins-{number}.json"]) == {
+        "version": 1,
+        "logins": [{"community": "acme", "name": "u7", "hash": HASH}],
+    }
+
+
+@pytest.mark.parametrize("count", [1, 1000])
+def test_the_checksum_manifest_vouches_for_passwords_as_well(count: int) -> None:
+    people = [f"u{n}" for n in range(count)]
+    there = passwords("passwords", "".join(f"{name}:{HASH}\n" for name in people))
+    manifests = by_name(instance(), portal(users=people), there)
+    told = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in shard_files(manifests).items()}
+    assert checksums(manifests) == told
+    assert len([name for name in told if name.startswith("logins-")]) == min(count, 16)
+
+
+def test_a_portal_is_described_as_the_contract_says_and_one_that_is_refused_is_not_there() -> None:
+    manifests = by_name(instance(), portal(), portal("late", portalDomain="mcs.test"), community("none"))
+    listed = json.loads(shard_files(manifests)["communities.json"])["communities"]
+    assert {entry["name"]: entry.get("portalDomain") for entry in listed} == {
+        "acme": "meet.acme.test",
+        "late": None,
+        "none": None,
+    }
+
+
+def test_no_hash_and_no_user_is_in_a_config_map() -> None:
+    manifests = by_name(instance(), portal(users=["ada.lovelace"]), passwords("passwords", f"ada.lovelace:{HASH}"))
+    public = [canonical(m.body) for m in manifests.values() if m.kind != "Secret"]
+    assert not any("ada.lovelace" in text or HASH in text for text in public)
+
+
+def test_portals_and_passwords_are_no_other_pod() -> None:
+    people = [f"u{n}" for n in range(1000)]
+    there = passwords("passwords", "".join(f"{name}:{HASH}\n" for name in people))
+    before, after = by_name(instance(), community()), by_name(instance(), portal(users=people), there)
+    assert before["StatefulSet/mcs"].body == after["StatefulSet/mcs"].body
+
+
+def test_the_certificate_of_a_portal_is_among_the_others() -> None:
+    world = given(instance(), portal())
+    plan = decide(world)
+    site = ServedCertificate("meet.acme.test", "chain", "key")
+    found = render(world, plan, replace(keys_for(plan), serving=Serving(portals=(site,))), Settings())
+    certs = [text for m in found.manifests if "-certs-" in m.name for text in files(m).values()]
+    assert [json.loads(text)["certificates"][0]["domain"] for text in certs] == ["meet.acme.test"]
 
 
 def test_users_are_spread_over_all_shards_and_each_is_in_one() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from mcs_operator.api.conditions import Kind, Reason
 from mcs_operator.contract.linkstate import MediaState
-from mcs_operator.contract.shards import ServedUser, packed, users_files
+from mcs_operator.contract.shards import ServedCertificate, ServedLogin, ServedUser, packed, users_files
 from mcs_operator.domain.changes import Changes
 from mcs_operator.domain.decide import decide
 from mcs_operator.domain.keyring import Keys, Serving
@@ -20,8 +20,8 @@ from mcs_operator.domain.status import Wanted
 from mcs_operator.render.changes import Decision
 from mcs_operator.render.objects import encoded
 from mcs_operator.render.render import Desired
-from mcs_operator.render.wanted import unwritten_users, wanted
-from support.worlds import NOW, community, fingerprint, given, instance, keys_for, link, report
+from mcs_operator.render.wanted import unwritten_logins, unwritten_users, wanted
+from support.worlds import HASH, NOW, community, fingerprint, given, instance, keys_for, link, report
 
 SOURCE = instance()
 WAITS = Rollout(Step.WAIT_TO_BE_ASKED, ("slots",))
@@ -113,6 +113,22 @@ def test_the_instance_is_told_of_what_is_not_the_operators_and_no_links() -> Non
     desired = Desired(manifests=(manifest("Secret", "a-profile", link="a"), manifest("Service", "mcs")))
     foreign = {"Secret a-profile": "of a link", "Service mcs": "of the instance", "Secret mcs-ca": "a CA"}
     assert told(desired=desired, outcome=Outcome(foreign=foreign)).foreign == ("of the instance", "a CA")
+
+
+def test_whose_passwords_are_not_written_is_told_and_not_that_his_users_are_not() -> None:
+    ada, bo = (ServedLogin("acme", "ada", HASH), ServedLogin("beta", "bo", HASH))
+    people = [ServedUser("acme", "ada", "Ada", ()), ServedUser("beta", "bo", "Bo", ())]
+    world = given(SOURCE, shards=packed(users_files(people, [ada, bo])))
+    files = users_files(people, [ada, bo._replace(hash=HASH.replace("a", "b"))])
+    outcome = Outcome(unwritten=[manifest("Secret", "mcs-users-00", data=encoded(files))])
+    assert unwritten_users(world, outcome) == {}
+    assert unwritten_logins(world, outcome) == {"beta": "Secret mcs-users-00 has to settle first"}
+
+
+def test_which_names_have_a_certificate_is_told() -> None:
+    sites = (ServedCertificate("a.test", "", ""),), (ServedCertificate("meet.a.test", "", ""),)
+    keys = Keys(serving=Serving(sites[0], portals=sites[1]))
+    assert told(keys=keys).certified == {"a.test", "meet.a.test"}
 
 
 def test_whose_users_are_not_written_is_told_of_those_that_would_have_changed_alone() -> None:
