@@ -69,6 +69,8 @@ OF_THE_APPLIANCE = (
     "refused",
     "notTaken",
     "outOfService",
+    "contract",
+    "portals",
 )
 
 
@@ -80,6 +82,8 @@ def body(chance: random.Random, names: tuple[str, ...]) -> bytes:
         said["connections"] = 3  # else nothing of the answer is taken
     if "outOfService" in said and chance.random() < 0.7:
         said["outOfService"] = {chance.choice(["17", "18", *WORDS]): value(chance) for _ in range(3)}
+    if "portals" in said and chance.random() < 0.7:
+        said["portals"] = {chance.choice(["acme", *WORDS]): {"logins": value(chance)} for _ in range(3)}
     if "state" in said and chance.random() < 0.7:
         said["state"] = chance.choice([state.value for state in SlotState])
     raw = json.dumps(said, ensure_ascii=chance.random() < 0.9).encode("utf-8", "surrogatepass")

@@ -192,11 +192,13 @@ def test_all_that_the_appliance_says_of_itself_is_taken_over() -> None:
         "error": "x",
         "notTaken": "why",
         "outOfService": {"17": 2},
+        "contract": 2,
+        "portals": {"acme": {"logins": 12}},
     }
     told = media.parse(json.dumps(said).encode())
     assert told == MediaState.model_validate(said)
     assert told is not None
-    assert {name: getattr(told, name) for name in said} == said | {"outOfService": {17: 2}}
+    assert {name: getattr(told, name) for name in said} == said | {"outOfService": {17: 2}, "portals": {"acme": 12}}
     assert media.parse(b"{}") == MediaState(connections=0)
 
 

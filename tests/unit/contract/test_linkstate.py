@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from mcs_operator.contract.linkstate import (
     MAX_MESSAGE,
+    MAX_PORTALS,
     MAX_TOKEN,
     METRICS_PATH,
     LinkReport,
@@ -212,9 +213,42 @@ def test_links_out_of_service_are_numbers_of_links_with_counts_and_whoever_says_
     assert MediaState.model_validate_json(state.model_dump_json()) == state
 
 
+@pytest.mark.parametrize(
+    ("said", "taken"), [(2, 2), (1, 1), (3, 3), (0, 1), (-1, 1), ("2", 1), (True, 1), (2.0, 1), (None, 1), (2**60, 1)]
+)
+def test_an_appliance_that_does_not_say_which_contract_it_keeps_keeps_the_first(said: Any, taken: int) -> None:
+    assert MediaState.model_validate({"contract": said}).contract == taken
+
+
+@pytest.mark.parametrize(
+    ("said", "taken"),
+    [
+        ({"acme": {"logins": 12}, "globex": {"logins": 0}}, {"acme": 12, "globex": 0}),
+        ({"acme": {"logins": 1, "more": "x"}}, {"acme": 1}),
+        ({"a": {"logins": -1}, "b": {"logins": "1"}, "c": {"logins": True}, "d": {}, "e": None, "f": []}, {}),
+        ({"a": {"logins": 2**60}}, {"a": 2**53}),
+        ({"x" * 40: {"logins": 1}, "x" * 41: {"logins": 1}, "": {"logins": 1}, "a\nb": {"logins": 1}}, {"x" * 40: 1}),
+        ({"Acme": {"logins": 1}, "ac.me": {"logins": 1}, "\ud800": {"logins": 1}}, {}),
+        (None, {}),
+        (["acme"], {}),
+        ("acme", {}),
+    ],
+)
+def test_portals_are_names_of_communities_with_counts(said: Any, taken: Any) -> None:
+    state = MediaState.model_validate({"portals": said})
+    assert state.portals == taken
+    assert MediaState.model_validate_json(state.model_dump_json()) == state, "passed on as it was taken"
+
+
+@pytest.mark.parametrize("count", [0, 1, MAX_PORTALS - 1, MAX_PORTALS, MAX_PORTALS + 1])
+def test_no_more_portals_are_taken_than_an_appliance_may_tell_of(count: int) -> None:
+    said = {f"c{n}": {"logins": n} for n in range(count)}
+    assert len(MediaState.model_validate({"portals": said}).portals) == min(count, MAX_PORTALS)
+
+
 def test_of_an_appliance_that_says_nothing_the_least_is_taken() -> None:
     assert MediaState().model_dump(mode="json") == {
         "connections": 0, "draining": False, "config": None, "users": 0, "links": 0, "error": None, "refused": [],
-        "notTaken": None, "outOfService": None,
+        "notTaken": None, "outOfService": None, "contract": 1, "portals": {},
     }  # fmt: skip
     assert read({"epoch": "e", "version": 0}).model_dump() == {"epoch": "e", "version": 0, "links": [], "media": None}
