@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from functools import wraps
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import click
 import yaml
-from click.shell_completion import CompletionItem
 
 from mcs_operator.api.conditions import ConditionStatus, Reason, Type
 from mcs_operator.cli import offline, output, views
@@ -22,49 +20,12 @@ from mcs_operator.cli.asking import ask, await_change, get
 from mcs_operator.cli.bundle import Bundle, collect
 from mcs_operator.cli.effects import Effect, exit_code
 from mcs_operator.cli.files import read
+from mcs_operator.cli.options import names_of, on_cluster
+from mcs_operator.cli.password import password
 from mcs_operator.cli.plan import effects_of
 from mcs_operator.domain.rules.advice import advise
-from mcs_operator.kube.resources import COMMUNITIES, INSTANCES, LINKS, SECRETS, Object, Resource
+from mcs_operator.kube.resources import COMMUNITIES, INSTANCES, LINKS, SECRETS, Object
 from mcs_operator.settings import ANNOTATION_ALLOWED, ANNOTATION_RESTART, ANNOTATION_REVOKE, ANNOTATION_ROTATE, Settings
-
-
-def _names(resource: Resource) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
-    """Completion by what is in the namespace; silent where there is no cluster to ask."""
-
-    def complete(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        async def names(cluster: Cluster) -> list[str]:
-            return [str(body["metadata"]["name"]) for body in await cluster.list(resource)]
-
-        try:
-            found = _access(context).run(names)
-        except click.ClickException:
-            return []
-        return [CompletionItem(name) for name in found if name.startswith(incomplete)]
-
-    return complete
-
-
-def _access(context: click.Context) -> Access:
-    """By the options that stand on the command line so far."""
-    return _chosen(**{name: context.params.get(name) for name in ("kubeconfig", "kube_context", "namespace")})
-
-
-def _chosen(kubeconfig: str | None, kube_context: str | None, namespace: str | None) -> Access:
-    return Access(kubeconfig or "", kube_context or "", namespace or "")
-
-
-def _on_cluster(command: Callable[..., None]) -> Callable[..., None]:
-    """A command that talks to a cluster: it is given an Access, made from the options that kubectl has, too."""
-
-    @click.option("--kubeconfig", metavar="FILE", help="Default: KUBECONFIG, then ~/.kube/config.")
-    @click.option("--context", "kube_context", metavar="NAME", help="Default: the current one.")
-    @click.option("--namespace", "-n", metavar="NAME", help="Default: that of the context.")
-    @wraps(command)
-    def on_cluster(*, kubeconfig: str | None, kube_context: str | None, namespace: str | None, **given: Any) -> None:
-        command(_chosen(kubeconfig, kube_context, namespace), **given)
-
-    return on_cluster
-
 
 _output = click.option(
     "--output", "-o", type=click.Choice(output.FORMATS), default="table", show_default=True, help="Format."
@@ -81,7 +42,7 @@ _files = click.option(
     help="File, folder, or - for standard input; may be repeated.",
 )
 _timeout = click.option("--timeout", default=600, show_default=True, metavar="SECONDS", help="Of waiting.")
-_link = click.argument("link", shell_complete=_names(LINKS))
+_link = click.argument("link", shell_complete=names_of(LINKS))
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -94,9 +55,9 @@ def cli() -> None:
 
 
 @cli.command()
-@click.argument("instance", required=False, shell_complete=_names(INSTANCES))
+@click.argument("instance", required=False, shell_complete=names_of(INSTANCES))
 @_output
-@_on_cluster
+@on_cluster
 def status(access: Access, instance: str | None, output: str) -> None:
     """Show the health of the MCS in this namespace, and the customers that need attention.
 
@@ -116,7 +77,7 @@ def status(access: Access, instance: str | None, output: str) -> None:
 
 @cli.command()
 @_output
-@_on_cluster
+@on_cluster
 def links(access: Access, output: str) -> None:
     """Show all TVoxLinks of the namespace, with the state of their tunnels."""
 
@@ -128,7 +89,7 @@ def links(access: Access, output: str) -> None:
 
 @cli.command()
 @_output
-@_on_cluster
+@on_cluster
 def interruptions(access: Access, output: str) -> None:
     """Show the last ten interruptions that the operator made: why, from when to when, and whom they cost what."""
 
@@ -141,7 +102,7 @@ def interruptions(access: Access, output: str) -> None:
 @cli.command()
 @_link
 @click.option("--file", "target", type=click.Path(dir_okay=False, writable=True), help="Default: standard output.")
-@_on_cluster
+@on_cluster
 def profile(access: Access, link: str, target: str | None) -> None:
     """Show the OpenVPN profile of one link, ready to upload to its TVox. It holds a private key."""
 
@@ -164,10 +125,13 @@ def profile(access: Access, link: str, target: str | None) -> None:
     click.echo(f"{target}: written, readable by you only", err=True)
 
 
+cli.add_command(password)
+
+
 @cli.command()
 @_files
 @_output
-@_on_cluster
+@on_cluster
 def plan(access: Access, files: Sequence[str], output: str) -> None:
     """Show what applying these files would do, and which customers it would interrupt. Changes nothing.
 
@@ -193,7 +157,7 @@ def plan(access: Access, files: Sequence[str], output: str) -> None:
 @_link
 @_wait
 @_timeout
-@_on_cluster
+@on_cluster
 def rotate(access: Access, link: str, wait: bool, timeout: int) -> None:
     """Make a new profile for one TVox. The old one is accepted until the new one is seen, for a month at most."""
     before = views.condition(get(access, LINKS, link), Type.ROTATION_PENDING).get("message")
@@ -213,7 +177,7 @@ def rotate(access: Access, link: str, wait: bool, timeout: int) -> None:
 @_wait
 @_timeout
 @click.confirmation_option("--yes", prompt="That customer's TVox is cut off at once. Go on?", help="Do not ask.")
-@_on_cluster
+@on_cluster
 def revoke(access: Access, link: str, wait: bool, timeout: int) -> None:
     """Refuse the oldest certificate of one TVox at once. Nobody else notices."""
     pending = views.condition(get(access, LINKS, link), Type.ROTATION_PENDING).get("status") == ConditionStatus.TRUE
@@ -228,12 +192,12 @@ def revoke(access: Access, link: str, wait: bool, timeout: int) -> None:
 
 
 @cli.command()
-@click.argument("instance", shell_complete=_names(INSTANCES))
+@click.argument("instance", shell_complete=names_of(INSTANCES))
 @_wait
 @_timeout
 @click.option("--now", is_flag=True, help="Do not wait for the hour that spec.disruptions allows.")
 @click.confirmation_option("--yes", prompt="Every customer of this MCS is interrupted. Go on?", help="Do not ask.")
-@_on_cluster
+@on_cluster
 def restart(access: Access, instance: str, wait: bool, timeout: int, now: bool) -> None:
     """Replace the media pod, after draining it, at the hour that spec.disruptions allows."""
     before = (get(access, INSTANCES, instance).get("status") or {}).get("podUID")
@@ -307,7 +271,7 @@ def size(users: int, links: int, connections: int, output: str) -> None:
 @click.option("--file", "target", type=click.Path(dir_okay=False, writable=True), help="Default: a name with the time.")
 @click.option("--operator-namespace", default="mcs-system", show_default=True, metavar="NAME", help="The operator's.")
 @click.option("--lines", default=500, show_default=True, type=click.IntRange(min=1), help="Of each log.")
-@_on_cluster
+@on_cluster
 def support_bundle(access: Access, target: str | None, operator_namespace: str, lines: int) -> None:
     """Collect objects, Events and logs of the namespace in one archive, without secrets and names of users.
 
