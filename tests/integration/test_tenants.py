@@ -5,6 +5,7 @@ As these people: the API server is asked by impersonation, and answers as it wou
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import yaml
 from support.api import ROOT, Api, Object
 from support.objects import a_community, a_link, an_instance
 from support.operator import Operator
+from support.shards import complete_set
 from support.snapshots import files, settled
 from support.waiting import until
 
@@ -122,6 +124,27 @@ def test_a_customer_sees_and_changes_his_own_and_fetches_his_profile(api: Api, a
     assert api.get("TVoxLink", "acme")["spec"]["protocol"] == "TCP"
 
 
+def test_a_customer_sets_passwords_of_his_own_users_and_reads_no_other_ones(api: Api, acme: Person) -> None:
+    """He may name any Secret: one that is labelled for another Community is not believed."""
+    api.change("Community", "acme", portalDomain="meet.acme.mcs.test")
+    api.change("Community", "globex", portalDomain="meet.globex.mcs.test")
+    hashed = base64.b64encode(f"anna:$2y$10${'a' * 53}".encode()).decode()
+    for name in ("acme", "globex"):
+        metadata = {"name": f"{name}-passwords", "labels": {"mcs.tvox.io/passwords": name}}
+        body = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": {".htpasswd": hashed}}
+        api.create(body)
+    assert acme.can("patch", "secrets/acme-passwords")
+    assert not acme.can("get", "secrets/globex-passwords")
+    stolen = {"passwordsFrom": [{"secretRef": {"name": "globex-passwords"}}]}
+    assert acme.patch("community/acme", authentication=stolen) == ""
+    told = api.wait_condition("Community", "acme", "LoginReady", "False", "PasswordsNotFound")
+    assert "label mcs.tvox.io/passwords=acme" in told
+    assert not [name for name in complete_set(api) if name.startswith("logins-")]
+    own = {"passwordsFrom": [{"secretRef": {"name": "acme-passwords"}}]}
+    assert acme.patch("community/acme", authentication=own) == ""
+    until("his hash is there", lambda: any(name.startswith("logins-") for name in complete_set(api)))
+
+
 def test_a_customer_reaches_nothing_of_another_ones(api: Api, acme: Person) -> None:
     secrets = [body["metadata"]["name"] for body in api.list("Secret")]
     assert {"globex-profile", "mcs-link-002", "mcs-link-003", "mcs-ca", "mcs-agent"} <= set(secrets)
@@ -142,6 +165,8 @@ TO_ANOTHER_ONE: dict[str, tuple[str, str, Object]] = {
     "another name": ("TVoxLink", "acme", {"domain": "elsewhere.mcs.test"}),
     "his keys": ("TVoxLink", "acme", {"tls": {"secretRef": {"name": "globex-profile"}}}),
     "his file of users": ("Community", "acme", {"usersFrom": [{"secretRef": {"name": "globex"}}]}),
+    "another name for people": ("Community", "acme", {"portalDomain": "meet.globex.mcs.test"}),
+    "his certificate": ("Community", "acme", {"tls": {"secretRef": {"name": "globex-tls"}}}),
 }
 
 

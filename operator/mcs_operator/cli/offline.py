@@ -17,18 +17,21 @@ from typing import Any
 from mcs_operator.api import KINDS, Community, InvalidObjectError, KubernetesObject, MCSInstance, Problem, TVoxLink
 from mcs_operator.api.base import shown
 from mcs_operator.api.conditions import WAITING, Reason
+from mcs_operator.api.passwords import PasswordsFile, passwords_of
 from mcs_operator.api.usersfile import UsersFile, users_file_of
 from mcs_operator.api.wording import choices
 from mcs_operator.cli.files import Document
 from mcs_operator.cli.schemacheck import check, parsed
 from mcs_operator.domain.decide import decide
 from mcs_operator.domain.facts.world import TlsSecret, World
+from mcs_operator.domain.plan import Plan
+from mcs_operator.domain.rules.verdict import Verdict
 from mcs_operator.domain.rules.windows import problems
 from mcs_operator.pki import complete
 from mcs_operator.render.render import render
-from mcs_operator.settings import API_VERSION, LABEL_USERS, Settings
+from mcs_operator.settings import API_VERSION, LABEL_PASSWORDS, LABEL_USERS, Settings
 
-_MAY_COME = {*WAITING, Reason.USERS_NOT_FOUND}
+_MAY_COME = {*WAITING, Reason.USERS_NOT_FOUND, Reason.PASSWORDS_NOT_FOUND}
 """Said of what is not in the files and may well be in the cluster."""
 _MODELS = {model.kind: model for model in KINDS}
 
@@ -63,6 +66,7 @@ def worlds(documents: Sequence[Document], subjects: Sequence[KubernetesObject], 
             communities=tuple(s for s in here if isinstance(s, Community)),
             links=tuple(s for s in here if isinstance(s, TVoxLink)),
             users_files={(f.kind, f.name): f for f in _users_files(files)},
+            passwords={p.name: p for p in _passwords(files)},
             tls_secrets={s.name: s for s in _tls_secrets(files)},
         )
 
@@ -126,10 +130,17 @@ def _decided(world: World) -> Iterator[Finding]:
             error = link.refusal.reason not in _MAY_COME
             yield Finding("", f"TVoxLink/{link.link.name}", error, link.refusal.message)
     for name, verdict in plan.communities.items():
-        users = plan.users.by_community.get(name)
-        for problem in (verdict, users.verdict if users else None):
+        for problem in (verdict, *_of_community(plan, name)):
             if problem:
                 yield Finding("", f"Community/{name}", problem.reason not in _MAY_COME, problem.message)
+
+
+def _of_community(plan: Plan, name: str) -> Iterator[Verdict | None]:
+    """What is wrong with its users, its portal and their passwords."""
+    users, portal, logins = plan.users.by_community, plan.portals.get(name), plan.logins.by_community
+    yield users[name].verdict if name in users else None
+    yield portal.refusal if portal else None
+    yield logins[name].verdict if name in logins else None
 
 
 def _users_files(documents: Iterable[Document]) -> Iterator[UsersFile]:
@@ -137,6 +148,14 @@ def _users_files(documents: Iterable[Document]) -> Iterator[UsersFile]:
         labels = document.metadata.get("labels")
         if document.kind in ("ConfigMap", "Secret") and isinstance(labels, dict) and labels.get(LABEL_USERS) == "true":
             yield users_file_of(document.kind, document.name, document.body)
+
+
+def _passwords(documents: Iterable[Document]) -> Iterator[PasswordsFile]:
+    for document in documents:
+        labels = document.metadata.get("labels")
+        community = labels.get(LABEL_PASSWORDS) if isinstance(labels, dict) else None
+        if document.kind == "Secret" and isinstance(community, str):
+            yield passwords_of(document.name, community, document.body)
 
 
 def _tls_secrets(documents: Iterable[Document]) -> Iterator[TlsSecret]:

@@ -15,8 +15,9 @@ from mcs_operator.settings import MAX_LINKS
 _BAD_IF_TRUE = (Type.STALLED, Type.RESTART_PENDING, Type.ROTATION_PENDING)
 """Abnormal-true conditions; of all others False is what a person has to look at."""
 _COUNTED = {"accepted": "accepted", "up": "connected", "rejected": "rejected"}
-_NO_TROUBLE = ("Disabled", "Revoked", Reason.WAITING)
-"""Waiting: a restart that waits for its hour needs nobody; it is shown as planned."""
+_NO_TROUBLE = ("Disabled", "Revoked", Reason.WAITING, Reason.NOT_CONFIGURED)
+"""Waiting: a restart that waits for its hour needs nobody; it is shown as planned. NotConfigured: no portal is asked
+for."""
 
 
 def condition(body: Object, type: str) -> Mapping[str, Any]:

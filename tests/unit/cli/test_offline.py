@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 from mcs_operator.cli.main import cli
 from support.api import ROOT, Object
 from support.objects import a_community, a_link, an_instance
+from support.worlds import HASH
 
 SAMPLES = ROOT / "manifests" / "samples"
 
@@ -25,6 +26,47 @@ def written(*bodies: Object) -> str:
 
 def validated(*bodies: Object) -> Result:
     return run("validate", "-f", "-", "-o", "json", stdin=written(*bodies))
+
+
+def a_portal(name: str = "acme", domain: str = "meet.acme.test") -> Object:
+    source = {"passwordsFrom": [{"secretRef": {"name": "passwords"}}]}
+    return a_community(name, users=("ada",), portalDomain=domain, authentication=source)
+
+
+def a_secret(text: str, of: str = "acme") -> Object:
+    metadata = {"name": "passwords", "labels": {"mcs.tvox.io/passwords": of}}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {".htpasswd": text}}
+
+
+def test_a_portal_with_its_passwords_is_valid() -> None:
+    assert validated(an_instance(), a_portal(), a_secret(f"ada:{HASH}")).output == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("bodies", "severity", "words"),
+    [
+        pytest.param([a_portal()], "warning", "there is no Secret 'passwords'", id="a Secret that may be there"),
+        pytest.param([a_portal(), a_secret("x", "b")], "warning", "with label mcs.tvox.io/passwords=acme", id="label"),
+        pytest.param([a_portal(), a_secret("ada:hunter2")], "error", "line 1: the hash must be", id="a wrong line"),
+        pytest.param([a_portal(domain="mcs.test")], "error", "spec.portalDomain: mcs.test is in use", id="the name"),
+    ],
+)
+def test_what_is_wrong_with_a_portal_is_told_without_a_user_or_a_password(
+    bodies: list[Object], severity: str, words: str
+) -> None:
+    result = validated(an_instance(), *bodies)
+    assert result.exit_code == (severity == "error")
+    told = {finding["severity"]: finding["message"] for finding in yaml.safe_load(result.output)}
+    assert words in told[severity]
+    assert "hunter2" not in result.output
+    assert "ada" not in result.output
+
+
+def test_what_is_rendered_of_passwords_is_blacked_out() -> None:
+    result = run("render", "-f", "-", stdin=written(an_instance(), a_portal(), a_secret(f"ada:{HASH}")))
+    assert result.exit_code == 0, result.output
+    assert "logins-" in result.output
+    assert HASH not in result.output
 
 
 @pytest.mark.parametrize("sample", ["demo", "third-customer"])

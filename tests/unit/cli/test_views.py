@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mcs_operator.cli.views import attention, instance_view, link_row, status_text
-from support.objects import a_link, an_instance
+from support.objects import a_community, a_link, an_instance
 
 
 def told(body: dict[str, Any], state: str | None, *condition: str) -> dict[str, Any]:
@@ -43,3 +43,19 @@ def test_out_of_service_as_declared_needs_no_attention_and_what_nobody_confirms_
     assert attention(told(a_link("acme"), "Draining", *DRAINS)) == []
     assert attention(told(a_link("acme"), "InService", *IN)) == []
     assert attention(told(a_link("acme"), None, *OLD)) == ["InService=Unknown NotConfirmed: the media image is too old"]
+
+
+def with_conditions(body: dict[str, Any], **each: tuple[str, str]) -> dict[str, Any]:
+    told = [{"type": type, "status": status, "reason": reason} for type, (status, reason) in each.items()]
+    return body | {"status": {"conditions": told}}
+
+
+def test_a_community_without_a_portal_needs_no_attention_and_one_at_which_nobody_logs_in_does() -> None:
+    nothing = {"LoginReady": ("False", "NotConfigured"), "DomainResolved": ("Unknown", "NotConfigured")}
+    assert attention(with_conditions(a_community(), **nothing)) == []
+    assert attention(with_conditions(a_community(), LoginReady=("False", "NoPasswords"))) == [
+        "LoginReady=False NoPasswords"
+    ]
+    assert attention(with_conditions(a_community(), LoginReady=("Unknown", "NotSupported"))) == [
+        "LoginReady=Unknown NotSupported"
+    ]
