@@ -1,5 +1,6 @@
 """The Secrets with passwords that Communities name, taken in as `usersfiles` takes in users: fetched when a Community
-names one and its version is new, read when its content is new, and of one namespace not more than a stated number.
+names one that is labelled for it and its version is new, read when its content is new, and of one namespace not more
+than a stated number.
 """
 
 from __future__ import annotations
@@ -32,16 +33,18 @@ _SHORT = 16 * 1024
 async def read_passwords(api: Api, store: Store, namespace: str) -> None:
     """Bring up to date what is known of the Secrets that are named, and forget what was in others."""
     cache = store.cache(namespace)
-    wanted = dict.fromkeys(_named(cache))
+    wanted: dict[str, set[str]] = {}
+    for name, community in _named(cache):
+        wanted.setdefault(name, set()).add(community)
     for key, other in cache.children.items():
         if other.passwords and (key[0] is not SECRETS or key[1] not in wanted):
             store.take_passwords(other, None)
     left = MOST_LISTED
-    for name in wanted:
+    for name, communities in wanted.items():
         child = cache.children.get((SECRETS, name))
         if child is None:
             continue
-        if not child.has_passwords:  # its label is gone: whose they are, nobody says
+        if child.passwords_of not in communities:  # of nobody, or of somebody else: not even looked at
             store.take_passwords(child, None)
             continue
         held = child.passwords
@@ -73,12 +76,13 @@ async def _read(api: Api, store: Store, child: Child) -> None:
     store.take_passwords(child, replace(found, version=version, digest=digest))
 
 
-def _named(cache: NamespaceCache) -> Iterator[str]:
-    """By Communities that have a portal, the oldest first, so that whoever came first is not set aside for a
-    newcomer."""
+def _named(cache: NamespaceCache) -> Iterator[tuple[str, str]]:
+    """Secrets, and the Communities with a portal that name them, the oldest first, so that whoever came first is not
+    set aside for a newcomer."""
     instances = {name for resource, name in cache.ours if resource == INSTANCES}
     communities = (body for (resource, _), body in cache.ours.items() if resource == COMMUNITIES)
     for body in sorted(communities, key=by_age):
         spec = body["spec"]
         if named(spec, "instanceRef", "name") in instances and spec.get("enabled") is not False:
-            yield from sorted(passwords_sources(spec)) if spec.get("portalDomain") else ()
+            names = sorted(passwords_sources(spec)) if spec.get("portalDomain") else ()
+            yield from ((name, str(body["metadata"]["name"])) for name in names)

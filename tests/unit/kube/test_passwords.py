@@ -100,18 +100,22 @@ def test_a_secret_that_a_community_names_is_read_once_and_again_when_it_changes(
     assert (names(demo.look()), demo.fetched) == (["ada", "bob"], ["acme-passwords"])
 
 
-def test_it_says_whose_it_is_by_its_label(demo: Cluster) -> None:
+def test_one_that_is_labelled_for_another_community_is_not_even_fetched(demo: Cluster) -> None:
     demo.put("acme-passwords", line("ada"), of="globex")
+    assert (demo.look().passwords, demo.fetched) == ({}, [])
+    demo.ours(a_portal("globex", ["acme-passwords"]))
     assert demo.look().passwords["acme-passwords"].community == "globex"
 
 
-def test_a_label_that_is_set_to_another_community_wakes_whoever_names_it_and_is_believed(demo: Cluster) -> None:
+def test_a_label_that_is_set_to_another_community_wakes_whoever_names_it_and_counts(demo: Cluster) -> None:
     demo.put("acme-passwords", line("ada"))
-    demo.look()
+    assert demo.look().passwords
     demo.woken = 0
     demo.put("acme-passwords", line("ada"), of="globex")
     assert demo.woken == 1
-    assert demo.look().passwords["acme-passwords"].community == "globex"
+    assert demo.look().passwords == {}
+    demo.put("acme-passwords", line("ada"))
+    assert names(demo.look()) == ["ada"]
 
 
 def test_without_its_label_it_is_nobodys(demo: Cluster) -> None:

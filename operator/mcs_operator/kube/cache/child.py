@@ -72,8 +72,8 @@ class Child:
 
     @property
     def passwords_of(self) -> str:
-        """The Community whose users' passwords it has, as its label says."""
-        return self.labels.get(LABEL_PASSWORDS, "")
+        """The Community whose users' passwords it has, as its label says; empty where it has none."""
+        return self.labels.get(LABEL_PASSWORDS, "") if self.has_passwords else ""
 
     @property
     def watched(self) -> bool:
