@@ -22,6 +22,7 @@ from mcs_operator.domain.keyring import Keys
 from mcs_operator.domain.manifest import Manifest, Wave
 from mcs_operator.domain.plan import Plan
 from mcs_operator.domain.rules.addressing import address_of
+from mcs_operator.domain.rules.tiers import TIERS
 from mcs_operator.render.objects import build_object, encoded
 
 
@@ -85,6 +86,8 @@ def _config_files(world: World, plan: Plan, instance: MCSInstance) -> dict[str, 
         "mediaPort": spec.network.media_port,
         "users": {"served": len(plan.users.users), "capacity": plan.users.capacity},
     }
+    if portals:  # who takes calls has to know; elsewhere an upgrade would write a file to say what nobody asks
+        facts["bandwidthMbps"] = spec.bandwidth_megabits or TIERS[spec.tier].internet_megabits
     return {
         "instance.json": canonical(facts),
         **links_file([*links, *plan.kept.links]),
