@@ -14,7 +14,7 @@ import ssl
 import tempfile
 import threading
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -36,6 +36,7 @@ from mcs_operator.contract.linkstate import (
 from mcs_operator.contract.lookup import Answer, Failure, Question, Resolution
 from support.api import Api
 from support.pods import place_pod
+from support.shards import mounted
 from support.snapshots import files
 from support.waiting import until
 
@@ -56,14 +57,16 @@ def free_base_port() -> int:
 
 class FakeAppliance:
     """What the agent passes on of an appliance. ``open``: connections that are open, by link. ``orders``: to drain, and
-    to end it, as they came. ``knows_service_states``: whether it is of a version that does."""
+    to end it, as they came. ``knows_service_states``: whether it is of a version that does. ``contract``: which one it
+    keeps; from 2 on it serves portals."""
 
     def __init__(self, api: Api, instance: str) -> None:
         self.open: dict[int, int] = {}
         self.orders: list[str] = []
         self.knows_service_states = True
+        self.contract = 1
         self._draining = False
-        self._api, self._name = api, f"{instance}-links"
+        self._api, self._instance, self._name = api, instance, f"{instance}-links"
 
     def order(self, method: str) -> None:
         """POST or DELETE /drain."""
@@ -79,7 +82,22 @@ class FakeAppliance:
         links = json.loads(((self._api.find("ConfigMap", self._name) or {}).get("data") or {}).get("links.json", "{}"))
         out = [entry["number"] for entry in links.get("links", []) if entry.get("serviceState") == "OutOfService"]
         left = {number: self.open.get(number, 0) for number in out} if self.knows_service_states else None
-        return MediaState(connections=sum(self.open.values()), draining=self._draining, outOfService=left)
+        portals = self._portals() if self.contract > 1 else {}
+        return MediaState(
+            connections=sum(self.open.values()),
+            draining=self._draining,
+            outOfService=left,
+            contract=self.contract,
+            portals=portals,
+        )
+
+    def _portals(self) -> dict[str, int]:
+        """Of communities with a portal that has a certificate: how many hashes there are."""
+        there = {name: json.loads(text) for name, text in mounted(self._api, self._instance).items()}
+        domains = {c["domain"] for name, f in there.items() if name.startswith("certs-") for c in f["certificates"]}
+        hashes = Counter(e["community"] for name, f in there.items() if name.startswith("logins-") for e in f["logins"])
+        listed = there.get("communities.json", {"communities": []})["communities"]
+        return {entry["name"]: hashes[entry["name"]] for entry in listed if entry.get("portalDomain") in domains}
 
 
 class FakeAgent:
