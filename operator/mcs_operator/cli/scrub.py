@@ -28,8 +28,14 @@ _REFERENCE = re.compile(
     r"(?i)(ref|refs|names?|path|dir|file|mounts?|source|seconds|expiry|kind|namespace|secrets|uid|policy|mode|count"
     r"|type|version|id|status|algorithm)$"
 )
-_KNOWN = {"profileSecret", "automountServiceAccountToken"}
-"""Fields that name a Secret, or say whether there is a token, and are no secret."""
+_KNOWN = {
+    "profileSecret",
+    "automountServiceAccountToken",
+    "passwordsFrom",
+    "spec.authentication.passwordsFrom",
+    ".htpasswd",
+}
+"""Fields and keys that name a Secret or what is in it, or say whether there is a token, and are no secret."""
 
 _BLOCK = re.compile(
     r"(?is)-----\s*BEGIN[\s\w%+\\]{0,60}?(?:PRIVATE[\s%+\\\d]*KEY|STATIC[\s%+\\\d]*KEY).*?(?:-----\s*END[^-]{0,80}-----|\Z)"
@@ -38,6 +44,8 @@ _INLINE = re.compile(
     r"(?is)<(key|secret|tls-auth|tls-crypt|tls-crypt-v2|pkcs12|auth-user-pass|http-proxy-user-pass)>.*?(?:</\1>|\Z)"
 )
 _END = re.compile(r"(?i)-----\s*END[^-\n]{0,60}(?:PRIVATE|STATIC)[\s%+\\\d]*KEY[^-\n]{0,20}-----")
+_PASSWORD_HASH = re.compile(r"\$(?:argon2(?:id|i|d)|scrypt|pbkdf2[\w-]{0,16}|apr1|2[abxy]|[1567y])\$[\w./+=,$-]{8,}")
+"""As a file of passwords has it; guessing goes on for as long as the hash lies about."""
 _JSON_WEB_TOKEN = re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*")
 _LOGIN = re.compile(r"(://|%3A%2F%2F)(?:[^\s/@\"']{0,256}+|[^\s/@\"':]{0,128}:[^\s@\"']{0,256}+)@", re.IGNORECASE)
 _HEADER = re.compile(
@@ -82,6 +90,7 @@ def scrubbed(text: str) -> str:
     """A text without private keys, whole or in part, and without tokens and passwords, in the forms they are met in."""
     text = _INLINE.sub(_MARK, _BLOCK.sub(_MARK, text.replace(LEFT_OUT, _MARK)))
     text = _without_tails(text)
+    text = _PASSWORD_HASH.sub(_MARK, text)
     text = _LOGIN.sub(rf"\g<1>{_MARK}@", _JSON_WEB_TOKEN.sub(_MARK, text))
     text = _PAIR.sub(_paired, text)
     text = _HEADER.sub(rf"\g<1>\g<2>\g<q>{_MARK}", text)

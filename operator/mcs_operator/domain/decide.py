@@ -68,7 +68,9 @@ def decide(world: World) -> Plan:
         links=links,
         communities=communities,
         users=served,
-        portals=portals.portals(accepted, _domains_taken(world, instance) | _domains_served(links, kept)),
+        portals=portals.portals(accepted, _domains_taken(world, instance) | _domains_served(links, kept))
+        if wanted
+        else {},
         logins=logins.log_in(accepted, served.users, world.passwords, world.shards, strange),
         released=tuple(p for p in without_link if p.released is None),
         forgotten=(*retained.expired, *retained.given_up),

@@ -81,8 +81,8 @@ def _named(cache: NamespaceCache) -> Iterator[tuple[str, str]]:
     set aside for a newcomer."""
     instances = {name for resource, name in cache.ours if resource == INSTANCES}
     communities = (body for (resource, _), body in cache.ours.items() if resource == COMMUNITIES)
-    for body in sorted(communities, key=by_age):
+    for body in sorted((body for body in communities if body["spec"].get("portalDomain")), key=by_age):
         spec = body["spec"]
         if named(spec, "instanceRef", "name") in instances and spec.get("enabled") is not False:
-            names = sorted(passwords_sources(spec)) if spec.get("portalDomain") else ()
+            names = sorted(passwords_sources(spec))
             yield from ((name, str(body["metadata"]["name"])) for name in names)

@@ -78,7 +78,8 @@ IN_ALL_NAMESPACES = (
         SECRETS,
         (*_FOUND, *_APPLIED, "delete"),
         "CA, agent, slots, profiles and shards. A slot is claimed by creating its Secret and freed by deleting it. "
-        "Read: ours, users files and the certificates that users name; of pull secrets, whether they are there.",
+        "Read: ours, and the users files, passwords and certificates that users name; of pull secrets, whether they "
+        "are there.",
     ),
     Right(
         CONFIG_MAPS,

@@ -18,21 +18,34 @@ from mcs_operator.kube.resources import (
     SERVICES,
     Resource,
 )
-from mcs_operator.settings import LABEL_INSTANCE, LABEL_LINK, LABEL_MANAGED_BY, LABEL_SLOT, LABEL_USERS, OPERATOR
+from mcs_operator.settings import (
+    LABEL_INSTANCE,
+    LABEL_LINK,
+    LABEL_MANAGED_BY,
+    LABEL_PASSWORDS,
+    LABEL_SLOT,
+    LABEL_USERS,
+    OPERATOR,
+)
 from support.hostile import TEXTS, VALUES, disturbed, encoded, nested
 from support.objects import a_community, a_link, an_instance
 from support.rounds import Rounds
-from support.worlds import NAMESPACE, link
+from support.worlds import HASH, NAMESPACE, link
 
 Body = dict[str, Any]
+PORTAL: dict[str, Any] = {
+    "portalDomain": "meet.acme.test",
+    "authentication": {"passwordsFrom": [{"secretRef": {"name": "passwords"}}]},
+}
 OURS = {LABEL_MANAGED_BY: OPERATOR, LABEL_INSTANCE: "mcs"}
 NAMES = (
     "mcs-ca", "mcs-agent", "mcs-metrics", "mcs-link-002", "mcs-link-017", "mcs-link-999", "mcs-link-٠٠٢",
     "acme-profile", "bolt-profile", "acme-backup-profile", "-profile", "-ca", "mcs-users-03", "mcs-certs-1",
-    "mcs-links", "mcs-manifest", "list", "tls", "users",
+    "mcs-links", "mcs-manifest", "list", "tls", "users", "passwords",
 )  # fmt: skip
 LABELS = (
-    OURS, {}, None, [], "x", {LABEL_USERS: "true"}, OURS | {LABEL_USERS: "true"}, {LABEL_MANAGED_BY: "Helm"},
+    OURS, {}, None, [], "x", {LABEL_USERS: "true"}, {LABEL_PASSWORDS: "acme"},
+    {LABEL_PASSWORDS: ["acme"]}, OURS | {LABEL_USERS: "true"}, {LABEL_MANAGED_BY: "Helm"},
     OURS | {LABEL_LINK: "acme"}, OURS | {LABEL_LINK: "bolt", LABEL_SLOT: "copy"}, OURS | {LABEL_INSTANCE: None},
     OURS | {LABEL_LINK: "acme", LABEL_SLOT: "002"}, OURS | {LABEL_SLOT: "٠٠٢"}, {LABEL_MANAGED_BY: ["mcs-operator"]},
 )  # fmt: skip
@@ -52,6 +65,7 @@ def good() -> tuple[tuple[Resource, Body], ...]:
     space = Rounds([link("acme", age=2), link("bolt", age=1)]).round()
     status = {"conditions": [{"type": "Ready", "status": "True", "reason": "Serving", "message": ""}], "slot": 2}
     users = {"name": "users", "labels": {LABEL_USERS: "true"}}
+    passwords = {"name": "passwords", "labels": {LABEL_PASSWORDS: "acme"}}
     pod = {
         "metadata": {"name": "mcs-0", "labels": OURS, "annotations": {"mcs.tvox.io/poke": "1"}},
         "spec": {"nodeName": "n", "containers": [{"name": "media", "image": "i"}]},
@@ -65,13 +79,14 @@ def good() -> tuple[tuple[Resource, Body], ...]:
     tls = {"metadata": {"name": "tls"}, "type": "kubernetes.io/tls", "data": {"tls.crt": "YQ==", "tls.key": "YQ=="}}
     return (
         (INSTANCES, an_instance(tls={"secretRef": {"name": "tls"}}) | {"status": status}),
-        (COMMUNITIES, a_community(usersFrom=[{"configMapRef": {"name": "users"}}]) | {"status": status}),
+        (COMMUNITIES, a_community(usersFrom=[{"configMapRef": {"name": "users"}}], **PORTAL) | {"status": status}),
         (LINKS, a_link("acme", tls={"secretRef": {"name": "tls"}}) | {"status": status}),
         (LINKS, a_link("bolt") | {"status": {"links": {"accepted": 1}, "bandwidth": {"connections": 2}}}),
         *((SECRETS, body) for body in space.secrets.values()),
         (CONFIG_MAPS, {"metadata": {"name": "mcs-links", "labels": OURS}, "data": {"links.json": '{"links": []}'}}),
         (CONFIG_MAPS, {"metadata": users, "data": {"users.yaml": "- name: anna.rossi\n"}}),
         (SECRETS, {"metadata": users, "data": {"users.yaml": encoded("- name: anna.rossi\n")}, "type": "Opaque"}),
+        (SECRETS, {"metadata": passwords, "data": {".htpasswd": encoded(f"anna.rossi:{HASH}\n")}, "type": "Opaque"}),
         (SECRETS, tls),
         (PODS, pod),
         (RESOURCE_QUOTAS, quota),

@@ -237,3 +237,27 @@ def test_what_is_left_out_is_left_out_once() -> None:
     once = scrubbed("password=hunter2 Authorization: Basic bWU6aHVudGVyMg==")
     assert scrubbed(once) == once
     assert once.count(LEFT_OUT) == 2
+
+
+@pytest.mark.parametrize(
+    "hashed",
+    [
+        "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$aGFzaGhhc2hoYXNoaGFzaGhhc2hoYXNoaGFzaGhhc2g",
+        "$2y$10$" + "aB" * 26 + "c",
+        "$2b$12$" + "x" * 53,
+        "$apr1$abcdefgh$ijklmnopqrstuvwxyz0123",
+        "$6$saltsalt$" + "y" * 86,
+    ],
+)
+@pytest.mark.parametrize("form", ["ada:{}", '{{"name":"ada","hash":"{}"}}', "line '{}' refused", "{}"])
+def test_the_hash_of_a_password_is_gone_in_whole(hashed: str, form: str) -> None:
+    said = scrubbed(form.format(hashed))
+    assert LEFT_OUT in said
+    assert not any(part in said for part in hashed.split("$") if len(part) > 8)
+
+
+def test_what_is_said_about_a_secret_with_passwords_stays() -> None:
+    said = (
+        "spec.authentication.passwordsFrom: Secret 'acme-passwords', key .htpasswd: line 2: the hash must be argon2id"
+    )
+    assert scrubbed(said) == said

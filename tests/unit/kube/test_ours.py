@@ -9,12 +9,12 @@ import pytest
 from mcs_operator.api import Community, MCSInstance, TVoxLink
 from mcs_operator.api.conditions import Kind
 from mcs_operator.domain.facts.world import Unreadable
-from mcs_operator.kube.parse.ours import named, read, shaped, users_sources
+from mcs_operator.kube.parse.ours import named, passwords_sources, public_name, read, shaped, users_sources
 from support.objects import a_community, a_link, an_instance
 
 TOP: dict[str, Any] = {
-    **{key: {} for key in ("instanceRef", "communityRef", "tls", "vpn", "network", "nodeSelector")},
-    **dict.fromkeys(("domain", "vpnAddress", "publicAddress", "tier"), "text"),
+    **{key: {} for key in ("instanceRef", "communityRef", "tls", "vpn", "network", "nodeSelector", "authentication")},
+    **dict.fromkeys(("domain", "portalDomain", "vpnAddress", "publicAddress", "tier"), "text"),
     **{key: [] for key in ("users", "usersFrom")},
     "enabled": False,
 }
@@ -27,6 +27,7 @@ BELOW: dict[tuple[str, str], Any] = {
     ("vpn", "basePort"): 1194,
     ("vpn", "slots"): 250,
     ("network", "mode"): "text",
+    ("authentication", "passwordsFrom"): [],
 }
 WRONG = ({"a": 1}, "text", 7.5, [1])
 
@@ -104,6 +105,21 @@ def test_a_name_is_found_at_the_end_of_its_path() -> None:
 def test_the_users_files_that_a_community_names_are_told_by_kind_and_name() -> None:
     listed = [{"configMapRef": {"name": "a"}}, {"secretRef": {"name": "b"}}, {"secretRef": {"name": ""}}, {}, "c"]
     assert users_sources({"usersFrom": listed}) == {("ConfigMap", "a"), ("Secret", "b")}
+
+
+def test_the_secrets_with_passwords_that_a_community_names_are_told_by_name() -> None:
+    listed = [{"secretRef": {"name": "b"}}, {"secretRef": {"name": ""}}, {"configMapRef": {"name": "a"}}, {}, "c"]
+    assert passwords_sources({"authentication": {"passwordsFrom": listed}}) == {"b"}
+    for spec in ({}, {"authentication": 5}, {"authentication": {"passwordsFrom": {}}}):
+        assert passwords_sources(spec) == set()
+
+
+def test_the_public_name_of_a_community_is_its_portals() -> None:
+    spec = {"domain": "a.test", "portalDomain": "meet.a.test"}
+    assert public_name("Community", spec) == "meet.a.test"
+    assert public_name("TVoxLink", spec) == public_name("MCSInstance", spec) == "a.test"
+    assert public_name("Community", {"domain": "a.test"}) == ""
+    assert public_name("TVoxLink", {"domain": 5}) == ""
 
 
 # --- models ---

@@ -304,6 +304,11 @@ MIB = 1024 * 1024
 def test_files_of_the_appliance_are_kept_from_its_secrets_and_configmaps() -> None:
     data = {"users-03.json": encoded('["è"]'), "users-04.json": encoded("[]")}
     assert read_shard(SECRETS, "mcs-users-03", OURS, {"data": data}) == packed({"users-03.json": '["è"]'})
+    both = {"users-03.json": encoded("{}"), "logins-03.json": encoded("[]"), "logins-04.json": encoded("[]")}
+    assert read_shard(SECRETS, "mcs-users-03", OURS, {"data": both}) == packed(
+        {"users-03.json": "{}", "logins-03.json": "[]"}
+    )
+    assert read_shard(SECRETS, "mcs-certs-3", OURS, {"data": both}) == {}
     data = {"links.json": "[]", "communities.json": "{}", "manifest.json": "{}", "users-03.json": "[]"}
     files = {"links.json": "[]", "communities.json": "{}"}
     assert read_shard(CONFIG_MAPS, "mcs-links", OURS, {"data": data}) == packed(files)
