@@ -32,6 +32,8 @@ class Limits:
     """
 
     places: int
+    memory: int | None = None
+    """Bytes that these places were worked out from, where a limit is known."""
 
     @property
     def half(self) -> int:
@@ -82,7 +84,7 @@ def limits(files: int, memory: int | None) -> Limits:
     places = (min(files, MOST_FILES) - OTHER_FILES) // 2
     if memory is not None:
         places = min(places, memory // 2 // PLACE_BYTES)
-    return Limits(max(places, 100))
+    return Limits(max(places, 100), memory)
 
 
 def of_this_container() -> Limits:

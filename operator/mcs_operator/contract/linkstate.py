@@ -171,6 +171,16 @@ def _out_of_service(value: object) -> dict[int, int] | None:
     return {number: min(count, MAX_COUNT) for number, count in told if number and type(count) is int and count >= 0}
 
 
+_SIZES = ("cpuMillicores", "memoryBytes")
+
+
+def _size(value: object) -> dict[str, int] | None:
+    """Of whatever an appliance says, the parts of a size; None where it says nothing of the kind."""
+    if not isinstance(value, dict):
+        return None
+    return {name: value[name] for name in _SIZES if type(value.get(name)) is int and 0 < value[name] <= MAX_COUNT}
+
+
 MAX_PORTALS = 500
 """Portals that the appliance may tell of: more would not fit into its report."""
 _OBJECT_NAME = re.compile(r"[a-z0-9-]{1,40}", re.ASCII)
@@ -210,6 +220,9 @@ class MediaState(_Wire):
     outOfService: Annotated[dict[int, int] | None, BeforeValidator(_out_of_service)] = None  # noqa: N815 - as above
     """Links whose new connections it refuses, by number, and how many of each are open. None: it knows no such thing,
     or the agent between us does not pass it on."""
+    size: Annotated[dict[str, int] | None, BeforeValidator(_size)] = None
+    """For which size it has laid itself out, with the names of ``instance.json``, as far as it depends on it. None: it
+    does not say, or the agent does not pass it on."""
     contract: Annotated[int, BeforeValidator(_contract)] = 1
     """The version of the contract that it keeps: from 2 on it serves portals. 1 also where an agent of before this
     field is between us."""

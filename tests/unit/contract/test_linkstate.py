@@ -214,6 +214,22 @@ def test_links_out_of_service_are_numbers_of_links_with_counts_and_whoever_says_
 
 
 @pytest.mark.parametrize(
+    ("said", "taken"),
+    [
+        ({"cpuMillicores": 4000, "memoryBytes": 8_000_000_000}, {"cpuMillicores": 4000, "memoryBytes": 8_000_000_000}),
+        ({"memoryBytes": 1, "gpus": 2}, {"memoryBytes": 1}),
+        ({"memoryBytes": 0, "cpuMillicores": True}, {}),
+        ({"memoryBytes": "8G", "cpuMillicores": 2**53 + 1}, {}),
+        ({}, {}),
+        ("8G", None),
+        (None, None),
+    ],
+)
+def test_of_a_size_its_positive_numbers_are_taken_and_whoever_says_none_has_not_said_any(said: Any, taken: Any) -> None:
+    assert MediaState.model_validate({"size": said}).size == taken
+
+
+@pytest.mark.parametrize(
     ("said", "taken"), [(2, 2), (1, 1), (3, 3), (0, 1), (-1, 1), ("2", 1), (True, 1), (2.0, 1), (None, 1), (2**60, 1)]
 )
 def test_an_appliance_that_does_not_say_which_contract_it_keeps_keeps_the_first(said: Any, taken: int) -> None:
@@ -249,6 +265,6 @@ def test_no_more_portals_are_taken_than_an_appliance_may_tell_of(count: int) -> 
 def test_of_an_appliance_that_says_nothing_the_least_is_taken() -> None:
     assert MediaState().model_dump(mode="json") == {
         "connections": 0, "draining": False, "config": None, "users": 0, "links": 0, "error": None, "refused": [],
-        "notTaken": None, "outOfService": None, "contract": 1, "portals": {},
+        "notTaken": None, "outOfService": None, "size": None, "contract": 1, "portals": {},
     }  # fmt: skip
     assert read({"epoch": "e", "version": 0}).model_dump() == {"epoch": "e", "version": 0, "links": [], "media": None}

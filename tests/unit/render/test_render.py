@@ -602,19 +602,6 @@ def test_a_portal_is_described_as_the_contract_says_and_one_that_is_refused_is_n
     }
 
 
-@pytest.mark.parametrize(
-    ("spec", "megabits"),
-    [({}, 100), ({"tier": "UpTo10000"}, 1000), ({"bandwidth": "300M"}, 300), ({"bandwidth": "2G"}, 2000)],
-)
-def test_what_the_line_carries_is_told_where_there_is_a_portal_and_nowhere_else(
-    spec: dict[str, Any], megabits: int
-) -> None:
-    with_portal = json.loads(shard_files(by_name(instance(**spec), portal()))["instance.json"])
-    without = json.loads(shard_files(by_name(instance(**spec), community(users=["ada"])))["instance.json"])
-    assert with_portal == without | {"bandwidthMbps": megabits}
-    assert "bandwidthMbps" not in without
-
-
 def test_no_hash_and_no_user_is_in_a_config_map() -> None:
     manifests = by_name(instance(), portal(users=["ada.lovelace"]), passwords("passwords", f"ada.lovelace:{HASH}"))
     public = [canonical(m.body) for m in manifests.values() if m.kind != "Secret"]
