@@ -50,7 +50,7 @@ def advice(before: Community | None, after: Community) -> Iterator[str]:
     was, spec = before.spec if before else None, after.spec
     if was and was.portal_domain and was.portal_domain != spec.portal_domain:
         instead = f"at {spec.portal_domain} from now on" if spec.portal_domain else "nowhere any more"
-        yield f"{FIELD}: people log in {instead}; nobody is served at {was.portal_domain}, and calls there end"
+        yield f"{FIELD}: people log in {instead}; nobody gets in at {was.portal_domain} any more"
     asked = (spec.portal_domain, spec.authentication, spec.tls)
     if was and asked == (was.portal_domain, was.authentication, was.tls):
         return
