@@ -73,8 +73,8 @@ class PasswordsSource(Model):
     """A Secret with the users' passwords, hashed."""
 
     secret_ref: Reference = Field(
-        description="Secret with key .htpasswd, and with the label mcs.tvox.io/passwords: <name of this Community>; "
-        "without it nothing is read. `kubectl mcs password` makes it.",
+        description="Secret with key .htpasswd, and with the label mcs.tvox.io/passwords, whose value is the name of "
+        "this Community; without it nothing is read. `kubectl mcs password` makes it.",
     )
 
 
