@@ -115,6 +115,18 @@ def test_the_largest_instance_arrives(tmp_path: Path) -> None:
     assert (len(found.links), found.users, found.problems) == (250, 10_000, ())
 
 
+def test_the_largest_passwords_arrive_beside_the_largest_users(tmp_path: Path) -> None:
+    names = [f"u{n:0>60}" for n in range(1000)]
+    longest = f"$argon2id$v=19$m=65536,t=4,p=4${'A' * 86}${'A' * 86}"
+    there = [passwords(f"p{n}", "".join(f"{u}:{longest}\n" for u in names), of=f"c{n}{'x' * 38}") for n in range(10)]
+    people = [{"name": name, "displayName": "\U0001f600" * 128} for name in names]
+    crowds = [portal(f"c{n}{'x' * 38}", secrets=[f"p{n}"], users=people) for n in range(10)]
+    found = config.read_set(tmp_path, mounted(tmp_path, instance(tier="UpTo10000"), crowds, there), None)
+    assert (found.users, found.problems) == (10_000, ())
+    listed = [entry for f in tmp_path.glob("logins-*.json") for entry in json.loads(f.read_text())["logins"]]
+    assert len(listed) == 10_000
+
+
 def test_certificates_arrive_as_they_are(tmp_path: Path) -> None:
     entries = [certificate(f"{name}.mcs.test") for name in ("a", "b")]
     pairs = tuple(served_certificate(e["domain"], f"# comment\n{e['certificate']}", e["key"]) for e in entries)
