@@ -21,7 +21,7 @@ from mcs_operator.kube.cache.interning import interned
 from mcs_operator.kube.cache.namespace import Key, NamespaceCache, Sighting
 from mcs_operator.kube.parse import parse_body
 from mcs_operator.kube.parse.bounds import mapping
-from mcs_operator.kube.parse.metadata import LONGEST_NOTE, is_version, kept_annotations, kept_of_a_child, tidy
+from mcs_operator.kube.parse.metadata import LONGEST_NOTE, is_version, kept_annotations, tidy, trimmed, without_copies
 from mcs_operator.kube.parse.ours import passwords_sources, public_name, shaped
 from mcs_operator.kube.parse.shard import read_shard
 from mcs_operator.kube.resources import (
@@ -46,7 +46,6 @@ Place = tuple[str, str]
 """Namespace and name."""
 
 _PARSED_BODIES = (SECRETS, CONFIG_MAPS, PODS, RESOURCE_QUOTAS)
-_KEPT = ("name", "namespace", "uid", "resourceVersion", "deletionTimestamp")
 _MOST_STRANGERS = 500
 _REMEMBERED_SECONDS = 60.0
 """Of who went: answers and events about them may be late by seconds. Not by number: the UIDs of the last ten thousand,
@@ -80,8 +79,9 @@ class Store:
     def __init__(self, wake: Wake, wake_low_priority: Wake | None = None) -> None:
         self._entries: defaultdict[str, _Entry] = defaultdict(_Entry)
         self.domains = Domains()
-        self.passwords_named = asyncio.Event()
-        """That a Community names a Secret with passwords: before, nobody lists and watches those."""
+        self.passwords_named = (
+            asyncio.Event()
+        )  # by a Community: before, nobody lists and watches Secrets with passwords
         self._wake, self._wake_low_priority = wake, wake_low_priority or wake
         self._gone: dict[str, tuple[int, float]] = {}
         self._left_out: set[str] = set()
@@ -210,7 +210,7 @@ class Store:
         if known is not None and not _newer(metadata, known["metadata"]):
             return
         try:
-            entry.ours[key] = interned(shaped(body | {"metadata": _without_copies(metadata)}))
+            entry.ours[key] = interned(shaped(body | {"metadata": without_copies(metadata)}))
         except RecursionError:
             log.warning("%s %s/%s is left out: it is nested too deep", resource.kind, namespace, metadata["name"])
             self._left_out.add(metadata["uid"])
@@ -228,13 +228,13 @@ class Store:
         entry = self._entries[namespace]
         child = entry.children.get(key)
         if child is None:
-            child = Child(resource, _trimmed(metadata), tls)
+            child = Child(resource, interned(trimmed(metadata)), tls)
             if not entry.has_room_for(child):
                 return
             entry.children[key] = child
         elif _newer(metadata, child.metadata):
             child.tls = tls or (child.tls and child.uid == metadata["uid"])
-            child.metadata, child.left = _trimmed(metadata), frozenset()
+            child.metadata, child.left = interned(trimmed(metadata)), frozenset()
         else:
             child.tls = child.tls or (tls and child.uid == metadata["uid"])
             return
@@ -346,18 +346,6 @@ class Store:
 def place_of(body: Object) -> Place:
     """Where an object is."""
     return body["metadata"]["namespace"], body["metadata"]["name"]
-
-
-def _trimmed(metadata: Object) -> Object:
-    """What is kept of a child's metadata; without what is empty, as most of it would say nothing 50,000 times."""
-    kept = {key: metadata[key] for key in _KEPT if metadata.get(key)}
-    return interned(kept | {key: value for key, value in kept_of_a_child(metadata).items() if value})
-
-
-def _without_copies(metadata: Object) -> Object:
-    """Without what others keep in it: two copies of the whole object, each larger than what we need of it."""
-    annotations = kept_annotations(metadata["annotations"])
-    return {name: value for name, value in metadata.items() if name != "managedFields"} | {"annotations": annotations}
 
 
 def _newer(metadata: Object, known: Object) -> bool:

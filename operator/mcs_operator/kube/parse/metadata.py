@@ -20,6 +20,7 @@ from mcs_operator.settings import (
 
 _NEEDED = ("name", "namespace", "uid", "resourceVersion")
 _TEXTS = ("creationTimestamp", "deletionTimestamp")
+_KEPT = (*_NEEDED, "deletionTimestamp")
 _OWNER = ("apiVersion", "kind", "name", "uid")
 _OWNER_FLAGS = ("controller", "blockOwnerDeletion")
 _MOST_OWNERS = 64
@@ -50,6 +51,12 @@ def is_version(value: object) -> bool:
     return isinstance(value, str) and len(value) <= _LONGEST_VERSION and value.isascii() and value.isdigit()
 
 
+def trimmed(metadata: Object) -> Object:
+    """What is kept of a child's metadata; without what is empty, as most of it would say nothing 50,000 times."""
+    kept = {key: metadata[key] for key in _KEPT if metadata.get(key)}
+    return kept | {key: value for key, value in kept_of_a_child(metadata).items() if value}
+
+
 def kept_of_a_child(metadata: Object) -> Object:
     """Labels, annotations and owners that anybody here asks for. Of what others attach, nothing is kept: a megabyte of
     it on each of ten thousand objects costs them nothing, and us everything."""
@@ -58,6 +65,12 @@ def kept_of_a_child(metadata: Object) -> Object:
         "annotations": kept_annotations(metadata["annotations"]),
         "ownerReferences": metadata["ownerReferences"][:_MOST_OWNERS],
     }
+
+
+def without_copies(metadata: Object) -> Object:
+    """Without what others keep in it: two copies of the whole object, each larger than what we need of it."""
+    annotations = kept_annotations(metadata["annotations"])
+    return {name: value for name, value in metadata.items() if name != "managedFields"} | {"annotations": annotations}
 
 
 def kept_annotations(annotations: Mapping[str, str], longest: int = _LONGEST_ANNOTATION) -> dict[str, str]:
