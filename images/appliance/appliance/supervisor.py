@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from appliance import config, contract
-from appliance.config import ConfigSet, ContentError, SetError
+from appliance.config import ConfigSet
+from appliance.documents import ContentError, SetError
 from appliance.haproxy import DRAINING, OPEN, WAITING, HAProxy, RuntimeApiError
 from appliance.limits import Limits, of_this_container
 

@@ -19,7 +19,7 @@ APPLIANCE = Path(__file__).resolve().parents[3] / "images" / "appliance"
 if str(APPLIANCE) not in sys.path:  # the image's program is no part of the operator's package
     sys.path.insert(0, str(APPLIANCE))
 
-from appliance import config, contract, haproxy, limits, pem, supervisor, trial  # noqa: E402
+from appliance import config, contract, documents, haproxy, limits, pem, supervisor, trial  # noqa: E402
 
 __all__ = [
     "APPLIANCE",
@@ -28,6 +28,7 @@ __all__ = [
     "certificate",
     "config",
     "contract",
+    "documents",
     "haproxy",
     "limits",
     "link",

@@ -18,6 +18,7 @@ from unit.images.appliance_set import (
     certificate,
     config,
     contract,
+    documents,
     haproxy,
     link,
     pem,
@@ -53,7 +54,7 @@ DAMAGED = [
     pytest.param('{"version": 1}'.encode("utf-16"), id="UTF-16 without a list"),
     pytest.param(b"9" * 100_000, id="a number of 100,000 digits"),
     pytest.param(b'{"version":1,"certificates":7,"users":{},"links":null,"communities":""}', id="no lists"),
-    pytest.param(b" " * (config.LARGEST_FILE + 1), id="huge"),
+    pytest.param(b" " * (documents.LARGEST_FILE + 1), id="huge"),
 ]
 
 
