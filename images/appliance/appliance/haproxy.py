@@ -69,9 +69,7 @@ async def _read(reader: asyncio.StreamReader) -> bytes:
     return bytes(answer)
 
 
-def hosts_entries(
-    current: ConfigSet, certified: Collection[str], seats: Mapping[str, int] | None = None
-) -> list[str]:
+def hosts_entries(current: ConfigSet, certified: Collection[str], seats: Mapping[str, int] | None = None) -> list[str]:
     """The lines of hosts.map: the instance as number 0, every link, and every portal with its seat; `certified` domains
     have a certificate."""
 

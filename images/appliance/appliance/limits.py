@@ -91,6 +91,11 @@ def of_this_container() -> Limits:
     return limits(MOST_FILES if files == resource.RLIM_INFINITY else files, memory(_CGROUP))
 
 
+def memory_of_this_container() -> int | None:
+    """Bytes; None where nobody says."""
+    return memory(_CGROUP)
+
+
 def memory(candidates: tuple[Path, ...]) -> int | None:
     """The limit in bytes that the first readable file tells; `max`, and what no machine has, are none."""
     for path in candidates:

@@ -1,9 +1,10 @@
-"""THE STORY: start HAProxy, follow the mounted set, answer the operator, end when told or when HAProxy dies."""
+"""THE STORY: start HAProxy, follow the mounted set, answer the operator, end when told or when HAProxy dies.
+
+With the first portal the parts for calls are started; they follow what is handed over to them by themselves."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import os
 import signal
@@ -14,17 +15,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from appliance import config, contract
+from appliance import config, contract, handover
 from appliance.config import ConfigSet
 from appliance.documents import ContentError, SetError
 from appliance.haproxy import DRAINING, OPEN, WAITING, HAProxy, RuntimeApiError
-from appliance.limits import Limits, of_this_container
+from appliance.limits import Limits, memory_of_this_container, of_this_container
+from appliance.media import Media, pod_address
+from appliance.parts import Parts
+from appliance.report import portals_told, refused_certificates, within
+from appliance.talk import Counts, Talk
 
 log = logging.getLogger("appliance")
 
 _MOST_LOGGED = 20
-_MOST_TOLD, _MOST_BYTES_TOLD = 251, 40_000
-"""Of refused certificates in one report: the link agent reads 64 KiB, and takes more for no answer at all."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,10 @@ class Settings:
     poll: float
     patience: float
     limits: Limits
+    media_port: int = 10000
+    turn_port: int = 3478
+    pod_address: str | None = None
+    programs: Path = Path("/opt/appliance/bin")
 
     @staticmethod
     def from_environment(env: Mapping[str, str] = os.environ) -> Settings:
@@ -67,7 +74,18 @@ class Settings:
             poll=float(env.get("MCS_POLL_SECONDS", "1")),
             patience=float(env.get("MCS_PATIENCE_SECONDS", "5")),
             limits=of_this_container(),
+            media_port=int(env.get("MCS_MEDIA_PORT", "10000")),
+            turn_port=int(env.get("MCS_TURN_PORT", "3478")),
+            pod_address=env.get("MCS_POD_ADDRESS"),
+            programs=Path(env.get("MCS_PROGRAMS", str(home / "bin"))),
         )
+
+    def for_media(self) -> Media:
+        """What the parts for calls agree on."""
+        return Media(
+            self.home, self.run_dir, self.data_dir, self.instance, self.media_port, self.turn_port, self.https_port,
+            self.pod_address or pod_address(), memory_of_this_container(), self.programs,
+        )  # fmt: skip
 
     def for_haproxy(self) -> dict[str, str]:
         """The variables that haproxy.cfg uses. Threads: as many as this container may use, at most the tier's four."""
@@ -93,6 +111,8 @@ class Supervisor:
 
     settings: Settings
     proxy: HAProxy
+    parts: Parts = field(init=False)
+    talk: Talk = field(init=False)
     started: float = field(default_factory=time.monotonic)
     current: ConfigSet | None = None
     """The set in force."""
@@ -109,6 +129,9 @@ class Supervisor:
     _is_crowded: bool = False
     _refused: str | None = None
     _refused_since: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.parts, self.talk = Parts(self.settings.home), Talk(self.settings.run_dir)
 
     async def follow(self) -> None:
         """Takes every new set, for ever."""
@@ -129,7 +152,7 @@ class Supervisor:
             if self._hopeless and self._hopeless[0] == manifest:
                 raise self._hopeless[1]
             found = await asyncio.to_thread(config.read_set, self.settings.config_dir, manifest, self.current)
-            await self._take(found)
+            await self._take(found, is_whole=True)
             self._taken = manifest
             self._refused = None
             await asyncio.to_thread(self._remember, found)
@@ -143,12 +166,16 @@ class Supervisor:
             if manifest is not None:
                 await self._recall()
 
-    async def _take(self, found: ConfigSet) -> None:
+    async def _take(self, found: ConfigSet, is_whole: bool) -> None:
         refused = await self.proxy.apply(found)
         told = [f"certificate of {domain}: {why}" for domain, why in refused.items()]
         self.current, self.problems = found, (*found.problems, *told)
         self.left_out = {**found.spoiled, **refused}
-        await self.proxy.set_mode(self._mode())
+        await self._set_mode()
+        if is_whole:  # else its users are not known: those of before, if there are any, are still handed over
+            await asyncio.to_thread(handover.hand_over, found, self.settings.run_dir)
+        if found.people.portals and not self.parts.started:
+            self.parts.start(self.settings.for_media().parts())
         log.info("set %s taken: %d links, %d users, %d certificates", found.config[:12], len(found.links), found.users,
                  len(found.certificates))  # fmt: skip
         for problem in self.problems[:_MOST_LOGGED]:
@@ -167,8 +194,8 @@ class Supervisor:
             return
         certificates = await asyncio.to_thread(config.read_certificates, self.settings.config_dir)
         try:
-            await self._take(replace(recalled, certificates=certificates))
-        except RuntimeApiError as why:
+            await self._take(replace(recalled, certificates=certificates), is_whole=False)
+        except (RuntimeApiError, OSError) as why:
             log.warning("the last good set was not taken: %s", why)
 
     def _remember(self, taken: ConfigSet) -> None:
@@ -188,6 +215,10 @@ class Supervisor:
         if self.draining:
             return DRAINING
         return WAITING if self.current is None else OPEN
+
+    async def _set_mode(self) -> None:
+        await self.proxy.set_mode(self._mode())
+        handover.write(self.settings.run_dir / handover.MODE, {"mode": self._mode()})
 
     def unready(self) -> str | None:
         """Contract: Draining, or no set taken yet."""
@@ -213,8 +244,13 @@ class Supervisor:
         by_link, clients = await self.proxy.connections(), await self.proxy.clients()
         self._look_around(by_link, clients.open)
         current = self.current
+        talk = await self.talk.counts() if self.parts.started else Counts()
+        by_community = talk.open()
         return {
-            "connections": sum(by_link.values()),
+            "contract": 2,
+            "connections": sum(by_link.values()) + sum(by_community.values()),
+            "byCommunity": within(by_community, 8_000),
+            "portals": portals_told(current, self.proxy.certified, talk.logins),
             "byLink": {str(number): count for number, count in sorted(by_link.items())},
             "draining": self.draining,
             "config": current.config if current else None,
@@ -222,7 +258,7 @@ class Supervisor:
             "links": len(current.links) if current else 0,
             "error": self.error(),
             "notTaken": self._not_taken(),
-            "refused": self._refused_certificates(),
+            "refused": refused_certificates(self.left_out, current.instance.domain if current else ""),
             "outOfService": self._out_of_service(by_link),
             "clients": {
                 "open": clients.open, "places": self.settings.limits.places, "refused": clients.refused,
@@ -233,17 +269,6 @@ class Supervisor:
         """Links that take no new requests, with how many are open."""
         links = self.current.links if self.current else ()
         return {str(link.number): by_link.get(link.number, 0) for link in links if not link.in_service}
-
-    def _refused_certificates(self) -> list[dict[str, str]]:
-        """The instance's own first: where it stands in for all links, its fault is told there, and not at each."""
-        own = self.current.instance.domain if self.current else ""
-        told, size = [], 0
-        for domain, why in sorted(self.left_out.items(), key=lambda item: (item[0] != own, item))[:_MOST_TOLD]:
-            entry = {"domain": domain, "problem": why}
-            size += len(json.dumps(entry))
-            if size <= _MOST_BYTES_TOLD:
-                told.append(entry)
-        return told
 
     def _look_around(self, by_link: Mapping[int, int], clients: int) -> None:
         """Without numbers that change each second: each new text is news for the operator."""
@@ -263,11 +288,12 @@ class Supervisor:
         if wanted != self.draining:
             log.info("draining" if wanted else "taking connections again")
         self.draining = wanted
-        await self.proxy.set_mode(self._mode())
+        await self._set_mode()
 
 
 async def run(settings: Settings) -> int:
-    """Runs the appliance; returns the exit status: 0 after SIGTERM or SIGINT, 1 when HAProxy died."""
+    """Runs the appliance; returns the exit status: 0 after SIGTERM or SIGINT, 1 when HAProxy died, or the media server
+    again and again."""
     proxy = HAProxy(settings.haproxy, settings.home, settings.run_dir, settings.for_haproxy())
     supervisor = Supervisor(settings, proxy)
     stop = asyncio.Event()
@@ -276,6 +302,7 @@ async def run(settings: Settings) -> int:
     async with AsyncExitStack() as stack:
         await proxy.start()
         stack.push_async_callback(proxy.stop)
+        stack.push_async_callback(supervisor.parts.stop)
         answers = contract.connection(contract.contract(supervisor))
         await stack.enter_async_context(
             await asyncio.start_server(answers, port=settings.contract_port, limit=contract.LONGEST_HEAD)
@@ -291,16 +318,20 @@ async def _until_the_end(supervisor: Supervisor, stop: asyncio.Event) -> int:
     told = asyncio.create_task(stop.wait())
     dead = asyncio.create_task(supervisor.proxy.wait())
     working = asyncio.create_task(work())
-    await asyncio.wait({told, dead, working}, return_when=asyncio.FIRST_COMPLETED)
-    ended = {"told": told.done(), "dead": dead.done()}
-    for task in (told, dead, working):
+    hopeless = asyncio.create_task(supervisor.parts.hopeless.wait())
+    tasks = (told, dead, working, hopeless)
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    ended = {"told": told.done(), "dead": dead.done(), "hopeless": hopeless.done()}
+    for task in tasks:
         task.cancel()
-    outcome = await asyncio.gather(told, dead, working, return_exceptions=True)
+    outcome = await asyncio.gather(*tasks, return_exceptions=True)
     if ended["told"]:
         log.info("told to stop")
         return 0
     if ended["dead"]:
         log.error("HAProxy ended with status %s", outcome[1])
+    elif ended["hopeless"]:
+        log.error("no calls are possible")
     else:
         log.error("the supervisor failed: %r", outcome[2])
     return 1
