@@ -142,6 +142,10 @@ class Participants:
             if who.call == call and who.line is not None
         ]
 
+    def rooms(self) -> dict[str, list[dict[str, str]]]:
+        """Who is connected, by room."""
+        return {who.room: self.connected(who.call) for who in self._by_name.values() if who.line is not None}
+
     def calls(self) -> set[str]:
         return {who.call for who in self._by_name.values()}
 

@@ -102,7 +102,9 @@ def for_ourselves(gate: Gate) -> web.Application:
         return web.json_response({"cut": await gate.cut(Cut(**words))})
 
     async def counts(_: web.Request) -> web.Response:
-        return web.json_response({"participants": gate.participants.counts(), "refused": dict(gate.refusals)})
+        people = gate.participants
+        found = {"participants": people.counts(), "rooms": people.rooms(), "refused": dict(gate.refusals)}
+        return web.json_response(found)
 
     app = web.Application()
     app.add_routes([web.post("/cut", cut), web.get("/counts", counts)])

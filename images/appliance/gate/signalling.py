@@ -70,6 +70,8 @@ def passed_on(asked: rtc.SignalRequest) -> bytes:
 
 def join_request(text: str) -> rtc.JoinRequest | None:
     """What a newer browser brings in its address; None for what is none."""
+    if not text:
+        return None
     try:
         packed = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
         wrapped = rtc.WrappedJoinRequest.FromString(packed)
