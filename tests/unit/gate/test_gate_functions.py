@@ -144,7 +144,7 @@ def test_what_a_browser_brings_with_it_is_judged_as_what_it_asks_later(join: rtc
     assert (found.reason if found else None) == why
 
 
-# --------------------------------------------------------------------------------- session descriptions
+# ------------------------------------------------------------------------------------------- session descriptions
 
 
 @pytest.mark.parametrize("ending", ["\r\n", "\n"])
