@@ -162,6 +162,7 @@ class HAProxy:
         """Starts it with nothing configured: every name is unknown until the first apply()."""
         for name in (HOSTS, TVOXES, COMMUNITIES, STATE, CERTIFICATES):
             (self.run_dir / name).write_text(f"mode {WAITING}\n" if name == STATE else "")
+        # Also of HTTP in a frontend that begins as TCP, which is as it should be.
         log.info("HAProxy starts without a certificate and warns about it: they come in at run time")
         self._process = await asyncio.create_subprocess_exec(
             self.program, "-db", "-f", str(self.home / "haproxy.cfg"),

@@ -97,7 +97,7 @@ def _communities(
     found: dict[str, Community] = {}
     faulty: list[Community] = []
     for entry in entries:
-        name = text(entry.get("name"))[:253]
+        name = text(entry.get("name"))
         community = Community(name, _shown(entry.get("displayName")) or name, entry.get("enabled") is not False)
         if name in found:
             continue
@@ -165,11 +165,11 @@ def _user(entry: Mapping[str, Any]) -> User | None:
     functions = entry.get("functions")
     allowed = [word for word in functions if isinstance(word, str)] if isinstance(functions, list) else []
     own = tuple(function for function in FUNCTIONS if function in allowed)
-    return User(text(entry.get("community"))[:253], name, _shown(entry.get("displayName")) or name, own)
+    return User(text(entry.get("community")), name, _shown(entry.get("displayName")) or name, own)
 
 
 def _login(entry: Mapping[str, Any]) -> Login | None:
-    community, name, found = text(entry.get("community"))[:253], _name(entry.get("name")), text(entry.get("hash"))
+    community, name, found = text(entry.get("community")), _name(entry.get("name")), text(entry.get("hash"))
     if not community or not name or not found.startswith("$") or len(found) > LONGEST_HASH:
         return None
     return Login(community, name, found) if found.isascii() and found.isprintable() else None
