@@ -98,7 +98,7 @@ class Line:
         async for message in self.up:
             if message.type is not WSMsgType.BINARY:
                 continue
-            if said := signalling.for_browser(message.data, self.view):
-                await self.down.send_bytes(said)
-            if signalling.is_last(message.data):
-                self.is_over = True
+            said = signalling.for_browser(message.data, self.view)
+            self.is_over = self.is_over or said.is_last
+            if said.content is not None:
+                await self.down.send_bytes(said.content)

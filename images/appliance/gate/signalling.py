@@ -107,15 +107,24 @@ def plain_query(query: Mapping[str, str]) -> dict[str, str]:
     return {name: query[name][:200] for name in sorted(_QUERY & query.keys())}
 
 
-def for_browser(content: bytes, view: View) -> bytes | None:
-    """What the media server says, as this browser may see it; None when it may not."""
+@dataclass(frozen=True)
+class Said:
+    """What the media server says, as a browser may see it; `content` is None when it may not. `is_last`: the
+    participant is out with it, and is not to come back."""
+
+    content: bytes | None
+    is_last: bool = False
+
+
+def for_browser(content: bytes, view: View) -> Said:
+    """What this browser may see of it."""
     try:
         said = rtc.SignalResponse.FromString(content)
     except DecodeError:
-        return None
+        return Said(None)
     kind = said.WhichOneof("message")
     if kind not in _TO_BROWSERS:
-        return None
+        return Said(None)
     if kind == "join":
         _replace_ice(said.join.ice_servers, view)
         said.join.ClearField("alternative_url")
@@ -129,17 +138,9 @@ def for_browser(content: bytes, view: View) -> bytes | None:
     elif kind == "leave":
         said.leave.ClearField("regions")
     else:
-        return content
-    return said.SerializeToString()
-
-
-def is_last(content: bytes) -> bool:
-    """Whether the participant is out with this, and is not to come back."""
-    try:
-        said = rtc.SignalResponse.FromString(content)
-    except DecodeError:
-        return False
-    return said.WhichOneof("message") == "leave" and said.leave.action == rtc.LeaveRequest.DISCONNECT
+        return Said(content)
+    is_last = kind == "leave" and said.leave.action == rtc.LeaveRequest.DISCONNECT
+    return Said(said.SerializeToString(), is_last)
 
 
 def refused(asked: rtc.SignalRequest, why: str) -> bytes:

@@ -95,14 +95,14 @@ def test_no_token_and_no_other_room_reaches_a_browser() -> None:
         rtc.SignalResponse(refresh_token="ey"),
         rtc.SignalResponse(room_moved=rtc.RoomMovedResponse(token="ey")),
     ):
-        assert signalling.for_browser(said.SerializeToString(), VIEW) is None
-    assert signalling.for_browser(b"\xff", VIEW) is None
-    assert signalling.for_browser(b"", VIEW) is None
+        assert signalling.for_browser(said.SerializeToString(), VIEW).content is None
+    assert signalling.for_browser(b"\xff", VIEW).content is None
+    assert signalling.for_browser(b"", VIEW).content is None
 
 
 def test_a_browser_sees_the_public_address_and_this_servers_relays_alone() -> None:
     def seen(said: rtc.SignalResponse) -> rtc.SignalResponse:
-        return rtc.SignalResponse.FromString(signalling.for_browser(said.SerializeToString(), VIEW) or b"")
+        return rtc.SignalResponse.FromString(signalling.for_browser(said.SerializeToString(), VIEW).content or b"")
 
     stranger = rtc.ICEServer(urls=["stun:stun.example.org"])
     for said in (
@@ -132,8 +132,7 @@ def test_only_who_shall_not_come_back_is_out() -> None:
         (rtc.LeaveRequest.RECONNECT, False),
     ):
         said = rtc.SignalResponse(leave=rtc.LeaveRequest(action=action))
-        assert signalling.is_last(said.SerializeToString()) == last
-    assert not signalling.is_last(b"\xff")
+        assert signalling.for_browser(said.SerializeToString(), VIEW).is_last == last
 
 
 def test_any_bytes_are_a_request_or_none() -> None:
