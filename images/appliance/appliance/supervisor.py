@@ -6,103 +6,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import signal
 import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from appliance import config, contract, handover
 from appliance.config import ConfigSet
 from appliance.documents import ContentError, SetError
 from appliance.haproxy import DRAINING, OPEN, WAITING, HAProxy, RuntimeApiError
-from appliance.limits import Limits, memory_of_this_container, of_this_container
-from appliance.media import Media, pod_address
 from appliance.parts import Parts
 from appliance.report import portals_told, refused_certificates, within
+from appliance.settings import Settings
 from appliance.talk import Counts, Talk
 
 log = logging.getLogger("appliance")
 
 _MOST_LOGGED = 20
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What the environment says; the defaults are those of the pod.
-
-    `poll`: seconds between two looks at the manifest. The kubelet swaps a projected volume by a link; polling needs no
-    inotify instance (128 per user on a whole node) and costs one small read. `patience`: seconds that an incomplete set
-    may last before it is reported, since the volume's sources may arrive one by one.
-    """
-
-    config_dir: Path
-    data_dir: Path
-    run_dir: Path
-    home: Path
-    instance: str
-    contract_port: int
-    http_port: int
-    https_port: int
-    tvox_port: int
-    haproxy: str
-    poll: float
-    patience: float
-    limits: Limits
-    media_port: int = 10000
-    turn_port: int = 3478
-    pod_address: str | None = None
-    programs: Path = Path("/opt/appliance/bin")
-
-    @staticmethod
-    def from_environment(env: Mapping[str, str] = os.environ) -> Settings:
-        home = Path(__file__).resolve().parent.parent
-        return Settings(
-            config_dir=Path(env.get("MCS_CONFIG_DIR", "/etc/mcs")),
-            data_dir=Path(env.get("MCS_DATA_DIR", "/var/lib/mcs")),
-            run_dir=_writable([env.get("MCS_RUN_DIR", "/run/appliance"), "/tmp/appliance"]),
-            home=home,
-            instance=env.get("MCS_INSTANCE", ""),
-            contract_port=int(env.get("MCS_CONTRACT_PORT", "21000")),
-            http_port=int(env.get("MCS_HTTP_PORT", "80")),
-            https_port=int(env.get("MCS_HTTPS_PORT", "443")),
-            tvox_port=int(env.get("MCS_TVOX_PORT", "80")),
-            haproxy=env.get("MCS_HAPROXY", "/usr/sbin/haproxy"),
-            poll=float(env.get("MCS_POLL_SECONDS", "1")),
-            patience=float(env.get("MCS_PATIENCE_SECONDS", "5")),
-            limits=of_this_container(),
-            media_port=int(env.get("MCS_MEDIA_PORT", "10000")),
-            turn_port=int(env.get("MCS_TURN_PORT", "3478")),
-            pod_address=env.get("MCS_POD_ADDRESS"),
-            programs=Path(env.get("MCS_PROGRAMS", str(home / "bin"))),
-        )
-
-    def for_media(self) -> Media:
-        """What the parts for calls agree on."""
-        return Media(
-            self.home, self.run_dir, self.data_dir, self.instance, self.media_port, self.turn_port, self.https_port,
-            self.pod_address or pod_address(), memory_of_this_container(), self.programs,
-        )  # fmt: skip
-
-    def for_haproxy(self) -> dict[str, str]:
-        """The variables that haproxy.cfg uses. Threads: as many as this container may use, at most the tier's four."""
-        return {
-            "MCS_RUN_DIR": str(self.run_dir),
-            "MCS_PAGES": str(self.home / "pages"),
-            "MCS_INSTANCE": "".join(letter for letter in self.instance if letter.isalnum() or letter in "-."),
-            "MCS_HTTP_PORT": str(self.http_port),
-            "MCS_HTTPS_PORT": str(self.https_port),
-            "MCS_TVOX_PORT": str(self.tvox_port),
-            "MCS_THREADS": str(min(4, len(os.sched_getaffinity(0)))),
-            **self.limits.for_haproxy(),
-        }
-
-    @property
-    def last_good(self) -> Path:
-        return self.data_dir / "last-good.json"
 
 
 @dataclass
@@ -175,7 +97,9 @@ class Supervisor:
         if is_whole:  # else its users are not known: those of before, if there are any, are still handed over
             await asyncio.to_thread(handover.hand_over, found, self.settings.run_dir)
         if found.people.portals and not self.parts.started:
-            self.parts.start(self.settings.for_media().parts())
+            media = self.settings.for_media()
+            log.info("the first portal: calls start, media at %s:%d", media.pod_address, media.media_port)
+            self.parts.start(media.parts())
         log.info("set %s taken: %d links, %d users, %d certificates", found.config[:12], len(found.links), found.users,
                  len(found.certificates))  # fmt: skip
         for problem in self.problems[:_MOST_LOGGED]:
@@ -335,16 +259,3 @@ async def _until_the_end(supervisor: Supervisor, stop: asyncio.Event) -> int:
     else:
         log.error("the supervisor failed: %r", outcome[2])
     return 1
-
-
-def _writable(candidates: list[str]) -> Path:
-    """The first of these directories that can be had: a read-only root has only the mounted ones."""
-    for candidate in candidates:
-        path = Path(candidate)
-        try:
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if os.access(path, os.W_OK | os.X_OK):
-                return path
-        except OSError:
-            continue
-    raise SystemExit(f"no writable run directory: {', '.join(candidates)}")
