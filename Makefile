@@ -88,12 +88,12 @@ unit: $(DEPS) ## Pure code, seconds, no network
 	$(PYTEST) -n auto tests/unit
 integration: $(DEPS) ## Against a real API server (KUBECONFIG, or one of its own), and real OpenVPN
 	@hack/prepare
-	$(PYTEST) -n 3 --dist loadfile tests/integration
+	$(PYTEST) --durations=20 -n 3 --dist loadfile tests/integration
 node: # of its own, so that with --jobs it starts while the dependencies are installed
 	@hack/test-e2e true
 e2e: $(DEPS) node ## Against a real node (KUBECONFIG, or one of its own)
 	@hack/prepare
-	@hack/test-e2e $(PYTEST) tests/e2e
+	@hack/test-e2e $(PYTEST) --durations=20 tests/e2e
 bench: $(DEPS) ## Measure, as ratios within one run; writes build/bench
 	@hack/prepare
 	@hack/test-e2e $(PYTEST) tests/bench

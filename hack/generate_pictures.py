@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from xml.sax.saxutils import escape
 
+from mcs_operator.api import KINDS, Impact, impacts
 from mcs_operator.render.openvpn import RTP_RANGE, TURN_PORT
 from mcs_operator.settings import (
     AGENT_PORT_OFFSET,
@@ -92,6 +93,7 @@ def pictures() -> dict[Path, str]:
         PICTURES / "network.svg": network().svg(),
         PICTURES / "architecture.svg": architecture().svg(),
         PICTURES / "adding.svg": adding().svg(),
+        PICTURES / "restarts.svg": restarts().svg(),
     }
 
 
@@ -265,3 +267,67 @@ def adding() -> Picture:
     )
     picture.text(16, 208, "and the identity in <link>-profile is kept for spec.retain.links.", "small")
     return picture
+
+
+_STAYS, _STAY = "goes on", "go on"
+_COSTS = {
+    Impact.HOT: (_STAYS, _STAYS, _STAY, _STAYS),
+    Impact.IN_PLACE: ("another size", _STAYS, _STAY, _STAYS),
+    Impact.THIS_LINK: (_STAYS, "reconnects, or stops", _STAY, _STAYS),
+    Impact.NEW_PROFILE: (_STAYS, "needs a new profile", _STAY, _STAYS),
+    Impact.MEDIA_RESTART: ("replaced: calls end", _STAYS, _STAY, _STAYS),
+    Impact.RESTART: ("replaced: calls end", "comes back", "come back", "replaced"),
+}
+"""For each impact: the media container, that customer's tunnel, all other tunnels, the pod."""
+_GATED = (Impact.MEDIA_RESTART, Impact.RESTART)
+_LONGEST_LIST = 155
+"""Characters of a line of fields."""
+
+
+def restarts() -> Picture:
+    """What of the pod a changed field touches, for each impact and with all its fields, from the models themselves."""
+    heads = ("the media container", "that customer's tunnel", "all other tunnels", "the pod")
+    rows = [(impact, _lines_of_fields(impact)) for impact in Impact]
+    height = 96 + sum(_height_of(lines) + 10 for _, lines in rows) + 44
+    picture = Picture("What restarts what: each changed field, and what of the media pod it touches", 1200, height)
+    picture.text(16, 32, "What restarts what", "title")
+    for number, head in enumerate(heads):
+        picture.text(_column(number), 68, head, "title", "middle")
+    y = 84
+    for impact, lines in rows:
+        tall = _height_of(lines)
+        picture.box(16, y, 1168, tall, "theirs" if impact in _GATED else "ours", impact.value)
+        for number, cell in enumerate(_COSTS[impact]):
+            style = "small" if cell in (_STAYS, _STAY) else "title"
+            picture.text(_column(number), y + 22, cell, style, "middle")
+        for number, line in enumerate(lines):
+            picture.text(28, y + 44 + number * LINE, line, "code")
+        y += tall + 10
+    picture.text(
+        16, y + 20, "Amber waits for its hour (spec.disruptions), drains first, and is told before by plan.", "small"
+    )
+    return picture
+
+
+def _column(number: int) -> int:
+    return 420 + number * 205
+
+
+def _height_of(lines: list[str]) -> int:
+    return 40 + len(lines) * LINE
+
+
+def _lines_of_fields(impact: Impact) -> list[str]:
+    lines = []
+    for model in KINDS:
+        paths = (path.removeprefix("spec.") for path, found in impacts(model).items() if found is impact)
+        fields = list(dict.fromkeys(path.partition("[]")[0] for path in paths))
+        line = f"{model.kind}:"
+        for field_path in fields:
+            if len(line) + len(field_path) > _LONGEST_LIST:
+                lines.append(line)
+                line = "   "
+            line += f" {field_path}"
+        if fields:
+            lines.append(line)
+    return lines

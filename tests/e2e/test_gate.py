@@ -38,6 +38,11 @@ def window(begins: datetime, duration: str, **more: Any) -> Object:
     return {"windows": [{"schedule": schedule, "duration": duration}], **more}
 
 
+def next_minute(at_least: timedelta) -> datetime:
+    """The first minute that is so far away: a window begins and ends with one."""
+    return (datetime.now(UTC) + at_least + timedelta(minutes=1)).replace(second=0, microsecond=0)
+
+
 def status(mcs: Mcs) -> dict[str, Any]:
     found: dict[str, Any] = mcs.api.get("MCSInstance", INSTANCE)["status"]
     return found
@@ -102,12 +107,23 @@ def test_outside_of_the_window_nobody_notices_a_changed_field_and_undone_it_is_g
     assert "interruptions" not in status(mcs)
 
 
-def test_when_the_window_opens_an_idle_pod_is_replaced(mcs: Mcs) -> None:
-    mcs.release(*mcs.witnesses)
+def test_what_waits_for_its_window_goes_at_once_where_somebody_allows_it(mcs: Mcs) -> None:
     before = uid(mcs)
-    begins = datetime.now(UTC).replace(second=0, microsecond=0) + timedelta(minutes=2)
+    mcs.release(*mcs.witnesses)
+    mcs.api.change("MCSInstance", INSTANCE, vpn={"slots": 11})
+    mcs.api.wait_condition("MCSInstance", INSTANCE, "RestartPending", "True", "Waiting")
+    assert uid(mcs) == before
+    mcs.api.annotate("MCSInstance", INSTANCE, disruptions_allowed_at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
+    entry = replaced(mcs, before, 60)
+    assert (entry["number"], entry["cause"]) == (1, "SpecChanged")
+    mcs.api.annotate("MCSInstance", INSTANCE, disruptions_allowed_at=None)
+
+
+def test_when_the_window_opens_an_idle_pod_is_replaced(mcs: Mcs) -> None:
+    before = uid(mcs)
+    begins = next_minute(at_least=timedelta(seconds=15))
     rules = window(begins, "30m", whenIdle={"seconds": 5})
-    mcs.api.change("MCSInstance", INSTANCE, disruptions=rules, vpn={"slots": 11})
+    mcs.api.change("MCSInstance", INSTANCE, disruptions=rules, vpn={"slots": 12})
     until("it waits", lambda: waits(mcs))
     assert datetime.fromisoformat(waits(mcs)[0]["plannedFor"]) == begins
     until("it is another minute", lambda: datetime.now(UTC) > begins - timedelta(seconds=10), 120)
@@ -117,18 +133,17 @@ def test_when_the_window_opens_an_idle_pod_is_replaced(mcs: Mcs) -> None:
     begun = datetime.fromisoformat(entry["begun"])
     print(f"begun {begun - begins} after the window opened, over at {entry['over']}")
     assert timedelta(0) <= begun - begins < timedelta(seconds=20)
-    assert (entry["number"], entry["cause"], entry["connections"], entry["links"]) == (1, "SpecChanged", 0, 1)
+    assert (entry["number"], entry["cause"], entry["connections"], entry["links"]) == (2, "SpecChanged", 0, 1)
 
 
 def test_by_force_somebody_who_talks_is_cut_off_before_the_window_ends_and_not_earlier(mcs: Mcs) -> None:
     before = uid(mcs)
-    begins = datetime.now(UTC).replace(second=0, microsecond=0)
-    ends = begins + timedelta(minutes=4)
+    ends = next_minute(at_least=timedelta(seconds=25) + TO_REPLACE + timedelta(seconds=DRAIN))
     last_moment = ends - TO_REPLACE - timedelta(seconds=DRAIN)
-    rules = window(begins, "4m", whenIdle={"seconds": 20}, atWindowEnd="Force")
+    rules = window(ends - timedelta(minutes=5), "5m", whenIdle={"seconds": 20}, atWindowEnd="Force")
     with somebody_talks(mcs):
         until("that is known", lambda: mcs.inside("http://127.0.0.1:21000/connections")["connections"] == 1, 30)
-        mcs.api.change("MCSInstance", INSTANCE, disruptions=rules, vpn={"slots": 12})
+        mcs.api.change("MCSInstance", INSTANCE, disruptions=rules, vpn={"slots": 11})
         until("it waits", lambda: waits(mcs))
         assert datetime.fromisoformat(waits(mcs)[0]["plannedFor"]) == last_moment
         until("the last moment is near", lambda: datetime.now(UTC) > last_moment - timedelta(seconds=3), 240)
@@ -138,4 +153,4 @@ def test_by_force_somebody_who_talks_is_cut_off_before_the_window_ends_and_not_e
     print(f"begun {begun - last_moment} after the last moment, over {ends - over} before the window's end")
     assert timedelta(0) <= begun - last_moment < timedelta(seconds=10)
     assert over < ends
-    assert (entry["number"], entry["connections"], entry["links"]) == (2, 1, 1)
+    assert (entry["number"], entry["connections"], entry["links"]) == (3, 1, 1)

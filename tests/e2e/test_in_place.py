@@ -114,7 +114,7 @@ def test_an_image_that_cannot_be_pulled_interrupts_nobody_and_is_told(mcs: Mcs) 
         message = mcs.api.wait_condition("MCSInstance", INSTANCE, "RestartPending", "True", "ImageNotPulled", 60)
         assert NOWHERE in message
         told = mcs.api.get("MCSInstance", INSTANCE)["metadata"]["resourceVersion"]
-        time.sleep(30)
+        time.sleep(15)  # longer than the kubelet's first back-off, which is another text of its own
         assert mcs.api.get("MCSInstance", INSTANCE)["metadata"]["resourceVersion"] == told, "in changing words"
         assert mcs.api.condition("MCSInstance", INSTANCE, "Ready")[0] == "True"
         mcs.api.change("MCSInstance", INSTANCE, image=IMAGE)

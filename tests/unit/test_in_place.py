@@ -17,6 +17,7 @@ from mcs_operator.media.agents import Agents
 from mcs_operator.media.lookups import Lookups
 from mcs_operator.reconcile import Reconciler
 from mcs_operator.settings import Settings
+from mcs_operator.timestamps import rfc3339
 from support.memory import MemoryApi, Object
 from support.objects import a_community, an_instance
 from support.worlds import NOW
@@ -30,6 +31,10 @@ CRASHES: Object = {
     "restartCount": 1,
     "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "exit 1"}},
 }
+
+
+TOLD = ("apply ConfigMap/mcs-links", "apply ConfigMap/mcs-manifest")
+"""What the appliance is told of its size."""
 
 
 class Place:
@@ -134,6 +139,19 @@ def test_another_image_is_pulled_then_put_into_the_pod_and_the_pull_goes(place: 
     assert place.settle() == []
 
 
+def test_a_pull_that_the_node_rejects_is_made_anew_after_five_minutes(place: Place) -> None:
+    place.declare(image=NEXT)
+    place.settle()
+    pull = place.pull()
+    place.found(PODS, pull)["metadata"]["creationTimestamp"] = rfc3339(place.now)
+    place.kubelet(pull, {}, phase="Failed", reason="OutOfpods", message="the node has 110 pods")
+    assert place.settle() == []
+    assert place.condition("RestartPending")[0] == "ImageNotPulled"
+    assert place.run(299) == []
+    assert f"delete Pod/{pull}" in place.run(1)
+    assert f"apply Pod/{pull}" in place.settle(), "the same once more"
+
+
 def test_a_restart_of_the_operator_in_the_midst_of_it_writes_nothing_of_its_own(place: Place) -> None:
     place.declare(image=NEXT)
     place.settle()
@@ -165,7 +183,7 @@ def test_an_image_that_never_becomes_ready_goes_back_and_stays_so(place: Place) 
 
 def test_another_size_is_given_once(place: Place) -> None:
     place.declare(resources={"limits": {"cpu": "2"}})
-    assert place.settle() == ["apply StatefulSet/mcs", "merge Pod/mcs-0", "patch-resize Pod/mcs-0"]
+    assert place.settle() == [*TOLD, "apply StatefulSet/mcs", "merge Pod/mcs-0", "patch-resize Pod/mcs-0"]
     assert place.media()["resources"]["limits"]["cpu"] == "2"
     place.kubelet("mcs-0", RUNNING)
     assert place.settle() == []
@@ -177,7 +195,7 @@ def test_a_size_that_the_node_will_never_have_leaves_the_template_as_it_runs(pla
     place.settle()
     said = {"type": "PodResizePending", "status": "True", "reason": "Infeasible", "message": "capacity: 2000"}
     place.kubelet("mcs-0", RUNNING, conditions=[said], status={"resources": before})
-    assert place.settle() == ["apply StatefulSet/mcs", "merge Pod/mcs-0"]
+    assert place.settle() == [*TOLD, "apply StatefulSet/mcs", "merge Pod/mcs-0"]
     template = place.found(STATEFUL_SETS, "mcs")["spec"]["template"]
     assert template["spec"]["containers"][0]["resources"] == before
     assert place.condition("Sized")[0] == "ResizeInfeasible" and "capacity: 2000" in place.condition("Sized")[1]

@@ -20,7 +20,8 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcs_operator.listening import FollowingContext, Limits, Listener, Visitor, Visitors, server_context, vouch
+from mcs_operator.certwatcher import FollowingContext, server_context
+from mcs_operator.listening import Limits, Listener, Visitor, Visitors, vouch
 from mcs_operator.pki.mint import mint_ca, mint_client, mint_https
 from support.ports import free_port
 

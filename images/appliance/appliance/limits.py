@@ -32,6 +32,8 @@ class Limits:
     """
 
     places: int
+    memory: int | None = None
+    """Bytes that these places were worked out from, where a limit is known."""
 
     @property
     def half(self) -> int:
@@ -82,18 +84,13 @@ def limits(files: int, memory: int | None) -> Limits:
     places = (min(files, MOST_FILES) - OTHER_FILES) // 2
     if memory is not None:
         places = min(places, memory // 2 // PLACE_BYTES)
-    return Limits(max(places, 100))
+    return Limits(max(places, 100), memory)
 
 
 def of_this_container() -> Limits:
     """The limits here: by the number of files that HAProxy may open, and by the memory of the control group."""
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     return limits(MOST_FILES if files == resource.RLIM_INFINITY else files, memory(_CGROUP))
-
-
-def memory_of_this_container() -> int | None:
-    """Bytes; None where nobody says."""
-    return memory(_CGROUP)
 
 
 def memory(candidates: tuple[Path, ...]) -> int | None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from appliance.limits import Limits, memory_of_this_container, of_this_container
+from appliance.limits import Limits, of_this_container
 from appliance.media import Media, pod_address
 
 
@@ -65,7 +65,7 @@ class Settings:
         """What the parts for calls agree on."""
         return Media(
             self.home, self.run_dir, self.data_dir, self.instance, self.media_port, self.turn_port, self.https_port,
-            self.pod_address or pod_address(), memory_of_this_container(), self.programs,
+            self.pod_address or pod_address(), self.limits.memory, self.programs,
         )  # fmt: skip
 
     def for_haproxy(self) -> dict[str, str]:

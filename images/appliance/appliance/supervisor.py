@@ -184,6 +184,7 @@ class Supervisor:
             "notTaken": self._not_taken(),
             "refused": refused_certificates(self.left_out, current.instance.domain if current else ""),
             "outOfService": self._out_of_service(by_link),
+            "size": {"memoryBytes": self.settings.limits.memory} if self.settings.limits.memory else {},
             "clients": {
                 "open": clients.open, "places": self.settings.limits.places, "refused": clients.refused,
             },

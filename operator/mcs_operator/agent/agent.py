@@ -139,7 +139,7 @@ async def run(config: Config, stop: asyncio.Event) -> None:
     credentials = server.Credentials(config.credentials)
     async with media.Media(config.contract_url) as appliance:
         place = (config.namespace, config.instance)
-        app = server.build_app(board, appliance, Resolver(), exits, credentials, place)
+        app = server.build_app(server.Endpoints(board, appliance, Resolver(), exits, place), credentials)
         listener = Listener(app, config.port, server.LIMITS, credentials.context, config.host, shutdown=0.3)
         tasks = [
             asyncio.create_task(Watch(board, config.run).run(), name="slots"),

@@ -15,9 +15,9 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from hmac import compare_digest
 from pathlib import Path
-from typing import Literal
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
@@ -27,10 +27,11 @@ from mcs_operator.agent.board import Board
 from mcs_operator.agent.exits import Exits
 from mcs_operator.agent.media import Media
 from mcs_operator.agent.metrics import exposition
+from mcs_operator.certwatcher import RELOAD_EVERY, Followed, FollowingContext, server_context
 from mcs_operator.contract.exits import ExitAtOnce
 from mcs_operator.contract.linkstate import METRICS_PATH, metrics_token
 from mcs_operator.contract.lookup import Question, Resolution
-from mcs_operator.listening import RELOAD_EVERY, Followed, FollowingContext, Limits, server_context, vouch
+from mcs_operator.listening import Limits, vouch
 from mcs_operator.resolver import Resolver
 
 log = logging.getLogger(__name__)
@@ -83,68 +84,78 @@ async def follow(credentials: Credentials, every: float = RELOAD_EVERY) -> None:
         credentials.reload()
 
 
-def build_app(
-    board: Board,
-    media: Media,
-    resolver: Resolver,
-    exits: Exits,
-    credentials: Credentials,
-    place: tuple[str, str],
-) -> web.Application:
-    """The endpoints. ``place``: namespace and instance, labels of every metric."""
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """What is answered. ``place``: namespace and instance, labels of every metric."""
 
-    async def healthz(_: web.Request) -> web.Response:
+    board: Board
+    media: Media
+    resolver: Resolver
+    exits: Exits
+    place: tuple[str, str]
+
+    async def healthz(self, _: web.Request) -> web.Response:
+        """That the agent answers, and nothing else."""
         return web.Response(text="ok\n")
 
-    async def metrics(_: web.Request) -> web.Response:
-        text = exposition(board, *place)
+    async def metrics(self, _: web.Request) -> web.Response:
+        """For Prometheus."""
+        text = exposition(self.board, *self.place)
         return web.Response(body=text.encode(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
-    async def links(request: web.Request) -> web.Response:
+    async def links(self, request: web.Request) -> web.Response:
+        """What is known of the links, now or when it has changed."""
         try:
             version = int(request.query["version"]) if "version" in request.query else None
             seconds = min(max(0.0, float(request.query.get("wait", "0"))), LONGEST_WAIT)  # 0 for "nan", too
         except ValueError:
-            return web.json_response({"error": "version and wait are numbers"}, status=400)
-        report = await board.wait(request.query.get("epoch"), version, seconds)
+            return _wrong("version and wait are numbers")
+        report = await self.board.wait(request.query.get("epoch"), version, seconds)
         return web.Response(body=report.model_dump_json().encode(), content_type="application/json")
 
-    async def resolve(request: web.Request) -> web.Response:
+    async def resolve(self, request: web.Request) -> web.Response:
+        """What this pod's resolver says."""
         try:
             names = Question.model_validate_json(await request.read()).names
         except ValidationError:
-            return web.json_response({"error": "the body is no list of names"}, status=400)
-        resolution = Resolution(answers=await resolver.resolve(names))
+            return _wrong("the body is no list of names")
+        resolution = Resolution(answers=await self.resolver.resolve(names))
         return web.Response(body=resolution.model_dump_json().encode(), content_type="application/json")
 
-    async def exit_at_once(request: web.Request) -> web.Response:
+    async def exit_at_once(self, request: web.Request) -> web.Response:
+        """Tell slots that theirs is the only container that ends."""
         try:
             asked = ExitAtOnce.model_validate_json(await request.read())
         except ValidationError:
-            return web.json_response({"error": "the body names no slots and seconds"}, status=400)
+            return _wrong("the body names no slots and seconds")
         try:
-            exits.allow(asked.slots, asked.seconds)
+            self.exits.allow(asked.slots, asked.seconds)
         except OSError as error:
             log.error("slots cannot be told to exit at once: %s", error.strerror)
             return web.json_response({"error": "the slots cannot be told"}, status=503)
         return web.Response(status=204)
 
-    def drain(method: Literal["POST", "DELETE"]) -> _Handler:
-        async def handler(_: web.Request) -> web.Response:
-            status, body = await media.drain(method)
-            board.media_says(await media.state())
-            return web.Response(status=status, body=body, content_type="application/json")
+    async def drain(self, request: web.Request) -> web.Response:
+        """Passed on; what the appliance then says of itself is told at once."""
+        status, body = await self.media.drain("POST" if request.method == "POST" else "DELETE")
+        self.board.media_says(await self.media.state())
+        return web.Response(status=status, body=body, content_type="application/json")
 
-        return handler
 
+def _wrong(why: str) -> web.Response:
+    return web.json_response({"error": why}, status=400)
+
+
+def build_app(endpoints: Endpoints, credentials: Credentials) -> web.Application:
+    """The endpoints, for whoever has the token."""
     app = web.Application(middlewares=[_authenticated(credentials)], client_max_size=LONGEST_BODY)
-    app.router.add_get("/healthz", healthz)
-    app.router.add_get(METRICS_PATH, metrics)
-    app.router.add_get("/v1/links", links)
-    app.router.add_post("/v1/resolve", resolve)
-    app.router.add_post("/v1/exit-at-once", exit_at_once)
-    app.router.add_post("/v1/drain", drain("POST"))
-    app.router.add_delete("/v1/drain", drain("DELETE"))
+    app.router.add_get("/healthz", endpoints.healthz)
+    app.router.add_get(METRICS_PATH, endpoints.metrics)
+    app.router.add_get("/v1/links", endpoints.links)
+    app.router.add_post("/v1/resolve", endpoints.resolve)
+    app.router.add_post("/v1/exit-at-once", endpoints.exit_at_once)
+    app.router.add_post("/v1/drain", endpoints.drain)
+    app.router.add_delete("/v1/drain", endpoints.drain)
     return app
 
 

@@ -25,17 +25,16 @@ from mcs_operator.api.impact import Impact
 from mcs_operator.api.instance import (
     MCSInstance,
     MCSInstanceSpec,
-    MCSInstanceStatus,
     NetworkMode,
-    ResourceAmounts,
-    Resources,
     RetentionPolicy,
     Tier,
-    Toleration,
-    TunDevice,
 )
+from mcs_operator.api.instancestatus import MCSInstanceStatus
 from mcs_operator.api.link import Protocol, TVoxLink, TVoxLinkSpec, TVoxLinkStatus
+from mcs_operator.api.resources import ResourceAmounts, Resources
 from mcs_operator.api.service import ObservedServiceState, ServiceState
+from mcs_operator.api.tolerations import Toleration
+from mcs_operator.api.vpn import TunDevice
 
 KINDS: tuple[type[KubernetesObject], ...] = (MCSInstance, Community, TVoxLink)
 """The three kinds, in the order in which people create them."""

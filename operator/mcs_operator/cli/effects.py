@@ -12,7 +12,7 @@ from mcs_operator.api.changes import Change, changes
 from mcs_operator.api.impact import dearest
 from mcs_operator.domain.pod.gate import foretold
 from mcs_operator.domain.pod.prediction import ANY_SIZE, Resizing, predicted
-from mcs_operator.domain.rules.costs import cut_off
+from mcs_operator.domain.rules.costs import cut_off, refused, stopped
 
 _PREDICTED: Mapping[Impact, tuple[str, int]] = {
     Impact.HOT: ("nobody is interrupted", 0),
@@ -34,7 +34,7 @@ class Effect:
     """What becomes of one object. ``impact`` is None where nothing changes, or nothing is known.
 
     ``customers``: names of the TVoxLinks that are interrupted. ``cut_off``: why a TVox does not come back by itself.
-    ``planned``: for what it waits, where it is not done at once.
+    ``planned``: for what it waits, where it is not done at once. ``noticed``: what interrupts nobody, and is noticed.
     """
 
     kind: str
@@ -46,13 +46,14 @@ class Effect:
     cut_off: str = ""
     refused: str = ""
     planned: str = ""
+    noticed: tuple[str, ...] = ()
 
     @property
     def words(self) -> str:
         """What becomes of it, for a person."""
         predicted = _PREDICTED[self.impact][0] if self.impact else "nothing changes"
         told = self.refused or self.cut_off or predicted
-        return f"{told}; {self.planned}" if self.planned else told
+        return "; ".join(filter(None, (told, self.planned, *self.noticed)))
 
     def as_data(self) -> dict[str, Any]:
         """Plain data, for scripts."""
@@ -105,19 +106,24 @@ def effect(
     impact = dearest(change.impact for change in differing)
     interrupted: tuple[str, ...] = ()
     lost = planned = ""
+    noticed: tuple[str, ...] = ()
     if isinstance(before, MCSInstance) and isinstance(after, MCSInstance):
         differing = predicted(before, after, resizing, status)
         impact = dearest(change.impact for change in differing)
         interrupted = tuple(links) if impact in _OF_EVERYBODY else ()
         if impact in _GATED:
             planned = foretold(after, now)
-    elif isinstance(before, TVoxLink) and isinstance(after, TVoxLink) and impact not in (None, Impact.HOT):
+        noticed = tuple(refused(before, after, "every customer"))
+    elif isinstance(before, TVoxLink) and isinstance(after, TVoxLink):
         runs = before.spec.enabled
         impact = Impact.HOT if impact is Impact.THIS_LINK and not runs else impact
-        interrupted = (after.name,) if runs else ()
-        lost = "; ".join(cut_off(before, after, peer))
+        interrupted = (after.name,) if runs and impact not in (None, Impact.HOT) else ()
+        lost = "; ".join((*cut_off(before, after, peer), *stopped(before, after)))
+        noticed = tuple(refused(before, after, "this customer"))
     action = "changed" if differing else "unchanged"
-    return Effect(after.kind, after.name, action, impact, differing, interrupted, lost, planned=planned)
+    return Effect(
+        after.kind, after.name, action, impact, differing, interrupted, lost, planned=planned, noticed=noticed
+    )
 
 
 def _short(value: Any) -> str:

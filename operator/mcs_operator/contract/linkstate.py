@@ -170,6 +170,16 @@ def _out_of_service(value: object) -> dict[int, int] | None:
     return {number: min(count, MAX_COUNT) for number, count in told if number and type(count) is int and count >= 0}
 
 
+_SIZES = ("cpuMillicores", "memoryBytes")
+
+
+def _size(value: object) -> dict[str, int] | None:
+    """Of whatever an appliance says, the parts of a size; None where it says nothing of the kind."""
+    if not isinstance(value, dict):
+        return None
+    return {name: value[name] for name in _SIZES if type(value.get(name)) is int and 0 < value[name] <= MAX_COUNT}
+
+
 class MediaState(_Wire):
     """The appliance's own ``GET /connections``, passed on."""
 
@@ -187,6 +197,9 @@ class MediaState(_Wire):
     outOfService: Annotated[dict[int, int] | None, BeforeValidator(_out_of_service)] = None  # noqa: N815 - as above
     """Links whose new connections it refuses, by number, and how many of each are open. None: it knows no such thing,
     or the agent between us does not pass it on."""
+    size: Annotated[dict[str, int] | None, BeforeValidator(_size)] = None
+    """For which size it has laid itself out, with the names of ``instance.json``, as far as it depends on it. None: it
+    does not say, or the agent does not pass it on."""
 
 
 class LinkReport(_Wire):

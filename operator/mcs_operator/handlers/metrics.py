@@ -59,7 +59,8 @@ _BAND = Metric(
 _INTERRUPTIONS = Metric(
     "mcs_instance_interruptions_total",
     "counter",
-    "Times that the operator interrupted the customers of the instance: restarts of the media pod, or of the media.",
+    "Times that the operator interrupted customers of the instance: the media pod or the media was replaced, or slots "
+    "in use got another image, one after the other.",
     _INSTANCE,
 )
 _COMMUNITIES = Metric(

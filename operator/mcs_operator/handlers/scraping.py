@@ -17,10 +17,11 @@ from pathlib import Path
 import aiohttp
 from aiohttp import web
 
+from mcs_operator.certwatcher import RELOAD_EVERY, Followed, FollowingContext, server_context
 from mcs_operator.contract.linkstate import METRICS_PATH
 from mcs_operator.kube.client import Api, ApiError
 from mcs_operator.kube.reviews import AT_ONCE, Reviews
-from mcs_operator.listening import RELOAD_EVERY, Followed, FollowingContext, Limits, Listener, server_context, vouch
+from mcs_operator.listening import Limits, Listener, vouch
 from mcs_operator.pki.webhook import issue
 
 log = logging.getLogger(__name__)

@@ -22,17 +22,9 @@ from aiohttp import web
 from pydantic_core import from_json
 
 from mcs_operator.api.conditions import Kind
+from mcs_operator.certwatcher import RELOAD_EVERY, Followed, FollowingContext, server_context
 from mcs_operator.domain.admission import Answer, Operation, Request
-from mcs_operator.listening import (
-    RELOAD_EVERY,
-    Followed,
-    FollowingContext,
-    Handler,
-    Limits,
-    Listener,
-    server_context,
-    vouch,
-)
+from mcs_operator.listening import Handler, Limits, Listener, vouch
 from mcs_operator.settings import GROUP
 
 log = logging.getLogger(__name__)
@@ -44,8 +36,9 @@ BODY_LIMIT = 8 * 1024**2
 MOST_VALUES = 60_000
 """In one review: 20 ms of the event loop. A Community of 1,000 users, old and new, has 42,000. What has more is judged
 by the reconciler alone."""
-LIMITS = Limits(connections=256, per_peer=128)
-"""An API server has a connection for each review in flight."""
+LIMITS = Limits(connections=320, per_peer=256)
+"""An API server has a connection for each review in flight, of which it has 200 by default (for requests that change
+something), and keeps some that are idle. Each costs 256 KiB once it has shaken hands."""
 _LARGE = 256 * 1024
 _LARGE_AT_ONCE = 2
 """Bodies above _LARGE that are in memory at the same time."""

@@ -8,7 +8,6 @@ that the API server accepts.
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -22,6 +21,7 @@ from mcs_operator.kube.errors import ApiError as ApiError  # noqa: PLC0414 - who
 from mcs_operator.kube.errors import NotLeadingError, answered
 from mcs_operator.kube.kubeconfig import DEFAULT, Kubeconfig
 from mcs_operator.kube.resources import PODS, Object, Resource
+from mcs_operator.kube.wire import TooLargeError, WatchEvent, bytes_of, error_of, next_event, parsed, plural
 from mcs_operator.settings import OPERATOR
 from mcs_operator.telemetry import Counter, Histogram, Metric
 
@@ -48,14 +48,6 @@ REQUEST_SECONDS = Metric(
     "mcs_operator_api_request_duration_seconds", "histogram", "Until the API server had answered, watches left out."
 )
 _BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
-
-
-@dataclass(frozen=True, slots=True)
-class WatchEvent:
-    """``type`` is ADDED, MODIFIED, DELETED, BOOKMARK or ERROR."""
-
-    type: str
-    object: Object
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,10 +139,10 @@ class Api:
             at_most = _PAGE_BYTES if limit > 1 else None
             try:
                 raw = await self._read(_Request("GET", resource.path(namespace), query, accept=accept), at_most)
-            except _TooLargeError:
+            except TooLargeError:
                 limit = max(1, limit // 8)
                 continue
-            page = _parsed(raw)
+            page = parsed(raw)
             items = page.get("items") or []
             yield items, page["metadata"]["resourceVersion"]
             following = page["metadata"].get("continue")
@@ -299,23 +291,23 @@ class Api:
             if response.status != 200:
                 with answered():
                     raw = await response.read()
-                raise _error(response.status, response.headers, raw)
-            while event := await _next_event(response):
+                raise error_of(response.status, response.headers, raw)
+            while event := await next_event(response):
                 yield event
         finally:
             response.close()
 
     async def _call(self, request: _Request) -> Object:
-        return _parsed(await self._read(request))
+        return parsed(await self._read(request))
 
     async def _read(self, request: _Request, at_most: int | None = None) -> bytes:
-        """The answer's bytes; _TooLargeError where they are more than ``at_most``: the rest is not read."""
+        """The answer's bytes; TooLargeError where they are more than ``at_most``: the rest is not read."""
         async with self._slots:
             with answered():
                 response = await self._send(request, timeout=30)
-                raw = await _bytes_of(response, at_most)
+                raw = await bytes_of(response, at_most)
         if not 200 <= response.status < 300:
-            raise _error(response.status, response.headers, raw)
+            raise error_of(response.status, response.headers, raw)
         return raw
 
     async def _send(self, request: _Request, *, timeout: float) -> Any:
@@ -332,67 +324,12 @@ class Api:
             )
             code = str(answer.response.status)
         finally:
-            self.requests.add("WATCH" if watch else method, _plural(path), code)
+            self.requests.add("WATCH" if watch else method, plural(path), code)
             if not watch:
                 self.seconds.observe(time.monotonic() - begun)
         return answer.response  # aiohttp's: the wrapper cannot stream
 
 
-async def _next_event(response: Any) -> WatchEvent | None:
-    """The next line of a watch; None at its end."""
-    with answered():
-        line = await response.content.readline()
-        event = json.loads(line) if line else None
-        if not event:
-            return None
-        if not (isinstance(event, dict) and isinstance(event.get("object"), dict)):
-            raise ValueError("a line of the watch is no event")
-    return WatchEvent(str(event.get("type")), event["object"])
-
-
-class _TooLargeError(Exception):
-    """An answer that is larger than the caller can hold."""
-
-
-async def _bytes_of(response: Any, at_most: int | None) -> bytes:
-    if at_most is None:
-        whole: bytes = await response.read()
-        return whole
-    parts = bytearray()
-    async for part in response.content.iter_any():
-        parts += part
-        if len(parts) > at_most:
-            response.close()
-            raise _TooLargeError
-    return bytes(parts)
-
-
-def _parsed(raw: bytes) -> Object:
-    with answered():
-        answer = json.loads(raw)
-        if not isinstance(answer, dict):
-            raise ValueError("the answer is no object")
-    return answer
-
-
-def _plural(path: str) -> str:
-    """The kind in a path, as in ``/apis/apps/v1/namespaces/demo/statefulsets/mcs``."""
-    parts = path.split("/")[3 if path.startswith("/api/") else 4 :]
-    if not parts:
-        return "discovery"
-    return parts[2] if parts[0] == "namespaces" and len(parts) > 2 else parts[0]
-
-
 def _selectors(labels: str, fields: str) -> dict[str, str]:
     selectors = {"labelSelector": labels, "fieldSelector": fields}
     return {name: value for name, value in selectors.items() if value}
-
-
-def _error(status: int, headers: Mapping[str, str], raw: bytes) -> ApiError:
-    try:
-        answer = json.loads(raw)
-        reason, message = str(answer.get("reason", "")), str(answer.get("message", ""))
-    except (ValueError, AttributeError):
-        reason, message = "", raw.decode(errors="replace")
-    after = headers.get("Retry-After", "")
-    return ApiError(status, reason, message, float(after) if after.isdigit() else None)

@@ -26,12 +26,12 @@ from mcs_operator.domain.facts.world import DamagedProfile, Pod, Profile, SlotSe
 from mcs_operator.domain.keyring import Keys
 from mcs_operator.domain.outcome import Outcome
 from mcs_operator.domain.plan import Plan
-from mcs_operator.domain.pod.disruptions import note_of
+from mcs_operator.domain.pod.disruptions import Cause, note_of
 from mcs_operator.domain.pod.fallback import note_of_change
-from mcs_operator.domain.pod.ledger import interrupted, over_now, read_ledger
+from mcs_operator.domain.pod.ledger import interrupted, over_now, read_ledger, sent_away
 from mcs_operator.domain.pod.rollout import LOOK_AGAIN, Rollout, Step, decide_rollout
 from mcs_operator.domain.pod.template import Template, brought_up_to_date, image_of
-from mcs_operator.domain.pod.updates import Update
+from mcs_operator.domain.pod.updates import Update, customers_left
 from mcs_operator.domain.status.events import Note
 from mcs_operator.render.objects import identity_owners
 from mcs_operator.render.outofservice import TOLD_AGAIN, kept_out_of_service, stays_out_of_service
@@ -41,6 +41,7 @@ from mcs_operator.settings import (
     ANNOTATION_DISRUPTIONS,
     ANNOTATION_DRAINING,
     ANNOTATION_DRAINING_FOR,
+    ANNOTATION_LINK_IMAGE,
     ANNOTATION_MEDIA_CHANGED,
     ANNOTATION_POKE,
     MEDIA_CONTAINER,
@@ -178,7 +179,11 @@ def pod_changes(decision: Decision, confirmed: LinkReport | None, outcome: Outco
         return PodChanges(pod.name, poke, step=kept_out_of_service(None, instance, pod, confirmed))
     rollout = decide_rollout(world, instance, pod, template, confirmed)
     rollout = rollout if outcome.is_written(f"StatefulSet {instance.name}") else replace(rollout, step=Step.NOTHING)
-    dues = (rollout.due, desired.fallback.due if desired.fallback else None)
+    dues = (
+        rollout.due,
+        desired.fallback.due if desired.fallback else None,
+        *(pull.made_anew for pull in world.pulls if pull.made_anew and pull.made_anew > world.now),
+    )
     due = min(((due - world.now).total_seconds() for due in dues if due), default=None)
     again = LOOK_AGAIN if rollout.step in _DRAINS else due
     planned = _step(world, pod, template, rollout)
@@ -227,9 +232,15 @@ def _ledger(
     known, current, pod = read_ledger(world.noted), rollout.current, world.pod
     if pod is None:
         return {}
+    if rollout.update and rollout.update.reconnects is not None:
+        left = len(customers_left(pod, template, confirmed))
+        images = pod.annotations.get(ANNOTATION_LINK_IMAGE, ""), template.link_image
+        noted = sent_away(known, pod, world.now, left, images)
+        return dict([noted.annotation]) if noted else {}
     if current is None or rollout.step not in (Step.REPLACE, Step.SET_IMAGE):
         out = stays_out_of_service(instance, confirmed)
-        return dict(one.annotation for one in over_now(known, pod, world.now, out_of_service=out))
+        left = any(one.cause is Cause.SLOT_IMAGES for one in rollout.disruptions)
+        return dict(one.annotation for one in over_now(known, pod, world.now, out_of_service=out, sends_away=left))
     images = image_of(pod, template), template.media_image
     tunnels, begun = current.impact is Impact.RESTART, rollout.since or world.now
     new = interrupted(known, pod, current.cause, begun, confirmed, tunnels=tunnels, images=images)

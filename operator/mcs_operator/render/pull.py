@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mcs_operator.api import MCSInstance
 from mcs_operator.contract.digest import canonical, digest
-from mcs_operator.domain.facts.world import Pod
+from mcs_operator.domain.facts.world import World
 from mcs_operator.domain.manifest import Manifest, Object, Wave
 from mcs_operator.domain.pod import sizing
 from mcs_operator.domain.pod.template import Template, has_another_image
@@ -16,15 +16,21 @@ _KEPT = ("tolerations", "imagePullSecrets")
 """What it has of the media pod: it runs on the same node, and pulls with the same secrets."""
 
 
-def build_image_pulls(instance: MCSInstance, template: Template, wanted: Object, running: Pod | None) -> list[Manifest]:
-    """One for each image that the running pod is to get in place and has not; ``wanted`` is the pod's spec."""
+def build_image_pulls(world: World, instance: MCSInstance, template: Template, wanted: Object) -> list[Manifest]:
+    """One for each image that the running pod is to get in place and has not; ``wanted`` is the pod's spec.
+
+    One that its node has rejected, or that somebody has changed, is useless: it is left out once, so that it is
+    deleted, and made anew.
+    """
+    running, useless = world.pod, {p.name for p in world.pulls if p.made_anew and p.made_anew <= world.now}
     if running is None or running.terminating or not running.node:
         return []
     images = [template.media_image] if has_another_image(running, template) else []
-    return [
+    pulls = (
         _pull(instance, running.node, image, wanted)
         for image in dict.fromkeys(images + list(images_of(running, template)))
-    ]
+    )
+    return [pull for pull in pulls if pull.name not in useless]
 
 
 def _pull(instance: MCSInstance, node: str, image: str, wanted: Object) -> Manifest:

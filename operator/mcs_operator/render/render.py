@@ -98,7 +98,7 @@ def render(world: World, plan: Plan, keys: Keys, settings: Settings) -> Desired:
         made.part("the agent's Secrets", lambda: build_agent(instance, keys))
         made.slots(world, plan, keys, instance, _in_force(world, instance, template))
     made.part("the quota", lambda: [build_quota(instance)])
-    shards = made.part("the appliance's files", lambda: build_shards(world, plan, keys, instance))
+    shards = made.part("the appliance's files", lambda: build_shards(world, plan, keys, instance, instead.size))
     made.part("the Services", lambda: build_services(instance))
     made.part("the NetworkPolicy", lambda: build_network_policy(instance, settings))
     made.part("the PodDisruptionBudget", lambda: [build_disruption_budget(instance)])
@@ -143,7 +143,7 @@ class _Made:
             return None
         template = template_of(found[0].body, instance, settings, world.pod, instead)
         spec = found[0].body["spec"]["template"]["spec"]
-        self.part("the image's pull", lambda: build_image_pulls(instance, template, spec, world.pod))
+        self.part("the image's pull", lambda: build_image_pulls(world, instance, template, spec))
         return template
 
     def slots(

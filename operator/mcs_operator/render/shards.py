@@ -17,18 +17,20 @@ from mcs_operator.contract.shards import (
     links_file,
     users_files,
 )
-from mcs_operator.domain.facts.world import World
+from mcs_operator.domain.facts.world import Size, World
 from mcs_operator.domain.keyring import Keys
 from mcs_operator.domain.manifest import Manifest, Wave
 from mcs_operator.domain.plan import Plan
 from mcs_operator.domain.rules.addressing import address_of
+from mcs_operator.domain.rules.capacity import capacity_of
 from mcs_operator.render.objects import build_object, encoded
 
 
-def build_shards(world: World, plan: Plan, keys: Keys, instance: MCSInstance) -> list[Manifest]:
-    """Secrets `<instance>-users-NN` and `-certs-N`, ConfigMaps `<instance>-links` and, last, `<instance>-manifest`."""
+def build_shards(world: World, plan: Plan, keys: Keys, instance: MCSInstance, size: Size) -> list[Manifest]:
+    """Secrets `<instance>-users-NN` and `-certs-N`, ConfigMaps `<instance>-links` and, last, `<instance>-manifest`.
+    ``size``: the media's."""
     secret = users_files(plan.users.users) | certificates_files(keys.serving.certificates)
-    config = _config_files(world, plan, instance)
+    config = _config_files(world, plan, instance, size)
     checksums = checksum_manifest({name: digest(text) for name, text in (secret | config).items()})
     return [
         *(_secret(instance, file, text) for file, text in sorted(secret.items())),
@@ -47,7 +49,7 @@ def _config_map(instance: MCSInstance, name: str, files: dict[str, str], wave: W
     return Manifest(body, wave)
 
 
-def _config_files(world: World, plan: Plan, instance: MCSInstance) -> dict[str, str]:
+def _config_files(world: World, plan: Plan, instance: MCSInstance, size: Size) -> dict[str, str]:
     spec = instance.spec
     links = [
         ServedLink(
@@ -72,6 +74,8 @@ def _config_files(world: World, plan: Plan, instance: MCSInstance) -> dict[str, 
         "domain": spec.domain,
         "publicAddress": spec.public_address,
         "mediaPort": spec.network.media_port,
+        "bandwidthMbps": capacity_of(instance, 0, 0).megabits,
+        "size": size.as_numbers(),
         "users": {"served": len(plan.users.users), "capacity": plan.users.capacity},
     }
     return {

@@ -12,6 +12,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from mcs_operator.settings import WEBHOOK
 from support import wire
 from support.api import Api, Object
 from support.certificates import chain, key, text_of
@@ -36,6 +37,7 @@ IN_FLIGHT = 64
 """Reviews at a time, as many as the API server may well have."""
 CREATES = 10_000
 """The first 64 make the API server's connections, and are to be less than one of a hundred."""
+PATH = f"/validate/{'0' * 64}"
 STORM_SECONDS = 60.0
 STORM_EVENTS = 5000
 
@@ -283,6 +285,7 @@ async def test_admission(server: Api, full: Api, tmp_path: Path, sheet: Sheet) -
     bundle = base64.b64encode((tmp_path / "tls.crt").read_bytes()).decode()
     options = [f"--webhook-port={port}", f"--webhook-certificate={tmp_path}"]
     waits, halves, longest, ratios = [], [], [], []
+    full.apply(_path_registered())
     with Measured(server.kubeconfig, tmp_path / "log", options).running() as operator:
         until("the webhook serves", lambda: "the webhook serves" in operator.since(0))
         await asyncio.sleep(3)
@@ -317,7 +320,7 @@ async def _reviews(port: int, namespace: str, count: int) -> float:
             for number in numbers:
                 body = json.dumps(_review(namespace, f"asked-{number}")).encode()
                 begun = time.monotonic()
-                async with session.post("/validate", data=body) as answer:
+                async with session.post(PATH, data=body) as answer:
                     told = await answer.json()
                 latencies.append(time.monotonic() - begun)
                 assert told["response"]["allowed"], told
@@ -351,20 +354,32 @@ async def _dry_runs(api: Api, count: int) -> float:
     return quantile(latencies, 0.99) * 1000
 
 
+def _path_registered() -> Object:
+    """The installed configuration, from which the operator takes the path that it answers at. It asks for nothing."""
+    nothing = {"apiGroups": ["mcs.tvox.io"], "apiVersions": ["*"], "operations": ["CREATE"], "resources": ["nothing"]}
+    entry = _registration(0, "")["webhooks"][0] | {"name": "path.mcs.tvox.io", "rules": [nothing]}
+    entry["clientConfig"] = {"service": {"namespace": "default", "name": "none", "path": PATH}}
+    return _configuration(WEBHOOK, entry)
+
+
 def _registration(port: int, bundle: str) -> Object:
     rule = {"apiGroups": ["mcs.tvox.io"], "apiVersions": ["*"], "operations": ["CREATE", "UPDATE"], "resources": ["*"]}
     webhook = {
         "name": "bench.mcs.tvox.io",
-        "clientConfig": {"url": f"https://localhost:{port}/validate", "caBundle": bundle},
+        "clientConfig": {"url": f"https://localhost:{port}{PATH}", "caBundle": bundle},
         "rules": [rule],
         "failurePolicy": "Fail",
         "sideEffects": "None",
         "admissionReviewVersions": ["v1"],
         "timeoutSeconds": 3,
     }
+    return _configuration("mcs-bench", webhook)
+
+
+def _configuration(name: str, webhook: Object) -> Object:
     return {
         "apiVersion": "admissionregistration.k8s.io/v1",
         "kind": "ValidatingWebhookConfiguration",
-        "metadata": {"name": "mcs-bench"},
+        "metadata": {"name": name},
         "webhooks": [webhook],
     }

@@ -118,6 +118,31 @@ def test_a_link_is_disabled_and_enabled_without_a_visit_to_the_tvox_and_nobody_e
         assert mcs.answers_outside(mcs.domain(globex), 200)["tvox"] == globex
 
 
+def test_a_customer_who_goes_out_of_service_keeps_his_tunnel_and_nobody_else_notices(mcs: Mcs, globex: str) -> None:
+    since = mcs.status(globex)["tunnel"]["since"]
+    with mcs.unnoticed(by=FIRST):
+        mcs.api.change("TVoxLink", globex, serviceState="OutOfService")
+        mcs.answers_outside(mcs.domain(globex), 503)
+        mcs.api.wait_condition("TVoxLink", globex, "InService", "False", "OutOfService")
+        assert mcs.api.condition("TVoxLink", globex, "Connected")[0] == "True"
+        mcs.api.change("TVoxLink", globex, serviceState=None)
+        assert mcs.answers_outside(mcs.domain(globex), 200)["tvox"] == globex
+        mcs.api.wait_condition("TVoxLink", globex, "InService", "True", "InService")
+    assert mcs.status(globex)["tunnel"]["since"] == since
+
+
+def test_the_whole_appliance_goes_out_of_service_and_no_tunnel_notices(mcs: Mcs, globex: str) -> None:
+    with mcs.unnoticed(by=(FIRST, globex)):
+        mcs.api.change("MCSInstance", INSTANCE, serviceState="OutOfService")
+        mcs.answers_outside(mcs.domain(globex), 503)
+        mcs.api.wait_condition("MCSInstance", INSTANCE, "InService", "False", "OutOfService")
+        assert mcs.api.condition("MCSInstance", INSTANCE, "Ready")[:2] == ("True", "OutOfService")
+        mcs.api.change("MCSInstance", INSTANCE, serviceState=None)
+        mcs.api.wait_condition("MCSInstance", INSTANCE, "InService", "True", "InService")
+        mcs.answers_outside(mcs.domain(globex), 200)
+        mcs.api.wait_condition("MCSInstance", INSTANCE, "Ready", "True", "Serving")
+
+
 def test_a_link_is_deleted_and_nobody_else_notices(mcs: Mcs, initech: str) -> None:
     mcs.link(initech)
     number = mcs.connect(initech)["slot"]

@@ -192,6 +192,7 @@ def test_all_that_the_appliance_says_of_itself_is_taken_over() -> None:
         "error": "x",
         "notTaken": "why",
         "outOfService": {"17": 2},
+        "size": {"memoryBytes": 8_000_000_000},
     }
     told = media.parse(json.dumps(said).encode())
     assert told == MediaState.model_validate(said)

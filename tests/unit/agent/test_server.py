@@ -642,7 +642,8 @@ async def test_every_answer_says_what_it_is_and_an_order_is_news_at_once(tmp_pat
     board, known = Board(), server.Credentials(tmp_path / "credentials")
     board.complete_now()
     exits = Exits(tmp_path)
-    app = server.build_app(board, cast(media.Media, Answering()), Resolver(), exits, known, ("ns", "demo"))
+    endpoints = server.Endpoints(board, cast(media.Media, Answering()), Resolver(), exits, ("ns", "demo"))
+    app = server.build_app(endpoints, known)
     headers = {"Authorization": f"Bearer {TOKEN}"}
     told = []
     async with TestClient(TestServer(app)) as client:
@@ -689,7 +690,8 @@ async def test_nobody_waits_longer_than_a_minute(tmp_path: Path, ca: Authority, 
     board.wait = wait  # type: ignore[method-assign]
     known = server.Credentials(tmp_path / "credentials")
     exits = Exits(tmp_path)
-    app = server.build_app(board, cast(media.Media, Answering()), Resolver(), exits, known, ("ns", "demo"))
+    endpoints = server.Endpoints(board, cast(media.Media, Answering()), Resolver(), exits, ("ns", "demo"))
+    app = server.build_app(endpoints, known)
     async with TestClient(TestServer(app)) as client:
         await client.get(f"/v1/links?epoch=e&version=3{asked}", headers={"Authorization": f"Bearer {TOKEN}"})
     assert waited == [("e", 3, waits)]

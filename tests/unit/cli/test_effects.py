@@ -45,12 +45,30 @@ def test_the_same_again_changes_nothing() -> None:
 
 
 def test_a_changed_link_interrupts_itself_only() -> None:
+    found = effect(link(), link(allowedSources=["203.0.113.0/24"]), SERVED)
+    assert (found.impact, found.customers) == (Impact.THIS_LINK, ("acme",))
+    assert found.words == "this customer's tunnel reconnects once"
+
+
+def test_a_link_that_is_switched_off_stops_and_one_that_is_switched_on_interrupts_nobody() -> None:
     found = effect(link(), link(enabled=False), SERVED)
     assert (found.impact, found.customers) == (Impact.THIS_LINK, ("acme",))
+    assert found.words == "spec.enabled: this customer's tunnel stops, and stays down until it is true again"
+    found = effect(link(enabled=False), link(), SERVED)
+    assert (found.impact, found.customers, found.words) == (Impact.HOT, (), "nobody is interrupted")
+
+
+def test_what_goes_out_of_service_interrupts_nobody_and_is_told() -> None:
+    out = {"serviceState": "OutOfService"}
+    go_on = "are refused; open ones and the tunnels go on"
+    for of, whose in ((link, "this customer"), (instance, "every customer")):
+        found = effect(of(), of(**out), SERVED)
+        assert (found.impact, found.customers) == (Impact.HOT, ())
+        assert found.words == f"nobody is interrupted; spec.serviceState: new sessions of {whose} {go_on}"
 
 
 def test_a_useless_profile_is_foretold_with_the_command_for_the_new_one() -> None:
-    found = effect(link(), link(protocol="TCP", enabled=False), SERVED)
+    found = effect(link(), link(protocol="TCP"), SERVED)
     assert (found.impact, found.customers) == (Impact.NEW_PROFILE, ("acme",))
     assert found.lines()[0] == (
         "TVoxLink/acme: changed: spec.protocol: the TVox is cut off until its new profile is uploaded to it: "

@@ -212,9 +212,25 @@ def test_links_out_of_service_are_numbers_of_links_with_counts_and_whoever_says_
     assert MediaState.model_validate_json(state.model_dump_json()) == state
 
 
+@pytest.mark.parametrize(
+    ("said", "taken"),
+    [
+        ({"cpuMillicores": 4000, "memoryBytes": 8_000_000_000}, {"cpuMillicores": 4000, "memoryBytes": 8_000_000_000}),
+        ({"memoryBytes": 1, "gpus": 2}, {"memoryBytes": 1}),
+        ({"memoryBytes": 0, "cpuMillicores": True}, {}),
+        ({"memoryBytes": "8G", "cpuMillicores": 2**53 + 1}, {}),
+        ({}, {}),
+        ("8G", None),
+        (None, None),
+    ],
+)
+def test_of_a_size_its_positive_numbers_are_taken_and_whoever_says_none_has_not_said_any(said: Any, taken: Any) -> None:
+    assert MediaState.model_validate({"size": said}).size == taken
+
+
 def test_of_an_appliance_that_says_nothing_the_least_is_taken() -> None:
     assert MediaState().model_dump(mode="json") == {
         "connections": 0, "draining": False, "config": None, "users": 0, "links": 0, "error": None, "refused": [],
-        "notTaken": None, "outOfService": None,
+        "notTaken": None, "outOfService": None, "size": None,
     }  # fmt: skip
     assert read({"epoch": "e", "version": 0}).model_dump() == {"epoch": "e", "version": 0, "links": [], "media": None}

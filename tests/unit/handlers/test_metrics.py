@@ -14,8 +14,8 @@ from mcs_operator.domain.decide import decide
 from mcs_operator.domain.facts.world import TlsSecret, World
 from mcs_operator.handlers.metrics import OF_INSTANCES, OF_THE_OPERATOR, instances
 from mcs_operator.kube.cache.store import Store
-from mcs_operator.kube.client import _plural
 from mcs_operator.kube.resources import BY_KIND
+from mcs_operator.kube.wire import plural
 from mcs_operator.pki import Expiries, complete, expiries, not_after
 from mcs_operator.settings import ANNOTATION_REVOKE, ANNOTATION_ROTATE
 from mcs_operator.telemetry import Histogram, Metric, exposed
@@ -260,7 +260,7 @@ def test_a_counter_counts_by_label() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "plural"),
+    ("path", "wanted"),
     [
         ("/api/v1/namespaces/demo/secrets/mcs-ca", "secrets"),
         ("/api/v1/pods", "pods"),
@@ -270,5 +270,5 @@ def test_a_counter_counts_by_label() -> None:
         ("/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/x", "validatingwebhookconfigurations"),
     ],
 )
-def test_a_request_is_counted_for_its_kind(path: str, plural: str) -> None:
-    assert _plural(path) == plural
+def test_a_request_is_counted_for_its_kind(path: str, wanted: str) -> None:
+    assert plural(path) == wanted

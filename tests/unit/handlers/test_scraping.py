@@ -12,11 +12,11 @@ import pytest
 from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
 
+from mcs_operator.certwatcher import server_context
 from mcs_operator.handlers import scraping
 from mcs_operator.handlers.probes import Probes
 from mcs_operator.handlers.scraping import Scraping, build_app
 from mcs_operator.kube.client import ApiError
-from mcs_operator.listening import server_context
 from mcs_operator.pki.webhook import issue
 from support.ports import free_port
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,28 @@ from mcs_operator.render.render import render
 from mcs_operator.settings import Settings
 from support.worlds import community, given, identity, instance, keys_for, link, links
 from unit.images.appliance_set import certificate, config
+
+CONTRACT = Path(__file__).parents[3] / "docs" / "appliance-contract.md"
+
+
+def shown(file: str) -> dict[str, Any]:
+    """What the page about the contract shows of a file."""
+    section = CONTRACT.read_text().split(f"\n`{file}`: ", 1)[1]
+    found: dict[str, Any] = json.loads(section.split("```json\n", 1)[1].split("```", 1)[0])
+    return found
+
+
+def keys(value: Any) -> Any:
+    """The names in it, of lists those of the first."""
+    if isinstance(value, dict):
+        return {name: keys(inner) for name, inner in value.items()}
+    return [keys(value[0])] if isinstance(value, list) and value else None
+
+
+@pytest.mark.parametrize("file", ["instance.json", "links.json", "communities.json"])
+def test_a_file_has_exactly_the_names_that_the_page_about_the_contract_shows(tmp_path: Path, file: str) -> None:
+    mounted(tmp_path, instance(), community(), links(1))
+    assert keys(json.loads((tmp_path / file).read_text())) == keys(shown(file))
 
 
 def mounted(directory: Path, *things: Any, certificates: tuple[ServedCertificate, ...] = ()) -> bytes:

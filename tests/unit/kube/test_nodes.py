@@ -11,11 +11,12 @@ import pytest
 
 from mcs_operator.domain.facts.nodes import CordonedNode, Node, Taint
 from mcs_operator.kube.cache.store import Store
-from mcs_operator.kube.client import ApiError, WatchEvent
+from mcs_operator.kube.client import ApiError
 from mcs_operator.kube.nodes import CORDONED, Nodes
 from mcs_operator.kube.parse.node import read_node
 from mcs_operator.kube.parse.volume import reaches
 from mcs_operator.kube.resources import INSTANCES, PODS, Resource
+from mcs_operator.kube.wire import WatchEvent
 from mcs_operator.settings import LABEL_MANAGED_BY, OPERATOR
 from support.worlds import given, instance, pod
 

@@ -237,6 +237,17 @@ def test_a_pod_that_the_node_does_not_take_pulls_nothing() -> None:
     assert (found.done, found.problem) == (False, "OutOfpods: the node has 110 pods")
 
 
+def test_a_pod_that_will_never_pull_its_image_says_since_when_it_is_there() -> None:
+    metadata = {"name": "mcs-pull-0123abcd", "creationTimestamp": "2026-01-01T00:00:00Z"}
+    since = datetime(2026, 1, 1, tzinfo=UTC)
+    for generation, phase, useless in ((1, "Failed", since), (2, "Running", since), (1, "Pending", None)):
+        body = {"metadata": metadata | {"generation": generation}, "spec": SPEC, "status": {"phase": phase}}
+        found = parse_body(PODS, body)
+        assert isinstance(found, Pull)
+        assert found.useless_since == useless
+    assert pulled(phase="Failed").useless_since is None, "nobody knows how old it is"
+
+
 def test_words_of_others_are_cut_at_512_characters() -> None:
     assert said(state={"waiting": {"reason": "x" * 600}}) == "x" * 512
 

@@ -13,8 +13,8 @@ from mcs_operator.handlers.service import Service
 from mcs_operator.kube.cache import watch
 from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.cache.watch import Watcher
-from mcs_operator.kube.client import WatchEvent
 from mcs_operator.kube.resources import CONFIG_MAPS, LINKS, SECRETS, Resource
+from mcs_operator.kube.wire import WatchEvent
 from mcs_operator.settings import Settings
 from support.hostile import VALUES, nested
 from support.hostile.objects import bodies

@@ -26,7 +26,7 @@ from mcs_operator.domain.changes import (
 from mcs_operator.domain.decide import decide
 from mcs_operator.domain.facts.world import DamagedProfile, Pod, Pull, Unreadable
 from mcs_operator.domain.outcome import Outcome
-from mcs_operator.domain.pod.ledger import Interruption
+from mcs_operator.domain.pod.ledger import Interruption, read_ledger
 from mcs_operator.domain.pod.rollout import Rollout, Step
 from mcs_operator.domain.status.events import Note
 from mcs_operator.render import changes as module
@@ -449,8 +449,11 @@ def test_an_image_of_a_newer_operator_is_told_and_put_into_the_pod(
     said = report(*(state(number, "r") for number in connected))
     pulls = {"pulls": tuple(Pull("p", one, "mcs-node", done=True) for one in (known.agent_image, known.link_image))}
     its_pod = pod(annotations=of_today(**{image: "earlier"}), images=known.images)
-    found = about(its_pod, said, world=pulls).step
+    changes_found = about(its_pod, said, world=pulls)
+    found = changes_found.step
     assert isinstance(found, SetImages) and found.note
+    (entry,) = read_ledger(changes_found.ledger) or (None,)
+    assert (entry.cause, entry.links) == ("SlotImages", 250) if entry else not connected
     assert found.note.note.startswith(told) and not found.note.warning
     assert set(found.images) == ({"agent"} if image == ANNOTATION_AGENT_IMAGE else {link_name(n) for n in found.exits})
     noted = ANNOTATION_DISRUPTIONS in found.annotations

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
@@ -107,6 +107,11 @@ class Size:
         """Whether these are the same amounts, however they are written."""
         return self._amounts() == other._amounts()
 
+    def as_numbers(self) -> dict[str, int]:
+        """What it may use, as the appliance is told: ``{"cpuMillicores": 4000, "memoryBytes": 8000000000}``."""
+        cpu, memory = (parse_quantity(self.limits[name]) for name in ("cpu", "memory"))
+        return {"cpuMillicores": int(cpu * 1000), "memoryBytes": int(memory)}
+
     def _amounts(self) -> dict[tuple[str, str], Decimal]:
         sides = (("requests", self.requests), ("limits", self.limits))
         return {(side, name): parse_quantity(text) for side, amounts in sides for name, text in amounts.items()}
@@ -131,16 +136,27 @@ class Resize:
     said: str
 
 
+PULLED_AGAIN = timedelta(minutes=5)
+"""After which a pod that will never pull its image gives way to another: the node may have room by then."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pull:
     """What became of a pod that only pulls an image. ``done``: the image is on the node. ``problem``: why it is not, in
-    words that stay the same from one try to the next; empty while nothing is wrong."""
+    words that stay the same from one try to the next; empty while nothing is wrong. ``useless_since``: of a pod that
+    will never pull it, since when it is there."""
 
     name: str
     image: str
     node: str
     done: bool
     problem: str = ""
+    useless_since: datetime | None = None
+
+    @property
+    def made_anew(self) -> datetime | None:
+        """When a useless one gives way to another."""
+        return self.useless_since + PULLED_AGAIN if self.useless_since else None
 
 
 @dataclass(frozen=True, slots=True)

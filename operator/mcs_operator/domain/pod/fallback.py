@@ -154,18 +154,23 @@ def _last_good(world: World, instance: MCSInstance, pod: Pod | None) -> str:
 
 
 def _due(world: World, instance: MCSInstance, pod: Pod | None, last_good: str) -> datetime | None:
-    """Until when the declared image, put into the pod that runs, has to be ready; None where it is, or need not be. Not
-    of an appliance that says that it drains, as one that is out of service does for weeks: it is well, and unready by
-    its contract."""
+    """Until when the declared image has to be ready; None where it is, or need not be. Not of an appliance that says
+    that it drains, as one that is out of service does for weeks: it is well, and unready by its contract."""
     if world.report and world.report.media and world.report.media.draining:
         return None
-    if pod is None or _is_ready(pod) or not _image_of(pod) == instance.spec.image != last_good:
+    if pod is None or _is_ready(pod) or not last_good or not _image_of(pod) == instance.spec.image != last_good:
         return None
-    changed, _ = _changed(pod)
+    changed = _changed(pod)[0] if ANNOTATION_MEDIA_CHANGED in pod.annotations else _begun_with_it(pod)
     try:
         return changed + timedelta(seconds=instance.spec.disruptions.rollback_after_seconds) if changed else None
     except OverflowError:  # somebody wrote the year 9999
         return None
+
+
+def _begun_with_it(pod: Pod) -> datetime | None:
+    """Since when a pod that was made with its image is there; None as long as the media has not started in it: its node
+    may be pulling it, or have no room."""
+    return pod.created if pod.media_runs or pod.media_restarts else None
 
 
 def _image_of(pod: Pod) -> str:

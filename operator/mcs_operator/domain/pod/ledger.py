@@ -15,7 +15,7 @@ from mcs_operator.api.annotations import moment
 from mcs_operator.contract.digest import canonical
 from mcs_operator.contract.linkstate import LinkReport
 from mcs_operator.domain.facts.world import Pod
-from mcs_operator.domain.pod.disruptions import tunnels_up
+from mcs_operator.domain.pod.disruptions import Cause, tunnels_up
 from mcs_operator.settings import ANNOTATION_INTERRUPTION
 from mcs_operator.timestamps import rfc3339
 
@@ -112,12 +112,12 @@ def interrupted(
 ) -> Interruption | None:
     """The entry of what ends calls now; None where it is noted, and only is tried again. ``tunnels``: they go down,
     too. ``images`` of the media, before and after."""
-    newest = known[0] if known else None
+    newest = next((one for one in known if one.cause != Cause.SLOT_IMAGES), None)
     if newest and newest.over is None and (newest.pod, newest.restarts) == _what_serves(pod):
         return None
     before, after = images if images[0] != images[1] else ("", "")
     return Interruption(
-        number=newest.number + 1 if newest else 1,
+        number=_next(known),
         cause=cause,
         begun=begun,
         connections=report.media.connections if report and report.media else 0,
@@ -129,6 +129,21 @@ def interrupted(
     )
 
 
+def sent_away(
+    known: Sequence[Interruption], pod: Pod, now: datetime, links: int, images: tuple[str, str]
+) -> Interruption | None:
+    """The entry of an update of the slots, which costs so many customers a reconnect, one after the other; None where
+    it is noted. ``images`` of the slots, before and after."""
+    if any(one.cause == Cause.SLOT_IMAGES and one.over is None and one.pod == pod.uid for one in known):
+        return None
+    before, after = (image[:_LONGEST_IMAGE] for image in images)
+    return Interruption(_next(known), Cause.SLOT_IMAGES, now, links=links, before=before, after=after, pod=pod.uid)
+
+
+def _next(known: Sequence[Interruption]) -> int:
+    return known[0].number + 1 if known else 1
+
+
 def _what_serves(pod: Pod) -> tuple[str, int]:
     """What tells this media from the next one; of one that does not run nothing, as it is not restarted to be
     replaced."""
@@ -136,11 +151,16 @@ def _what_serves(pod: Pod) -> tuple[str, int]:
 
 
 def over_now(
-    known: Sequence[Interruption], pod: Pod, now: datetime, *, out_of_service: bool = False
+    known: Sequence[Interruption], pod: Pod, now: datetime, *, out_of_service: bool = False, sends_away: bool = False
 ) -> tuple[Interruption, ...]:
     """Those that end now, as the media serves again. One that was replaced before it ever did ends with the next.
-    ``out_of_service``: the media does what is declared, and is unready by its contract."""
-    if not (pod.media_ready or out_of_service):
-        return ()
-    same = _what_serves(pod)
-    return tuple(replace(one, over=now) for one in known if one.over is None and (one.pod, one.restarts) != same)
+    ``out_of_service``: the media does what is declared, and is unready by its contract. ``sends_away``: customers are
+    left whose slots get another image."""
+    serves, same = pod.media_ready or out_of_service, _what_serves(pod)
+
+    def is_over(one: Interruption) -> bool:
+        if one.cause == Cause.SLOT_IMAGES:
+            return one.pod != pod.uid or not sends_away
+        return serves and (one.pod, one.restarts) != same
+
+    return tuple(replace(one, over=now) for one in known if one.over is None and is_over(one))

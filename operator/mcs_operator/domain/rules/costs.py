@@ -16,9 +16,17 @@ def costs(before: TVoxLink, after: TVoxLink, peer: object) -> Iterator[str]:
     lost = tuple(cut_off(before, after, peer))
     shut = any(text.startswith(_SOURCES) for text in lost)
     yield from lost
-    if fields := [f for f in _fields(before, after, Impact.THIS_LINK) if not (shut and f == _SOURCES)]:
+    yield from stopped(before, after)
+    fields = [f for f in _fields(before, after, Impact.THIS_LINK) if not (shut and f == _SOURCES)]
+    if fields and before.spec.enabled and after.spec.enabled:
         yield f"{', '.join(fields)}: this customer's tunnel reconnects once"
     yield from refused(before, after, "this customer")
+
+
+def stopped(before: TVoxLink, after: TVoxLink) -> Iterator[str]:
+    """That the tunnel is switched off, and does not come back by itself."""
+    if before.spec.enabled and not after.spec.enabled:
+        yield "spec.enabled: this customer's tunnel stops, and stays down until it is true again"
 
 
 def refused(before: MCSInstance | TVoxLink, after: MCSInstance | TVoxLink, whose: str) -> Iterator[str]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mcs_operator.api.conditions import REFUSALS, Kind, Reason, Type
+from mcs_operator.domain.pod.disruptions import Cause
 
 NOTE_LIMIT = 1000
 """Characters; the API allows 1024."""
@@ -75,8 +76,16 @@ def _over(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Note]
     known = {(one.get("number"), one.get("over")) for one in before.get("interruptions", [])}
     for one in after.get("interruptions", [])[:1]:
         if "over" in one and (one["number"], one["over"]) not in known:
-            text = (
-                f"{one['cause']}: the media serves again since {one['over']}; no new connection was taken from "
-                f"{one['begun']} on, {one['connections']} were cut, and {one['links']} tunnels went down"
-            )
-            yield Note(False, "InterruptionOver", "Replace", text)
+            yield Note(False, "InterruptionOver", "Replace", _cost(one))
+
+
+def _cost(one: Mapping[str, Any]) -> str:
+    if one["cause"] == Cause.SLOT_IMAGES:
+        return (
+            f"{one['cause']}: since {one['over']} no slot with a tunnel is left to be replaced; from {one['begun']} on "
+            f"{one['links']} customers reconnected, one after the other"
+        )
+    return (
+        f"{one['cause']}: the media serves again since {one['over']}; no new connection was taken from "
+        f"{one['begun']} on, {one['connections']} were cut, and {one['links']} tunnels went down"
+    )

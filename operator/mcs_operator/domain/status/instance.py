@@ -109,7 +109,26 @@ def _sized(world: World, below: str) -> Condition:
         what = _NOT_RESIZED[resize.reason]
         message = f"the media goes on with the size that it has; its node {what}: {resize.said}"
         return Condition(Type.SIZED, F, Reason.RESIZE_INFEASIBLE if never else Reason.RESIZE_DEFERRED, message)
-    return Condition(Type.SIZED, F, Reason.BELOW_TIER, below) if below else Condition(Type.SIZED, T, Reason.AS_TIER)
+    laid_out = _laid_out(world)
+    if below:
+        return Condition(Type.SIZED, F, Reason.BELOW_TIER, ". ".join(filter(None, (below, laid_out))))
+    return Condition(Type.SIZED, T, Reason.AS_TIER, laid_out)
+
+
+_UNITS = {"cpuMillicores": "millicores", "memoryBytes": "bytes of memory"}
+
+
+def _laid_out(world: World) -> str:
+    """What the appliance makes of its size, where that is another one, or not known; empty where it fits."""
+    pod, media = world.pod, world.report.media if world.report else None
+    has = (pod.size_in_force or pod.size) if pod else None
+    if pod is None or media is None or has is None:
+        return ""
+    if media.size is None:
+        return f"media image {pod.image}, or the link agent of this pod, does not say for which size it is laid out"
+    given = has.as_numbers()
+    differs = [f"{told} {_UNITS[name]} of {given[name]}" for name, told in media.size.items() if told != given[name]]
+    return f"the appliance is laid out for {' and '.join(differs)} until its container starts anew" if differs else ""
 
 
 def _ready(world: World, instance: MCSInstance, in_service: Condition) -> Condition:

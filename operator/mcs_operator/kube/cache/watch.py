@@ -18,12 +18,13 @@ from typing import TypeVar
 
 from mcs_operator.kube.cache.child import BY_LABEL, OF_OURS, OF_USERS, TLS
 from mcs_operator.kube.cache.store import Place, Store, place_of
-from mcs_operator.kube.client import Api, ApiError, WatchEvent
+from mcs_operator.kube.client import Api, ApiError
 from mcs_operator.kube.errors import NoAnswerError
 from mcs_operator.kube.parse.bounds import count, mapping, text
 from mcs_operator.kube.parse.metadata import is_version, tidy
 from mcs_operator.kube.resources import CHILDREN, CONFIG_MAPS, OURS, SECRETS, Object, Resource
 from mcs_operator.kube.together import together
+from mcs_operator.kube.wire import WatchEvent
 
 log = logging.getLogger(__name__)
 

@@ -9,6 +9,7 @@ from functools import lru_cache
 from itertools import islice
 from types import MappingProxyType
 
+from mcs_operator.api.annotations import moment as moment_or_none
 from mcs_operator.api.quantity import parse_quantity
 from mcs_operator.domain.facts.world import Damaged, Pod, Pull, Resize, ResizeReason, Size
 from mcs_operator.kube.parse.bounds import UnreadableError, mapping, mappings, moment, text, texts
@@ -126,7 +127,8 @@ def read_pull(body: Object) -> Pull:
     failed = text(status.get("phase")) == "Failed" and not done
     problem = f"{text(status.get('reason'))}: {text(status.get('message'))}" if failed else ""
     if not is_as_made and not metadata.get("deletionTimestamp"):
-        problem = f"pod {text(metadata.get('name'))} was changed by somebody; delete it, and it is made anew"
+        problem = f"pod {text(metadata.get('name'))} was changed by somebody"
+    useless = failed or not is_as_made
     if reason in _NO_IMAGE:
         problem = _BACK_OFF.sub("", text(waiting.get("message"))) or reason
     return Pull(
@@ -135,6 +137,7 @@ def read_pull(body: Object) -> Pull:
         node=text(spec.get("nodeName")),
         done=done,
         problem=problem[:_LONGEST_SAYING],
+        useless_since=moment_or_none(text(metadata.get("creationTimestamp"))) if useless else None,
     )
 
 

@@ -154,6 +154,14 @@ def test_before_its_time_is_over_it_is_waited_for_and_looked_at_then() -> None:
     assert (waits.image, waits.refused, waits.due) == (NEXT, None, NOW + timedelta(seconds=1))
 
 
+def test_the_image_of_a_pod_that_was_made_with_it_is_taken_back_as_well_once_it_has_had_its_time() -> None:
+    for how in (SICK, SICK | {"media_runs": True, "media_restarts": 0}):
+        back = found(running(NEXT, **({"created": NOW - LATE} | how)), good(BEFORE), image=NEXT)
+        assert (back.image, back.refused) == (BEFORE, Refused(NEXT, "CrashLoopBackOff: exit 1"))
+    waits = found(running(NEXT, created=NOW - EARLY, **SICK), good(BEFORE), image=NEXT)
+    assert waits.due == NOW + timedelta(seconds=1)
+
+
 def test_its_time_is_the_users_choice() -> None:
     quick = {"image": NEXT, "disruptions": {"rollbackAfter": "30s"}}
     assert found(running(NEXT, changed=timedelta(seconds=30), **SICK), good(BEFORE), **quick).refused
@@ -175,7 +183,8 @@ def test_an_appliance_that_is_out_of_service_is_unready_by_its_contract_and_not_
         pytest.param(running(NEXT, changed=LATE), good(BEFORE), id="it is ready"),
         pytest.param(running(NEXT, changed=LATE, **SICK), good(NEXT), id="it has been ready before"),
         pytest.param(running(NEXT, changed=LATE, **SICK), {}, id="there is nothing to go back to"),
-        pytest.param(running(NEXT, **SICK), good(BEFORE), id="it was made with it, and other things may be wrong"),
+        pytest.param(running(NEXT, media_restarts=0, **SICK), good(BEFORE), id="it has not started in a new pod yet"),
+        pytest.param(running(NEXT, created=NOW - EARLY, **SICK), good(BEFORE), id="the pod was made with it just now"),
         pytest.param(running(changed=LATE, **SICK), good(BEFORE), id="another one runs yet"),
         pytest.param(running(NEXT, changed=LATE, terminating=True, **SICK), good(BEFORE), id="the pod goes"),
     ],

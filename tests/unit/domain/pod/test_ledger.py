@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from mcs_operator.contract.linkstate import MediaState
 from mcs_operator.domain.facts.world import Pod
-from mcs_operator.domain.pod.ledger import PLACES, Interruption, interrupted, over_now, read_ledger
+from mcs_operator.domain.pod.ledger import PLACES, Interruption, interrupted, over_now, read_ledger, sent_away
 from mcs_operator.kube.parse.metadata import kept_annotations
 from support.worlds import NOW, pod, report, state
 
@@ -62,6 +62,31 @@ def test_the_eleventh_takes_the_place_of_the_oldest() -> None:
         known = read_ledger(written(*reversed(known), one))
     assert [one.number for one in known] == list(range(PLACES + 1, 1, -1))
     assert [one.pod for one in known] == [f"pod-{number}" for number in range(PLACES, 0, -1)]
+
+
+# --- slots that are in use get another image, one after the other ---
+
+
+def test_an_update_of_slots_in_use_is_one_interruption_however_many_they_are() -> None:
+    begun = sent_away([], pod(), NOW, 20, ("link:1", "link:2"))
+    assert begun is not None
+    assert (begun.cause, begun.links, begun.connections) == ("SlotImages", 20, 0)
+    assert (begun.before, begun.after) == ("link:1", "link:2")
+    assert sent_away([begun], pod(), NOW, 19, ("link:1", "link:2")) is None, "the next customer's turn"
+    assert over_now([begun], pod(), NOW, sends_away=True) == ()
+    over = over_now([begun], pod(), NOW, sends_away=False)
+    assert over == (replace(begun, over=NOW),)
+    again = sent_away(over, pod(), NOW, 1, ("link:2", "link:3"))
+    assert again is not None and again.number == 2
+
+
+def test_it_ends_with_its_pod_and_hides_no_other_interruption() -> None:
+    begun = sent_away([], pod(), NOW, 20, ("link:1", "link:2"))
+    assert begun is not None
+    assert over_now([begun], replace(NEXT, media_ready=False), NOW, sends_away=True) == (replace(begun, over=NOW),)
+    other = begins(pod(), begun, tunnels=False)
+    assert other.number == 2
+    assert begins(pod(), other, begun, tunnels=False) is None, "the same step, tried again"
 
 
 # --- when it is over ---

@@ -50,3 +50,16 @@ def test_each_cost_is_told_for_itself() -> None:
 
 def test_a_change_that_nobody_notices_is_not_told() -> None:
     assert list(costs(link("a"), link("a", domain="other.mcs.test"), PEER)) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        pytest.param(True, False, "stops, and stays down until it is true again", id="switched off"),
+        pytest.param(False, True, "", id="switched on"),
+        pytest.param(False, False, "", id="off before and after"),
+    ],
+)
+def test_a_tunnel_that_is_switched_off_does_not_reconnect(before: bool, after: bool, told: str) -> None:
+    found = list(costs(link("a", enabled=before), link("a", enabled=after, allowedSources=["10.0.0.0/8"]), None))
+    assert found == ([f"spec.enabled: this customer's tunnel {told}"] if told else [])

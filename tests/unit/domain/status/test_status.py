@@ -10,10 +10,10 @@ import pytest
 
 from mcs_operator.api import Impact, MCSInstanceStatus
 from mcs_operator.api.conditions import Kind, Reason
-from mcs_operator.contract.linkstate import LinkReport, SlotState, TunnelReason, TunnelState, TunnelStatus
+from mcs_operator.contract.linkstate import LinkReport, MediaState, SlotState, TunnelReason, TunnelState, TunnelStatus
 from mcs_operator.contract.openvpn import Where
 from mcs_operator.domain.decide import decide
-from mcs_operator.domain.facts.world import Damaged, DamagedProfile, Fingerprint, Unreadable, World
+from mcs_operator.domain.facts.world import Damaged, DamagedProfile, Fingerprint, Size, Unreadable, World
 from mcs_operator.domain.pod.disruptions import Cause, Disruption
 from mcs_operator.domain.pod.ledger import Interruption
 from mcs_operator.domain.pod.rollout import Rollout, Step
@@ -527,6 +527,39 @@ def test_an_override_below_the_tier_is_named() -> None:
     status = of_instance(small, wanted=Wanted(revisions={}, sizing=size(small)))
     assert conditions(status)["Sized"] == ("False", "BelowTier")
     assert "limits.cpu is 1" in message(status, "Sized")
+
+
+GIVEN = Size({"cpu": "1", "memory": "1Gi"}, {"cpu": "2", "memory": "2Gi"})
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        pytest.param({"cpuMillicores": 2000, "memoryBytes": 2 * 1024**3}, "", id="all of it"),
+        pytest.param({"memoryBytes": 2 * 1024**3}, "", id="the memory, and the rest does not matter to it"),
+        pytest.param({}, "", id="nothing of it matters to it"),
+        pytest.param(
+            {"memoryBytes": 1024**3},
+            "the appliance is laid out for 1073741824 bytes of memory of 2147483648 until its container starts anew",
+            id="less than it has",
+        ),
+        pytest.param(
+            None,
+            "media image mcs:1, or the link agent of this pod, does not say for which size it is laid out",
+            id="it does not say",
+        ),
+    ],
+)
+def test_for_which_size_the_appliance_is_laid_out_is_told_where_it_is_not_the_one_it_has(said: Any, told: str) -> None:
+    running = pod(image="mcs:1", size_in_force=GIVEN)
+    status = of_instance(instance(), running, report(media=MediaState(size=said)))
+    assert conditions(status)["Sized"] == ("True", "AsTier")
+    assert message(status, "Sized") == told
+
+
+def test_nothing_is_said_of_a_size_while_the_appliance_is_silent() -> None:
+    for things in ((pod(size_in_force=GIVEN), report()), (pod(size_in_force=GIVEN),), (report(media=MediaState()),)):
+        assert message(of_instance(instance(), *things), "Sized") == ""
 
 
 def test_a_second_instance_is_told_who_has_the_namespace() -> None:
