@@ -40,10 +40,12 @@ UNHEARD = {"trickle", "update_layers"}
 @dataclass(frozen=True)
 class Rights:
     """`functions` of a user now. `lately` includes those that were taken away a moment ago: his browser stops to send
-    what the media server does not pass on any more, but an offer of before may be on its way."""
+    what the media server does not pass on any more, but an offer of before may be on its way. `is_crowded`: the line
+    is nearly full, and nobody begins to send a picture, so that those who talk are heard."""
 
     functions: frozenset[str]
     lately: frozenset[str] = frozenset()
+    is_crowded: bool = False
 
     @property
     def sources(self) -> list[TrackSource]:
@@ -97,6 +99,8 @@ def _of_track(track: rtc.AddTrackRequest, rights: Rights) -> Refusal | None:
         return Refusal("Source", f"{_name(track.source)} is none of the user's functions")
     if track.type != KINDS[track.source]:
         return Refusal("Kind", f"{_name(track.source)} is of another kind")
+    if rights.is_crowded and track.type == TrackType.VIDEO:
+        return Refusal("Crowded", "the line is nearly full: no new pictures at the moment")
     return None
 
 

@@ -164,9 +164,10 @@ class Gate:
 
     def rights(self, who: Participant) -> Rights:
         """What he may send at this moment."""
-        allowed = (self.served or Served()).functions(who.community, who.user) or frozenset()
+        now = self.served or Served()
+        allowed = now.functions(who.community, who.user) or frozenset()
         is_recent = time.monotonic() - who.changed < LATELY
-        return Rights(allowed, who.lately if is_recent else frozenset())
+        return Rights(allowed, who.lately if is_recent else frozenset(), now.is_crowded(len(self.participants)))
 
     # ------------------------------------------------------------------------------------------------- what changes
 

@@ -149,6 +149,9 @@ class Participants:
     def calls(self) -> set[str]:
         return {who.call for who in self._by_name.values()}
 
+    def __len__(self) -> int:
+        return len(self._by_name)
+
     def counts(self) -> dict[str, int]:
         """Participants by community, also those who may come back: their media goes on."""
         return dict(Counter(who.community for who in self._by_name.values()))

@@ -11,6 +11,11 @@ from typing import Any
 LARGEST_FILE = 64 * 1024 * 1024
 """Bytes; ten thousand users are one megabyte."""
 
+OF_ONE = 60_000 * 8
+"""Bits in a second that a participant takes, on average."""
+FOR_PICTURES = 0.85
+"""Share of the line up to which somebody may begin to send a picture."""
+
 
 @dataclass(frozen=True)
 class Community:
@@ -23,12 +28,18 @@ class Community:
 
 @dataclass(frozen=True)
 class Served:
-    """The set in force: `public_address` is how browsers reach this pod, empty for its own address."""
+    """The set in force: `public_address` is how browsers reach this pod, empty for its own address; `bandwidth` what the
+    line carries, in Mb/s, 0 where nobody says."""
 
     public_address: str = ""
+    bandwidth: int = 0
     communities: Mapping[str, Community] = field(default_factory=dict)
     users: Mapping[tuple[str, str], frozenset[str]] = field(default_factory=dict)
     """Functions by community and user."""
+
+    def is_crowded(self, participants: int) -> bool:
+        """Whether so many take so much of the line that no more pictures fit."""
+        return self.bandwidth > 0 and participants * OF_ONE >= self.bandwidth * 1_000_000 * FOR_PICTURES
 
     def portal(self, community: str) -> str | None:
         """The host of an open community's pages, None where there is none to be served."""
@@ -46,7 +57,11 @@ def understand(content: bytes) -> Served | None:
         document = json.loads(content)
         communities = {c.name: c for c in map(_community, document["communities"])}
         users = {(_word(u[0]), _word(u[1])): frozenset(map(_word, u[3])) for u in document["users"]}
-        return Served(_word(document["instance"].get("publicAddress") or ""), communities, users)
+        own = document["instance"]
+        bandwidth = own.get("bandwidthMbps")
+        return Served(
+            _word(own.get("publicAddress") or ""), bandwidth if type(bandwidth) is int else 0, communities, users
+        )
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
         return None
 

@@ -103,6 +103,14 @@ def test_an_offer_may_still_hold_what_was_taken_away_a_moment_ago_and_a_new_trac
     assert reason(track(TrackSource.CAMERA, VIDEO), allowed) == "Source"
 
 
+def test_where_the_line_is_nearly_full_nobody_begins_to_send_a_picture_and_everybody_may_talk() -> None:
+    crowded = functions.Rights(frozenset(ALL), is_crowded=True)
+    for source in (TrackSource.CAMERA, TrackSource.SCREEN_SHARE):
+        assert reason(track(source, VIDEO), crowded) == "Crowded"
+    assert reason(track(TrackSource.MICROPHONE, AUDIO), crowded) is None
+    assert reason(offer("audio sendonly", "video sendonly"), crowded) is None, "a picture of before goes on"
+
+
 def test_no_kind_of_request_is_passed_on_that_is_not_known() -> None:
     kinds = {field.name for field in rtc.SignalRequest.DESCRIPTOR.fields}
     assert kinds >= functions.PASSED | functions.UNHEARD

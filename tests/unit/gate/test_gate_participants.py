@@ -149,6 +149,14 @@ def test_what_is_no_set_is_none(content: bytes) -> None:
     assert served.understand(content) is None
 
 
+@pytest.mark.parametrize(
+    ("bandwidth", "participants", "crowded"),
+    [(100, 0, False), (100, 177, False), (100, 178, True), (1000, 1770, False), (0, 10_000, False)],
+)
+def test_pictures_are_refused_from_85_percent_of_the_line_on(bandwidth: int, participants: int, crowded: bool) -> None:
+    assert served.Served(bandwidth=bandwidth).is_crowded(participants) == crowded
+
+
 def test_messages_have_a_budget_that_comes_back() -> None:
     from unit.gate.gate_parts import line
 
