@@ -28,8 +28,8 @@ class Community:
 
 @dataclass(frozen=True)
 class Served:
-    """The set in force: `public_address` is how browsers reach this pod, empty for its own address; `bandwidth` what the
-    line carries, in Mb/s, 0 where nobody says."""
+    """The set in force: `public_address` is how browsers reach this pod, empty for its own address; `bandwidth` what
+    the line carries, in Mb/s, 0 where nobody says."""
 
     public_address: str = ""
     bandwidth: int = 0

@@ -23,9 +23,10 @@ async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
         mine = sorted(name for name in os.environ if name.startswith("MCS_"))
         body = {"part": NAME, "pid": os.getpid(), "path": path, "headers": headers, "environment": mine}
         body |= {"limit": limit, "nice": os.nice(0)}
+    if path == "/hang":
+        await asyncio.sleep(30)
     text = json.dumps(body).encode()
-    status = b"401 No" if path.endswith("/no") else b"200 OK"
-    writer.write(b"HTTP/1.1 %s\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s" % (status, len(text), text))
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s" % (len(text), text))
     await writer.drain()
     writer.close()
 

@@ -274,6 +274,29 @@ async def test_what_is_no_request_reaches_nothing(serving: Running) -> None:
     writer.close()
 
 
+async def test_one_customers_portal_takes_nobody_elses_places(idle: Running) -> None:
+    await idle.stop()
+    idle.files = 700  # the smallest: 100 places, 50 of them for one portal
+    customers(idle.mounted)
+    idle.mounted.certificates.append(certificate(OTHER))
+    await idle.start()
+    await idle.take()
+    await eventually(lambda: asks(idle, "/"))
+    for source in ("127.0.0.5", "127.0.0.6"):  # known from now on, as an office is
+        assert (await idle.get(MEET, "/api/me", tls=True, source=source)).status == 200
+    waiting = [
+        asyncio.create_task(idle.get(MEET, "/hang", tls=True, source=f"127.0.0.{5 + number % 2}"))
+        for number in range(60)
+    ]
+    done, _ = await asyncio.wait(waiting, timeout=4)
+    assert len(done) == 10, "50 wait for their answer, and who is beyond the share is refused soon"
+    assert all(isinstance(task.exception(), OSError) for task in done)
+    assert (await idle.get(OTHER, "/", tls=True, source="127.0.0.7")).status == 200
+    assert (await idle.get(A, "/", tls=True, source="127.0.0.7")).status == 200
+    for task in waiting:
+        task.cancel()
+
+
 async def test_what_a_restart_would_cut_is_counted(serving: Running) -> None:
     counts = {
         "gate": {"participants": {"acme": 2, "globex": "many"}},
