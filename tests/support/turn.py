@@ -110,7 +110,7 @@ class Client:
                 return found
             if _NONCE in found:
                 self._nonce, self._realm = {_NONCE: found[_NONCE]}, found.get(_REALM, b"")
-            code = found[_ERROR]
+            code = found.get(_ERROR, b"\0\0\4\3")  # where it gives no reason it is: forbidden
             raise RefusedError(code[2] * 100 + code[3])
 
     def _write(self, message: bytes) -> None:

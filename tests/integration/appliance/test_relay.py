@@ -43,7 +43,9 @@ class Relay:
         fresh.write_text(json.dumps({"instance": {"publicAddress": address}, "users": [["acme", "ada"]]}))
         fresh.replace(self.run_dir / "set.json")
 
-    def client(self, way: str = "udp", seconds: float = 3600, name: str = "x", secret: str = SECRET) -> Client:
+    def client(self, way: str = "udp", seconds: float = 3600, name: str = "", secret: str = SECRET) -> Client:
+        """With a credential of its own, or of this name."""
+        name = name or os.urandom(4).hex()
         to = self.run_dir / "relay.sock" if way == "tls" else (way, self.port)
         return self.closing.enter_context(closing(Client(to, *credential(secret, time.time() + seconds, name))))
 
