@@ -35,6 +35,7 @@ lock: $(DEPS) ## Resolve the dependencies anew (hashes, no download addresses)
 	$(LOCK) pyproject.toml -o requirements/runtime.txt
 	$(LOCK) --extra dev pyproject.toml -o requirements/dev.txt
 	$(LOCK) --extra docs --constraints requirements/dev.txt pyproject.toml -o requirements/docs.txt
+	$(LOCK) --constraints requirements/dev.txt images/appliance/requirements.in -o images/appliance/requirements.txt
 
 # Apart, so that whoever builds no documentation does not install it.
 $(DOCS_DEPS): $(DEPS) requirements/docs.txt
@@ -121,7 +122,7 @@ lint: $(DEPS) ## Format, lint, types, layers, workflows
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	cd images/appliance && ../../$(BIN)/mypy --strict appliance
+	cd images/appliance && ../../$(BIN)/mypy --strict appliance gate
 	$(BIN)/lint-imports --no-cache | tail -n 6
 	hack/tool actionlint -shellcheck= -pyflakes= .github/workflows/*.yaml
 generate: $(DEPS) ## Write everything that is generated from the models

@@ -18,16 +18,17 @@ FLAGS = ("-mod=readonly", "-trimpath", "-buildvcs=false")
 
 @dataclass(frozen=True, eq=False)
 class Module:
-    """A folder in hack/cluster/go with a go.mod, a go.sum and the packages built from it."""
+    """A folder with a go.mod, a go.sum and the packages built from it, in hack/cluster/go unless said otherwise."""
 
     name: str
     packages: dict[str, str]  # program -> Go package
     version_of: str = ""  # the required module whose version the programs must report, as Kubernetes does
     tags: str = ""  # build tags: what is left out
+    beside: Path = settings.GO_MODULES
 
     @property
     def folder(self) -> Path:
-        return settings.GO_MODULES / self.name
+        return self.beside / self.name
 
     def ldflags(self) -> str:
         """Linker flags: no debug data; for Kubernetes the version too, else a kubelet calls itself v0.0.0."""
@@ -105,6 +106,11 @@ PROMETHEUS = Module(
 )
 DEVICE_PLUGIN = Module("deviceplugin", {"deviceplugin": "."})
 GITOPS = Module("gitops", {"gitops": "."})  # the libraries by which Flux and Argo CD judge an object
+# The appliance's own: its media server, and the relay that leads to it and nowhere else.
+LIVEKIT = Module(
+    "livekit", {"server": "github.com/livekit/livekit-server/cmd/server"}, beside=settings.APPLIANCE_MODULES
+)
+RELAY = Module("relay", {"relay": "."}, beside=settings.APPLIANCE_MODULES)
 
 
 @functools.cache

@@ -28,6 +28,7 @@ SOURCES = Path(__file__).resolve().parent.parent
 ENTRY_POINT = SOURCES / "cluster"
 MANIFESTS = SOURCES / "manifests"
 GO_MODULES = SOURCES / "go"
+APPLIANCE_MODULES = SOURCES.parents[1] / "images/appliance/go"
 
 
 @dataclass(frozen=True)

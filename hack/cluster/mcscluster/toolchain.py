@@ -25,7 +25,8 @@ def parse_version(text: str) -> Version:
 
 def needed_version() -> Version:
     """The highest `go` line of the modules built here."""
-    lines = (re.search(r"^go (\S+)$", file.read_text(), re.M) for file in settings.GO_MODULES.glob("*/go.mod"))
+    files = [*settings.GO_MODULES.glob("*/go.mod"), *settings.APPLIANCE_MODULES.glob("*/go.mod")]
+    lines = (re.search(r"^go (\S+)$", file.read_text(), re.M) for file in files)
     return max(parse_version(line.group(1)) for line in lines if line)
 
 

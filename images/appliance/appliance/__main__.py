@@ -4,7 +4,8 @@ import asyncio
 import logging
 import sys
 
-from appliance.supervisor import Settings, run
+from appliance.settings import Settings
+from appliance.supervisor import run
 
 
 def main() -> int:

@@ -22,39 +22,30 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
-from appliance import pem
+from appliance import pem, people
+from appliance.documents import ContentError, EntryError, SetError, content, dns_name, document, text
+from appliance.people import People
 
 MANIFEST = "manifest.json"
 FIRST_SLOT, LAST_SLOT = 2, 251
 OUT_OF_SERVICE = "OutOfService"
 LARGEST_PEM = 30_000
 """Bytes of chain and key together: HAProxy takes them as one command, which must fit its buffer of 32 KiB."""
-LARGEST_FILE = 4 * 1024 * 1024
-"""Bytes of one mounted file; Kubernetes takes 1 MiB for a whole Secret."""
 MOST_FILES = 100
 
-_DNS_NAME = re.compile(r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _FILE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
-
-
-class SetError(Exception):
-    """The mounted set cannot be taken as it is; the message says why, in words for an operator's status."""
-
-
-class ContentError(SetError):
-    """So it is for as long as the manifest is the same: the files are those that it vouches for."""
-
-
-class _EntryError(Exception):
-    """One entry is at fault; the message says why and never holds a secret."""
 
 
 @dataclass(frozen=True)
 class Instance:
-    """The instance itself: `domain` is the host of its own page."""
+    """The instance itself: `domain` is the host of its own page, `public_address` how the Internet reaches it ("" where
+    nobody says)."""
 
     name: str
     domain: str
+    public_address: str = ""
+    media_port: int | None = None
+    bandwidth_mbps: int | None = None
 
 
 @dataclass(frozen=True)
@@ -71,6 +62,7 @@ class Link:
     address: str
     open: bool
     in_service: bool = True
+    community: str = ""
 
 
 @dataclass(frozen=True)
@@ -87,7 +79,7 @@ class Certificate:
 
 @dataclass(frozen=True)
 class ConfigSet:
-    """A complete, verified set. `config` is the SHA-256 (hex) of manifest.json's bytes; `users` are counted only."""
+    """A complete, verified set. `config` is the SHA-256 (hex) of manifest.json's bytes; `users` is their number."""
 
     config: str
     instance: Instance
@@ -97,12 +89,13 @@ class ConfigSet:
     spoiled: Mapping[str, str] = field(default_factory=dict)
     """Domains whose certificate is in the set but faulty, and why: what was served for them before stays."""
     problems: tuple[str, ...] = ()
+    people: People = field(default_factory=People)
 
 
 def read_manifest(directory: Path) -> bytes | None:
     """The manifest's bytes, None when there is none (yet). Raises SetError when it cannot be read."""
     try:
-        return _content(directory / MANIFEST)
+        return content(directory / MANIFEST)
     except FileNotFoundError:
         return None
 
@@ -124,8 +117,9 @@ def understand(files: dict[str, bytes], config: str, previous: ConfigSet | None)
     if "instance.json" not in files:
         raise SetError("the manifest names no instance.json")
     problems: list[str] = []
-    instance = _instance(_document("instance.json", files["instance.json"]))
-    closed = {c["name"] for c in _entries(files, "communities", "communities", problems) if c.get("enabled") is False}
+    instance = _instance(document("instance.json", files["instance.json"]))
+    communities = list(_entries(files, "communities", "communities", problems))
+    closed = {c["name"] for c in communities if c.get("enabled") is False}
     links = _links(_entries(files, "links", "links", problems), instance, closed, previous, problems)
     damaged: list[str] = []
     certificates, spoiled = _certificates(_entries(files, "certs-", "certificates", problems, damaged), problems)
@@ -134,9 +128,10 @@ def understand(files: dict[str, bytes], config: str, previous: ConfigSet | None)
         before = {certificate.domain for certificate in previous.certificates} | previous.spoiled.keys()
         missing = before - {certificate.domain for certificate in certificates}
         spoiled = dict.fromkeys(sorted(missing), damaged[0]) | spoiled
-    everybody = _entries(files, "users-", "users", problems, damaged)
-    users = {(_text(user.get("community")), user["name"]) for user in everybody}
-    return ConfigSet(config, instance, links, len(users), certificates, spoiled, (*damaged, *problems))
+    taken = [instance.domain, *(link.domain for link in links)]
+    known = previous.people if previous else People()
+    who = people.understand(files, communities, taken, known, problems, damaged)
+    return ConfigSet(config, instance, links, len(who.users()), certificates, spoiled, (*damaged, *problems), who)
 
 
 def read_certificates(directory: Path) -> tuple[Certificate, ...]:
@@ -144,7 +139,7 @@ def read_certificates(directory: Path) -> tuple[Certificate, ...]:
     files: dict[str, bytes] = {}
     for path in sorted(directory.glob("certs-*.json"))[:MOST_FILES]:
         try:
-            files[path.name] = _content(path)
+            files[path.name] = content(path)
         except (OSError, SetError):
             continue
     ignored: list[str] = []
@@ -153,8 +148,19 @@ def read_certificates(directory: Path) -> tuple[Certificate, ...]:
 
 def remember(current: ConfigSet, path: Path) -> None:
     """Writes the set's routing (no key, no certificate, no user) so that a restarted container can start from it."""
-    kept = {"version": 1, "config": current.config, "users": current.users, "instance": asdict(current.instance)}
+    own = current.instance
+    instance = {
+        "name": own.name,
+        "domain": own.domain,
+        "publicAddress": own.public_address,
+        "mediaPort": own.media_port,
+    }
+    kept = {"version": 1, "config": current.config, "users": current.users, "instance": instance}
     kept["links"] = [asdict(link) for link in current.links]
+    kept["communities"] = [
+        {"name": c.name, "displayName": c.display_name, "enabled": c.open, "portalDomain": c.portal}
+        for c in current.people.portals
+    ]
     fresh = path.with_suffix(".new")
     fresh.write_text(json.dumps(kept))
     fresh.chmod(0o600)
@@ -164,12 +170,14 @@ def remember(current: ConfigSet, path: Path) -> None:
 def recall(path: Path, instance: str) -> ConfigSet | None:
     """What remember() wrote for this instance, without certificates; None when there is nothing usable."""
     try:
-        kept = _document(path.name, _content(path))
+        kept = document(path.name, content(path))
         config, users, entries = kept["config"], kept["users"], kept["links"]
         named = [entry for entry in entries if isinstance(entry.get("name"), str)]
         links = [_link(_as_mounted(entry), set()) for entry in named]
-        found = ConfigSet(config, _instance(kept["instance"]), tuple(links), users, ())
-    except (OSError, SetError, _EntryError, KeyError, TypeError, AttributeError):
+        portals = [entry for entry in kept.get("communities", []) if isinstance(entry, dict)]
+        who = people.understand({}, portals, [link.domain for link in links], People(), [], [])
+        found = ConfigSet(config, _instance(kept["instance"]), tuple(links), users, (), people=who)
+    except (OSError, SetError, EntryError, KeyError, TypeError, AttributeError):
         return None
     sound = isinstance(config, str) and type(users) is int and found.instance.name == instance
     return found if sound and len({link.number for link in links}) == len(entries) else None
@@ -180,22 +188,8 @@ def _as_mounted(kept: dict[str, Any]) -> dict[str, Any]:
     return {**kept, "enabled": kept.get("open"), "serviceState": state}
 
 
-def _content(path: Path) -> bytes:
-    """The file's bytes. Raises FileNotFoundError, and SetError for what cannot be read or is too large."""
-    try:
-        with path.open("rb") as file:
-            content = file.read(LARGEST_FILE + 1)
-    except FileNotFoundError:
-        raise
-    except OSError as why:
-        raise SetError(f"{path.name} cannot be read: {why.strerror}") from None
-    if len(content) > LARGEST_FILE:
-        raise SetError(f"{path.name} is larger than {LARGEST_FILE} bytes")
-    return content
-
-
 def _verified_files(directory: Path, manifest: bytes) -> dict[str, bytes]:
-    names = _document(MANIFEST, manifest).get("files")
+    names = document(MANIFEST, manifest).get("files")
     if not isinstance(names, dict):
         raise SetError(f"{MANIFEST} names no files")
     if len(names) > MOST_FILES:
@@ -205,23 +199,13 @@ def _verified_files(directory: Path, manifest: bytes) -> dict[str, bytes]:
         if not _FILE_NAME.fullmatch(name):
             raise SetError(f"{MANIFEST} names a file outside of the volume")
         try:
-            content = _content(directory / name)
+            found = content(directory / name)
         except FileNotFoundError:
             raise SetError(f"{name} is named in the manifest and missing") from None
-        if hashlib.sha256(content).hexdigest() != expected:
+        if hashlib.sha256(found).hexdigest() != expected:
             raise SetError(f"{name} does not match the manifest")
-        files[name] = content
+        files[name] = found
     return files
-
-
-def _document(name: str, content: bytes) -> dict[str, Any]:
-    try:
-        document = json.loads(content)
-    except (ValueError, RecursionError):
-        raise SetError(f"{name} is not JSON") from None
-    if not isinstance(document, dict) or document.get("version") != 1:
-        raise SetError(f"{name} is not of version 1")
-    return document
 
 
 def _entries(
@@ -233,7 +217,7 @@ def _entries(
     """
     for name in sorted(name for name in files if name.startswith(prefix)):
         try:
-            entries = _document(name, files[name]).get(key)
+            entries = document(name, files[name]).get(key)
             if not isinstance(entries, list):
                 raise SetError(f"{name} holds no list of {key}")
         except SetError as why:
@@ -248,12 +232,23 @@ def _entries(
         yield from named
 
 
-def _instance(document: dict[str, Any]) -> Instance:
-    name = _text(document.get("name"))[:253]
+def _instance(found: dict[str, Any]) -> Instance:
+    name = text(found.get("name"))[:253]
     try:
-        return Instance(name, _dns_name(document.get("domain") if name.isprintable() and name else None))
-    except _EntryError:
+        domain = dns_name(found.get("domain") if name.isprintable() and name else None)
+    except EntryError:
         raise SetError("instance.json needs a name and a domain") from None
+    try:
+        address = str(IPv4Address(text(found.get("publicAddress"))))
+    except ValueError:
+        address = ""
+    return Instance(
+        name, domain, address, _number(found.get("mediaPort"), 65_535), _number(found.get("bandwidthMbps"), 10**6)
+    )
+
+
+def _number(value: object, most: int) -> int | None:
+    return value if type(value) is int and 0 < value <= most else None
 
 
 def _links(
@@ -271,7 +266,7 @@ def _links(
         try:
             link = _link(entry, closed)
             _claim(link, taken)
-        except _EntryError as why:
+        except EntryError as why:
             problems.append(f"link {entry['name'][:63]!r}: {why}")
             if entry["name"] in last_good:
                 fallbacks.append(last_good[entry["name"]])
@@ -281,7 +276,7 @@ def _links(
     for link in fallbacks:
         try:
             _claim(link, taken)
-        except _EntryError:
+        except EntryError:
             continue
         links.append(link)
     return tuple(sorted(links, key=lambda link: link.number))
@@ -290,23 +285,24 @@ def _links(
 def _link(entry: dict[str, Any], closed: set[str]) -> Link:
     number = entry.get("number")
     if type(number) is not int or not FIRST_SLOT <= number <= LAST_SLOT:
-        raise _EntryError(f"its number is not within {FIRST_SLOT}..{LAST_SLOT}")
+        raise EntryError(f"its number is not within {FIRST_SLOT}..{LAST_SLOT}")
     try:
-        address = IPv4Address(_text(entry.get("address")))
+        address = IPv4Address(text(entry.get("address")))
     except ValueError:
-        raise _EntryError("its address is not an IPv4 address") from None
+        raise EntryError("its address is not an IPv4 address") from None
     if address.is_unspecified or address.is_multicast:
-        raise _EntryError("its address is not that of a host")
-    is_open = entry.get("enabled") is not False and _text(entry.get("community")) not in closed
+        raise EntryError("its address is not that of a host")
+    is_open = entry.get("enabled") is not False and text(entry.get("community")) not in closed
     in_service = entry.get("serviceState") != OUT_OF_SERVICE
-    return Link(entry["name"], number, _dns_name(entry.get("domain")), str(address), is_open, in_service)
+    community = text(entry.get("community"))
+    return Link(entry["name"], number, dns_name(entry.get("domain")), str(address), is_open, in_service, community)
 
 
 def _claim(link: Link, taken: dict[str | int, str]) -> None:
     claims: tuple[str | int, ...] = (link.domain, link.number, link.address)
     for claim in claims:
         if claim in taken:
-            raise _EntryError(f"{claim} belongs to {taken[claim]}")
+            raise EntryError(f"{claim} belongs to {taken[claim]}")
     taken.update(dict.fromkeys(claims, f"link {link.name}"))
 
 
@@ -321,8 +317,8 @@ def _certificates(
         try:
             certificate = _certificate(entry)
             if certificate.domain in sound:
-                raise _EntryError("there are two for this domain, the first counts")
-        except _EntryError as why:
+                raise EntryError("there are two for this domain, the first counts")
+        except EntryError as why:
             spoiled[domain.lower().rstrip(".")] = str(why)
             problems.append(f"certificate of {domain!r}: {why}")
         else:
@@ -334,27 +330,16 @@ def _certificate(entry: dict[str, Any]) -> Certificate:
     chain = _pem_blocks(entry.get("certificate"), lambda label: label == "CERTIFICATE")
     key = _pem_blocks(entry.get("key"), lambda label: label.endswith("PRIVATE KEY"))
     if not chain:
-        raise _EntryError("it holds no certificate in PEM")
+        raise EntryError("it holds no certificate in PEM")
     if len(key) != 1:
-        raise _EntryError("it needs exactly one private key in PEM")
-    text = "\n".join([*chain, *key])
-    if len(text) > LARGEST_PEM:
-        raise _EntryError(f"chain and key are larger than {LARGEST_PEM} bytes")
-    if not text.isascii():
-        raise _EntryError("it holds what is no character of PEM")
-    return Certificate(_dns_name(entry.get("domain")), text)
+        raise EntryError("it needs exactly one private key in PEM")
+    whole = "\n".join([*chain, *key])
+    if len(whole) > LARGEST_PEM:
+        raise EntryError(f"chain and key are larger than {LARGEST_PEM} bytes")
+    if not whole.isascii():
+        raise EntryError("it holds what is no character of PEM")
+    return Certificate(dns_name(entry.get("domain")), whole)
 
 
-def _pem_blocks(text: object, wanted: Callable[[str], bool]) -> list[str]:
-    return [block for label, block in pem.blocks(_text(text)) if wanted(label)]
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def _dns_name(value: object) -> str:
-    name = value.lower().rstrip(".") if isinstance(value, str) else ""
-    if not _DNS_NAME.fullmatch(name):
-        raise _EntryError("its domain is not a DNS name")
-    return name
+def _pem_blocks(value: object, wanted: Callable[[str], bool]) -> list[str]:
+    return [block for label, block in pem.blocks(text(value)) if wanted(label)]

@@ -23,7 +23,10 @@ from appliance.config import Certificate, ConfigSet, Link
 
 log = logging.getLogger("haproxy")
 
-HOSTS, TVOXES, STATE, CERTIFICATES = "hosts.map", "tvoxes.map", "state.map", "crt-list"
+HOSTS, TVOXES, COMMUNITIES, STATE = "hosts.map", "tvoxes.map", "communities.map", "state.map"
+CERTIFICATES = "crt-list"
+SEATS = 250
+"""Servers of haproxy.cfg for portals; with more portals than that, some share one's limit."""
 WAITING, OPEN, DRAINING = "waiting", "open", "draining"
 ANSWER_TIMEOUT = 5.0
 """Seconds HAProxy may take for one runtime command; it answers in well under a millisecond when healthy."""
@@ -66,17 +69,39 @@ async def _read(reader: asyncio.StreamReader) -> bytes:
     return bytes(answer)
 
 
-def hosts_entries(current: ConfigSet, certified: Collection[str]) -> list[str]:
-    """The lines of hosts.map: the instance as number 0, then every link; `certified` domains have a certificate."""
+def hosts_entries(current: ConfigSet, certified: Collection[str], seats: Mapping[str, int] | None = None) -> list[str]:
+    """The lines of hosts.map: the instance as number 0, every link, and every portal with its seat; `certified` domains
+    have a certificate."""
 
-    def line(domain: str, number: int, address: str, state: str) -> str:
+    def line(domain: str, number: int | str, address: str, state: str) -> str:
         return f"{domain} {number}|{address}|{state}|{'tls' if domain in certified else 'plain'}"
 
     def state(link: Link) -> str:
         return "closed" if not link.open else "open" if link.in_service else "refusing"
 
     own = line(current.instance.domain, 0, "-", "open")
-    return [own, *(line(link.domain, link.number, link.address, state(link)) for link in current.links)]
+    links = [line(link.domain, link.number, link.address, state(link)) for link in current.links]
+    portals = [
+        f"{line(c.portal or '', 'portal', c.name, 'open' if c.open else 'closed')}|{(seats or {}).get(c.name, 1)}"
+        for c in current.people.portals
+    ]
+    return [own, *links, *portals]
+
+
+def communities_entries(current: ConfigSet) -> list[str]:
+    """The lines of communities.map: whose portal a link, and its TVox's tunnel, may lead to."""
+    portals = {community.name: community.portal for community in current.people.portals}
+    return [f"{k.number} {k.community}|{portals[k.community]}" for k in current.links if k.community in portals]
+
+
+def seated(names: Sequence[str], before: Mapping[str, int]) -> dict[str, int]:
+    """A seat for each portal: the one of before, else a free one, so that no other customer's count is touched."""
+    seats = {name: before[name] for name in names if name in before}
+    free = (seat for seat in range(1, SEATS + 1) if seat not in set(seats.values()))
+    for name in names:
+        if name not in seats:
+            seats[name] = next(free, SEATS)
+    return seats
 
 
 def tvoxes_entries(links: Sequence[Link]) -> list[str]:
@@ -130,12 +155,14 @@ class HAProxy:
     _tried: dict[str, str | None] = field(default_factory=dict)
     """Digest of a certificate -> why no browser takes it: one may stand in for 250 links, and comes with each set."""
     _links: tuple[Link, ...] = ()
+    _seats: dict[str, int] = field(default_factory=dict)
     _process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
         """Starts it with nothing configured: every name is unknown until the first apply()."""
-        for name in (HOSTS, TVOXES, STATE, CERTIFICATES):
+        for name in (HOSTS, TVOXES, COMMUNITIES, STATE, CERTIFICATES):
             (self.run_dir / name).write_text(f"mode {WAITING}\n" if name == STATE else "")
+        # Also of HTTP in a frontend that begins as TCP, which is as it should be.
         log.info("HAProxy starts without a certificate and warns about it: they come in at run time")
         self._process = await asyncio.create_subprocess_exec(
             self.program, "-db", "-f", str(self.home / "haproxy.cfg"),
@@ -187,8 +214,10 @@ class HAProxy:
                 left_out[certificate.domain] = "".join(c if c.isprintable() else "?" for c in problem)[:300]
         keep = {*current.spoiled, *(certificate.domain for certificate in current.certificates)}
         gone = self.certified.keys() - keep
+        self._seats = seated([community.name for community in current.people.portals], self._seats)
         await self._replace_map(TVOXES, tvoxes_entries(current.links))
-        await self._replace_map(HOSTS, hosts_entries(current, self.certified.keys() & keep))
+        await self._replace_map(COMMUNITIES, communities_entries(current))
+        await self._replace_map(HOSTS, hosts_entries(current, self.certified.keys() & keep, self._seats))
         for domain in gone:
             await self._remove_certificate(domain)
         for number in cut_off(self._links, current.links):

@@ -1,89 +1,30 @@
-"""THE STORY: start HAProxy, follow the mounted set, answer the operator, end when told or when HAProxy dies."""
+"""THE STORY: start HAProxy, follow the mounted set, answer the operator, end when told or when HAProxy dies.
+
+With the first portal the parts for calls are started; they follow what is handed over to them by themselves."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-import os
 import signal
 import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
-from appliance import config, contract
-from appliance.config import ConfigSet, ContentError, SetError
+from appliance import config, contract, handover
+from appliance.config import ConfigSet
+from appliance.documents import ContentError, SetError
 from appliance.haproxy import DRAINING, OPEN, WAITING, HAProxy, RuntimeApiError
-from appliance.limits import Limits, of_this_container
+from appliance.parts import Parts
+from appliance.report import portals_told, refused_certificates, within
+from appliance.settings import Settings
+from appliance.talk import Counts, Talk
 
 log = logging.getLogger("appliance")
 
 _MOST_LOGGED = 20
-_MOST_TOLD, _MOST_BYTES_TOLD = 251, 40_000
-"""Of refused certificates in one report: the link agent reads 64 KiB, and takes more for no answer at all."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What the environment says; the defaults are those of the pod.
-
-    `poll`: seconds between two looks at the manifest. The kubelet swaps a projected volume by a link; polling needs no
-    inotify instance (128 per user on a whole node) and costs one small read. `patience`: seconds that an incomplete set
-    may last before it is reported, since the volume's sources may arrive one by one.
-    """
-
-    config_dir: Path
-    data_dir: Path
-    run_dir: Path
-    home: Path
-    instance: str
-    contract_port: int
-    http_port: int
-    https_port: int
-    tvox_port: int
-    haproxy: str
-    poll: float
-    patience: float
-    limits: Limits
-
-    @staticmethod
-    def from_environment(env: Mapping[str, str] = os.environ) -> Settings:
-        home = Path(__file__).resolve().parent.parent
-        return Settings(
-            config_dir=Path(env.get("MCS_CONFIG_DIR", "/etc/mcs")),
-            data_dir=Path(env.get("MCS_DATA_DIR", "/var/lib/mcs")),
-            run_dir=_writable([env.get("MCS_RUN_DIR", "/run/appliance"), "/tmp/appliance"]),
-            home=home,
-            instance=env.get("MCS_INSTANCE", ""),
-            contract_port=int(env.get("MCS_CONTRACT_PORT", "21000")),
-            http_port=int(env.get("MCS_HTTP_PORT", "80")),
-            https_port=int(env.get("MCS_HTTPS_PORT", "443")),
-            tvox_port=int(env.get("MCS_TVOX_PORT", "80")),
-            haproxy=env.get("MCS_HAPROXY", "/usr/sbin/haproxy"),
-            poll=float(env.get("MCS_POLL_SECONDS", "1")),
-            patience=float(env.get("MCS_PATIENCE_SECONDS", "5")),
-            limits=of_this_container(),
-        )
-
-    def for_haproxy(self) -> dict[str, str]:
-        """The variables that haproxy.cfg uses. Threads: as many as this container may use, at most the tier's four."""
-        return {
-            "MCS_RUN_DIR": str(self.run_dir),
-            "MCS_PAGES": str(self.home / "pages"),
-            "MCS_INSTANCE": "".join(letter for letter in self.instance if letter.isalnum() or letter in "-."),
-            "MCS_HTTP_PORT": str(self.http_port),
-            "MCS_HTTPS_PORT": str(self.https_port),
-            "MCS_TVOX_PORT": str(self.tvox_port),
-            "MCS_THREADS": str(min(4, len(os.sched_getaffinity(0)))),
-            **self.limits.for_haproxy(),
-        }
-
-    @property
-    def last_good(self) -> Path:
-        return self.data_dir / "last-good.json"
 
 
 @dataclass
@@ -92,6 +33,8 @@ class Supervisor:
 
     settings: Settings
     proxy: HAProxy
+    parts: Parts = field(init=False)
+    talk: Talk = field(init=False)
     started: float = field(default_factory=time.monotonic)
     current: ConfigSet | None = None
     """The set in force."""
@@ -108,6 +51,9 @@ class Supervisor:
     _is_crowded: bool = False
     _refused: str | None = None
     _refused_since: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.parts, self.talk = Parts(self.settings.home), Talk(self.settings.run_dir)
 
     async def follow(self) -> None:
         """Takes every new set, for ever."""
@@ -128,7 +74,7 @@ class Supervisor:
             if self._hopeless and self._hopeless[0] == manifest:
                 raise self._hopeless[1]
             found = await asyncio.to_thread(config.read_set, self.settings.config_dir, manifest, self.current)
-            await self._take(found)
+            await self._take(found, is_whole=True)
             self._taken = manifest
             self._refused = None
             await asyncio.to_thread(self._remember, found)
@@ -142,12 +88,18 @@ class Supervisor:
             if manifest is not None:
                 await self._recall()
 
-    async def _take(self, found: ConfigSet) -> None:
+    async def _take(self, found: ConfigSet, is_whole: bool) -> None:
         refused = await self.proxy.apply(found)
         told = [f"certificate of {domain}: {why}" for domain, why in refused.items()]
         self.current, self.problems = found, (*found.problems, *told)
         self.left_out = {**found.spoiled, **refused}
-        await self.proxy.set_mode(self._mode())
+        await self._set_mode()
+        if is_whole:  # else its users are not known: those of before, if there are any, are still handed over
+            await asyncio.to_thread(handover.hand_over, found, self.settings.run_dir)
+        if found.people.portals and not self.parts.started:
+            media = self.settings.for_media()
+            log.info("the first portal: calls start, media at %s:%d", media.pod_address, media.media_port)
+            self.parts.start(media.parts())
         log.info("set %s taken: %d links, %d users, %d certificates", found.config[:12], len(found.links), found.users,
                  len(found.certificates))  # fmt: skip
         for problem in self.problems[:_MOST_LOGGED]:
@@ -166,8 +118,8 @@ class Supervisor:
             return
         certificates = await asyncio.to_thread(config.read_certificates, self.settings.config_dir)
         try:
-            await self._take(replace(recalled, certificates=certificates))
-        except RuntimeApiError as why:
+            await self._take(replace(recalled, certificates=certificates), is_whole=False)
+        except (RuntimeApiError, OSError) as why:
             log.warning("the last good set was not taken: %s", why)
 
     def _remember(self, taken: ConfigSet) -> None:
@@ -187,6 +139,10 @@ class Supervisor:
         if self.draining:
             return DRAINING
         return WAITING if self.current is None else OPEN
+
+    async def _set_mode(self) -> None:
+        await self.proxy.set_mode(self._mode())
+        handover.write(self.settings.run_dir / handover.MODE, {"mode": self._mode()})
 
     def unready(self) -> str | None:
         """Contract: Draining, or no set taken yet."""
@@ -212,8 +168,13 @@ class Supervisor:
         by_link, clients = await self.proxy.connections(), await self.proxy.clients()
         self._look_around(by_link, clients.open)
         current = self.current
+        talk = await self.talk.counts() if self.parts.started else Counts()
+        by_community = talk.open()
         return {
-            "connections": sum(by_link.values()),
+            "contract": 2,
+            "connections": sum(by_link.values()) + sum(by_community.values()),
+            "byCommunity": within(by_community, 8_000),
+            "portals": portals_told(current, self.proxy.certified, talk.logins),
             "byLink": {str(number): count for number, count in sorted(by_link.items())},
             "draining": self.draining,
             "config": current.config if current else None,
@@ -221,7 +182,7 @@ class Supervisor:
             "links": len(current.links) if current else 0,
             "error": self.error(),
             "notTaken": self._not_taken(),
-            "refused": self._refused_certificates(),
+            "refused": refused_certificates(self.left_out, current.instance.domain if current else ""),
             "outOfService": self._out_of_service(by_link),
             "size": {"memoryBytes": self.settings.limits.memory} if self.settings.limits.memory else {},
             "clients": {
@@ -233,17 +194,6 @@ class Supervisor:
         """Links that take no new requests, with how many are open."""
         links = self.current.links if self.current else ()
         return {str(link.number): by_link.get(link.number, 0) for link in links if not link.in_service}
-
-    def _refused_certificates(self) -> list[dict[str, str]]:
-        """The instance's own first: where it stands in for all links, its fault is told there, and not at each."""
-        own = self.current.instance.domain if self.current else ""
-        told, size = [], 0
-        for domain, why in sorted(self.left_out.items(), key=lambda item: (item[0] != own, item))[:_MOST_TOLD]:
-            entry = {"domain": domain, "problem": why}
-            size += len(json.dumps(entry))
-            if size <= _MOST_BYTES_TOLD:
-                told.append(entry)
-        return told
 
     def _look_around(self, by_link: Mapping[int, int], clients: int) -> None:
         """Without numbers that change each second: each new text is news for the operator."""
@@ -263,11 +213,12 @@ class Supervisor:
         if wanted != self.draining:
             log.info("draining" if wanted else "taking connections again")
         self.draining = wanted
-        await self.proxy.set_mode(self._mode())
+        await self._set_mode()
 
 
 async def run(settings: Settings) -> int:
-    """Runs the appliance; returns the exit status: 0 after SIGTERM or SIGINT, 1 when HAProxy died."""
+    """Runs the appliance; returns the exit status: 0 after SIGTERM or SIGINT, 1 when HAProxy died, or the media server
+    again and again."""
     proxy = HAProxy(settings.haproxy, settings.home, settings.run_dir, settings.for_haproxy())
     supervisor = Supervisor(settings, proxy)
     stop = asyncio.Event()
@@ -276,6 +227,7 @@ async def run(settings: Settings) -> int:
     async with AsyncExitStack() as stack:
         await proxy.start()
         stack.push_async_callback(proxy.stop)
+        stack.push_async_callback(supervisor.parts.stop)
         answers = contract.connection(contract.contract(supervisor))
         await stack.enter_async_context(
             await asyncio.start_server(answers, port=settings.contract_port, limit=contract.LONGEST_HEAD)
@@ -291,29 +243,20 @@ async def _until_the_end(supervisor: Supervisor, stop: asyncio.Event) -> int:
     told = asyncio.create_task(stop.wait())
     dead = asyncio.create_task(supervisor.proxy.wait())
     working = asyncio.create_task(work())
-    await asyncio.wait({told, dead, working}, return_when=asyncio.FIRST_COMPLETED)
-    ended = {"told": told.done(), "dead": dead.done()}
-    for task in (told, dead, working):
+    hopeless = asyncio.create_task(supervisor.parts.hopeless.wait())
+    tasks = (told, dead, working, hopeless)
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    ended = {"told": told.done(), "dead": dead.done(), "hopeless": hopeless.done()}
+    for task in tasks:
         task.cancel()
-    outcome = await asyncio.gather(told, dead, working, return_exceptions=True)
+    outcome = await asyncio.gather(*tasks, return_exceptions=True)
     if ended["told"]:
         log.info("told to stop")
         return 0
     if ended["dead"]:
         log.error("HAProxy ended with status %s", outcome[1])
+    elif ended["hopeless"]:
+        log.error("no calls are possible")
     else:
         log.error("the supervisor failed: %r", outcome[2])
     return 1
-
-
-def _writable(candidates: list[str]) -> Path:
-    """The first of these directories that can be had: a read-only root has only the mounted ones."""
-    for candidate in candidates:
-        path = Path(candidate)
-        try:
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if os.access(path, os.W_OK | os.X_OK):
-                return path
-        except OSError:
-            continue
-    raise SystemExit(f"no writable run directory: {', '.join(candidates)}")

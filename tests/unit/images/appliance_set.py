@@ -19,7 +19,22 @@ APPLIANCE = Path(__file__).resolve().parents[3] / "images" / "appliance"
 if str(APPLIANCE) not in sys.path:  # the image's program is no part of the operator's package
     sys.path.insert(0, str(APPLIANCE))
 
-from appliance import config, contract, haproxy, limits, pem, supervisor, trial  # noqa: E402
+from appliance import (  # noqa: E402
+    config,
+    contract,
+    documents,
+    handover,
+    haproxy,
+    limits,
+    media,
+    parts,
+    pem,
+    people,
+    report,
+    supervisor,
+    talk,
+    trial,
+)
 
 __all__ = [
     "APPLIANCE",
@@ -28,11 +43,18 @@ __all__ = [
     "certificate",
     "config",
     "contract",
+    "documents",
+    "handover",
     "haproxy",
     "limits",
     "link",
+    "media",
+    "parts",
     "pem",
+    "people",
+    "report",
     "supervisor",
+    "talk",
     "trial",
     "weak",
 ]
@@ -99,6 +121,7 @@ class MountedSet:
     links: list[Any] = field(default_factory=list)
     certificates: list[Any] = field(default_factory=list)
     users: list[Any] = field(default_factory=list)
+    logins: list[Any] = field(default_factory=list)
     communities: list[Any] = field(default_factory=lambda: [{"name": "acme", "displayName": "Acme", "enabled": True}])
     instance: dict[str, Any] = field(default_factory=lambda: {"name": "demo", "domain": DOMAIN})
     raw: dict[str, bytes] = field(default_factory=dict)
@@ -110,6 +133,7 @@ class MountedSet:
             "links.json": {"links": self.links},
             "communities.json": {"communities": self.communities},
             "users-00.json": {"users": self.users},
+            "logins-00.json": {"logins": self.logins},
         }
         for shard in range(2):
             documents[f"certs-{shard}.json"] = {"certificates": self.certificates[shard::2]}

@@ -106,6 +106,9 @@ class Running:
     process: asyncio.subprocess.Process | None = None
     files: int | None = None
     """How many files it may have open, where that is less than usual."""
+    home: Path = APPLIANCE
+    more: dict[str, str] = field(default_factory=dict)
+    """More of its environment."""
 
     async def start(self) -> None:
         system = ["/usr/bin/python3"]
@@ -124,9 +127,10 @@ class Running:
             "MCS_POLL_SECONDS": "0.1",
             "MCS_PATIENCE_SECONDS": "0.6",
             "PYTHONDONTWRITEBYTECODE": "1",
+            **self.more,
         }
         self.process = await asyncio.create_subprocess_exec(
-            *system, "-m", "appliance", cwd=APPLIANCE, env=environment, start_new_session=True
+            *system, "-m", "appliance", cwd=self.home, env=environment, start_new_session=True
         )
         await eventually(self.healthy)
 

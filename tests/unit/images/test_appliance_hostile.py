@@ -7,6 +7,7 @@ import json
 import os
 import random
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,14 @@ from unit.images.appliance_set import (
     certificate,
     config,
     contract,
+    documents,
+    handover,
     haproxy,
     link,
     pem,
+    people,
     supervisor,
+    talk,
     trial,
     weak,
 )
@@ -53,7 +58,7 @@ DAMAGED = [
     pytest.param('{"version": 1}'.encode("utf-16"), id="UTF-16 without a list"),
     pytest.param(b"9" * 100_000, id="a number of 100,000 digits"),
     pytest.param(b'{"version":1,"certificates":7,"users":{},"links":null,"communities":""}', id="no lists"),
-    pytest.param(b" " * (config.LARGEST_FILE + 1), id="huge"),
+    pytest.param(b" " * (documents.LARGEST_FILE + 1), id="huge"),
 ]
 
 
@@ -204,6 +209,7 @@ def hostile(chance: random.Random, depth: int = 0) -> Any:
     if chance.random() < 0.5:
         return [hostile(chance, depth + 1) for _ in range(chance.randrange(4))]
     keys = ["name", "number", "domain", "address", "community", "enabled", "certificate", "key", "links", "users", "x"]
+    keys += ["portalDomain", "functions", "displayName", "hash", "publicAddress", "mediaPort"]
     return {chance.choice(keys): hostile(chance, depth + 1) for _ in range(chance.randrange(6))}
 
 
@@ -220,6 +226,9 @@ def test_any_content_is_a_set_or_a_named_fault(tmp_path: Path) -> None:
         assert all(2 <= known.number <= 251 for known in previous.links)
         haproxy.hosts_entries(previous, ())
         haproxy.tvoxes_entries(previous.links)
+        haproxy.communities_entries(previous)
+        handed = [json.dumps(make(previous)) for make in (handover.set_document, handover.logins_document)]
+        assert all("\\ud83d" not in text for text in handed), "half a character is part of no text"
         if number % 20 == 0:
             config.remember(previous, tmp_path / "last-good.json")
             recalled = config.recall(tmp_path / "last-good.json", previous.instance.name)
@@ -232,7 +241,7 @@ def some_files(chance: random.Random, directory: Path) -> dict[str, bytes]:
     """A set as the operator writes it, with up to three things in it that are not."""
     mounted = MountedSet(directory, links=[link(17)], certificates=[certificate_of_one()])
     for _ in range(chance.randrange(1, 4)):
-        where = chance.choice(["links", "certificates", "users", "communities", "instance", "raw"])
+        where = chance.choice(["links", "certificates", "users", "logins", "communities", "instance", "raw"])
         value = hostile(chance)
         if where == "raw":
             content = json.dumps(value).encode()
@@ -376,7 +385,20 @@ async def test_a_report_of_any_refusals_is_what_the_agent_reads(tmp_path: Path, 
     running.left_out = {"x" * 240 + str(number): why for number in range(250)} | {instance.domain: why}
     running.problems = ("\U0001f600" * 3000,)
 
+    names = [f"c{number}".ljust(253, "x") for number in range(250)]
+    portals = tuple(people.Community(name, name, True, f"{name}.test") for name in names)
+    running.current = replace(running.current, people=people.People(portals))
+    running.parts.started = True
+
+    class Talking:
+        async def counts(self) -> talk.Counts:
+            return talk.Counts(dict.fromkeys(names, 8), {}, {}, dict.fromkeys(names, 40))
+
+    running.talk = Talking()
+
     class Counting:
+        certified = dict.fromkeys((f"{name}.test" for name in names), "")
+
         async def connections(self) -> dict[int, int]:
             return dict.fromkeys(range(2, 252), 24_700)
 

@@ -83,6 +83,48 @@ def test_context_holds_the_hashed_files_with_plain_modes(build: ModuleType, tmp_
     assert modes == {"Containerfile": "0o644", "supervisor": "0o755"}
 
 
+MAKER = """#!/bin/sh
+if [ "$1" = --key ]; then echo "{key}"; else echo "{folder}"; fi
+"""
+
+
+def with_something_made(build: ModuleType, tmp_path: Path, key: str = "1") -> object:
+    """An image of which a program is built outside of the Containerfile."""
+    made = tmp_path / "made"
+    made.mkdir(exist_ok=True)
+    (made / "program").write_text("binary")
+    (made / "program").chmod(0o700)
+    maker = tmp_path / "hack/images/maker"
+    maker.parent.mkdir(parents=True, exist_ok=True)
+    maker.write_text(MAKER.format(key=key, folder=made))
+    maker.chmod(0o755)
+    (tmp_path / "images/link/go").mkdir(exist_ok=True)
+    (tmp_path / "images/link/go/main.go").write_text(f"// {key}")
+    build.made_by.cache_clear()
+    return build.Image("link", "images/link", without=("go/",), made=(build.Made("maker", "bin"),))
+
+
+def test_key_follows_what_something_is_made_from_and_nothing_is_built_for_it(build: ModuleType, tmp_path: Path) -> None:
+    one, same = (build.content_key(with_something_made(build, tmp_path), "buildah") for _ in range(2))
+    other = build.content_key(with_something_made(build, tmp_path, key="2"), "buildah")
+    assert one == same != other
+
+
+def test_context_holds_what_was_made_and_not_what_it_was_made_from(build: ModuleType, tmp_path: Path) -> None:
+    build.stage_context(with_something_made(build, tmp_path), tmp_path / "context")
+    context = tmp_path / "context"
+    found = {path.relative_to(context).as_posix(): path for path in context.rglob("*") if path.is_file()}
+    assert set(found) == {"Containerfile", "bin/program"}
+    assert oct(found["bin/program"].stat().st_mode & 0o777) == "0o755"
+
+
+def test_what_cannot_be_made_is_named(build: ModuleType, tmp_path: Path) -> None:
+    image = with_something_made(build, tmp_path)
+    (tmp_path / "hack/images/maker").write_text("#!/bin/sh\nexit 3\n")
+    with pytest.raises(build.BuildError, match="hack/images/maker ended with 3"):
+        build.stage_context(image, tmp_path / "context")
+
+
 def test_missing_input_is_named(build: ModuleType) -> None:
     with pytest.raises(build.BuildError, match="images/appliance is missing"):
         build.content_key(build.IMAGES["appliance"], "buildah")

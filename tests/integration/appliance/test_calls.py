@@ -1,0 +1,313 @@
+"""The real media server, relay and gate, as the supervisor starts them, on loopback.
+
+Browsers are clients without media, and the portal is a stand-in that knows two sessions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import pytest_asyncio
+from aiohttp import web
+from livekit.protocol import rtc
+from livekit.protocol.models import TrackSource, TrackType
+
+from support.appliance import program
+from support.ports import free_port
+from support.quantiles import quantile
+from unit.gate.gate_parts import CALL, MEET, a_set
+from unit.images.appliance_set import APPLIANCE, media, parts
+
+PUBLIC, POD = "203.0.113.10", "127.0.0.1"
+SESSIONS = {"ada-s1": ("ada", "s1"), "bob-s2": ("bob", "s2")}
+EVERYBODY = (("acme", "ada", ("Audio", "Chat")), ("acme", "bob", ("Audio", "Video")))
+
+
+@dataclass
+class Calls:
+    """What runs; `in_call` is what the portal was told last."""
+
+    run_dir: Path
+    running: parts.Parts
+    media: media.Media
+    in_call: list[Any] = field(default_factory=list)
+
+    def serve(self, *users: tuple[str, str, tuple[str, ...]]) -> None:
+        fresh = self.run_dir / "set.new"
+        fresh.write_bytes(a_set(*users, public=PUBLIC))
+        fresh.replace(self.run_dir / "set.json")
+
+    @contextlib.asynccontextmanager
+    async def browser(self, session: str, call: str = CALL, query: str = "") -> AsyncIterator[Browser]:
+        headers = {"X-MCS-Community": "acme", "Host": MEET, "Origin": f"https://{MEET}"}
+        headers["Cookie"] = f"__Host-session={session}"
+        connector = aiohttp.UnixConnector(str(self.run_dir / "gate.sock"))
+        path = f"http://gate/calls/{call}/rtc?auto_subscribe=1&protocol=15&sdk=js&version=2.23.0{query}"
+        async with (
+            aiohttp.ClientSession(connector=connector) as http,
+            http.ws_connect(path, headers=headers) as wire,
+        ):
+            yield Browser(wire)
+
+    async def counts(self) -> dict[str, Any]:
+        connector = aiohttp.UnixConnector(str(self.run_dir / "gate-inner.sock"))
+        async with aiohttp.ClientSession(connector=connector) as http, http.get("http://gate/counts") as answer:
+            found: dict[str, Any] = await answer.json()
+            return found
+
+    async def cut(self, **whom: str) -> None:
+        connector = aiohttp.UnixConnector(str(self.run_dir / "gate-inner.sock"))
+        async with (
+            aiohttp.ClientSession(connector=connector) as http,
+            http.post("http://gate/cut", json=whom) as answer,
+        ):
+            assert answer.status == 200
+
+    def pid(self, of: str) -> int:
+        """Of a part: nobody else has this secret in its environment."""
+        for entry in Path("/proc").iterdir():
+            with contextlib.suppress(OSError):
+                said = (entry / "cmdline").read_text().replace("\0", " ")
+                if of in said and self.media.secret in (entry / "environ").read_text():
+                    return int(entry.name)
+        raise AssertionError(f"{of} does not run")
+
+
+@dataclass
+class Browser:
+    """Speaks the media server's protocol through the gate; `heard` is all that came."""
+
+    wire: aiohttp.ClientWebSocketResponse
+    heard: list[rtc.SignalResponse] = field(default_factory=list)
+
+    async def hear(self, kind: str, seconds: float = 10.0) -> Any:
+        """The next message of this kind."""
+        async with asyncio.timeout(seconds):
+            while True:
+                message = await self.wire.receive()
+                if message.type is not aiohttp.WSMsgType.BINARY:
+                    raise ConnectionError(f"ended: {message.type}")
+                said = rtc.SignalResponse.FromString(message.data)
+                self.heard.append(said)
+                if said.WhichOneof("message") == kind:
+                    return getattr(said, kind)
+
+    async def say(self, **what: Any) -> None:
+        await self.wire.send_bytes(rtc.SignalRequest(**what).SerializeToString())
+
+    async def add(self, source: int, kind: int) -> None:
+        await self.say(add_track=rtc.AddTrackRequest(cid=f"t{source}{kind}", source=source, type=kind))
+
+
+@pytest_asyncio.fixture
+async def calls() -> AsyncIterator[Calls]:
+    built = {name: program(name) for name in ("livekit-server", "relay")}
+    async with contextlib.AsyncExitStack() as stack:
+        # Not tmp_path: the path of a Unix socket must stay below 97 characters.
+        run_dir = Path(tempfile.mkdtemp(prefix="mcs-"))
+        stack.callback(shutil.rmtree, run_dir)
+        programs = run_dir / "bin"
+        programs.mkdir()
+        for name, path in built.items():
+            (programs / name).symlink_to(path)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.bind((POD, 0))
+            media_port = int(probe.getsockname()[1])
+        agreed = media.Media(APPLIANCE, run_dir, run_dir, "demo", media_port, free_port(), 443, POD, programs=programs)
+        running = Calls(run_dir, parts.Parts(APPLIANCE), agreed)
+        running.serve(*EVERYBODY)
+        await stack.enter_async_context(a_portal(running))
+        running.running.start([part for part in agreed.parts() if part.name != "portal"])
+        stack.push_async_callback(running.running.stop)
+        await until_it_answers(running)
+        yield running
+
+
+@contextlib.asynccontextmanager
+async def a_portal(calls: Calls) -> AsyncIterator[None]:
+    async def authorize(request: web.Request) -> web.Response:
+        asked = await request.json()
+        if asked["session"] not in SESSIONS:
+            return web.Response(status=401)
+        user, session = SESSIONS[asked["session"]]
+        return web.json_response({"user": user, "session": session, "displayName": user.title(), "functions": []})
+
+    async def participants(request: web.Request) -> web.Response:
+        calls.in_call = (await request.json())["participants"]
+        return web.Response(status=204)
+
+    app = web.Application()
+    app.add_routes([web.post("/authorize", authorize), web.put("/calls/{call}/participants", participants)])
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.UnixSite(runner, str(calls.run_dir / "portal-inner.sock")).start()
+    try:
+        yield
+    finally:
+        await runner.cleanup()
+
+
+async def until_it_answers(calls: Calls, within: float = 20.0) -> float:
+    """Seconds until somebody may come in."""
+    began = time.monotonic()
+    while True:
+        try:
+            async with calls.browser("ada-s1", "f" * 32) as ada:
+                await ada.hear("join")
+                await ada.say(leave=rtc.LeaveRequest())
+                return time.monotonic() - began
+        except (aiohttp.ClientError, ConnectionError, TimeoutError):
+            assert time.monotonic() - began < within
+            await asyncio.sleep(0.1)
+
+
+async def test_two_meet_see_the_public_address_and_get_no_token(calls: Calls) -> None:
+    async with calls.browser("ada-s1") as ada, calls.browser("bob-s2") as bob:
+        joined = await ada.hear("join")
+        assert [url for server in joined.ice_servers for url in server.urls] == [
+            f"turn:{MEET}:{calls.media.turn_port}?transport=udp",
+            f"turn:{MEET}:{calls.media.turn_port}?transport=tcp",
+            f"turns:{MEET}:443?transport=tcp",
+        ]
+        assert joined.participant.permission.can_publish_sources == [TrackSource.MICROPHONE]
+        assert (joined.participant.identity, joined.participant.name) == ("ada~s1", "Ada")
+        others = [p.identity for p in (await bob.hear("join")).other_participants]
+        assert others == ["ada~s1"]
+        offered = await bob.hear("offer")
+        trickled = json.loads((await bob.hear("trickle")).candidateInit)["candidate"]
+        assert PUBLIC in trickled and str(calls.media.media_port) in trickled
+        assert POD not in trickled and POD not in offered.sdp
+        with contextlib.suppress(TimeoutError):
+            await ada.hear("refresh_token", 2.0)
+        heard = {said.WhichOneof("message") for said in (*ada.heard, *bob.heard)}
+        assert "refresh_token" not in heard
+        assert not any(b"eyJ" in said.SerializeToString() for said in (*ada.heard, *bob.heard)), (
+            "that is how a token begins"
+        )
+        counts = await calls.counts()
+        assert counts["participants"]["acme"] >= 2
+        assert sorted(who["user"] for who in calls.in_call) == ["ada", "bob"]
+
+
+@pytest.mark.parametrize(
+    ("source", "kind"),
+    [
+        pytest.param(TrackSource.CAMERA, TrackType.VIDEO, id="a camera"),
+        pytest.param(TrackSource.MICROPHONE, TrackType.VIDEO, id="a picture that is called a microphone"),
+        pytest.param(TrackSource.SCREEN_SHARE, TrackType.VIDEO, id="a desktop"),
+    ],
+)
+async def test_what_ada_may_not_send_is_refused_and_her_voice_is_not(calls: Calls, source: int, kind: int) -> None:
+    async with calls.browser("ada-s1") as ada:
+        await ada.hear("join")
+        await ada.add(source, kind)
+        assert (await ada.hear("request_response")).reason == rtc.RequestResponse.NOT_ALLOWED
+        await ada.add(TrackSource.MICROPHONE, TrackType.AUDIO)
+        assert (await ada.hear("track_published")).track.source == TrackSource.MICROPHONE
+
+
+async def test_a_function_taken_away_is_gone_at_the_media_server_and_the_call_goes_on(calls: Calls) -> None:
+    async with calls.browser("bob-s2") as bob:
+        await bob.hear("join")
+        began = time.monotonic()
+        calls.serve(("acme", "ada", ("Audio",)), ("acme", "bob", ("Audio",)))
+        while True:
+            update = await bob.hear("update", 3.0)
+            if [list(p.permission.can_publish_sources) for p in update.participants] == [[TrackSource.MICROPHONE]]:
+                break
+        print(f"\ntaken away after {time.monotonic() - began:.2f} s")
+        assert time.monotonic() - began < 2.0
+        await bob.add(TrackSource.MICROPHONE, TrackType.AUDIO)
+        assert (await bob.hear("track_published")).track.source == TrackSource.MICROPHONE
+
+
+async def test_who_is_not_served_any_more_or_is_cut_is_out_at_the_media_server(calls: Calls) -> None:
+    async with calls.browser("bob-s2") as bob, calls.browser("ada-s1") as ada:
+        await bob.hear("join")
+        await ada.hear("join")
+        calls.serve(("acme", "ada", ("Audio",)))
+        assert (await bob.hear("leave", 3.0)).reason == 4  # PARTICIPANT_REMOVED
+        await calls.cut(community="acme", user="ada")
+        assert (await ada.hear("leave", 3.0)).reason == 4
+    assert "acme" not in (await calls.counts())["participants"]
+
+
+async def test_twenty_changes_of_other_customers_are_nothing_in_a_call(calls: Calls) -> None:
+    async with calls.browser("ada-s1") as ada:
+        await ada.hear("join")
+        with contextlib.suppress(TimeoutError):
+            await ada.hear("nothing", 2.0)
+        before = len(ada.heard)
+        for number in range(20):
+            others = (("globex", f"user-{n}", ("Audio",)) for n in range(number * 50))
+            calls.serve(*EVERYBODY, *others)
+            await asyncio.sleep(0.05)
+        await ada.say(ping=1)
+        await ada.hear("pong")
+        told = {said.WhichOneof("message") for said in ada.heard[before:]}
+        assert not told & {"offer", "update", "leave", "room_update", "permission"}, told
+
+
+async def test_a_media_server_that_dies_is_back_and_so_is_the_call(calls: Calls) -> None:
+    async with calls.browser("ada-s1") as ada:
+        await ada.hear("join")
+        os.kill(calls.pid("livekit-server"), signal.SIGKILL)
+        with pytest.raises(ConnectionError):
+            await ada.hear("nothing")
+    again = await until_it_answers(calls, 10)
+    print(f"\nback after {again:.2f} s")
+    assert again < 5.0
+    async with calls.browser("ada-s1") as ada:
+        await ada.hear("join")
+
+
+async def test_a_gate_that_dies_costs_no_participant(calls: Calls) -> None:
+    async with calls.browser("ada-s1") as ada:
+        sid = (await ada.hear("join")).participant.sid
+        began = time.monotonic()
+        os.kill(calls.pid("-m gate"), signal.SIGKILL)
+        with pytest.raises(ConnectionError):
+            await ada.hear("nothing")
+    while True:
+        with contextlib.suppress(aiohttp.ClientError, ConnectionError):
+            async with calls.browser("ada-s1", query=f"&reconnect=1&sid={sid}") as ada:
+                assert (await ada.hear("reconnect")).ice_servers, "the media server still had her"
+                break
+        assert time.monotonic() - began < 10
+        await asyncio.sleep(0.1)
+    print(f"\nresumed after {time.monotonic() - began:.2f} s")
+    assert (await calls.counts())["participants"] == {"acme": 1}
+
+
+async def test_how_long_it_takes_to_come_in(calls: Calls) -> None:
+    waits = []
+    for _ in range(30):
+        began = time.monotonic()
+        async with calls.browser("ada-s1") as ada:
+            await ada.hear("join")
+            waits.append(time.monotonic() - began)
+            await ada.say(leave=rtc.LeaveRequest())
+    p50, p95 = (quantile(waits, share) * 1000 for share in (0.5, 0.95))
+    print(f"\njoined through the gate: p50 {p50:.0f} ms, p95 {p95:.0f} ms")
+    assert p95 < 2000
+
+
+async def test_the_media_server_takes_nobody_who_comes_past_the_gate(calls: Calls) -> None:
+    async with aiohttp.ClientSession() as http:
+        url = f"http://127.0.0.1:{calls.media.signal_port}/rtc/validate"
+        async with http.get(url, headers={"Authorization": "Bearer x"}) as answer:
+            assert answer.status == 401

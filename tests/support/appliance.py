@@ -1,0 +1,21 @@
+"""The programs of the appliance that are built from Go modules."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from support.api import ROOT
+from support.cluster import MissingError
+from support.levels import left_out_if_missing
+
+
+def program(name: str) -> Path:
+    """`relay` or `livekit-server`, built the first time: in seconds, and in two minutes."""
+    command = [str(ROOT / "hack" / "images" / "programs"), name]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
+    with left_out_if_missing():
+        if done.returncode == 3:
+            raise MissingError(done.stderr)
+    assert done.returncode == 0, done.stderr
+    return Path(done.stdout.strip())
