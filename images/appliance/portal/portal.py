@@ -18,7 +18,7 @@ from portal.files import Files
 from portal.gate import Gate
 from portal.hub import GOING_AWAY, Hub
 from portal.ids import OrderedIds
-from portal.limits import HOUR
+from portal.limits import HOUR, SESSIONS_OF_USER
 from portal.passwords import AT_ONCE, Hashes, Verifier, verify
 from portal.presence import Presence
 from portal.rates import Bucket, Throttle
@@ -160,6 +160,15 @@ class Portal:
         """The user of a session, if both are still served."""
         return self.told.world.user(*session.key) if self.sessions.lives(session) else None
 
+    def sign_in(self, key: Key) -> str:
+        """A token for the browser. Of too many sessions the oldest makes room, one without an open page first."""
+        mine, listening = self.sessions.of(key), {socket.session.public for socket in self.hub.of(key)}
+        mine.sort(key=lambda session: (session.public in listening, session.used, session.created))
+        for oldest in mine[: max(0, len(mine) + 1 - SESSIONS_OF_USER)]:
+            self.sign_out(oldest)
+        self.deliver()
+        return self.sessions.open(key, self.hashes.proof(key) or "")[0]
+
     def sign_out(self, session: Session) -> None:
         """Ends a session, its sockets, and what the media server has of it. deliver() has to follow."""
         if not self.sessions.end(session):
@@ -241,6 +250,8 @@ class Portal:
         self.deliver()
 
     async def clean(self) -> None:
+        for socket in self.hub.all():
+            self.sessions.touch(socket.session)
         for session in self.sessions.expired():
             self.sign_out(session)
         self.deliver()

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from portal.clock import Clock
-from portal.limits import HOUR, SESSION_IDLE, SESSION_LIFE, SESSIONS_OF_USER
+from portal.limits import HOUR, SESSION_IDLE, SESSION_LIFE
 from portal.store import Store
 from portal.told import Key
 
@@ -45,13 +45,10 @@ class Sessions:
             self._add(session)
 
     def open(self, key: Key, proof: str) -> tuple[str, Session]:
-        """A token for the browser, and its session. The oldest one makes room."""
+        """A token for the browser, and its session."""
         token = secrets.token_urlsafe(32)
         now = self._clock.wall()
         session = Session(_digest(token), secrets.token_hex(8), *key, proof, now, now)
-        mine = self._by_user.get(key, {})
-        for oldest in sorted(mine.values(), key=lambda session: session.used)[: len(mine) - SESSIONS_OF_USER + 1]:
-            self.end(oldest)
         self._add(session)
         self._store.post(_put, session)
         return token, session
@@ -61,14 +58,17 @@ class Sessions:
         session = self._by_digest.get(_digest(token)) if token else None
         if session is None or session.community != community:
             return None
-        now = self._clock.wall()
-        if not session.lasts(now):
-            self.end(session)
+        if not session.lasts(self._clock.wall()):
             return None
-        if now - session.used > HOUR:
+        self.touch(session)
+        return session
+
+    def touch(self, session: Session) -> None:
+        """It is in use; kept once an hour."""
+        now = self._clock.wall()
+        if now - session.used >= HOUR:
             session.used = now
             self._store.post(_put, session)
-        return session
 
     def end(self, session: Session) -> bool:
         """False when it had ended before."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
+PORTAL_HOST = web.RequestKey("portal_host", str)
 STATUS = {
     "bad-request": 400,
     "signed-out": 401,
@@ -66,7 +67,7 @@ async def guard(request: web.Request, response: web.StreamResponse) -> None:
     elif request.path.startswith("/api/"):
         policy = _DATA
     else:
-        host = request.get("portal_host")
+        host = request.get(PORTAL_HOST)
         policy = _PAGE.format(socket=f"wss://{host}" if host else "").replace("  ", " ").replace(" ;", ";")
     response.headers["Content-Security-Policy"] = policy
     if request.path.startswith("/api/"):

@@ -18,7 +18,7 @@ from portal.refusals import RefusedError
 from portal.sessions import Session
 from portal.store import StoreError
 from portal.told import Community, Key, User
-from portal.web.answers import refusal
+from portal.web.answers import PORTAL_HOST, refusal
 
 log = logging.getLogger("portal.web")
 
@@ -94,7 +94,7 @@ def community_of(request: web.Request) -> Community:
         raise RefusedError("not-found")
     if not community.open:
         raise RefusedError("closed")
-    request["portal_host"] = community.portal
+    request[PORTAL_HOST] = community.portal
     return community
 
 

@@ -33,7 +33,7 @@ async def login(request: web.Request) -> web.StreamResponse:
     if not right or portal.told.world.user(*key) is None or portal.hashes.of(key) != encoded:
         raise RefusedError("wrong-credentials")
     portal.throttle.succeeded(key, source)
-    token, _ = portal.sessions.open(key, portal.hashes.proof(key) or "")
+    token = portal.sign_in(key)
     answer = done()
     _set_cookie(answer, token, int(SESSION_LIFE))
     return answer

@@ -34,9 +34,10 @@ async def listen(visit: Visit, request: web.Request) -> web.StreamResponse:
         writer = asyncio.create_task(_write(socket, connection))
         try:
             await _read(portal, socket, connection)
+            socket.close(1000)
+            await asyncio.wait([writer], timeout=SILENCE)
         finally:
             writer.cancel()
-            await asyncio.wait([writer])
     finally:
         if joined:
             portal.hub.leave(socket)
