@@ -12,6 +12,8 @@ from portal.limits import PAGE
 from portal.people import remember
 from portal.refusals import RefusedError
 
+OVERHEAD = 200
+"""Bytes that a message takes beside its text; the triggers of the database count with the same."""
 _COLUMNS = "id, community, conversation, sender, recipient, body, at"
 
 
@@ -37,7 +39,7 @@ class Message:
 def write(connection: sqlite3.Connection, message: Message, most: int) -> None:
     """Raises RefusedError when the community has written as much as it may have."""
     used = connection.execute("SELECT chat FROM usage WHERE community = ?", [message.community]).fetchone()
-    if used and used[0] + len(message.body.encode()) > most:
+    if (used[0] if used else 0) + len(message.body.encode()) + OVERHEAD > most:
         raise RefusedError("no-space")
     remember(connection, message.community, message.sender, message.recipient)
     row = (message.id, message.community, message.conversation, message.sender, message.recipient, message.body)
