@@ -52,10 +52,16 @@ async def run(settings: Settings) -> int:
     return 0
 
 
-async def _serve(app: web.Application, path: Path) -> Any:
-    """Listens at the path; gives what ends that. Who may not be there is kept out by the mode from the first moment."""
+async def runner_of(app: web.Application) -> web.AppRunner:
+    """No access log: paths have names of users in them."""
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=_LAST_WORDS, keepalive_timeout=60)
     await runner.setup()
+    return runner
+
+
+async def _serve(app: web.Application, path: Path) -> Any:
+    """Listens at the path; gives what ends that. Who may not be there is kept out by the mode from the first moment."""
+    runner = await runner_of(app)
     before = os.umask(0o177)
     try:
         await web.UnixSite(runner, str(path)).start()

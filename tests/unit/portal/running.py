@@ -11,7 +11,7 @@ import asyncio
 import json
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,14 +19,13 @@ from typing import Any
 
 import aiohttp
 from aiohttp import web
-from aiohttp.test_utils import TestServer
 from argon2.low_level import Type, hash_secret
 
 APPLIANCE = Path(__file__).resolve().parents[3] / "images" / "appliance"
 if str(APPLIANCE) not in sys.path:  # the image's program is no part of the operator's package
     sys.path.insert(0, str(APPLIANCE))
 
-from portal import inner  # noqa: E402
+from portal import inner, server  # noqa: E402
 from portal.clock import Clock  # noqa: E402
 from portal.limits import Quota  # noqa: E402
 from portal.portal import Outside, Portal  # noqa: E402
@@ -47,6 +46,13 @@ def hashed(password: str, time: int = 1) -> str:
 
 
 HASH = hashed(PASSWORD)
+
+
+async def soon(happens: Callable[[], bool]) -> None:
+    """For what is done in a thread: at once, but not in this loop."""
+    async with asyncio.timeout(5):
+        while not happens():  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
 
 
 @dataclass
@@ -189,7 +195,7 @@ class House:
     users: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     logins: dict[tuple[str, str], str] = field(default_factory=dict)
     mode: str = "open"
-    _servers: list[TestServer] = field(default_factory=list)
+    _runners: list[web.AppRunner] = field(default_factory=list)
     _sets: int = 0
 
     # ---- what the supervisor says
@@ -274,15 +280,15 @@ class House:
         self.portal = Portal(settings, outside)
         await self.portal.open()
         apps = routes.application(self.portal, Pages(settings.web_dir)), inner.application(self.portal)
-        self._servers = [TestServer(app) for app in apps]
-        for server in self._servers:
-            await server.start_server(shutdown_timeout=1)
-        self.url, self._inner = (str(server.make_url("")).rstrip("/") for server in self._servers)
+        self._runners = [await server.runner_of(app) for app in apps]
+        for runner in self._runners:
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+        self.url, self._inner = (f"http://127.0.0.1:{runner.addresses[0][1]}" for runner in self._runners)
 
     async def stop(self) -> None:
         self.portal.close_sockets()
-        for server in self._servers:
-            await server.close()
+        for runner in self._runners:
+            await runner.cleanup()
         await self.portal.close()
 
     async def restart(self) -> None:

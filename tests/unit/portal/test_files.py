@@ -8,10 +8,10 @@ import os
 from collections.abc import AsyncIterator
 
 import pytest
-
 from portal import foreign
 from portal.space import Pace, Space, free_part
-from unit.portal.running import House, running
+
+from unit.portal.running import House, running, soon
 
 pytestmark = pytest.mark.timeout(20)
 KIB = 1024
@@ -171,8 +171,7 @@ async def test_transfers_are_counted_and_a_user_has_three_at_once(house: House) 
     ]
     for one in started:
         await one.wait()
-    while house.portal.files.transfers() != {"acme": 3}:
-        await asyncio.sleep(0)
+    await soon(lambda: house.portal.files.transfers() == {"acme": 3})
     assert (await house.inner("GET", "/counts")).json["transfers"] == {"acme": 3}
     assert (await ada.post("/api/conversations/bob/files?name=a", data=b"x")).error == (429, "too-many")
     assert (await bob.post("/api/conversations/ada/files?name=a", data=b"x")).status == 201
@@ -187,8 +186,7 @@ async def test_an_upload_ends_when_one_may_not_any_more(house: House, who: str) 
     started, go_on = asyncio.Event(), asyncio.Event()
     upload = asyncio.create_task(ada.post("/api/conversations/bob/files?name=a", data=held_back(started, go_on)))
     await started.wait()
-    while not house.portal.files.transfers():
-        await asyncio.sleep(0)
+    await soon(lambda: house.portal.files.transfers() == {"acme": 1})
     match who:
         case "the sender is gone":
             del house.users["acme", "ada"]
@@ -212,9 +210,7 @@ async def test_a_browser_that_goes_away_leaves_nothing_behind(house: House) -> N
     )
     await started.wait()
     upload.cancel()
-    async with asyncio.timeout(5):
-        while house.portal.files.transfers() or list(house.portal.files.folder.iterdir()):
-            await asyncio.sleep(0.01)
+    await soon(lambda: not house.portal.files.transfers() and not list(house.portal.files.folder.iterdir()))
 
 
 async def test_what_a_killed_portal_left_behind_is_swept(house: House) -> None:
