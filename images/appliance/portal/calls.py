@@ -132,6 +132,10 @@ class Calls:
     def busy(self, key: Key) -> bool:
         return key in self._of_user
 
+    def talking(self) -> int:
+        """Members who are in a call now, of all communities."""
+        return sum(member.state == IN for call in self._calls.values() for member in call.members.values())
+
     def call_of(self, key: Key) -> Call | None:
         return self._calls.get(self._of_user.get(key, ""))
 

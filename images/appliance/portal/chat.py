@@ -9,7 +9,7 @@ from typing import Any
 from portal.clock import iso
 from portal.ids import in_call
 from portal.limits import PAGE
-from portal.people import remember
+from portal.people import met, remember
 from portal.refusals import RefusedError
 
 OVERHEAD = 200
@@ -41,7 +41,10 @@ def write(connection: sqlite3.Connection, message: Message, most: int) -> None:
     used = connection.execute("SELECT chat FROM usage WHERE community = ?", [message.community]).fetchone()
     if (used[0] if used else 0) + len(message.body.encode()) + OVERHEAD > most:
         raise RefusedError("no-space")
-    remember(connection, message.community, message.sender, message.recipient)
+    if message.recipient is None:
+        remember(connection, message.community, message.sender)
+    else:
+        met(connection, message.community, message.sender, message.recipient, message.at)
     row = (message.id, message.community, message.conversation, message.sender, message.recipient, message.body)
     connection.execute("INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?)", (*row, message.at))
 

@@ -9,14 +9,16 @@ import os
 import sqlite3
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import astuple, dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, ParamSpec, TypeVar
 
 from portal.clock import iso
 from portal.limits import PAGE, TRANSFERS, TRANSFERS_OF_COMMUNITY, TRANSFERS_OF_USER, Quota
-from portal.people import remember
+from portal.people import met
 from portal.refusals import RefusedError
 from portal.space import Pace, Space
 from portal.store import Store
@@ -24,6 +26,8 @@ from portal.told import Key
 
 log = logging.getLogger("portal.files")
 
+P = ParamSpec("P")
+T = TypeVar("T")
 PIECE = 64 * 1024
 _COLUMNS = "id, community, conversation, sender, recipient, name, size, sha256, at"
 
@@ -51,6 +55,7 @@ class Files:
 
     def __init__(self, folder: Path, store: Store, quota: Quota, space: Space, pace: Pace) -> None:
         self.folder, self._store, self._quota, self._space, self._pace = folder, store, quota, space, pace
+        self._threads = ThreadPoolExecutor(4, "files")  # of their own: a slow disk must not hold up anything else
         self._running: Counter[Key] = Counter()
         self._growing: dict[str, tuple[str, int]] = {}
         """Community and size of what is not kept yet, by id."""
@@ -80,6 +85,9 @@ class Files:
             if not self._running[key]:
                 del self._running[key]
 
+    async def _aside(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, partial(work, *args, **kwargs))
+
     async def receive(
         self, community: str, file_id: str, described: Callable[[int, str], File], pieces: AsyncIterator[bytes]
     ) -> File:
@@ -90,11 +98,11 @@ class Files:
         part, whole = self.folder / f"{file_id}.part", self.folder / file_id
         try:
             file = described(*await self._write(part, community, file_id, pieces))
-            await asyncio.to_thread(part.rename, whole)
+            await self._aside(part.rename, whole)
             try:
                 await self._store.run(_put, file, self._quota.community_bytes)
             except BaseException:
-                await asyncio.to_thread(self.delete, [file_id])
+                await self._aside(self.delete, [file_id])
                 raise
             return file
         except OSError as why:
@@ -108,16 +116,16 @@ class Files:
     async def _write(self, part: Path, community: str, file_id: str, pieces: AsyncIterator[bytes]) -> tuple[int, str]:
         kept = await self._store.run(_used, community)
         digest, size = hashlib.sha256(), 0
-        target = await asyncio.to_thread(_create, part)
+        target = await self._aside(_create, part)
         try:
             async for piece in pieces:
                 size += len(piece)
                 self._growing[file_id] = community, size
                 self._must_fit(community, size, kept)
                 await self._pace.take(len(piece))
-                await asyncio.to_thread(_append, target, digest, piece)
+                await self._aside(_append, target, digest, piece)
         finally:
-            await asyncio.to_thread(target.close)
+            await self._aside(target.close)
         return size, digest.hexdigest()
 
     def _must_fit(self, community: str, size: int, kept: int) -> None:
@@ -130,13 +138,13 @@ class Files:
 
     async def pieces(self, file: File) -> AsyncIterator[bytes]:
         """The content, at the pace of the line. Raises OSError."""
-        source = await asyncio.to_thread((self.folder / file.id).open, "rb")
+        source = await self._aside((self.folder / file.id).open, "rb")
         try:
-            while piece := await asyncio.to_thread(source.read, PIECE):
+            while piece := await self._aside(source.read, PIECE):
                 await self._pace.take(len(piece))
                 yield piece
         finally:
-            await asyncio.to_thread(source.close)
+            await self._aside(source.close)
 
     def delete(self, ids: list[str]) -> None:
         """Of content whose entry is gone."""
@@ -183,7 +191,7 @@ def _put(connection: sqlite3.Connection, file: File, most: int) -> None:
     """Asked again, now that others may have come before."""
     if _used(connection, file.community) + file.size > most:
         raise RefusedError("no-space")
-    remember(connection, file.community, file.sender, file.recipient)
+    met(connection, file.community, file.sender, file.recipient, file.at)
     connection.execute("INSERT INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", astuple(file))
 
 

@@ -57,8 +57,9 @@ class Quota:
 
 
 def sockets() -> int:
-    """How many sockets there is room for: each one takes a file."""
-    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    """How many sockets there is room for, with as many files as this process may have: each one takes a file."""
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
     return SOCKETS if files == resource.RLIM_INFINITY else max(50, min(SOCKETS, files - FILES_OF_OTHERS))
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Set
+from collections.abc import Callable
 
+from portal.limits import PAGE
 from portal.told import Key
 
 
@@ -15,11 +16,28 @@ def remember(connection: sqlite3.Connection, community: str, *users: str | None)
             connection.execute("INSERT OR IGNORE INTO people VALUES (?, ?, NULL)", (community, user))
 
 
-def note_absent(connection: sqlite3.Connection, present: Set[Key], now: float) -> None:
+def met(connection: sqlite3.Connection, community: str, one: str, other: str, at: float) -> None:
+    """These two wrote or sent something to each other."""
+    remember(connection, community, one, other)
+    for row in ((community, one, other, at), (community, other, one, at)):
+        connection.execute(
+            "INSERT INTO conversations VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET at = max(at, excluded.at)", row
+        )
+
+
+def conversations(connection: sqlite3.Connection, community: str, user: str) -> list[tuple[str, float]]:
+    """With whom, and when last; the newest first."""
+    return connection.execute(
+        "SELECT other, at FROM conversations WHERE community = ? AND user = ? ORDER BY at DESC LIMIT ?",
+        (community, user, PAGE),
+    ).fetchall()
+
+
+def note_absent(connection: sqlite3.Connection, present: Callable[[Key], bool], now: float) -> None:
     """Who is not in the set begins to be gone now; who is back was never gone. Writes only what changes."""
     known = connection.execute("SELECT community, user, gone FROM people").fetchall()
-    gone = [(now, *row[:2]) for row in known if row[2] is None and row[:2] not in present]
-    back = [(None, *row[:2]) for row in known if row[2] is not None and row[:2] in present]
+    gone = [(now, *row[:2]) for row in known if row[2] is None and not present(row[:2])]
+    back = [(None, *row[:2]) for row in known if row[2] is not None and present(row[:2])]
     connection.executemany("UPDATE people SET gone = ? WHERE community = ? AND user = ?", gone + back)
 
 
@@ -38,6 +56,7 @@ def forget(connection: sqlite3.Connection, community: str, user: str) -> list[st
     for statement in (
         f"DELETE FROM files WHERE {theirs}",  # noqa: S608
         f"DELETE FROM messages WHERE {theirs}",  # noqa: S608
+        "DELETE FROM conversations WHERE community = :community AND (user = :user OR other = :user)",
         "DELETE FROM missed WHERE community = :community AND (user = :user OR caller = :user)",
         "DELETE FROM call_members WHERE community = :community AND user = :user",
         "DELETE FROM sessions WHERE community = :community AND user = :user",

@@ -34,6 +34,9 @@ log = logging.getLogger("portal")
 
 LOOK, FLUSH, ASK_GATE = 0.25, 1.0, 5.0
 FILES_PART_OF_LINE = 0.20
+VIDEO_PART_OF_LINE = 0.85
+MBPS_OF_CONNECTION = 0.48
+"""60 KB/s: what the instance's tiers reckon with."""
 
 
 @dataclass(frozen=True)
@@ -176,8 +179,6 @@ class Portal:
         self.hub.sign_out(session)
         self.gate.cut(session.community, user=session.user, session=session.public)
         self.calls.signed_out(session.key, [one.public for one in self.sessions.of(session.key)])
-        if not self.sessions.of(session.key):
-            self.presence.gone(session.key)
 
     def sign_out_everywhere(self, key: Key) -> None:
         for session in self.sessions.of(key):
@@ -255,13 +256,17 @@ class Portal:
         for session in self.sessions.expired():
             self.sign_out(session)
         self.deliver()
-        present = self.told.world.users.keys() if self.told.ready else None
-        await retention.clean(self.store, self.files, self.quota, present, self.clock.wall())
+        world = self.told.world if self.told.ready else None
+        await retention.clean(self.store, self.files, self.quota, world, self.clock.wall())
 
     async def forget(self, key: Key) -> int:
         """Erases all of a user, who may be one of the set, and then begins anew. Gives the number of his files."""
         self.sign_out_everywhere(key)
         return await retention.forget(self.store, self.files, key)
+
+    def line_is_busy(self) -> bool:
+        """From here on no new video: the line is kept for those who talk."""
+        return self.calls.talking() * MBPS_OF_CONNECTION >= VIDEO_PART_OF_LINE * self.told.world.bandwidth_mbps
 
     def counts(self) -> dict[str, dict[str, int]]:
         """For the supervisor: what a drain waits for, and who can log in."""
@@ -279,12 +284,17 @@ class Portal:
 
 
 async def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
-    """A fault of one time is none of the next: what ends here would end it for all customers."""
+    """A fault of one time is none of the next: what ends here would end it for all customers. One that lasts is told
+    once."""
+    told = ""
     while True:
         try:
             await work()
+            told = ""
         except Exception as why:
-            log.error("%s: %s", work.__name__, discreetly(why))
+            if (words := discreetly(why)) != told:
+                log.error("%s: %s", work.__name__, words)
+            told = words
         await asyncio.sleep(seconds)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from portal.hub import Hub, Socket
+from portal.hub import SIGNED_OUT, Hub, Socket
 from portal.told import Key
 
 GRACE = 5.0
@@ -36,14 +36,11 @@ class Presence:
         self.mark(socket.key)
 
     def left(self, socket: Socket) -> None:
+        """Who was signed out has no grace."""
         self._unwatch(socket, socket.watched)
-        if not self._hub.of(socket.key):
+        if not self._hub.of(socket.key) and socket.closing != SIGNED_OUT:
             self._leaving[socket.key] = self._steady() + GRACE
-
-    def gone(self, key: Key) -> None:
-        """Signed out: without grace."""
-        self._leaving.pop(key, None)
-        self.mark(key)
+        self.mark(socket.key)
 
     def watch(self, socket: Socket, users: frozenset[str]) -> None:
         """From now on this page shows these users. What it does not know yet is told at once."""

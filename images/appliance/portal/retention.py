@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Set
+from collections.abc import Callable
 
 from portal import files, people
 from portal.files import Files
 from portal.limits import HOUR, Quota
 from portal.store import Store
-from portal.told import Key
+from portal.told import Key, World
 
 AT_ONCE = 200
 """Rows per transaction: some milliseconds."""
 
 
-async def clean(store: Store, kept: Files, quota: Quota, present: Set[Key] | None, now: float) -> None:
-    """Deletes what is too old. `present`: all users of the set in force; None while there is none: nobody is gone."""
+async def clean(store: Store, kept: Files, quota: Quota, world: World | None, now: float) -> None:
+    """Deletes what is too old. `world` is the set in force; while there is none, nobody is gone."""
     await _in_pieces(store, _old_messages, now - quota.chat_seconds)
     await _in_pieces(store, _old_missed, now - quota.chat_seconds)
     await _in_pieces(store, _old_calls, now - quota.chat_seconds)
+    await _in_pieces(store, _old_conversations, now - quota.chat_seconds)
     while ids := await store.run(_old_files, now - quota.file_seconds):
         await asyncio.to_thread(kept.delete, ids)
-    if present is not None:
-        await store.run(people.note_absent, present, now)
+    if world is not None:
+        await store.run(people.note_absent, world.has, now)
         for key in await store.run(people.long_gone, now - quota.gone_seconds):
             await forget(store, kept, key)
     known = await store.run(files.all_ids)
@@ -62,6 +63,14 @@ def _old_calls(connection: sqlite3.Connection, before: float) -> int:
         connection.execute("DELETE FROM call_members WHERE call = ?", [call_id])
         connection.execute("DELETE FROM calls WHERE id = ?", [call_id])
     return len(ended)
+
+
+def _old_conversations(connection: sqlite3.Connection, before: float) -> int:
+    oldest = "SELECT community, user, other FROM conversations WHERE at < ? LIMIT ?"
+    return connection.execute(
+        f"DELETE FROM conversations WHERE (community, user, other) IN ({oldest})",  # noqa: S608
+        (before, AT_ONCE),
+    ).rowcount
 
 
 def _old_files(connection: sqlite3.Connection, before: float) -> list[str]:

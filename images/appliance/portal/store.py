@@ -12,6 +12,7 @@ import sqlite3
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -27,6 +28,9 @@ MIGRATIONS = (
     CREATE INDEX sessions_of_user ON sessions (community, user);
     CREATE TABLE people (community TEXT NOT NULL, user TEXT NOT NULL, gone REAL,
         PRIMARY KEY (community, user)) WITHOUT ROWID;
+    CREATE TABLE conversations (community TEXT NOT NULL, user TEXT NOT NULL, other TEXT NOT NULL, at REAL NOT NULL,
+        PRIMARY KEY (community, user, other)) WITHOUT ROWID;
+    CREATE INDEX conversations_newest ON conversations (community, user, at);
     CREATE TABLE calls (id TEXT PRIMARY KEY, community TEXT NOT NULL, started REAL NOT NULL, ended REAL,
         state TEXT NOT NULL) WITHOUT ROWID;
     CREATE TABLE call_members (call TEXT NOT NULL, community TEXT NOT NULL, user TEXT NOT NULL, until REAL,
@@ -99,7 +103,8 @@ class Store:
         """What was deleted is overwritten in the database; now also in its log."""
 
         def do() -> None:
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            with suppress(sqlite3.Error):  # some other process may read; the next one does it
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
         await asyncio.get_running_loop().run_in_executor(self._thread, do)
 

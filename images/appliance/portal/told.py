@@ -62,6 +62,12 @@ class World:
     users: Mapping[Key, User] = field(repr=False)
     bandwidth_mbps: int = DEFAULT_BANDWIDTH
 
+    def has(self, key: Key) -> bool:
+        """Whether the user is one of the set. Of a community that is closed, or has no portal, the set may name no
+        users at all: who is of such a one is not gone."""
+        community = self.communities.get(key[0])
+        return key in self.users or (community is not None and not community.served)
+
     def user(self, community: str, name: str) -> User | None:
         """The user, if he is served now."""
         found = self.communities.get(community)
@@ -153,7 +159,10 @@ class Watched(Generic[T]):
         seen = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
         if seen == self._seen:
             return False
-        found = await asyncio.to_thread(self._read)
+        try:
+            found = await asyncio.to_thread(self._read)
+        except OSError:
+            return False
         self._seen = seen
         if found is None or found == self.content:
             return False
@@ -161,11 +170,8 @@ class Watched(Generic[T]):
         return True
 
     def _read(self) -> T | None:
-        try:
-            with self.path.open("rb") as file:
-                content = file.read(LARGEST_FILE + 1)
-        except OSError:
-            return None
+        with self.path.open("rb") as file:
+            content = file.read(LARGEST_FILE + 1)
         return self._parse(content) if len(content) <= LARGEST_FILE else None
 
 

@@ -11,7 +11,7 @@ import asyncio
 import json
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -195,6 +195,9 @@ class House:
     users: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     logins: dict[tuple[str, str], str] = field(default_factory=dict)
     mode: str = "open"
+    bandwidth: int | None = None
+    while_waiting: Callable[[], Awaitable[None]] = lambda: asyncio.sleep(0)
+    """Done whenever the portal waits for the line."""
     _runners: list[web.AppRunner] = field(default_factory=list)
     _sets: int = 0
 
@@ -211,6 +214,7 @@ class House:
         communities = [{"name": name, **entry} for name, entry in self.communities.items()]
         users = [[community, name, name.capitalize(), functions] for (community, name), functions in self.users.items()]
         instance = {"name": "demo", "domain": "mcs.example.com", "publicAddress": "203.0.113.10", "mediaPort": 10000}
+        instance |= {"bandwidthMbps": self.bandwidth} if self.bandwidth else {}
         self.write("set.json", {"config": config, "instance": instance, "communities": communities, "users": users})
         self.write("logins.json", {"config": config, "logins": [[*key, found] for key, found in self.logins.items()]})
         self.write("mode.json", {"mode": self.mode})
@@ -298,6 +302,7 @@ class House:
 
     async def _sleep(self, seconds: float) -> None:
         self.hands.passed += seconds
+        await self.while_waiting()
 
 
 @asynccontextmanager

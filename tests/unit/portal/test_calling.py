@@ -148,6 +148,23 @@ async def test_while_draining_nothing_new_begins_and_what_is_there_goes_on(house
     assert (await ada.post("/api/conversations/bob/messages", {"text": "soon"})).status == 201
 
 
+async def test_from_85_percent_of_the_line_on_no_new_video_begins(house: House) -> None:
+    house.add("acme", *(f"u{number}" for number in range(20)))
+    await house.told()
+    for number in range(0, 20, 2):
+        await house.in_a_call(f"u{number}", f"u{number + 1}")
+    ada = await house.signed_in("ada")
+    for megabits, status in ((12, 201), (11, 503)):  # twenty talk, of 0.48 Mbit/s each
+        house.bandwidth = megabits
+        await house.told()
+        answer = await ada.post("/api/calls", {"users": ["bob"], "media": "video"})
+        assert answer.status == status
+        if status == 201:
+            await ada.post(f"/api/calls/{answer.json['id']}/leave")
+    assert answer.error == (503, "no-bandwidth") and answer.headers["Retry-After"] == "60"
+    assert (await ada.post("/api/calls", {"users": ["bob"], "media": "audio"})).status == 201, "voice goes on"
+
+
 async def test_one_who_is_removed_leaves_the_call_and_the_others_talk_on(house: House) -> None:
     call, (ada, bob, cyd) = await house.in_a_call("ada", "bob", "cyd")
     await house.connect(call, ada, bob, cyd)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+
 import pytest
 
 from unit.portal.running import House
@@ -24,6 +27,45 @@ async def test_a_message_arrives_at_all_pages_of_both(house: House) -> None:
         assert (await adas.until("message"))["message"] == message | {"conversation": "bob"}
         assert "message" not in [heard["type"] for heard in await cyds.quiet()]
     assert (await bob.get("/api/conversations/ada/messages")).json["messages"] == [message | {"conversation": "ada"}]
+
+
+async def test_with_whom_one_wrote_of_late(house: House) -> None:
+    ada = await house.signed_in("ada")
+    assert (await ada.get("/api/conversations")).json == {"conversations": []}
+    for other, passed in (("bob", 1), ("cyd", 1), ("bob", 1)):
+        await house.passes(passed)
+        await ada.post(f"/api/conversations/{other}/messages", {"text": "x"})
+    await house.passes(1)
+    await ada.post("/api/conversations/cyd/files?name=a", data=b"x")
+    found = (await ada.get("/api/conversations")).json["conversations"]
+    assert [(entry["user"], entry["displayName"], entry["at"][17:19]) for entry in found] == [
+        ("cyd", "Cyd", "04"), ("bob", "Bob", "03"),
+    ]  # fmt: skip
+    bobs = (await (await house.signed_in("bob")).get("/api/conversations")).json["conversations"]
+    assert [entry["user"] for entry in bobs] == ["ada"]
+    del house.users["acme", "cyd"]
+    house.users["acme", "bob"] = ["Audio"]
+    await house.told()
+    assert [entry["user"] for entry in (await ada.get("/api/conversations")).json["conversations"]] == ["bob"]
+    assert (await (await house.signed_in("bob")).get("/api/conversations")).error == (403, "not-allowed")
+
+
+async def test_a_message_that_takes_its_time_is_of_nobody_who_is_gone_meanwhile(house: House) -> None:
+    ada = await house.signed_in("ada")
+    started, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield b'{"text": '
+        started.set()
+        await go_on.wait()
+        yield b'"x"}'
+
+    late = asyncio.create_task(ada.ask("POST", "/api/conversations/bob/messages", data=slowly()))
+    await started.wait()
+    del house.users["acme", "ada"]
+    await house.told()
+    go_on.set()
+    assert (await late).error == (401, "signed-out")
 
 
 async def test_history_comes_in_pages_from_the_newest_back(house: House) -> None:

@@ -7,6 +7,7 @@ import hashlib
 import os
 from collections.abc import AsyncIterator
 
+import aiohttp
 import pytest
 from portal import foreign
 from portal.space import Pace, Space, free_part
@@ -200,6 +201,28 @@ async def test_an_upload_ends_when_one_may_not_any_more(house: House, who: str) 
     go_on.set()
     assert (await upload).error == (403, "not-allowed")
     assert not list(house.portal.files.folder.iterdir()) and not house.portal.files.transfers()
+
+
+@pytest.mark.parametrize("why", ["signed out", "function taken", "content cut off"])
+async def test_a_download_that_ends_early_ends_its_connection(house: House, why: str) -> None:
+    """Or the next answer would be taken for the rest of the file, by whoever gets that connection."""
+    ada, bob = await house.signed_in("ada"), await house.signed_in("bob")
+    sent = (await ada.post("/api/conversations/bob/files?name=a", data=b"x" * 10_000_000)).json["id"]
+
+    async def meanwhile() -> None:
+        match why:
+            case "signed out":
+                house.portal.sign_out_everywhere(("acme", "bob"))
+            case "function taken":
+                house.users["acme", "bob"] = ["Chat"]
+                await house.told()
+            case "content cut off":
+                os.truncate(house.portal.files.folder / sent, 5_000_000)
+
+    house.while_waiting = meanwhile
+    with pytest.raises(aiohttp.ClientPayloadError):
+        await bob.get(f"/api/files/{sent}")
+    assert not house.portal.files.transfers()
 
 
 async def test_a_browser_that_goes_away_leaves_nothing_behind(house: House) -> None:

@@ -48,6 +48,7 @@ async def scene(house: House) -> Scene:
 
 THINGS = {
     "directory": lambda who, scene: who.get("/api/directory"),
+    "conversations": lambda who, scene: who.get("/api/conversations"),
     "missed": lambda who, scene: who.get("/api/missed"),
     "start audio": lambda who, scene: who.post("/api/calls", {"users": ["dan"], "media": "audio"}),
     "start video": lambda who, scene: who.post("/api/calls", {"users": ["dan"], "media": "video"}),

@@ -85,7 +85,13 @@ async def test_every_answer_keeps_a_page_in_its_place(house: House, path: str, s
 
 
 @pytest.mark.parametrize(
-    ("method", "path"), [("PUT", "/api/me"), ("DELETE", "/"), ("POST", "/api/me"), ("GET", "/api/login")]
+    ("method", "path"),
+    [("PUT", "/api/me"), ("DELETE", "/"), ("POST", "/api/me"), ("GET", "/api/login"), ("HEAD", "/api/me")],
 )
 async def test_what_is_not_asked_so_is_refused(house: House, method: str, path: str) -> None:
     assert (await (await house.signed_in("ada")).ask(method, path)).status in (400, 404)
+
+
+async def test_the_page_can_be_asked_for_its_headers_alone(house: House) -> None:
+    answer = await house.browser().ask("HEAD", "/")
+    assert (answer.status, answer.content) == (200, b"")

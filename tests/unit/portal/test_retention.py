@@ -57,7 +57,7 @@ async def test_messages_stay_thirty_days_and_files_seven(house: House) -> None:
     assert await texts(house, "bob", "ada") == []
     assert (await (await house.signed_in("cyd")).get("/api/missed")).json == {"missed": []}
     with sqlite3.connect(house.portal.store.path) as database:
-        for table in ("messages", "files", "missed", "calls", "call_members"):
+        for table in ("messages", "files", "missed", "calls", "call_members", "conversations"):
             assert database.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,), table  # noqa: S608
         assert database.execute("SELECT sum(chat), sum(files) FROM usage").fetchone() == (0, 0)
 
@@ -126,6 +126,37 @@ async def test_without_a_set_nobody_is_gone(house: House) -> None:
     await house.portal.tick()
     await house.portal.clean()
     assert await texts(house, "ada", "bob") == ["SECRET to bob"]
+
+
+@pytest.mark.parametrize("change", [{"portal": None}, {"open": False}])
+async def test_nobody_is_gone_because_a_community_has_no_portal_at_the_moment(
+    house: House, change: dict[str, object]
+) -> None:
+    """The set names no users of such a one."""
+    await everything(house)
+    house.portal.quota = type(house.portal.quota)(chat_seconds=1e9, file_seconds=1e9)
+    before, users = dict(house.communities["acme"]), dict(house.users)
+    house.communities["acme"] |= change
+    house.users = {key: functions for key, functions in users.items() if key[0] != "acme"}
+    for _ in range(3):
+        await house.told()
+        await house.portal.clean()
+        await house.passes(20 * DAY)
+    house.communities["acme"], house.users = before, users
+    await house.told()
+    assert await texts(house, "ada", "bob") == ["SECRET to bob"]
+
+
+async def test_a_community_that_is_removed_is_erased_after_thirty_days(house: House) -> None:
+    await everything(house)
+    del house.communities["acme"]
+    await house.told()
+    await house.portal.clean()
+    await house.passes(31 * DAY)
+    await house.portal.clean()
+    with sqlite3.connect(house.portal.store.path) as database:
+        for table in ("messages", "files", "missed", "people", "conversations", "call_members"):
+            assert database.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,), table  # noqa: S608
 
 
 # ---- forget

@@ -10,7 +10,7 @@ from portal.limits import QUEUED, sockets_of_community
 from portal.sessions import Session
 from portal.web.socket import watched
 
-from unit.portal.running import House
+from unit.portal.running import House, soon
 
 pytestmark = pytest.mark.timeout(20)
 
@@ -73,8 +73,9 @@ async def test_who_signs_out_is_offline_at_once(house: House) -> None:
         assert await ears.watch("bob") == {"bob": "online"}
         await bob.post("/api/logout")
         assert await bobs.closed() == 4401
-        assert (await ada.get("/api/directory?q=bob")).json["users"][0]["presence"] in ("online", "offline")
-        await house.passes(6)
+        await soon(lambda: len(house.portal.hub) == 1)
+        assert (await ada.get("/api/directory?q=bob")).json["users"][0]["presence"] == "offline"
+        await house.passes(1)
         assert (await ears.until("presence"))["users"] == {"bob": "offline"}
 
 

@@ -10,12 +10,11 @@ from portal.limits import ROOM
 from portal.refusals import RefusedError
 from portal.told import User
 from portal.web.answers import answer
-from portal.web.door import Visit, body
+from portal.web.door import Visit
 
 
 async def start(visit: Visit, request: web.Request) -> web.StreamResponse:
-    given = await body(request)
-    names, media = given.get("users"), given.get("media")
+    names, media = visit.said.get("users"), visit.said.get("media")
     if not isinstance(names, list) or not names or not isinstance(media, str) or media not in rights.MEDIA:
         raise RefusedError("bad-request")
     if len(names) >= ROOM:
@@ -31,7 +30,7 @@ async def start(visit: Visit, request: web.Request) -> web.StreamResponse:
 
 async def invite(visit: Visit, request: web.Request) -> web.StreamResponse:
     call = _call(visit, request)
-    user = visit.other((await body(request)).get("user"))
+    user = visit.other(visit.said.get("user"))
     _may_ring(visit, [user], call.media)
     try:
         visit.portal.calls.invite(call, visit.user.name, user.name)
@@ -80,5 +79,7 @@ def _may_ring(visit: Visit, users: list[User], media: str) -> None:
         raise RefusedError("not-allowed")
     if visit.portal.told.draining:
         raise RefusedError("draining")
+    if media == "video" and visit.portal.line_is_busy():
+        raise RefusedError("no-bandwidth", 60)
     if wait := visit.portal.rings.take(visit.key):
         raise RefusedError("too-many", wait)

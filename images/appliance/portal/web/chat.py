@@ -12,7 +12,7 @@ from portal.limits import MESSAGE_CHARACTERS
 from portal.refusals import RefusedError
 from portal.told import User
 from portal.web.answers import answer
-from portal.web.door import Visit, body
+from portal.web.door import Visit
 
 
 async def history(visit: Visit, request: web.Request) -> web.StreamResponse:
@@ -24,7 +24,7 @@ async def history(visit: Visit, request: web.Request) -> web.StreamResponse:
 
 async def write(visit: Visit, request: web.Request) -> web.StreamResponse:
     other = _other(visit, request)
-    text = _text(visit, await body(request))
+    text = _text(visit)
     return await _keep(visit, pair(visit.user.name, other.name), other.name, text, [other.name])
 
 
@@ -41,7 +41,7 @@ async def call_history(visit: Visit, request: web.Request) -> web.StreamResponse
 
 async def call_write(visit: Visit, request: web.Request) -> web.StreamResponse:
     _must_chat(visit.user)
-    text = _text(visit, await body(request))
+    text = _text(visit)
     call = visit.portal.calls.member(visit.community.name, _call_id(request), visit.user.name)
     if call.state(visit.user.name) != IN:
         raise RefusedError("not-allowed")
@@ -77,8 +77,8 @@ def _must_chat(user: User) -> None:
         raise RefusedError("not-allowed")
 
 
-def _text(visit: Visit, given: dict[str, object]) -> str:
-    text = foreign.text(given.get("text"), MESSAGE_CHARACTERS)
+def _text(visit: Visit) -> str:
+    text = foreign.text(visit.said.get("text"), MESSAGE_CHARACTERS)
     if text is None or not text.strip():
         raise RefusedError("bad-request")
     if wait := visit.portal.messages.take(visit.key):

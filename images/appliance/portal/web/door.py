@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +37,8 @@ class Visit:
     community: Community
     session: Session
     user: User
+    said: Mapping[str, Any]
+    """The body, where there is one to be."""
 
     @property
     def key(self) -> Key:
@@ -56,7 +58,7 @@ class Visit:
 
 
 Handler = Callable[[Visit, web.Request], Awaitable[web.StreamResponse]]
-_AioHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+AioHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def prepare(app: web.Application, portal: Portal) -> None:
@@ -65,7 +67,7 @@ def prepare(app: web.Application, portal: Portal) -> None:
 
 
 @web.middleware
-async def always_answered(request: web.Request, handler: _AioHandler) -> web.StreamResponse:
+async def always_answered(request: web.Request, handler: AioHandler) -> web.StreamResponse:
     """Whatever goes wrong has an answer of ours, and a line in the log that quotes nobody."""
     try:
         return await handler(request)
@@ -110,7 +112,7 @@ def must_come_from_own_page(request: web.Request, community: Community) -> None:
         raise RefusedError("not-allowed")
 
 
-def visit(request: web.Request) -> Visit:
+def visit(request: web.Request, said: Mapping[str, Any] | None = None) -> Visit:
     """Who asks. Raises RefusedError."""
     portal = request.app[PORTAL]
     community = community_of(request)
@@ -119,16 +121,18 @@ def visit(request: web.Request) -> Visit:
     user = portal.user(session) if session else None
     if session is None or user is None:
         raise RefusedError("signed-out")
-    if wait := portal.requests.take(session.public):
-        raise RefusedError("too-many", wait)
-    return Visit(portal, community, session, user)
+    return Visit(portal, community, session, user, said or {})
 
 
-def signed_in(handler: Handler, *, lasting: bool = False) -> _AioHandler:
-    """`lasting`: a socket or a transfer, which has limits of its own."""
+def signed_in(handler: Handler, *, says: bool = False, lasting: bool = False) -> AioHandler:
+    """`says`: it has a body. `lasting`: a socket or a transfer, which has limits of its own."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
         who = visit(request)
+        if wait := who.portal.requests.take(who.session.public):
+            raise RefusedError("too-many", wait)
+        if says:
+            who = visit(request, await body(request))  # asked again: it may have taken its time to arrive
         if lasting:
             return await handler(who, request)
         at_once = request.app[_AT_ONCE]

@@ -70,12 +70,25 @@ async def _send(visit: Visit, request: web.Request, file: File) -> web.StreamRes
     response = web.StreamResponse(headers=_attachment(file.name))
     response.content_length = file.size
     await response.prepare(request)
-    await _write(response, first)
-    async for piece in pieces:
-        if not _still(visit):
-            break  # shorter than announced: the browser says that the download failed
-        await _write(response, piece)
+    sent = 0
+    try:
+        async for piece in _all(first, pieces):
+            if not _still(visit):
+                break
+            await _write(response, piece)
+            sent += len(piece)
+    finally:
+        # Shorter than announced, the answer must be the last of this connection: what follows on it would be taken for
+        # the rest of the file, and HAProxy shares connections among browsers.
+        if sent != file.size and request.transport is not None:
+            request.transport.abort()
     return response
+
+
+async def _all(first: bytes, others: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for piece in others:
+        yield piece
 
 
 async def _write(response: web.StreamResponse, piece: bytes) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from portal import records
+from portal import people, records, rights
 from portal.clock import iso
 from portal.limits import ROOM
+from portal.refusals import RefusedError
 from portal.told import ordered
 from portal.web.answers import answer
 from portal.web.door import Visit
@@ -31,6 +32,16 @@ async def directory(visit: Visit, request: web.Request) -> web.StreamResponse:
     users, more = portal.directory.search(visit.community.name, wanted, after, but=visit.user.name)
     shown = [user.told() | {"presence": portal.presence.of(user.key)} for user in users]
     return answer({"users": shown, "next": more})
+
+
+async def conversations(visit: Visit, request: web.Request) -> web.StreamResponse:
+    """With whom of late, as far as they are still here."""
+    portal, community = visit.portal, visit.community.name
+    if not rights.may_chat(visit.user) and not rights.may_share_files(visit.user):
+        raise RefusedError("not-allowed")
+    found = await portal.store.run(people.conversations, community, visit.user.name)
+    known = [(portal.told.world.user(community, other), at) for other, at in found]
+    return answer({"conversations": [user.told() | {"at": iso(at)} for user, at in known if user]})
 
 
 async def missed(visit: Visit, request: web.Request) -> web.StreamResponse:

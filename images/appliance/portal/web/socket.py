@@ -59,7 +59,7 @@ def _greet(visit: Visit, socket: Socket) -> None:
 
 async def _read(portal: Portal, socket: Socket, connection: web.WebSocketResponse) -> None:
     async for message in connection:
-        if message.type != WSMsgType.TEXT or portal.said.take(socket):
+        if message.type != WSMsgType.TEXT or portal.said.take(socket.session.public):
             socket.close(TOO_MANY)
             return
         users = watched(message.data)
