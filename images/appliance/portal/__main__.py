@@ -15,7 +15,7 @@ from pathlib import Path
 
 import aiohttp
 
-from portal import server, tools
+from portal import limits, server, tools
 from portal.settings import Settings
 
 
@@ -26,6 +26,7 @@ def main(arguments: list[str]) -> int:
             handler = logging.StreamHandler(sys.stdout)
             handler.setFormatter(server.Discreet("%(levelname)s %(name)s: %(message)s"))
             logging.basicConfig(level=logging.INFO, handlers=[handler])
+            limits.keep_address_space_small()
             return asyncio.run(server.run(settings))
         case ["backup", target]:
             return _told(lambda: tools.backup(settings, Path(target)))

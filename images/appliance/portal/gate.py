@@ -44,7 +44,9 @@ class Gate:
 
     async def close(self) -> None:
         if self._cuts:
-            await asyncio.wait(self._cuts, timeout=1)
+            await asyncio.wait(self._cuts, timeout=0.3)
+        for task in list(self._cuts):
+            task.cancel()
         await self._session.close()
 
     def cut(self, community: str, **what: str) -> None:

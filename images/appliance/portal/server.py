@@ -20,7 +20,7 @@ from portal.web.pages import Pages
 
 log = logging.getLogger("portal")
 
-_LAST_WORDS = 2.0
+_LAST_WORDS = 1.0
 """Seconds for what is running when we are told to end."""
 
 

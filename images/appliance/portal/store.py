@@ -186,7 +186,7 @@ def backup(path: Path, target: Path) -> None:
         copy = sqlite3.connect(fresh)
         try:
             fresh.chmod(0o600)
-            source.backup(copy, pages=1000, sleep=0.05)
+            source.backup(copy)  # in one step: one in many begins anew whenever somebody writes
             copy.execute("PRAGMA journal_mode = DELETE")
         finally:
             copy.close()

@@ -48,9 +48,9 @@ def hashed(password: str, time: int = 1) -> str:
 HASH = hashed(PASSWORD)
 
 
-async def soon(happens: Callable[[], bool]) -> None:
-    """For what is done in a thread: at once, but not in this loop."""
-    async with asyncio.timeout(5):
+async def soon(happens: Callable[[], bool], seconds: float = 5) -> None:
+    """For what is done in a thread, or by another process: at once, but not in this loop."""
+    async with asyncio.timeout(seconds):
         while not happens():  # noqa: ASYNC110
             await asyncio.sleep(0.001)
 

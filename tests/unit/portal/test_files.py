@@ -203,6 +203,40 @@ async def test_an_upload_ends_when_one_may_not_any_more(house: House, who: str) 
     assert not list(house.portal.files.folder.iterdir()) and not house.portal.files.transfers()
 
 
+async def test_a_transfer_cannot_go_on_for_ever(house: House) -> None:
+    ada, bob = await house.signed_in("ada"), await house.signed_in("bob")
+    sent = (await ada.post("/api/conversations/bob/files?name=a", data=b"x" * 10_000_000)).json["id"]
+    started, go_on = asyncio.Event(), asyncio.Event()
+    upload = asyncio.create_task(ada.post("/api/conversations/bob/files?name=a", data=held_back(started, go_on)))
+    await started.wait()
+    await soon(lambda: house.portal.files.transfers() == {"acme": 1})
+    house.hands.passed += 3601
+    go_on.set()
+    assert (await upload).error == (413, "too-large")
+
+    async def meanwhile() -> None:
+        house.hands.passed += 3601
+
+    house.while_waiting = meanwhile
+    with pytest.raises(aiohttp.ClientPayloadError):
+        await bob.get(f"/api/files/{sent}")
+
+
+async def test_while_draining_no_transfer_begins_and_those_that_go_on_end_well(house: House) -> None:
+    ada = await house.signed_in("ada")
+    sent = (await ada.post("/api/conversations/bob/files?name=a", data=b"x")).json["id"]
+    started, go_on = asyncio.Event(), asyncio.Event()
+    upload = asyncio.create_task(ada.post("/api/conversations/bob/files?name=a", data=held_back(started, go_on)))
+    await started.wait()
+    await soon(lambda: house.portal.files.transfers() == {"acme": 1})
+    house.mode = "draining"
+    await house.told()
+    assert (await ada.post("/api/conversations/bob/files?name=a", data=b"x")).error == (503, "draining")
+    assert (await ada.get(f"/api/files/{sent}")).error == (503, "draining")
+    go_on.set()
+    assert (await upload).status == 201
+
+
 @pytest.mark.parametrize("why", ["signed out", "function taken", "content cut off"])
 async def test_a_download_that_ends_early_ends_its_connection(house: House, why: str) -> None:
     """Or the next answer would be taken for the rest of the file, by whoever gets that connection."""

@@ -9,28 +9,48 @@ import signal
 import stat
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
 import pytest
 
-from unit.portal.running import APPLIANCE, HASH, PASSWORD
+from unit.portal.running import APPLIANCE, HASH, PASSWORD, soon
 
 pytestmark = pytest.mark.timeout(60)
+
+MARGARETE = ["acme", "margarete", "Margarete", ["Audio"]]
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Run directory, data volume and pages. Short: the path of a socket has 108 bytes."""
+    with tempfile.TemporaryDirectory(prefix="portal-") as name:
+        (Path(name) / "data").mkdir()
+        (Path(name) / "web").mkdir()
+        (Path(name) / "web" / "index.html").write_text("pages")
+        yield Path(name)
+
+
+def write_set(folder: Path, config: str, users: list[object]) -> None:
+    community = {"name": "acme", "displayName": "Acme", "portal": "meet.acme.example.com", "open": True}
+    found = {"config": config, "instance": {}, "communities": [community], "users": users}
+    logins = {"config": config, "logins": [["acme", "margarete", HASH]]}
+    for name, content in (("logins.json", logins), ("set.json", found)):
+        (folder / "new").write_text(json.dumps(content))
+        (folder / "new").rename(folder / name)
 
 
 @asynccontextmanager
 async def started(folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
     environment = {"MCS_RUN_DIR": str(folder), "MCS_DATA_DIR": str(folder / "data"), "MCS_WEB_DIR": str(folder / "web")}
+    (folder / "portal.sock").unlink(missing_ok=True)
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "portal", cwd=APPLIANCE, env=environment, stdout=asyncio.subprocess.PIPE,
     )  # fmt: skip
     try:
-        while not (folder / "portal.sock").exists():
-            assert process.returncode is None
-            await asyncio.sleep(0.02)
+        await soon(lambda: (folder / "portal.sock").exists() or process.returncode is not None, 30)
         yield process
     finally:
         if process.returncode is None:
@@ -38,54 +58,66 @@ async def started(folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
             await process.wait()
 
 
-async def test_it_serves_survives_a_kill_and_ends_when_told() -> None:
-    with tempfile.TemporaryDirectory(prefix="portal-") as name:
-        folder = Path(name)
-        (folder / "data").mkdir()
-        (folder / "web").mkdir()
-        (folder / "web" / "index.html").write_text("pages")
-        community = {"name": "acme", "displayName": "Acme", "portal": "meet.acme.example.com", "open": True}
-        users = [["acme", "margarete", "Margarete", ["Audio"]]]
-        found = {"config": "c", "instance": {}, "communities": [community], "users": users}
-        (folder / "set.json").write_text(json.dumps(found))
-        (folder / "logins.json").write_text(json.dumps({"config": "c", "logins": [["acme", "margarete", HASH]]}))
-        headers = {"X-MCS-Community": "acme", "Origin": "https://meet.acme.example.com"}
-        async with started(folder) as process:
-            for socket in ("portal.sock", "portal-inner.sock"):
-                assert stat.S_IMODE((folder / socket).stat().st_mode) == 0o600
-            async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(folder / "portal.sock"))) as http:
-                login = {"user": "margarete", "password": PASSWORD}
-                async with http.post("http://x/api/login", json=login, headers=headers) as answer:
-                    assert answer.status == 204
-                    headers["Cookie"] = answer.headers["Set-Cookie"].partition(";")[0]
-            process.send_signal(signal.SIGKILL)
-            await process.wait()
-        assert stat.S_IMODE((folder / "data" / "portal" / "portal.db").stat().st_mode) == 0o660
-        (folder / "portal.sock").unlink()
-        async with started(folder) as process:
-            connector = aiohttp.UnixConnector(str(folder / "portal.sock"))
-            async with aiohttp.ClientSession(connector=connector) as http:
-                async with http.get("http://x/api/me", headers=headers) as answer:
-                    assert answer.status == 200, "the session survived"
-                async with http.ws_connect("ws://x/api/socket", headers=headers) as socket:
-                    await socket.receive_json()
-                    process.send_signal(signal.SIGTERM)
-                    async with asyncio.timeout(10):
-                        async for _ in socket:
-                            pass
-                        assert socket.close_code == 1001
-                        assert await process.wait() == 0
-            assert process.stdout is not None
-            log = (await process.stdout.read()).decode()
-        assert "set c taken: 1 users, 1 logins" in log and "margarete" not in log.lower()
+@asynccontextmanager
+async def browser(folder: Path, socket: str = "portal.sock") -> AsyncIterator[aiohttp.ClientSession]:
+    headers = {"X-MCS-Community": "acme", "Origin": "https://meet.acme.example.com"}
+    connector, jar = aiohttp.UnixConnector(str(folder / socket)), aiohttp.DummyCookieJar()
+    async with aiohttp.ClientSession("http://portal", connector=connector, cookie_jar=jar, headers=headers) as http:
+        yield http
 
 
-async def test_it_starts_and_waits_where_there_is_nothing_yet() -> None:
-    with tempfile.TemporaryDirectory(prefix="portal-") as name:
-        folder = Path(name)
-        async with started(folder) as process:
-            connector = aiohttp.UnixConnector(str(folder / "portal-inner.sock"))
-            async with aiohttp.ClientSession(connector=connector) as http, http.get("http://x/counts") as answer:
-                assert await answer.json() == {"ringing": {}, "transfers": {}, "logins": {}}
-            os.kill(process.pid, signal.SIGTERM)
-            assert await process.wait() == 0
+async def log_in(http: aiohttp.ClientSession) -> dict[str, str]:
+    """The header with the cookie."""
+    async with http.post("/api/login", json={"user": "margarete", "password": PASSWORD}) as answer:
+        assert answer.status == 204
+        return {"Cookie": answer.headers["Set-Cookie"].partition(";")[0]}
+
+
+async def test_a_session_survives_a_kill(folder: Path) -> None:
+    write_set(folder, "c", [MARGARETE])
+    async with started(folder) as process, browser(folder) as http:
+        cookie = await log_in(http)
+        process.send_signal(signal.SIGKILL)
+        await process.wait()
+    async with started(folder), browser(folder) as http, http.get("/api/me", headers=cookie) as answer:
+        assert answer.status == 200
+    assert stat.S_IMODE((folder / "data" / "portal" / "portal.db").stat().st_mode) == 0o660, "the group's as well"
+
+
+async def test_its_sockets_are_its_own(folder: Path) -> None:
+    async with started(folder):
+        for socket in ("portal.sock", "portal-inner.sock"):
+            assert stat.S_IMODE((folder / socket).stat().st_mode) == 0o600
+
+
+async def test_it_follows_the_set_by_itself(folder: Path) -> None:
+    write_set(folder, "c", [MARGARETE])
+    async with started(folder), browser(folder) as http:
+        async with http.ws_connect("/api/socket", headers=await log_in(http)) as page:
+            await page.receive_json()
+            write_set(folder, "d", [])
+            async with asyncio.timeout(20):
+                assert [json.loads(said.data)["type"] async for said in page][-1] == "signed-out"
+            assert page.close_code == 4401
+
+
+async def test_it_ends_when_told_and_says_so_to_its_pages(folder: Path) -> None:
+    write_set(folder, "c", [MARGARETE])
+    async with started(folder) as process, browser(folder) as http:
+        async with http.ws_connect("/api/socket", headers=await log_in(http)) as page:
+            await page.receive_json()
+            process.send_signal(signal.SIGTERM)
+            async with asyncio.timeout(20):
+                assert [said async for said in page] != None
+                assert page.close_code == 1001 and await process.wait() == 0
+        assert process.stdout is not None
+        log = (await process.stdout.read()).decode()
+    assert "set c taken: 1 users, 1 logins" in log and "margarete" not in log.lower()
+
+
+async def test_it_starts_and_waits_where_there_is_nothing_yet(folder: Path) -> None:
+    async with started(folder) as process:
+        async with browser(folder, "portal-inner.sock") as http, http.get("/counts") as answer:
+            assert await answer.json() == {"ringing": {}, "transfers": {}, "logins": {}}
+        os.kill(process.pid, signal.SIGTERM)
+        assert await process.wait() == 0

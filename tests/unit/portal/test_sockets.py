@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 from portal.hub import Hub, Socket
-from portal.limits import QUEUED, sockets_of_community
+from portal.limits import QUEUED, places, sockets_of_community
 from portal.sessions import Session
 from portal.web.socket import watched
 
@@ -174,9 +174,24 @@ def test_a_community_gets_half_of_all_places_at_most() -> None:
     assert hub.join(Socket(a_session("eve", "globex", "g")))
 
 
-@pytest.mark.parametrize(("users", "places"), [(0, 50), (1, 50), (100, 400), (10_000, 5_000)])
-def test_places_follow_from_the_number_of_users(users: int, places: int) -> None:
-    assert sockets_of_community(users, 10_000) == places
+@pytest.mark.parametrize(("users", "found"), [(0, 50), (1, 50), (100, 400), (10_000, 5_000)])
+def test_places_follow_from_the_number_of_users(users: int, found: int) -> None:
+    assert sockets_of_community(users, 10_000) == found
+
+
+@pytest.mark.parametrize(
+    ("files", "addresses", "found"),
+    [
+        pytest.param(1 << 20, -1, 10_000, id="as a rule"),
+        pytest.param(1024, -1, 724, id="few files"),
+        pytest.param(1 << 20, 464 * 1024 * 1024, 2662, id="a container of 512 MiB"),
+        pytest.param(1 << 20, 912 * 1024 * 1024, 10_000, id="a container of 4 GiB"),
+        pytest.param(64, 1024, 50, id="hardly anything"),
+        pytest.param(-1, -1, 10_000, id="no limits"),
+    ],
+)
+def test_there_are_as_many_places_as_files_and_addresses_carry(files: int, addresses: int, found: int) -> None:
+    assert places(files, addresses) == found
 
 
 def test_who_leaves_leaves_nothing_behind() -> None:

@@ -20,9 +20,12 @@ from portal.web.door import Visit
 
 SILENCE = 30.0
 """Seconds that a browser may neither send nor take anything."""
+LONGEST = 3600.0
+"""Seconds of one transfer: the largest file has 40 s on a quiet line, and 45 minutes among 63 others."""
 
 
 async def upload(visit: Visit, request: web.Request) -> web.StreamResponse:
+    _must_not_drain(visit)
     other, name = _other(visit, request), foreign.file_name(request.query.get("name"), FILE_NAME_CHARACTERS)
     if name is None:
         raise RefusedError("bad-request")
@@ -51,6 +54,7 @@ async def listing(visit: Visit, request: web.Request) -> web.StreamResponse:
 
 async def download(visit: Visit, request: web.Request) -> web.StreamResponse:
     _must_share(visit.user)
+    _must_not_drain(visit)
     file_id = foreign.random_id(request.match_info["file"])
     found = (
         await visit.portal.store.run(files.find, visit.community.name, file_id, visit.user.name) if file_id else None
@@ -70,10 +74,10 @@ async def _send(visit: Visit, request: web.Request, file: File) -> web.StreamRes
     response = web.StreamResponse(headers=_attachment(file.name))
     response.content_length = file.size
     await response.prepare(request)
-    sent = 0
+    sent, end = 0, visit.portal.clock.steady() + LONGEST
     try:
         async for piece in _all(first, pieces):
-            if not _still(visit):
+            if not _still(visit) or visit.portal.clock.steady() > end:
                 break
             await _write(response, piece)
             sent += len(piece)
@@ -98,6 +102,7 @@ async def _write(response: web.StreamResponse, piece: bytes) -> None:
 
 async def _pieces(visit: Visit, request: web.Request, other: User) -> AsyncIterator[bytes]:
     """What the browser sends, for as long as both may."""
+    end = visit.portal.clock.steady() + LONGEST
     while True:
         try:
             async with asyncio.timeout(SILENCE):
@@ -109,7 +114,15 @@ async def _pieces(visit: Visit, request: web.Request, other: User) -> AsyncItera
         now = visit.portal.told.world.user(*other.key)
         if not _still(visit) or now is None or not rights.may_share_files(now):
             raise RefusedError("not-allowed")
+        if visit.portal.clock.steady() > end:
+            raise RefusedError("too-large")
         yield piece
+
+
+def _must_not_drain(visit: Visit) -> None:
+    """A restart waits for transfers: no new ones."""
+    if visit.portal.told.draining:
+        raise RefusedError("draining")
 
 
 def _still(visit: Visit) -> bool:
