@@ -27,7 +27,7 @@ from portal.rights import may_be_in_calls
 from portal.sessions import Session, Sessions
 from portal.settings import Settings
 from portal.space import Pace, Space, free_part
-from portal.store import Store, database
+from portal.store import Store, StoreError, database
 from portal.told import NO_LOGINS, NOTHING, Key, Told, User, World, ordered
 
 log = logging.getLogger("portal")
@@ -75,6 +75,8 @@ class Portal:
         self.directory = Directory(NOTHING)
         self._seed = secrets.token_bytes(16)
         self.hashes = Hashes(NO_LOGINS, self._seed)
+        self._taken = NOTHING, NO_LOGINS
+        self._draining = False
         self._flushed = steady()
 
     def _size(self, community: str) -> int:
@@ -89,12 +91,19 @@ class Portal:
             await asyncio.to_thread(self.files.folder.mkdir, mode=0o770, parents=True, exist_ok=True)
         except OSError as why:
             log.error("files cannot be kept: %s", type(why).__name__)
+        try:
+            await self._recall()
+        except StoreError as why:
+            log.error("sessions and calls of before are lost: %s", why)
+        await self.look()
+
+    async def _recall(self) -> None:
+        """What was going on when the portal ended."""
         await self.sessions.recall()
         for call in await self.store.run(records.get_calls, self.clock.steady()):
             self.calls.recall(call)
         going_on = [call.id for call in self.calls.all()]
         await self.store.run(records.close_others, going_on, self.clock.wall())
-        await self.look()
 
     def close_sockets(self) -> None:
         """The pages come back by themselves."""
@@ -124,16 +133,18 @@ class Portal:
     # ---- a new set
 
     async def look(self) -> None:
-        before = self.told.world
-        fresh, mode = await self.told.look()
-        if fresh:
-            world, logins = self.told.world, self.told.logins
+        """Takes what is new. What failed half way is done again: it is the set in force that counts, and no event."""
+        await self.told.look()
+        world, logins, draining = self.told.world, self.told.logins, self.told.draining
+        if self._taken[0] is not world or self._taken[1] is not logins:
             self.directory = await asyncio.to_thread(Directory, world)
             self.hashes = await asyncio.to_thread(Hashes, logins, self._seed)
-            self._take(before, world)
+            self._take(self._taken[0], world)
+            self._taken = world, logins
             log.info("set %s taken: %d users, %d logins", world.config[:12], len(world.users), len(logins.hashes))
-        if mode:
-            self.hub.tell_all({"type": "draining", "draining": self.told.draining})
+        if self._draining is not draining:
+            self._draining = draining
+            self.hub.tell_all({"type": "draining", "draining": draining})
 
     def _take(self, before: World, world: World) -> None:
         """Who is not served any more is out; who may do other things than before is told so."""

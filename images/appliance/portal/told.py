@@ -204,7 +204,8 @@ class Told:
         """Whether logins and set are of one moment: only then is a user without a hash one whose password was taken."""
         return self.ready and self.world.config == self.logins.config
 
-    async def look(self) -> tuple[bool, bool]:
-        """Whether set or logins are new, and whether the mode is."""
-        fresh = [await watched.look() for watched in (self._world, self._logins, self._mode)]
-        return fresh[0] or fresh[1], fresh[2]
+    async def look(self) -> None:
+        """Reads what is another file than at the last look."""
+        await self._world.look()
+        await self._logins.look()
+        await self._mode.look()

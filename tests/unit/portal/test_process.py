@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import stat
 import sys
 import tempfile
@@ -42,6 +43,11 @@ def write_set(folder: Path, config: str, users: list[object]) -> None:
         (folder / "new").rename(folder / name)
 
 
+def listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as one:
+        return one.connect_ex(str(path)) == 0
+
+
 @asynccontextmanager
 async def started(folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
     environment = {"MCS_RUN_DIR": str(folder), "MCS_DATA_DIR": str(folder / "data"), "MCS_WEB_DIR": str(folder / "web")}
@@ -50,7 +56,7 @@ async def started(folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
         sys.executable, "-m", "portal", cwd=APPLIANCE, env=environment, stdout=asyncio.subprocess.PIPE,
     )  # fmt: skip
     try:
-        await soon(lambda: (folder / "portal.sock").exists() or process.returncode is not None, 30)
+        await soon(lambda: listens(folder / "portal.sock") or process.returncode is not None, 30)
         yield process
     finally:
         if process.returncode is None:
@@ -59,9 +65,9 @@ async def started(folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
 
 
 @asynccontextmanager
-async def browser(folder: Path, socket: str = "portal.sock") -> AsyncIterator[aiohttp.ClientSession]:
+async def browser(folder: Path, door: str = "portal.sock") -> AsyncIterator[aiohttp.ClientSession]:
     headers = {"X-MCS-Community": "acme", "Origin": "https://meet.acme.example.com"}
-    connector, jar = aiohttp.UnixConnector(str(folder / socket)), aiohttp.DummyCookieJar()
+    connector, jar = aiohttp.UnixConnector(str(folder / door)), aiohttp.DummyCookieJar()
     async with aiohttp.ClientSession("http://portal", connector=connector, cookie_jar=jar, headers=headers) as http:
         yield http
 
@@ -71,6 +77,19 @@ async def log_in(http: aiohttp.ClientSession) -> dict[str, str]:
     async with http.post("/api/login", json={"user": "margarete", "password": PASSWORD}) as answer:
         assert answer.status == 204
         return {"Cookie": answer.headers["Set-Cookie"].partition(";")[0]}
+
+
+@asynccontextmanager
+async def open_page(http: aiohttp.ClientSession) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+    async with http.ws_connect("/api/socket", headers=await log_in(http)) as page:
+        await page.receive_json()
+        yield page
+
+
+async def to_the_end(page: aiohttp.ClientWebSocketResponse) -> list[str]:
+    """The types of all that is said until it is closed."""
+    async with asyncio.timeout(20):
+        return [json.loads(said.data)["type"] async for said in page]
 
 
 async def test_a_session_survives_a_kill(folder: Path) -> None:
@@ -86,30 +105,25 @@ async def test_a_session_survives_a_kill(folder: Path) -> None:
 
 async def test_its_sockets_are_its_own(folder: Path) -> None:
     async with started(folder):
-        for socket in ("portal.sock", "portal-inner.sock"):
-            assert stat.S_IMODE((folder / socket).stat().st_mode) == 0o600
+        for door in ("portal.sock", "portal-inner.sock"):
+            assert stat.S_IMODE((folder / door).stat().st_mode) == 0o600
 
 
 async def test_it_follows_the_set_by_itself(folder: Path) -> None:
     write_set(folder, "c", [MARGARETE])
-    async with started(folder), browser(folder) as http:
-        async with http.ws_connect("/api/socket", headers=await log_in(http)) as page:
-            await page.receive_json()
-            write_set(folder, "d", [])
-            async with asyncio.timeout(20):
-                assert [json.loads(said.data)["type"] async for said in page][-1] == "signed-out"
-            assert page.close_code == 4401
+    async with started(folder), browser(folder) as http, open_page(http) as page:
+        write_set(folder, "d", [])
+        assert (await to_the_end(page))[-1] == "signed-out"
+        assert page.close_code == 4401
 
 
 async def test_it_ends_when_told_and_says_so_to_its_pages(folder: Path) -> None:
     write_set(folder, "c", [MARGARETE])
     async with started(folder) as process, browser(folder) as http:
-        async with http.ws_connect("/api/socket", headers=await log_in(http)) as page:
-            await page.receive_json()
+        async with open_page(http) as page:
             process.send_signal(signal.SIGTERM)
-            async with asyncio.timeout(20):
-                assert [said async for said in page] != None
-                assert page.close_code == 1001 and await process.wait() == 0
+            await to_the_end(page)
+            assert page.close_code == 1001 and await process.wait() == 0
         assert process.stdout is not None
         log = (await process.stdout.read()).decode()
     assert "set c taken: 1 users, 1 logins" in log and "margarete" not in log.lower()

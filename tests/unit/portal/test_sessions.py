@@ -87,6 +87,20 @@ async def test_who_is_not_served_any_more_is_out_with_the_set(house: House, what
     assert {"community": "acme", "user": "ada"}.items() <= house.gate.cuts[0].items()
 
 
+async def test_what_failed_half_way_is_done_at_the_next_look(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    ada = await house.signed_in("ada")
+    del house.users["acme", "ada"]
+    with monkeypatch.context() as broken:
+        broken.setattr(house.portal, "_take", lambda before, world: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            await house.told()
+    async with house.http.get(house.url + "/api/me", headers=ada.headers()) as answer:
+        assert answer.status == 401, "she is not served in any case"
+    assert house.portal.sessions.of(("acme", "ada"))
+    await house.portal.tick()
+    assert not house.portal.sessions.of(("acme", "ada"))
+
+
 async def test_two_looks_a_quarter_of_a_second_apart_are_within_two_seconds() -> None:
     from portal.portal import LOOK
 

@@ -30,6 +30,12 @@ async def test_a_damaged_database_is_put_aside_and_never_deleted(house: House) -
     assert [path.read_bytes()[:18] for path in aside] == [b"no database at all"]
 
 
+async def test_a_database_that_cannot_be_read_in_part_stops_nobody(house: House) -> None:
+    await house.portal.store.run(lambda connection: connection.execute("DROP TABLE sessions"))
+    await house.restart()
+    assert (await (await house.signed_in("ada")).get("/api/me")).status == 200
+
+
 async def test_without_a_place_for_a_database_people_still_talk(house: House) -> None:
     await house.stop()
     data = house.folder / "data"
