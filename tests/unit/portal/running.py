@@ -283,8 +283,8 @@ class House:
         outside = Outside(clock=self.hands.clock(), sleep=self._sleep, free=lambda path: self.free[0])
         self.portal = Portal(settings, outside)
         await self.portal.open()
-        apps = routes.application(self.portal, Pages(settings.web_dir)), inner.application(self.portal)
-        self._runners = [await server.runner_of(app) for app in apps]
+        self.app = routes.application(self.portal, Pages(settings.web_dir))
+        self._runners = [await server.runner_of(app) for app in (self.app, inner.application(self.portal))]
         for runner in self._runners:
             await web.TCPSite(runner, "127.0.0.1", 0).start()
         self.url, self._inner = (f"http://127.0.0.1:{runner.addresses[0][1]}" for runner in self._runners)
