@@ -78,6 +78,21 @@ def test_a_search_in_ten_thousand_takes_milliseconds() -> None:
     assert (time.perf_counter() - begun) / 10 < 0.1
 
 
+def test_the_longest_names_have_a_next_page() -> None:
+    """Folded, a character may become three: the cursor is longer than any name."""
+    names = [(f"u{number}" + "x" * 60, "\u0390" * 250 + f"{number:03}") for number in range(120)]
+    directory = Directory(a_world(*names))
+    found, after = [], ""
+    while True:
+        users, more = directory.search("acme", "", after, but="")
+        found += users
+        if more is None:
+            break
+        assert len(more) < 4000
+        after = more
+    assert len({user.name for user in found}) == len(found) == 120
+
+
 def test_another_community_is_not_there() -> None:
     directory = Directory(a_world(("ada", "Ada")))
     assert directory.search("globex", "", "", but="") == ([], None) and directory.size("globex") == 0

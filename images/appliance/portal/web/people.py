@@ -28,7 +28,7 @@ async def me(visit: Visit, request: web.Request) -> web.StreamResponse:
 
 async def directory(visit: Visit, request: web.Request) -> web.StreamResponse:
     portal = visit.portal
-    wanted, after = request.query.get("q", "")[:200], request.query.get("after", "")[:2000]
+    wanted, after = request.query.get("q", "")[:200], request.query.get("after", "")[:4000]
     users, more = portal.directory.search(visit.community.name, wanted, after, but=visit.user.name)
     shown = [user.told() | {"presence": portal.presence.of(user.key)} for user in users]
     return answer({"users": shown, "next": more})
