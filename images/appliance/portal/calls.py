@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Any
 
-from portal.limits import CALLS_OF_COMMUNITY, ROOM
+from portal.limits import CALLS_OF_COMMUNITY, MEMBERS, ROOM
 from portal.refusals import RefusedError
 from portal.told import Key
 
@@ -43,6 +43,7 @@ class Member:
 @dataclass
 class Call:
     """`connected`: (user, session) as the gate told last. `quiet`: since when nobody is connected and nothing rings.
+    `stirred`: when it rang or somebody came in last: those who wait for him need not be connected until then.
     `told`: whose pages know it as a call of theirs, and must hear when it is none any more."""
 
     id: str
@@ -50,6 +51,7 @@ class Call:
     media: str
     caller: str
     quiet: float
+    stirred: float
     members: dict[str, Member] = field(default_factory=dict)
     connected: frozenset[tuple[str, str]] = frozenset()
     told: frozenset[str] = frozenset()
@@ -177,7 +179,7 @@ class Calls:
         if sum(call.community == community for call in self._calls.values()) >= CALLS_OF_COMMUNITY:
             raise RefusedError("too-many")
         now = self._steady()
-        call = Call(secrets.token_hex(16), community, media, name, now)
+        call = Call(secrets.token_hex(16), community, media, name, now, now)
         free = [user for user in users if not self.busy((community, user))]
         self._events += [Missed(call, user) for user in users if user not in free]
         if not free:
@@ -207,7 +209,7 @@ class Calls:
         member.seen[session] = now
         if member.state != IN:
             member.state, member.since, member.joined = IN, now, True
-            call.quiet = now
+            call.quiet = call.stirred = now
             self._events.append(Changed(call))
 
     def refuse(self, call: Call, user: str) -> None:
@@ -231,6 +233,8 @@ class Calls:
         if call.state(user) in (RINGING, IN):
             return
         self._must_have_room(call)
+        if user not in call.members and len(call.members) >= MEMBERS:
+            raise RefusedError("full")
         if self.busy((call.community, user)):
             self._events.append(Missed(call, user))
             raise RefusedError("busy")
@@ -275,6 +279,8 @@ class Calls:
         lost = [member for member in call.live() if member.state == IN and self._is_lost(call, member, now)]
         for member in lost:
             self._out(call, member.user, LEFT)
+        if call.ringing():
+            call.stirred = now
         if call.ringing() or call.connected:
             call.quiet = now
         if now - call.quiet >= EMPTY:
@@ -285,7 +291,7 @@ class Calls:
     def _is_lost(self, call: Call, member: Member, now: float) -> bool:
         if any(user == member.user for user, _ in call.connected):
             return False
-        return now - max([member.since, *member.seen.values()]) >= RETURNS
+        return now - max([call.stirred, member.since, *member.seen.values()]) >= RETURNS
 
     # ---- how
 
@@ -298,7 +304,7 @@ class Calls:
         known = call.members.get(user)
         call.members[user] = Member(user, RINGING, now, joined=bool(known and known.joined))
         self._of_user[call.community, user] = call.id
-        call.quiet = now
+        call.quiet = call.stirred = now
         self._events.append(Ring(call, user))
 
     def _out(self, call: Call, user: str, state: str) -> None:

@@ -34,6 +34,8 @@ QUEUED = 256
 """Messages that wait for one slow reader before he is closed, and comes back to the state of then."""
 
 ROOM = 8
+MEMBERS = 64
+"""Of one call, with those who left it or refused."""
 CALLS_OF_COMMUNITY = 500
 REQUESTS_AT_ONCE = 200
 """Of one community, without sockets and transfers."""

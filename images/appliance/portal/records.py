@@ -98,7 +98,7 @@ def recalled(call_id: str, community: str, kept: str, now: float) -> Call | None
     """The call that keep() wrote; None for anything else."""
     found = foreign.document(kept) or {}
     try:
-        call = Call(call_id, community, found["media"], found["caller"], now)
+        call = Call(call_id, community, found["media"], found["caller"], now, now)
         for user, state, joined, seen in found["members"]:
             call.members[user] = Member(user, state, now, joined, dict.fromkeys(seen, now))
         call.connected = frozenset((user, session) for user, session in found["connected"])

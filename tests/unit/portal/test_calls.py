@@ -225,6 +225,29 @@ def test_the_caller_waits_for_as_long_as_it_rings(acme: Acme) -> None:
     assert states(call) == {"ada": IN, "bob": RINGING}
 
 
+def test_who_waits_for_a_later_guest_is_not_lost_meanwhile(acme: Acme) -> None:
+    """Pages connect when somebody has answered: the caller waits for the second one longer than a minute."""
+    call = acme.start("ada", "bob")
+    acme.passes(40)
+    acme.calls.invite(call, "ada", "cyd")
+    acme.passes(40)
+    assert states(call) == {"ada": IN, "bob": LEFT, "cyd": RINGING}
+    acme.calls.accept(call, "cyd", "cyd1")
+    acme.passes(10)
+    acme.connect(call, "ada", "cyd")
+    acme.passes(500)
+    assert states(call) == {"ada": IN, "bob": LEFT, "cyd": IN}
+
+
+def test_a_call_cannot_be_filled_with_those_who_do_not_come(acme: Acme) -> None:
+    call = acme.talk("ada", "bob")
+    for number in range(62):
+        acme.calls.invite(call, "ada", f"u{number}")
+        acme.calls.refuse(call, f"u{number}")
+    assert acme.refused(lambda: acme.calls.invite(call, "ada", "zoe")) == "full"
+    acme.calls.invite(call, "ada", "u7")
+
+
 def test_who_is_connected_and_may_not_be_is_cut(acme: Acme) -> None:
     call = acme.talk("ada", "bob", "cyd")
     acme.calls.leave(call, "cyd")
