@@ -30,7 +30,7 @@ _BCRYPT_COST = 12
 _BCRYPT_BYTES = 72
 """bcrypt knows the first 72 bytes of a password; htpasswd and the others leave out the rest as well."""
 _ARGON2 = re.compile(
-    r"\$argon2id\$v=19\$m=(\d{1,6}),t=(\d{1,2}),p=(\d{1,2})\$([A-Za-z0-9+/]{11,64})\$([A-Za-z0-9+/]{22,86})", re.ASCII
+    r"\$argon2id\$v=19\$m=(\d{1,6}),t=(\d{1,2}),p=(\d{1,2})\$([A-Za-z0-9+/]{11,86})\$([A-Za-z0-9+/]{22,86})", re.ASCII
 )
 _BCRYPT = re.compile(r"\$2([aby])\$(\d\d)\$[./A-Za-z0-9]{53}", re.ASCII)
 _USUAL = "$argon2id$v=19$m=19456,t=2,p=1$" + "A" * 22 + "$" + "A" * 43

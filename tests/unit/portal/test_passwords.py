@@ -33,7 +33,8 @@ def test_the_password_is_right_or_wrong(encoded: str) -> None:
     "encoded",
     [
         "$argon2id$v=19$m=65536,t=4,p=4$" + "A" * 22 + "$" + "A" * 43,
-        "$argon2id$v=19$m=8,t=1,p=1$" + "A" * 22 + "$" + "A" * 43,
+        "$argon2id$v=19$m=8,t=1,p=1$" + "A" * 11 + "$" + "A" * 22,
+        "$argon2id$v=19$m=8,t=1,p=1$" + "A" * 86 + "$" + "A" * 86,
         "$2y$12$" + "A" * 53,
     ],
 )
