@@ -13,7 +13,7 @@ from portal.limits import QUEUED, SOCKETS_OF_SESSION, sockets_of_community
 from portal.sessions import Session
 from portal.told import Key
 
-SIGNED_OUT, TOO_MANY, TOO_SLOW, GOING_AWAY = 4401, 4429, 1013, 1001
+SIGNED_OUT, TOO_MANY, TOO_SLOW, GOING_AWAY, OVER = 4401, 4429, 1013, 1001, 1000
 
 
 @dataclass(eq=False)

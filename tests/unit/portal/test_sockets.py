@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AsyncExitStack
 
+import aiohttp
 import pytest
 from portal.hub import Hub, Socket
 from portal.limits import QUEUED, places, sockets_of_community
@@ -99,6 +101,20 @@ async def test_new_functions_and_a_drain_are_told(house: House) -> None:
         await house.told()
         assert (await ears.until("draining"))["draining"] is True
         assert [message["type"] for message in await bobs.quiet()].count("functions") == 1, "bob's are the same"
+
+
+async def test_the_line_stays_until_the_page_has_said_goodbye_as_well(house: House) -> None:
+    """A browser whose line is cut meanwhile may take that for a broken one, and come back."""
+    ada = await house.signed_in("ada")
+    url = house.url.replace("http", "ws", 1) + "/api/socket"
+    async with house.http.ws_connect(url, headers=ada.headers(), autoclose=False) as page:
+        house.portal.sign_out_everywhere(("acme", "ada"))
+        while (await page.receive()).type != aiohttp.WSMsgType.CLOSE:
+            pass
+        assert page.close_code == 4401 and len(house.portal.hub) == 0, "nobody waits for it"
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert await page.close() and page.exception() is None
 
 
 async def test_a_user_may_have_some_sockets_and_no_more(house: House) -> None:

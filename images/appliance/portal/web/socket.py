@@ -8,7 +8,7 @@ from contextlib import suppress
 from aiohttp import WSMsgType, web
 
 from portal import foreign
-from portal.hub import TOO_MANY, Socket
+from portal.hub import OVER, SIGNED_OUT, TOO_MANY, Socket
 from portal.limits import SOCKET_BYTES, WATCHED
 from portal.portal import Portal
 from portal.told import ordered
@@ -16,33 +16,46 @@ from portal.web.door import Visit
 
 SILENCE = 30.0
 """Seconds between two pings, and that a reader may take for one message."""
+GOODBYE = 5.0
+"""Seconds in which the browser says goodbye as well."""
 
 
 async def listen(visit: Visit, request: web.Request) -> web.StreamResponse:
-    portal = visit.portal
+    portal, socket = visit.portal, Socket(visit.session)
     # Without compression: it would take 300 KiB of memory for each socket.
-    connection = web.WebSocketResponse(heartbeat=SILENCE, max_msg_size=SOCKET_BYTES, compress=False)
-    socket = Socket(visit.session)
-    joined = portal.hub.join(socket)
-    try:
-        await connection.prepare(request)
-        if not joined:
-            await connection.close(code=TOO_MANY)
-            return connection
+    connection = web.WebSocketResponse(heartbeat=SILENCE, timeout=GOODBYE, max_msg_size=SOCKET_BYTES, compress=False)
+    await connection.prepare(request)
+    if visit.now() is None:  # out since he knocked
+        socket.close(SIGNED_OUT)
+    elif portal.hub.join(socket):
         portal.presence.joined(socket)
-        _greet(visit, socket)
-        writer = asyncio.create_task(_write(socket, connection))
         try:
-            await _read(portal, socket, connection)
-            socket.close(1000)
-            await asyncio.wait([writer], timeout=SILENCE)
+            _greet(visit, socket)
+            await _talk(portal, socket, connection)
         finally:
-            writer.cancel()
-    finally:
-        if joined:
             portal.hub.leave(socket)
             portal.presence.left(socket)
+    else:
+        socket.close(TOO_MANY)
+    await connection.close(code=socket.closing or OVER)
     return connection
+
+
+async def _talk(portal: Portal, socket: Socket, connection: web.WebSocketResponse) -> None:
+    """Until one of the two has had enough."""
+    reading, writing = (
+        asyncio.create_task(_read(portal, socket, connection)),
+        asyncio.create_task(_write(socket, connection)),
+    )
+    try:
+        await asyncio.wait({reading, writing}, return_when=asyncio.FIRST_COMPLETED)
+        socket.close(OVER)
+        await asyncio.wait({writing}, timeout=SILENCE)
+    finally:
+        # Nobody may be reading when it is closed: the browser would find the line cut instead of a goodbye.
+        for task in (reading, writing):
+            task.cancel()
+        await asyncio.gather(reading, writing, return_exceptions=True)
 
 
 def _greet(visit: Visit, socket: Socket) -> None:
@@ -82,6 +95,3 @@ async def _write(socket: Socket, connection: web.WebSocketResponse) -> None:
         while (text := await socket.next()) is not None:
             async with asyncio.timeout(SILENCE):
                 await connection.send_str(text)
-    with suppress(ConnectionError, TimeoutError, RuntimeError):
-        async with asyncio.timeout(SILENCE):
-            await connection.close(code=socket.closing or 1000)
