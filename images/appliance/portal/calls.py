@@ -180,12 +180,12 @@ class Calls:
             raise RefusedError("too-many")
         now = self._steady()
         call = Call(secrets.token_hex(16), community, media, name, now, now)
+        call.members[name] = Member(name, IN, now, joined=True, seen={session: now})
         free = [user for user in users if not self.busy((community, user))]
         self._events += [Missed(call, user) for user in users if user not in free]
         if not free:
             raise RefusedError("busy")
         self._calls[call.id] = call
-        call.members[name] = Member(name, IN, now, joined=True, seen={session: now})
         self._of_user[caller] = call.id
         for user in users:
             call.members[user] = Member(user, REFUSED, now)
@@ -265,6 +265,12 @@ class Calls:
         call = self.call_of(key)
         if call and call.state(key[1]) == IN and not call.members[key[1]].seen.keys() & set(remaining):
             self.leave(call, key[1])
+
+    def forget(self, key: Key) -> None:
+        """No call has been his: what is kept of those that go on names him no more. He has left them."""
+        for call in self.all():
+            if call.community == key[0]:
+                call.members.pop(key[1], None)
 
     def tick(self) -> None:
         """What becomes true by itself when time goes by."""

@@ -211,7 +211,7 @@ class Portal:
                 self.hub.tell((community, user), self.ring(call))
             case RingEnded(call, user, why, but):
                 self.hub.tell((community, user), {"type": "ring-ended", "call": call.id, "why": why}, but=but)
-            case Missed(call, user):
+            case Missed(call, user) if call.caller in call.members:
                 kept = MissedCall(self.ids.next(), call.id, call.caller, call.media, self.clock.wall())
                 self.store.post(records.put_missed, community, user, kept)
             case Cut(call, user):
@@ -273,6 +273,7 @@ class Portal:
     async def forget(self, key: Key) -> int:
         """Erases all of a user, who may be one of the set, and then begins anew. Gives the number of his files."""
         self.sign_out_everywhere(key)
+        self.calls.forget(key)
         return await retention.forget(self.store, self.files, key)
 
     def line_is_busy(self) -> bool:

@@ -176,6 +176,23 @@ async def test_forgotten_is_all_of_one_user_at_once(house: House) -> None:
         assert b"SECRET" not in path.read_bytes(), path.name
 
 
+async def test_a_call_that_goes_on_names_who_was_forgotten_no_more(house: House) -> None:
+    house.add("acme", "margarete")
+    await house.told()
+    call, (margarete, ada, bob, cyd) = await house.in_a_call("margarete", "ada", "bob", "cyd")
+    await margarete.post(f"/api/calls/{call}/messages", {"text": "SECRET"})
+    await house.inner("POST", "/forget", {"community": "acme", "user": "margarete"})
+    await cyd.post(f"/api/calls/{call}/leave")
+    await ada.post(f"/api/calls/{call}/invite", {"user": "cyd"})
+    await house.passes(46)
+    await bob.post(f"/api/calls/{call}/leave")
+    await house.settled()
+    await house.portal.store.checkpoint()
+    for path in house.portal.store.path.parent.glob("portal.db*"):
+        assert b"margarete" not in path.read_bytes() and b"SECRET" not in path.read_bytes(), path.name
+    assert (await (await house.signed_in("cyd")).get("/api/missed")).json == {"missed": []}
+
+
 async def test_forget_from_the_command_line_is_done_by_the_portal_that_runs(house: House) -> None:
     from aiohttp import web
     from portal import inner
