@@ -50,6 +50,16 @@ async def test_who_signs_out_is_out_in_this_browser_alone(house: House) -> None:
     assert (await here.get("/api/me")).status == 401
 
 
+async def test_who_signs_in_anew_in_the_same_browser_leaves_no_session_behind(house: House) -> None:
+    browser = await house.signed_in("ada")
+    before = house.browser(cookie=browser.cookie)
+    assert (await browser.log_in("bob", "wrong")).status == 401
+    assert (await before.get("/api/me")).status == 200, "a wrong password ends nothing"
+    assert (await browser.log_in("bob")).status == 204
+    assert (await before.get("/api/me")).status == 401
+    assert (await browser.get("/api/me")).json["user"] == "bob"
+
+
 async def test_who_signs_out_everywhere_is_out_in_all_browsers(house: House) -> None:
     here, there, bob = [await house.signed_in(user) for user in ("ada", "ada", "bob")]
     async with there.socket() as ears:

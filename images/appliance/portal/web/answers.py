@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from aiohttp import web
@@ -53,7 +52,7 @@ def refusal(word: str, retry: float = 0) -> web.Response:
 
 
 def answer(body: dict[str, Any], status: int = 200) -> web.Response:
-    return web.json_response(body, status=status, dumps=json.dumps)
+    return web.json_response(body, status=status)
 
 
 def done() -> web.Response:

@@ -33,6 +33,8 @@ async def login(request: web.Request) -> web.StreamResponse:
     if not right or portal.told.world.user(*key) is None or portal.hashes.of(key) != encoded:
         raise RefusedError("wrong-credentials")
     portal.throttle.succeeded(key, source)
+    if before := portal.sessions.find(community.name, request.cookies.get(COOKIE)):
+        portal.sign_out(before)  # whoever it was: nobody has its cookie any more
     token = portal.sign_in(key)
     answer = done()
     _set_cookie(answer, token, int(SESSION_LIFE))
