@@ -105,6 +105,8 @@ class Files:
                 await self._aside(self.delete, [file_id])
                 raise
             return file
+        except ConnectionError:
+            raise  # the browser's
         except OSError as why:
             log.warning("a file is not kept: %s", type(why).__name__)
             raise RefusedError("no-space") from None

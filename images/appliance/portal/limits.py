@@ -26,7 +26,7 @@ SOCKETS_OF_USER = 4
 SOCKETS = 10_000
 SOCKET_MEMORY = 40 * 1024
 """Bytes of one, with 50 users that it shows (measured: 34 KiB)."""
-FILES_OF_OTHERS = 300
+FILES_OF_OTHERS = 500
 """Open files that are no socket: libraries, database, transfers, requests."""
 ADDRESSES_OF_OTHERS = 360 * MIB
 """What is no socket, with 10,000 users and two logins at once by the dearest hashes (measured)."""
@@ -39,7 +39,7 @@ MEMBERS = 64
 CALLS_OF_COMMUNITY = 500
 REQUESTS_AT_ONCE = 200
 """Of one community, without sockets and transfers."""
-TRANSFERS_OF_USER, TRANSFERS_OF_COMMUNITY, TRANSFERS = 3, 16, 64
+TRANSFERS_OF_USER, TRANSFERS_OF_COMMUNITY, TRANSFERS = 3, 8, 128
 FILE_NAME_CHARACTERS = 200
 
 SESSIONS_OF_USER = 8

@@ -210,12 +210,12 @@ async def test_a_transfer_cannot_go_on_for_ever(house: House) -> None:
     upload = asyncio.create_task(ada.post("/api/conversations/bob/files?name=a", data=held_back(started, go_on)))
     await started.wait()
     await soon(lambda: house.portal.files.transfers() == {"acme": 1})
-    house.hands.passed += 3601
+    house.hands.passed += 7201
     go_on.set()
     assert (await upload).error == (413, "too-large")
 
     async def meanwhile() -> None:
-        house.hands.passed += 3601
+        house.hands.passed += 7201
 
     house.while_waiting = meanwhile
     with pytest.raises(aiohttp.ClientPayloadError):

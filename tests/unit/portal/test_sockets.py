@@ -199,7 +199,7 @@ def test_places_follow_from_the_number_of_users(users: int, found: int) -> None:
     ("files", "addresses", "found"),
     [
         pytest.param(1 << 20, -1, 10_000, id="as a rule"),
-        pytest.param(1024, -1, 724, id="few files"),
+        pytest.param(1024, -1, 524, id="few files"),
         pytest.param(1 << 20, 464 * 1024 * 1024, 2662, id="a container of 512 MiB"),
         pytest.param(1 << 20, 912 * 1024 * 1024, 10_000, id="a container of 4 GiB"),
         pytest.param(64, 1024, 50, id="hardly anything"),
