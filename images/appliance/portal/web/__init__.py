@@ -1,0 +1,1 @@
+"""WHAT BROWSERS ASK. door.py is passed by every request; the other modules have one part of the API each."""
