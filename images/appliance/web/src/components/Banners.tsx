@@ -1,5 +1,6 @@
 import { useState, useSyncExternalStore } from "react";
 import type { ReactNode } from "react";
+import { may } from "../state/state";
 import { IconButton } from "./Button";
 import { Icon, type IconName } from "./Icon";
 import { ProblemNote } from "./ProblemNote";
@@ -15,6 +16,8 @@ export function Banners() {
   const draining = useSelect((state) => state.me?.draining ?? false);
   const elsewhere = useSelect((state) => state.calls.elsewhere);
   const problem = useSyncExternalStore(control.calling.subscribe, () => control.calling.problem);
+  const silent = useSyncExternalStore(control.tones.subscribe, control.tones.silent);
+  const rings = useSelect((state) => may(state, "Audio") || may(state, "Video"));
   return (
     <div className="banners" role="status">
       {!online && <Banner icon="signal" kind="warn">{t("banner.offline")}</Banner>}
@@ -26,6 +29,7 @@ export function Banners() {
           <button type="button" className="button small" onClick={() => void control.calling.takeUp(elsewhere)}>{t("call.takeUp")}</button>
         </Banner>
       )}
+      {silent && rings && <Banner icon="speaker" kind="plain">{t("banner.muted")}</Banner>}
       <NotifyBanner />
     </div>
   );

@@ -1,3 +1,4 @@
+import { useEffect } from "react";
 import type { Call } from "../api/types";
 import { presenceOf } from "../state/people";
 import { mayCall } from "../state/state";
@@ -51,6 +52,7 @@ function Invite({ call }: { call: Call }) {
   const t = useT();
   const control = useControl();
   const people = useSelect((state) => state.people);
+  useEffect(() => () => void control.directory.search(""), [control]); // the list beside it is the same search
   const out = people.users.filter((user) => !call.members.some((member) => member.user === user.user && (member.state === "in" || member.state === "ringing")));
   return (
     <>

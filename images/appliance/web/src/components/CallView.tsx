@@ -1,9 +1,10 @@
 import { useEffect, useRef, useState } from "react";
 import type { Call } from "../api/types";
+import { duration } from "../i18n/format";
 import type { CallMedia, MediaState } from "../media/room";
 import { verdict } from "../state/calls";
+import { may } from "../state/state";
 import { type Main, type Tile, mainOf, tilesOf } from "../state/tiles";
-import { duration } from "../i18n/format";
 import { CallControls, type Panel } from "./CallControls";
 import { CallPanel } from "./CallPanel";
 import { ProblemNote } from "./ProblemNote";
@@ -21,6 +22,7 @@ function Stage({ call, media, state }: { call: Call; media: CallMedia; state: Me
   const t = useT();
   const control = useControl();
   const me = useSelect((all) => all.me?.user ?? "");
+  const speaks = useSelect((all) => may(all, "Audio"));
   const [panel, setPanel] = useState<Panel>(null);
   const [pinned, setPinned] = useState<string | null>(null);
   const tiles = tilesOf(call.members, state.seats, me);
@@ -49,6 +51,8 @@ function Stage({ call, media, state }: { call: Call; media: CallMedia; state: Me
         </header>
         <div className="call-notes">
           {state.problem && <ProblemNote problem={state.problem} onAgain={againOf(media, state)} onClose={() => media.forgetProblem()} />}
+          {state.screen && <p className="banner banner-good">{t("call.screenYours")}</p>}
+          {!speaks && <p className="banner banner-good">{t("call.listening")}</p>}
           {state.soundBlocked && (
             <div className="banner banner-warn" role="alert">
               <p>{t("call.sound")}</p>

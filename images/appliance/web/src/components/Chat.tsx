@@ -18,7 +18,8 @@ export function Chat({ place: given, name }: { place: Place; name: string }) {
   const visible = useVisible();
   const [over, setOver] = useState(false);
 
-  useEffect(() => void control.talking.open(place), [control, place]);
+  // Read anew when one may more than before: what was refused then is there now.
+  useEffect(() => void control.talking.open(place), [control, place, chat, files]);
   useEffect(() => {
     control.store.dispatch({ type: "chat-open", key: visible ? key : null });
     return () => control.store.dispatch({ type: "chat-open", key: null });
@@ -43,7 +44,7 @@ export function Chat({ place: given, name }: { place: Place; name: string }) {
         empty={t(place.kind === "user" ? "chat.empty" : "chat.emptyCall")}
         closed={t("chat.refused", { name })}
         onOlder={() => void control.talking.older(place)}
-        onAgain={() => void control.talking.open(place, true)}
+        onAgain={() => void control.talking.open(place)}
         onSendAgain={(text, local) => void control.talking.send(place, text, local)}
         onDrop={(local) => place.kind === "user" && control.talking.drop(place.user, local)}
       />

@@ -15,6 +15,7 @@ export function Dialog({ label, className, role, onClose, children }: Props) {
   useEffect(() => {
     const element = dialog.current;
     element?.showModal();
+    element?.querySelector<HTMLElement>("[data-first]")?.focus();
     return () => element?.close();
   }, []);
   useEffect(() => {

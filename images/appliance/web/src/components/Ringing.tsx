@@ -21,14 +21,15 @@ function RingDialog({ ring }: { ring: Ring }) {
   return (
     <Dialog label={t("ring.title", { name })} className="ring" role="alertdialog">
       <span className="ring-waves"><Avatar user={ring.from.user} name={name} size="xl" /></span>
-      <h2>{name}</h2>
+      {/* Not a button: whoever is just writing and presses Enter must not open his microphone to a caller. */}
+      <h2 tabIndex={-1} data-first="">{name}</h2>
       <p>{t(ring.media === "video" ? "ring.video" : "ring.audio")}</p>
       {inCall && <p className="ring-note">{t("ring.inCall")}</p>}
       <div className="ring-buttons">
         <RoundButton className="end" icon="hangUp" label={t("ring.refuse")} onClick={() => void calling.refuse(ring)} />
         {video && <RoundButton icon="phone" label={t("ring.acceptAudio")} disabled={joining} onClick={() => void calling.accept(ring, false)} />}
         <RoundButton className="accept" icon={video ? "video" : "phone"} label={t(video ? "ring.acceptVideo" : "ring.accept")} disabled={joining}
-          autoFocus onClick={() => void calling.accept(ring, video)} />
+          onClick={() => void calling.accept(ring, video)} />
       </div>
     </Dialog>
   );

@@ -39,6 +39,7 @@ export class Control {
     for (const gesture of ["pointerdown", "keydown"]) {
       window.addEventListener(gesture, () => this.tones.unlock(), { passive: true });
     }
+    this.tones.unlock();
     void this.resume();
   }
 
@@ -132,7 +133,7 @@ export class Control {
     if (again) {
       tasks.push(api.me().then((me) => store.dispatch({ type: "started", me })));
       const { open } = store.get().chat;
-      if (open) tasks.push(this.talking.open(placeOf(open), true));
+      if (open) tasks.push(this.talking.open(placeOf(open)));
     }
     await Promise.allSettled(tasks);
   }

@@ -12,11 +12,9 @@ export class Talking {
 
   constructor(private readonly context: Context) {}
 
-  /** Reads a conversation that was not read yet, or has to be read again after the connection was lost. */
-  async open(place: Place, again = false): Promise<void> {
+  /** Reads the newest of a conversation, also again: what came while there was no connection was not told. */
+  async open(place: Place): Promise<void> {
     const { store, api } = this.context;
-    const known = store.get().chat.conversations[placeKey(place)]?.state ?? "unread";
-    if (known === "loading" || (known === "read" && !again)) return;
     const state = store.get();
     store.dispatch({ type: "history-asked", place });
     try {

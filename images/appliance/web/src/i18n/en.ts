@@ -31,7 +31,6 @@ export const en = {
 
   "people.title": "People",
   "people.search": "Search people",
-  "people.searchHint": "Name or user name",
   "people.clear": "Clear search",
   "people.recent": "Recent",
   "people.all": "Everybody",
@@ -43,7 +42,6 @@ export const en = {
   "people.failed": "People could not be loaded.",
   "people.again": "Try again",
   "people.unread": { one: "{count} new message", other: "{count} new messages" },
-  "people.count": { one: "{count} person", other: "{count} people" },
 
   "welcome.title": "Hello, {name}",
   "welcome.lead": "Choose somebody to write to or to call.",
@@ -89,7 +87,6 @@ export const en = {
   "file.draining": "No files at the moment: maintenance is about to begin.",
   "file.new": "{name} sent a file",
 
-  "call.title": "Call",
   "call.with": "Call with {names}",
   "call.connecting": "Connecting…",
   "call.ringing": "Ringing…",
@@ -109,7 +106,6 @@ export const en = {
   "call.return": "Return to the call",
   "call.you": "You",
   "call.muted": "Microphone off",
-  "call.speaking": "Speaking",
   "call.poor": "Weak connection",
   "call.screenOf": "Screen of {name}",
   "call.screenYours": "You are sharing your screen",
@@ -131,7 +127,6 @@ export const en = {
   "call.close": "Close",
 
   "invite.title": "Add somebody",
-  "invite.open": "Add somebody to the call",
   "invite.add": "Add {name}",
   "invite.added": "{name} is being called",
   "invite.full": { one: "No more than {count} can be in a call.", other: "No more than {count} can be in a call." },

@@ -33,7 +33,6 @@ export const it: Table = {
 
   "people.title": "Persone",
   "people.search": "Cerca persone",
-  "people.searchHint": "Nome o nome utente",
   "people.clear": "Cancella la ricerca",
   "people.recent": "Recenti",
   "people.all": "Tutti",
@@ -45,7 +44,6 @@ export const it: Table = {
   "people.failed": "Non è stato possibile caricare le persone.",
   "people.again": "Riprova",
   "people.unread": { one: "{count} nuovo messaggio", other: "{count} nuovi messaggi" },
-  "people.count": { one: "{count} persona", other: "{count} persone" },
 
   "welcome.title": "Ciao, {name}",
   "welcome.lead": "Scegli a chi scrivere o chi chiamare.",
@@ -91,7 +89,6 @@ export const it: Table = {
   "file.draining": "Al momento niente file: sta per iniziare una manutenzione.",
   "file.new": "{name} ha inviato un file",
 
-  "call.title": "Chiamata",
   "call.with": "Chiamata con {names}",
   "call.connecting": "Connessione…",
   "call.ringing": "Sta squillando…",
@@ -111,7 +108,6 @@ export const it: Table = {
   "call.return": "Torna alla chiamata",
   "call.you": "Tu",
   "call.muted": "Microfono spento",
-  "call.speaking": "Sta parlando",
   "call.poor": "Connessione debole",
   "call.screenOf": "Schermo di {name}",
   "call.screenYours": "Stai condividendo lo schermo",
@@ -133,7 +129,6 @@ export const it: Table = {
   "call.close": "Chiudi",
 
   "invite.title": "Aggiungi qualcuno",
-  "invite.open": "Aggiungi qualcuno alla chiamata",
   "invite.add": "Aggiungi {name}",
   "invite.added": "Sto chiamando {name}",
   "invite.full": { one: "In una chiamata può esserci al massimo {count} persona.", other: "In una chiamata possono esserci al massimo {count} persone." },

@@ -42,10 +42,8 @@ export interface MediaState {
   since: number | null;
 }
 
-export interface Wishes {
-  microphone: boolean;
-  camera: boolean;
-}
+type Own = "microphone" | "camera";
+export type Wishes = Record<Own, boolean>;
 
 /** How long a call is tried to be taken up again: as long as the portal lets a lost session in without asking. */
 const COME_BACK_MS = 60_000;
@@ -58,7 +56,10 @@ export class CallMedia {
   private left = false;
   private trying = true;
   private drawn = false;
-  private opened: Promise<LocalTrack | null>[] = [];
+  private published: Promise<unknown> = Promise.resolve();
+  private readonly opening = new Map<Own, Promise<LocalTrack | null>>();
+  /** Open, and not published yet: one sees and mutes oneself already while the line is made. */
+  private readonly held = new Map<Own, LocalTrack>();
   private url = "";
   private line: LineState = "connecting";
   private asking: Device | null = null;
@@ -88,20 +89,20 @@ export class CallMedia {
   /** Asks for microphone and camera already while the portal is asked for the call: somebody waits to be heard. */
   prepare(wishes: Wishes): void {
     this.wishes = wishes;
-    if (wishes.microphone) this.opened.push(this.open("microphone"));
-    if (wishes.camera) this.opened.push(this.open("camera"));
+    if (wishes.microphone) this.opening.set("microphone", this.open("microphone"));
+    if (wishes.camera) this.opening.set("camera", this.open("camera"));
   }
 
   async join(url: string): Promise<void> {
     this.url = url;
     // LiveKit publishes as soon as its signalling is there, so nothing waits for anything here.
-    const published = Promise.all(this.opened.map((track) => this.publish(track)));
+    this.published = Promise.all([...this.opening].map(([device, track]) => this.publish(device, track)));
     try {
       await this.connect();
     } catch (error) {
       if (!this.left) await this.comeBack(error);
     }
-    await published;
+    await this.published;
   }
 
   async setMicrophone(on: boolean): Promise<void> {
@@ -141,7 +142,8 @@ export class CallMedia {
 
   /** Shows a participant's picture in an element, until the answer is called. */
   show(identity: string, source: "camera" | "screen", element: HTMLVideoElement): () => void {
-    const track = this.publication(identity, source)?.videoTrack;
+    const held = identity === this.room.localParticipant.identity && source === "camera" ? this.held.get("camera") : undefined;
+    const track = held ?? this.publication(identity, source)?.videoTrack;
     track?.attach(element);
     return () => void track?.detach(element);
   }
@@ -149,7 +151,7 @@ export class CallMedia {
   async leave(): Promise<void> {
     this.left = true;
     this.line = "closed";
-    for (const opening of this.opened) void opening.then((track) => track?.stop());
+    for (const opening of this.opening.values()) void opening.then((track) => track?.stop());
     await this.room.disconnect(true);
     this.draw();
   }
@@ -182,6 +184,7 @@ export class CallMedia {
       try {
         if (!(await this.goesOn().catch(() => true))) return this.end("over");
         await this.connect();
+        await this.published; // or what waited for the line would be opened a second time
         if (this.wishes.microphone) await this.switch("microphone", true);
         if (this.wishes.camera) await this.switch("camera", true);
         return;
@@ -214,11 +217,14 @@ export class CallMedia {
 
   // ---- devices
 
-  private async open(device: "microphone" | "camera"): Promise<LocalTrack | null> {
+  private async open(device: Own): Promise<LocalTrack | null> {
     try {
       const wanted = device === "microphone" ? { audio: true } : { video: true };
       const [track] = await this.room.localParticipant.createTracks(wanted);
-      return track ?? null;
+      if (!track) return null;
+      this.held.set(device, track);
+      this.draw();
+      return track;
     } catch (error) {
       this.problem = deviceProblem(device, error);
       this.wishes[device] = false;
@@ -227,7 +233,7 @@ export class CallMedia {
     }
   }
 
-  private async publish(opening: Promise<LocalTrack | null>): Promise<void> {
+  private async publish(device: Own, opening: Promise<LocalTrack | null>): Promise<void> {
     const track = await opening;
     if (!track || this.left) return;
     try {
@@ -235,11 +241,17 @@ export class CallMedia {
     } catch {
       track.stop(); // the line is gone, and says so; coming back opens it anew
     }
+    this.held.delete(device);
     this.draw();
   }
 
   private async switch(device: Device, on: boolean): Promise<void> {
     const local = this.room.localParticipant;
+    const held = device === "screen" ? undefined : this.held.get(device);
+    if (held) {
+      await (on ? held.unmute() : held.mute()); // published muted, then
+      return this.draw();
+    }
     this.asking = on ? device : null;
     if (this.problem?.about === device) this.problem = null;
     this.draw();
@@ -330,14 +342,19 @@ export class CallMedia {
     return {
       line: this.line,
       seats: [local, ...this.room.remoteParticipants.values()].map((participant) => this.seat(participant)),
-      microphone: local.isMicrophoneEnabled,
-      camera: local.isCameraEnabled,
+      microphone: local.isMicrophoneEnabled || this.holds("microphone"),
+      camera: local.isCameraEnabled || this.holds("camera"),
       screen: local.isScreenShareEnabled,
       asking: this.asking,
       soundBlocked: this.line === "connected" && !this.room.canPlaybackAudio,
       problem: this.problem,
       since: this.since,
     };
+  }
+
+  private holds(device: Own): boolean {
+    const held = this.held.get(device);
+    return !!held && !held.isMuted;
   }
 
   private seat(participant: Participant): Seat {
@@ -347,15 +364,16 @@ export class CallMedia {
       publication?.videoTrack && !publication.isMuted && (participant.isLocal || publication.isEnabled)
         ? `${publication.trackSid} ${publication.videoTrack.mediaStreamTrack.id}`
         : null;
+    const own = participant.isLocal && this.holds("camera") ? (this.held.get("camera")?.mediaStreamTrack.id ?? null) : null;
     return {
       identity: participant.identity,
       user: userOf(participant.identity),
       me: participant.isLocal,
       speaking: participant.isSpeaking,
-      voice: participant.isMicrophoneEnabled,
+      voice: participant.isMicrophoneEnabled || (participant.isLocal && this.holds("microphone")),
       cameraOn: !!camera && !camera.isMuted,
       screenOn: !!screen && !screen.isMuted,
-      camera: shown(camera),
+      camera: shown(camera) ?? own,
       screen: shown(screen),
       quality: qualityOf(participant.connectionQuality),
     };

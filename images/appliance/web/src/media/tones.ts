@@ -24,15 +24,25 @@ export class Tones {
   private context: AudioContext | null = null;
   private playing: AudioBufferSourceNode | null = null;
   private name: "ring" | "ringback" | null = null;
+  private readonly listeners = new Set<() => void>();
 
-  /** To be called from a click or a key: before one, browsers let no page make a sound. */
+  readonly subscribe = (listener: () => void): (() => void) => {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  };
+
+  /** Whether the browser still waits for a click or a key: before one, it lets no page make a sound. */
+  readonly silent = (): boolean => this.context?.state !== "running";
+
+  /** At the start, and from each click and key until it works. */
   unlock(): void {
-    this.context ??= new AudioContext();
-    void this.context.resume().catch(() => undefined);
-  }
-
-  get silent(): boolean {
-    return this.context?.state !== "running";
+    if (!this.context) {
+      this.context = new AudioContext();
+      this.context.onstatechange = () => {
+        for (const listener of [...this.listeners]) listener();
+      };
+    }
+    if (this.silent()) void this.context.resume().catch(() => undefined);
   }
 
   /** Goes on until `stop`. */
@@ -40,14 +50,13 @@ export class Tones {
     if (this.name === name) return;
     this.stop();
     this.name = name;
-    this.context ??= new AudioContext();
-    void this.context.resume().catch(() => undefined);
+    this.unlock();
     this.playing = this.start(name === "ring" ? RING : RINGBACK, name === "ring" ? 3.4 : 4);
     if (this.playing) this.playing.loop = true;
   }
 
   message(): void {
-    if (!this.silent) this.start(MESSAGE, 0.5);
+    if (!this.silent()) this.start(MESSAGE, 0.5);
   }
 
   stop(): void {
