@@ -198,7 +198,7 @@ export class CallMedia {
   private problemOf(error: unknown): Problem {
     const status = error instanceof ConnectionError && typeof error.status === "number" ? error.status : undefined;
     // LiveKit says this where the signalling was there, and no way for media was found.
-    return lineProblem(status, error instanceof Error && /pc connection|peer connection/i.test(error.message));
+    return lineProblem(status, error instanceof Error && /could not establish (?!signal)/i.test(error.message));
   }
 
   private end(why: "over" | "taken" | "lost", problem: Problem | null = null): void {
