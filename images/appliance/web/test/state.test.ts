@@ -3,6 +3,7 @@ import type { Call, Me, Message } from "../src/api/types";
 import { mayHear, unseenOf, verdict } from "../src/state/calls";
 import { unreadOf } from "../src/state/chat";
 import type { Event } from "../src/state/events";
+import { type Marks, noMarks, parseMarks, withOpen } from "../src/state/marks";
 import { toWatch } from "../src/state/people";
 import { formatRoute, parseRoute } from "../src/state/route";
 import { type State, initialState, may, reduce } from "../src/state/state";
@@ -72,6 +73,26 @@ describe("what rings", () => {
   });
   it("goes on when another one is called as well", () => {
     expect(after(rings, told(call({ ada: "ringing", bob: "in", cyd: "ringing" }))).calls.ringing).toHaveLength(1);
+  });
+});
+
+describe("what was written while one was away", () => {
+  const recent = (from: string, at: number) => ({ user: "bob", displayName: "Bob", from, at });
+  const unread = (marks: Marks, from: string, at: number): number => unreadOf(after({ type: "recents", recents: [recent(from, at)], marks }).chat);
+  it("is unread when the other one wrote it, later than one has looked", () => {
+    const marks = { ...noMarks, floor: 10, read: { bob: 20 } };
+    expect([unread(marks, "bob", 21), unread(marks, "bob", 20), unread(marks, "ada", 21)]).toEqual([1, 0, 0]);
+    expect([unread({ ...marks, read: {} }, "bob", 11), unread({ ...marks, read: {} }, "bob", 10)]).toEqual([1, 0]);
+  });
+  it("is read when its conversation is open, and that is kept", () => {
+    const state = after({ type: "chat-open", key: "bob" }, says(message("1", "bob", "bob", 30)));
+    const marks = withOpen(noMarks, state.chat);
+    expect(marks.read).toEqual({ bob: 30 });
+    expect(withOpen(marks, state.chat)).toBe(marks);
+    expect(parseMarks(JSON.parse(JSON.stringify(marks)))).toEqual(marks);
+  });
+  it("has no mark where the browser keeps nonsense", () => {
+    for (const stored of [null, 7, "x", { read: 3 }, { floor: "now" }]) expect(parseMarks(stored)).toEqual(noMarks);
   });
 });
 

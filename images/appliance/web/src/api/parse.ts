@@ -154,7 +154,7 @@ export function recents(value: unknown): Recent[] {
   return list(fields(value).conversations, (entry) => {
     const who = person(entry);
     const from = fields(entry);
-    return who && { ...who, at: time(from.at), unread: number(from.unread, 0) };
+    return who && { ...who, at: time(from.at), from: sender(from.from) };
   });
 }
 

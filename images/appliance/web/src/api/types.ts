@@ -72,9 +72,10 @@ export interface History {
   before: string | null;
 }
 
+/** A conversation of late: with whom, and when and by whom its last message was written. */
 export interface Recent extends Person {
   at: number;
-  unread: number;
+  from: string;
 }
 
 /** Where one writes: to a colleague, or to those in a call. */

@@ -4,6 +4,7 @@ import { Socket } from "../api/socket";
 import type { Said } from "../api/types";
 import { placeOf } from "../api/types";
 import { Tones } from "../media/tones";
+import { type Marks, noMarks, withOpen } from "../state/marks";
 import { parseRoute } from "../state/route";
 import { initialState, may } from "../state/state";
 import { Store } from "../state/store";
@@ -11,17 +12,8 @@ import { Alerts } from "./alerts";
 import { Calling } from "./calling";
 import { Context } from "./context";
 import { Directory } from "./directory";
+import { loadMarks, saveMarks } from "./marks";
 import { Talking } from "./talking";
-
-const SEEN = "mcs.missed";
-
-function seenAt(user: string): number {
-  try {
-    return Number(localStorage.getItem(`${SEEN}.${user}`)) || 0;
-  } catch {
-    return 0;
-  }
-}
 
 export class Control {
   readonly store = new Store(initialState(parseRoute(location.hash)));
@@ -33,12 +25,14 @@ export class Control {
   readonly directory = new Directory(this.context, (users) => this.socket?.watch(users));
   private readonly alerts = new Alerts(this.store, this.tones, (user) => this.context.nameOf(user));
   private socket: Socket | null = null;
+  private marks = noMarks;
 
   start(): void {
     window.addEventListener("hashchange", () => this.store.dispatch({ type: "route", route: parseRoute(location.hash) }));
     for (const gesture of ["pointerdown", "keydown"]) {
       window.addEventListener(gesture, () => this.tones.unlock(), { passive: true });
     }
+    this.store.subscribe(() => this.mark(withOpen(this.marks, this.store.get().chat)));
     this.tones.unlock();
     void this.resume();
   }
@@ -51,6 +45,7 @@ export class Control {
   async logout(everywhere = false): Promise<void> {
     await this.calling.hangUp();
     await this.api.logout(everywhere).catch(() => undefined);
+    this.mark({ ...noMarks, floor: Date.now(), missed: this.marks.missed });
     this.leave("asked");
   }
 
@@ -60,15 +55,17 @@ export class Control {
 
   /** What is on screen now counts as seen, also when the page is loaded again. */
   seeMissed(): void {
-    const { calls, me } = this.store.get();
+    const { calls } = this.store.get();
     const at = Math.max(0, ...calls.missed.map((call) => call.at));
     if (at <= calls.seenAt) return;
     this.store.dispatch({ type: "missed-seen", at });
-    try {
-      localStorage.setItem(`${SEEN}.${me?.user}`, String(at));
-    } catch {
-      // Then it is shown as new once more.
-    }
+    this.mark({ ...this.marks, missed: at });
+  }
+
+  private mark(marks: Marks): void {
+    if (marks === this.marks) return;
+    this.marks = marks;
+    saveMarks(this.context.me, marks);
   }
 
   /** With a session of before there is no login. */
@@ -84,7 +81,8 @@ export class Control {
   private async enter(): Promise<void> {
     const me = await this.api.me();
     this.store.dispatch({ type: "started", me });
-    this.store.dispatch({ type: "missed-seen", at: seenAt(me.user) });
+    this.marks = loadMarks(me.user);
+    this.store.dispatch({ type: "missed-seen", at: this.marks.missed });
     this.socket = new Socket(`${location.origin.replace(/^http/, "ws")}/api/socket`, {
       onSaid: (said) => this.heard(said),
       onOpen: (again) => {
@@ -100,6 +98,7 @@ export class Control {
     this.socket = null;
     this.directory.stop();
     if (location.hash) location.hash = "";
+    this.marks = noMarks;
     this.store.dispatch({ type: "signed-out", why });
   }
 
@@ -128,7 +127,7 @@ export class Control {
     const { store, api } = this;
     const tasks: Promise<unknown>[] = [this.calling.refresh(), this.readMissed()];
     if (may(store.get(), "Chat")) {
-      tasks.push(api.recents().then((recents) => store.dispatch({ type: "recents", recents })));
+      tasks.push(api.recents().then((recents) => store.dispatch({ type: "recents", recents, marks: this.marks })));
     }
     if (again) {
       tasks.push(api.me().then((me) => store.dispatch({ type: "started", me })));

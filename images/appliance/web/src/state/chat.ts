@@ -1,8 +1,9 @@
 /** Conversations: what was read of them, what is on its way, and what nobody has looked at yet. */
-import type { History, Message, Place, SharedFile } from "../api/types";
+import type { History, Message, Place, Recent, SharedFile } from "../api/types";
 import { isOfCall, placeKey } from "../api/types";
 import type { Key } from "../i18n/words";
 import type { Event } from "./events";
+import { isUnread } from "./marks";
 
 export interface Sending {
   local: string;
@@ -51,7 +52,7 @@ export function chat(state: Chat, event: Event, me: string): Chat {
       return {
         ...state,
         recent: event.recents.map((one) => one.user),
-        unread: { ...state.unread, ...Object.fromEntries(event.recents.map((one) => [one.user, one.unread])) },
+        unread: { ...state.unread, ...unseen(state, event.recents.filter((one) => isUnread(event.marks, one, me))) },
       };
     case "history-asked":
       return at(state, event.place, (one) => ({ ...one, state: "loading" }));
@@ -84,6 +85,12 @@ export function chat(state: Chat, event: Event, me: string): Chat {
     default:
       return uploads(state, event);
   }
+}
+
+/** How many there are is not told: at least one. */
+function unseen(state: Chat, recents: Recent[]): Record<string, number> {
+  const closed = recents.filter((one) => one.user !== state.open);
+  return Object.fromEntries(closed.map((one) => [one.user, state.unread[one.user] || 1]));
 }
 
 function uploads(state: Chat, event: Event): Chat {

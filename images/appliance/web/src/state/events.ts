@@ -1,6 +1,7 @@
 /** Everything that can change what the pages show. */
 import type { Call, History, Me, Message, Missed, Page, Place, Recent, Said, SharedFile } from "../api/types";
 import type { Key, Words } from "../i18n/words";
+import type { Marks } from "./marks";
 import type { Route } from "./route";
 
 export type ToastKind = "info" | "problem";
@@ -14,7 +15,7 @@ export type Event =
   | { type: "directory-asked"; q: string; more: boolean }
   | { type: "directory-page"; q: string; more: boolean; page: Page }
   | { type: "directory-failed"; q: string }
-  | { type: "recents"; recents: Recent[] }
+  | { type: "recents"; recents: Recent[]; marks: Marks }
   | { type: "chat-open"; key: string | null }
   | { type: "history-asked"; place: Place }
   | { type: "history"; place: Place; history: History; files: SharedFile[]; older: boolean }
