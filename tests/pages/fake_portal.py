@@ -71,6 +71,7 @@ class FakePortal:
                 web.get("/api/directory", self._directory),
                 web.get("/api/socket", self._socket),
                 web.get("/api/missed", self._missed),
+                web.get("/api/conversations", self._conversations),
                 web.post("/api/calls", self._start_call),
                 web.get("/api/calls/{call}", self._show_call),
                 web.post("/api/calls/{call}/{what:accept|refuse|leave}", self._change_call),
@@ -313,6 +314,12 @@ class FakePortal:
         for reader in {me, other, *(one["user"] for one in members if one["state"] == "in")} - {""}:
             await self.say(reader, type="message", message=self._shown(message, reader))
         return web.json_response(self._shown(message, me), status=201)
+
+    async def _conversations(self, request: web.Request) -> web.StreamResponse:
+        me = self._me_of(request).name
+        last = {self._shown(one, me)["conversation"]: one for one in self.messages if me in one["conversation"].split()}
+        found = [self.users[name].told() | {"at": one["at"]} for name, one in last.items()]
+        return web.json_response({"conversations": found[::-1]})
 
     async def _list_files(self, request: web.Request) -> web.StreamResponse:
         me, (conversation, _) = self._me_of(request).name, self._place(request)

@@ -118,6 +118,19 @@ async def test_two_chat_and_what_looks_like_html_is_text(portal: FakePortal, ope
     await picture(ada, "chat")
 
 
+async def test_who_was_away_sees_who_wrote_and_only_until_it_is_read(portal: FakePortal, open_page: Open) -> None:
+    portal.write("bob", "ada bob", "Call me when you are back.")
+    page = await open_page("ada")
+    row = page.get_by_role("link", name="Bob Rossi").first
+    await expect(row).to_contain_text("1 new message")
+    await row.click()
+    await expect(page.get_by_role("log")).to_contain_text("Call me when you are back.")
+    await expect(row).not_to_contain_text("new message")
+    await page.reload()
+    await expect(page.get_by_role("heading", name="Recent")).to_be_visible()
+    await expect(row).not_to_contain_text("new message")
+
+
 async def test_history_is_read_in_pages(portal: FakePortal, open_page: Open) -> None:
     for number in range(120):
         portal.write("bob", "ada bob", f"message {number}.")

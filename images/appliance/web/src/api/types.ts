@@ -72,7 +72,7 @@ export interface History {
   before: string | null;
 }
 
-/** A conversation of late: with whom, and when and by whom its last message was written. */
+/** A conversation of late: with whom, when the last was said in it, and by whom, where that is told. */
 export interface Recent extends Person {
   at: number;
   from: string;

@@ -126,7 +126,7 @@ export class Control {
   private async catchUp(again: boolean): Promise<void> {
     const { store, api } = this;
     const tasks: Promise<unknown>[] = [this.calling.refresh(), this.readMissed()];
-    if (may(store.get(), "Chat")) {
+    if (may(store.get(), "Chat") || may(store.get(), "FileSharing")) {
       tasks.push(api.recents().then((recents) => store.dispatch({ type: "recents", recents, marks: this.marks })));
     }
     if (again) {
