@@ -5,7 +5,7 @@ import { meterLevel } from "../src/media/devices";
 import { userOf } from "../src/media/identity";
 import { type Picture, choosePictures } from "../src/media/pictures";
 import { afterLoss, deviceProblem, lineProblem } from "../src/media/problems";
-import type { Seat } from "../src/media/room";
+import type { Seat } from "../src/media/seats";
 import { mainOf, tilesOf } from "../src/state/tiles";
 
 describe("pictures within the budget of a connection", () => {

@@ -1,34 +1,13 @@
 /** One call's media: a thin cover over LiveKit's `Room` that says in one value what there is to see and to hear. */
-import {
-  ConnectionError, ConnectionQuality, ConnectionState, type LocalTrack, type LocalTrackPublication, type Participant,
-  RemoteTrackPublication, Room, RoomEvent, Track, VideoQuality,
-} from "livekit-client";
+import { ConnectionError, ConnectionState, type LocalTrack, Room, RoomEvent, Track } from "livekit-client";
 import { backoff } from "../api/backoff";
-import { MOST_PICTURES, PICTURE, PICTURES } from "./budget";
 import { type ChosenDevices, type DeviceKind, chosenDevices } from "./devices";
-import { userOf } from "./identity";
 import { SCREEN, SCREEN_PUBLISHING, roomOptions } from "./options";
-import { type Picture, choosePictures } from "./pictures";
 import { type Device, type Problem, afterLoss, deviceProblem, lineProblem } from "./problems";
+import { receivePictures } from "./received";
+import { type Own, type Seat, isOn, ownSeat, publicationOf, seatOf } from "./seats";
 
 export type LineState = "connecting" | "connected" | "reconnecting" | "closed";
-export type Quality = "good" | "poor" | "lost" | "unknown";
-
-export interface Seat {
-  identity: string;
-  user: string;
-  me: boolean;
-  speaking: boolean;
-  voice: boolean;
-  /** Sent at all, though perhaps not received here. */
-  cameraOn: boolean;
-  screenOn: boolean;
-  /** Names the picture that can be shown; another name is another picture. */
-  camera: string | null;
-  screen: string | null;
-  quality: Quality;
-}
-
 export interface MediaState {
   line: LineState;
   seats: Seat[];
@@ -42,7 +21,6 @@ export interface MediaState {
   since: number | null;
 }
 
-type Own = "microphone" | "camera";
 export type Wishes = Record<Own, boolean>;
 
 /** How long a call is tried to be taken up again: as long as the portal lets a lost session in without asking. */
@@ -143,7 +121,7 @@ export class CallMedia {
   /** Shows a participant's picture in an element, until the answer is called. */
   show(identity: string, source: "camera" | "screen", element: HTMLVideoElement): () => void {
     const held = identity === this.room.localParticipant.identity && source === "camera" ? this.held.get("camera") : undefined;
-    const track = held ?? this.publication(identity, source)?.videoTrack;
+    const track = held ?? publicationOf(this.room, identity, source)?.videoTrack;
     track?.attach(element);
     return () => void track?.detach(element);
   }
@@ -305,97 +283,25 @@ export class CallMedia {
     this.drawn = true;
     queueMicrotask(() => {
       this.drawn = false;
-      this.askForPictures();
+      receivePictures(this.room, this.spoke, this.pinned);
       this.state = this.look();
       if (this.left) document.removeEventListener("visibilitychange", this.draw);
       for (const listener of [...this.listeners]) listener();
     });
   };
 
-  /** In a tab that nobody sees, no picture is received. */
-  private askForPictures(): void {
-    const found = new Map<string, RemoteTrackPublication>();
-    const pictures: Picture[] = [];
-    for (const participant of this.room.remoteParticipants.values()) {
-      for (const publication of participant.trackPublications.values()) {
-        if (publication.kind !== Track.Kind.Video || !(publication instanceof RemoteTrackPublication)) continue;
-        found.set(publication.trackSid, publication);
-        if (publication.isMuted) continue;
-        pictures.push({
-          id: publication.trackSid,
-          kind: publication.source === Track.Source.ScreenShare ? "screen" : "camera",
-          spokeAt: this.spoke.get(participant.identity) ?? 0,
-          pinned: participant.identity === this.pinned,
-        });
-      }
-    }
-    const sizes = choosePictures(document.hidden ? [] : pictures, PICTURES, MOST_PICTURES, PICTURE);
-    for (const [sid, publication] of found) {
-      const size = sizes.get(sid) ?? "off";
-      if (size !== "off") publication.setVideoQuality(size === "large" ? VideoQuality.HIGH : VideoQuality.LOW);
-      publication.setEnabled(size !== "off");
-    }
-  }
-
   private look(): MediaState {
     const local = this.room.localParticipant;
     return {
       line: this.line,
-      seats: [local, ...this.room.remoteParticipants.values()].map((participant) => this.seat(participant)),
-      microphone: local.isMicrophoneEnabled || this.holds("microphone"),
-      camera: local.isCameraEnabled || this.holds("camera"),
+      seats: [ownSeat(local, this.held), ...[...this.room.remoteParticipants.values()].map(seatOf)],
+      microphone: local.isMicrophoneEnabled || isOn(this.held, "microphone"),
+      camera: local.isCameraEnabled || isOn(this.held, "camera"),
       screen: local.isScreenShareEnabled,
       asking: this.asking,
       soundBlocked: this.line === "connected" && !this.room.canPlaybackAudio,
       problem: this.problem,
       since: this.since,
     };
-  }
-
-  private holds(device: Own): boolean {
-    const held = this.held.get(device);
-    return !!held && !held.isMuted;
-  }
-
-  private seat(participant: Participant): Seat {
-    const camera = participant.getTrackPublication(Track.Source.Camera);
-    const screen = participant.getTrackPublication(Track.Source.ScreenShare);
-    const shown = (publication: typeof camera): string | null =>
-      publication?.videoTrack && !publication.isMuted && (participant.isLocal || publication.isEnabled)
-        ? `${publication.trackSid} ${publication.videoTrack.mediaStreamTrack.id}`
-        : null;
-    const own = participant.isLocal && this.holds("camera") ? (this.held.get("camera")?.mediaStreamTrack.id ?? null) : null;
-    return {
-      identity: participant.identity,
-      user: userOf(participant.identity),
-      me: participant.isLocal,
-      speaking: participant.isSpeaking,
-      voice: participant.isMicrophoneEnabled || (participant.isLocal && this.holds("microphone")),
-      cameraOn: !!camera && !camera.isMuted,
-      screenOn: !!screen && !screen.isMuted,
-      camera: shown(camera) ?? own,
-      screen: shown(screen),
-      quality: qualityOf(participant.connectionQuality),
-    };
-  }
-
-  private publication(identity: string, source: "camera" | "screen"): LocalTrackPublication | RemoteTrackPublication | undefined {
-    const local = this.room.localParticipant;
-    const participant = identity === local.identity ? local : this.room.remoteParticipants.get(identity);
-    return participant?.getTrackPublication(source === "camera" ? Track.Source.Camera : Track.Source.ScreenShare);
-  }
-}
-
-function qualityOf(quality: ConnectionQuality): Quality {
-  switch (quality) {
-    case ConnectionQuality.Excellent:
-    case ConnectionQuality.Good:
-      return "good";
-    case ConnectionQuality.Poor:
-      return "poor";
-    case ConnectionQuality.Lost:
-      return "lost";
-    default:
-      return "unknown";
   }
 }

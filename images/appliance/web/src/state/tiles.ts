@@ -1,6 +1,6 @@
 /** Who is shown in a call: those whom the portal knows, with what the media server knows of them. Pure. */
 import type { Member } from "../api/types";
-import type { Seat } from "../media/room";
+import type { Seat } from "../media/seats";
 
 export interface Tile {
   key: string;
