@@ -1,0 +1,126 @@
+"""The built pages in Debian's Chromium, against a fake of the portal's API."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from pages.fake_portal import COOKIE, FakePortal, User
+
+playwright = pytest.importorskip("playwright.async_api", reason="not installed: playwright")
+CHROMIUM = shutil.which("chromium")
+REPO = Path(__file__).resolve().parents[2]
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--autoplay-policy=no-user-gesture-required",
+]
+FAKE_DEVICES = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+PICTURES = os.environ.get("MCS_PICTURES")
+"""A folder: there the stories leave pictures of the pages, for people to look at."""
+
+
+def _pages(what: str) -> Path:
+    done = subprocess.run([REPO / "hack" / "images" / "pages", what], capture_output=True, text=True, check=False)
+    if done.returncode == 3:
+        pytest.skip(done.stderr.strip())
+    assert done.returncode == 0, done.stderr
+    return Path(done.stdout.strip())
+
+
+@pytest.fixture(scope="session")
+def pages() -> Path:
+    if not CHROMIUM:
+        pytest.skip("not installed: chromium")
+    return _pages("build")
+
+
+@pytest.fixture(scope="session")
+def axe(pages: Path) -> str:
+    return (_pages("modules") / "axe-core" / "axe.min.js").read_text()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser(pages: Path) -> AsyncIterator[Any]:
+    async with playwright.async_playwright() as started:
+        browser = await started.chromium.launch(executable_path=CHROMIUM, args=FLAGS + FAKE_DEVICES)
+        yield browser
+        await browser.close()
+
+
+def people() -> list[User]:
+    return [
+        User("ada", "Ada Lovelace"),
+        User("bob", "Bob Rossi"),
+        User("cyd", "Cyd Charisse", presence="busy"),
+        User("dan", "Dan Ferrari", presence="offline"),
+        User("eva", "Eva Conti", ["Chat"]),
+        User("gio", "Giovanna Bianchi"),
+        User("ida", "Ida Marchetti", presence="offline"),
+        User("leo", "Leonardo Greco"),
+        User("mia", "Mia De Luca", presence="busy"),
+        User("ugo", "Ugo Esposito", presence="offline"),
+        User("zoe", "Zoë Fontana"),
+    ]
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def portal(pages: Path) -> AsyncIterator[FakePortal]:
+    fake = FakePortal(pages, people())
+    runner = await fake.start()
+    yield fake
+    await fake.drop()
+    await runner.cleanup()
+
+
+Open = Callable[..., Awaitable[Any]]
+NOTE_VIOLATIONS = (
+    "addEventListener('securitypolicyviolation', e => console.error('CSP ' + e.violatedDirective + ' ' + e.sourceFile))"
+)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def open_page(browser: Any, portal: FakePortal) -> AsyncIterator[Open]:
+    """A page of its own browser context: signed in, where a user is named. What it complains of fails the story."""
+    contexts: list[Any] = []
+    complaints: list[str] = []
+
+    async def opened(user: str | None = None, path: str = "/", **options: Any) -> Any:
+        where = options.pop("browser", browser)
+        context = await where.new_context(**{"locale": "en-GB", "viewport": {"width": 1280, "height": 800}} | options)
+        contexts.append(context)
+        if user:
+            await context.add_cookies([{"name": COOKIE, "value": user, "url": portal.url}])
+        await context.add_init_script(NOTE_VIOLATIONS)
+        page = await context.new_page()
+        page.on("pageerror", lambda error: complaints.append(f"{user}: {error}"))
+        page.on("console", lambda said: complaints.extend([f"{user}: {said.text}"] if said.type == "error" else []))
+        await page.goto(portal.url + path)
+        return page
+
+    yield opened
+    for context in contexts:
+        await context.close()
+    # A browser writes down each refusal as an error; those are part of the stories.
+    assert [said for said in complaints if "Failed to load resource" not in said and "WebSocket" not in said] == []
+
+
+@pytest.fixture
+def picture() -> Callable[..., Awaitable[None]]:
+    async def taken(page: Any, name: str) -> None:
+        if PICTURES:
+            await page.screenshot(path=f"{PICTURES}/{name}.png")
+
+    return taken

@@ -1,0 +1,413 @@
+"""What people do with the portal's pages, each story in a browser of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from pages.conftest import CHROMIUM, FLAGS, Open, playwright
+from pages.fake_portal import FakePortal
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+Picture = Callable[..., Awaitable[None]]
+
+
+def expect(what: Any) -> Any:
+    return playwright.expect(what)
+
+
+def button(page: Any, name: str, exact: bool = True) -> Any:
+    return page.get_by_role("button", name=name, exact=exact)
+
+
+def sha256(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+async def enter_call(portal: FakePortal, page: Any, caller: str = "Bob Rossi") -> None:
+    """Until the call's own page is there."""
+    await expect(page.get_by_role("heading", name=f"Call with {caller}")).to_be_visible()
+
+
+# ---- in, and who there is
+
+
+async def test_login_says_what_is_wrong_and_lets_in(portal: FakePortal, open_page: Open, picture: Picture) -> None:
+    page = await open_page()
+    await picture(page, "login")
+    await page.get_by_label("User name").fill("ada")
+    await page.get_by_label("Password", exact=True).fill("wrong")
+    await button(page, "Sign in").click()
+    await expect(page.get_by_role("alert")).to_have_text("User name or password is not right.")
+    await page.get_by_label("Password", exact=True).fill("too often")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("alert")).to_have_text("Too many attempts. Please try again in 7 seconds.")
+    await page.get_by_label("Password", exact=True).fill("secret")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("heading", name="Hello, Ada")).to_be_visible()
+    await expect(page.get_by_role("link", name="Bob Rossi")).to_be_visible()
+
+
+async def test_directory_is_searched_at_the_server_and_shows_who_is_there(
+    portal: FakePortal, open_page: Open, picture: Picture
+) -> None:
+    page = await open_page("ada")
+    row = page.get_by_role("link", name="Dan Ferrari")
+    await expect(row).to_contain_text("Away")
+    await portal.say("ada", type="presence", users={"dan": "online"})
+    await expect(row).to_contain_text("Available")
+    await picture(page, "directory")
+    await page.get_by_label("Search people").fill("ross")
+    await expect(row).to_have_count(0)
+    await expect(page.get_by_role("link", name="Bob Rossi")).to_be_visible()
+    await page.get_by_label("Search people").fill("nobody")
+    await expect(page.get_by_text("Nobody is called “nobody”.")).to_be_visible()
+    await button(page, "Clear search").click()
+    await expect(row).to_be_visible()
+
+
+async def test_who_is_signed_out_by_the_server_is_told(portal: FakePortal, open_page: Open) -> None:
+    page = await open_page("ada", "/#/with/bob")
+    await expect(page.get_by_role("heading", name="Bob Rossi")).to_be_visible()
+    await portal.say("ada", type="signed-out")
+    await expect(page.get_by_role("alert")).to_have_text("You were signed out. Please sign in again.")
+    await expect(page.get_by_text("Bob Rossi")).to_have_count(0)
+
+
+async def test_a_lost_connection_is_told_and_what_was_missed_is_there(portal: FakePortal, open_page: Open) -> None:
+    page = await open_page("ada", "/#/with/bob")
+    await expect(page.get_by_text("Nothing was written yet. Say hello!")).to_be_visible()
+    portal.down = True
+    await portal.drop()
+    await expect(page.get_by_text("No connection to the portal. Trying again…")).to_be_visible()
+    portal.write("bob", "ada bob", "meanwhile")
+    portal.down = False
+    await expect(page.get_by_text("meanwhile")).to_be_visible(timeout=15_000)
+    await expect(page.get_by_text("No connection to the portal.")).to_have_count(0)
+
+
+# ---- chat and files
+
+
+async def test_two_chat_and_what_looks_like_html_is_text(portal: FakePortal, open_page: Open, picture: Picture) -> None:
+    ada, bob = await open_page("ada", "/#/with/bob"), await open_page("bob")
+    yesterday = (datetime.now(UTC) - timedelta(days=1)).isoformat()
+    portal.write("bob", "ada bob", "Good morning! Are the drawings of the new hall ready?", yesterday)
+    await ada.reload()
+    await ada.get_by_label("Write to Bob Rossi").fill("<img src=x onerror=alert(1)> see https://example.com/plan.")
+    await ada.keyboard.press("Enter")
+    await expect(bob.get_by_role("link", name="Ada Lovelace").first).to_contain_text("1 new message")
+    await expect(bob).to_have_title(re.compile(r"^\(1\) Acme"))
+    await bob.get_by_role("link", name="Ada Lovelace").first.click()
+    log = bob.get_by_role("log")
+    await expect(log).to_contain_text("<img src=x onerror=alert(1)> see https://example.com/plan.")
+    assert await log.locator("img").count() == 0
+    assert await log.get_by_role("link").get_attribute("href") == "https://example.com/plan"
+    await expect(bob).to_have_title(re.compile(r"^Acme"))
+    await bob.get_by_label("Write to Ada Lovelace").fill("Thank you!\nI look at them now.")
+    await button(bob, "Send").click()
+    await expect(ada.get_by_text("I look at them now.")).to_be_visible()
+    await picture(ada, "chat")
+
+
+async def test_who_was_away_sees_who_wrote_and_only_until_it_is_read(portal: FakePortal, open_page: Open) -> None:
+    portal.write("bob", "ada bob", "Call me when you are back.")
+    page = await open_page("ada")
+    row = page.get_by_role("link", name="Bob Rossi").first
+    await expect(row).to_contain_text("1 new message")
+    await row.click()
+    await expect(page.get_by_role("log")).to_contain_text("Call me when you are back.")
+    await expect(row).not_to_contain_text("new message")
+    await page.reload()
+    await expect(page.get_by_role("heading", name="Recent")).to_be_visible()
+    await expect(row).not_to_contain_text("new message")
+
+
+async def test_history_is_read_in_pages(portal: FakePortal, open_page: Open) -> None:
+    for number in range(120):
+        portal.write("bob", "ada bob", f"message {number}.")
+    page = await open_page("ada", "/#/with/bob")
+    await expect(page.get_by_text("message 119.")).to_be_in_viewport()
+    await expect(page.get_by_text("message 69.")).to_have_count(0)
+    for _ in range(2):
+        await button(page, "Show older messages").click()
+    await expect(page.get_by_text("message 0.", exact=True)).to_have_count(1)
+    await expect(button(page, "Show older messages")).to_have_count(0)
+
+
+async def test_a_file_arrives_as_it_was_and_one_too_large_does_not_leave(
+    portal: FakePortal, open_page: Open, tmp_path: Path
+) -> None:
+    ada, bob = await open_page("ada", "/#/with/bob"), await open_page("bob", "/#/with/ada")
+    content = bytes(range(256)) * 80_000
+    sent = tmp_path / "plan of the hall.pdf"
+    sent.write_bytes(content)
+    await ada.locator("input[type=file]").set_input_files(sent)
+    link = bob.get_by_role("link", name="Download plan of the hall.pdf")
+    await expect(link).to_be_visible(timeout=20_000)
+    async with bob.expect_download() as waiting:
+        await link.click()
+    got = await (await waiting.value).path()
+    assert await asyncio.to_thread(sha256, got) == hashlib.sha256(content).hexdigest()
+    portal.file_bytes = 1000
+    await ada.reload()
+    await ada.locator("input[type=file]").set_input_files(sent)
+    await expect(ada.get_by_text("Larger than the 1 kB that may be sent.")).to_be_visible()
+    assert portal.asked.count("POST /api/conversations/bob/files") == 1
+
+
+# ---- calls
+
+
+async def test_a_call_rings_and_is_declined(portal: FakePortal, open_page: Open, picture: Picture) -> None:
+    ada, bob = await open_page("ada", "/#/with/bob"), await open_page("bob")
+    await button(ada, "Call Bob Rossi").first.click()
+    await enter_call(portal, ada)
+    dialog = bob.get_by_role("alertdialog", name="Ada Lovelace is calling")
+    await expect(dialog).to_be_visible()
+    await expect(bob).to_have_title(re.compile("Ada Lovelace is calling"))
+    await picture(bob, "ringing")
+    await bob.keyboard.press("Escape")
+    await bob.keyboard.press("Escape")
+    await expect(dialog).to_be_visible()
+    await button(bob, "Decline").click()
+    await expect(dialog).to_have_count(0)
+    await expect(ada.get_by_text("Bob Rossi declined")).to_be_visible()
+    await expect(ada.get_by_role("heading", name="Call with Bob Rossi")).to_have_count(0)
+
+
+async def test_a_call_is_taken_a_third_one_comes_and_it_ends(
+    portal: FakePortal, open_page: Open, picture: Picture
+) -> None:
+    ada, bob, gio = await open_page("ada"), await open_page("bob", "/#/with/ada"), await open_page("gio")
+    await button(bob, "Video call with Ada Lovelace").click()
+    await button(ada, "Accept with video").click()
+    await enter_call(portal, ada)
+    await expect(button(ada, "Stop video")).to_be_visible()
+    await button(ada, "People").click()
+    await button(ada, "Add Giovanna Bianchi").click()
+    await button(gio, "Accept without video").click()
+    await expect(ada.get_by_text("Giovanna Bianchi is in the call")).to_be_visible()
+    await picture(ada, "call")
+    await button(ada, "Chat").click()
+    await ada.get_by_label("Write to everybody in the call").fill("Can you hear me?")
+    await ada.keyboard.press("Enter")
+    await expect(button(gio, "Chat").locator("..")).to_contain_text("1 new message")
+    await button(gio, "End call").click()
+    await expect(ada.get_by_text("Giovanna Bianchi has left")).to_be_visible()
+    await button(bob, "End call").click()
+    await expect(ada.get_by_text("The call has ended.")).to_be_visible()
+    await expect(button(ada, "End call")).to_have_count(0)
+
+
+async def test_a_call_goes_on_beside_other_pages_and_after_a_reload(portal: FakePortal, open_page: Open) -> None:
+    ada, bob = await open_page("ada", "/#/with/bob"), await open_page("bob")
+    await button(ada, "Call Bob Rossi").first.click()
+    await button(bob, "Accept").click()
+    await enter_call(portal, bob, "Ada Lovelace")
+    await bob.get_by_role("link", name="Settings").click()
+    await expect(bob.get_by_role("link", name="Return to the call")).to_be_visible()
+    await bob.reload()
+    await button(bob, "Join here").click()
+    await enter_call(portal, bob, "Ada Lovelace")
+
+
+async def test_a_missed_call_is_counted_until_it_is_looked_at(
+    portal: FakePortal, open_page: Open, picture: Picture
+) -> None:
+    ada, bob = await open_page("ada", "/#/with/bob"), await open_page("bob")
+    await button(ada, "Call Bob Rossi").first.click()
+    await expect(bob.get_by_role("alertdialog")).to_be_visible()
+    await button(ada, "End call").click()
+    await expect(bob.get_by_role("alertdialog")).to_have_count(0)
+    await expect(bob.get_by_role("link", name="Missed 1 missed call")).to_be_visible()
+    await bob.get_by_role("link", name="Missed 1 missed call").click()
+    await expect(bob.get_by_role("link", name="Missed call from Ada Lovelace")).to_be_visible()
+    await picture(bob, "missed")
+    await bob.reload()
+    await expect(bob.get_by_role("link", name="Missed", exact=True)).to_be_visible()
+
+
+async def test_who_is_busy_and_what_is_drained_is_said(portal: FakePortal, open_page: Open) -> None:
+    page = await open_page("ada", "/#/with/cyd")
+    await button(page, "Call Cyd Charisse").click()
+    await expect(page.get_by_text("Cyd Charisse is in another call.")).to_be_visible()
+    await portal.say("ada", type="draining", draining=True)
+    await expect(page.get_by_text("Maintenance is about to begin.", exact=False)).to_be_visible()
+    await expect(button(page, "Call Cyd Charisse")).to_be_disabled()
+
+
+# ---- what one may do
+
+
+async def test_what_one_may_not_do_is_not_there_also_when_it_changes(portal: FakePortal, open_page: Open) -> None:
+    page = await open_page("eva", "/#/with/bob")
+    await expect(page.get_by_label("Write to Bob Rossi")).to_be_visible()
+    for name in ("Call Bob Rossi", "Video call with Bob Rossi", "Send a file"):
+        await expect(button(page, name)).to_have_count(0)
+    await portal.set_functions("eva", "Audio")
+    await expect(button(page, "Call Bob Rossi").first).to_be_visible()
+    await expect(page.get_by_label("Write to Bob Rossi")).to_have_count(0)
+    await button(page, "Call Bob Rossi").first.click()
+    await enter_call(portal, page)
+    controls = page.get_by_role("toolbar")
+    for name in ("Start video", "Share screen", "Chat"):
+        await expect(controls.get_by_role("button", name=name)).to_have_count(0)
+    await portal.set_functions("eva", "Audio", "Video", "DesktopSharing", "Chat")
+    for name in ("Start video", "Share screen", "Chat"):
+        await expect(controls.get_by_role("button", name=name)).to_have_count(1)
+
+
+async def test_who_may_not_receive_messages_is_not_written_to(portal: FakePortal, open_page: Open) -> None:
+    portal.users["bob"].functions = ["Audio"]
+    page = await open_page("ada", "/#/with/bob")
+    await expect(page.get_by_text("Bob Rossi cannot receive messages at the moment.")).to_be_visible()
+    await expect(page.get_by_label("Write to Bob Rossi")).to_have_count(0)
+
+
+# ---- devices
+
+
+async def test_devices_are_chosen_seen_and_heard(portal: FakePortal, open_page: Open, picture: Picture) -> None:
+    page = await open_page("ada", "/#/settings")
+    await button(page, "Test microphone and camera").click()
+    await expect(page.get_by_label("Your picture")).to_be_visible()
+    await page.wait_for_function("document.querySelector('video').videoWidth > 0")
+    await page.wait_for_function("document.querySelector('meter').value > 0.2")
+    names = await page.get_by_label("Microphone", exact=True).locator("option").all_text_contents()
+    assert any("Fake" in name for name in names)
+    await picture(page, "settings")
+    await button(page, "Start echo test").click()
+    await expect(page.get_by_text("Speak now…")).to_be_visible()
+    await expect(page.get_by_text("Listen: that was you.")).to_be_visible()
+    await expect(page.get_by_text("Your microphone works.", exact=False)).to_be_visible(timeout=8000)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def refusing() -> AsyncIterator[Any]:
+    """A browser that has devices, and gives them to no page."""
+    async with playwright.async_playwright() as started:
+        flags = [*FLAGS, "--use-fake-device-for-media-stream", "--deny-permission-prompts"]
+        browser = await started.chromium.launch(executable_path=CHROMIUM, args=flags)
+        yield browser
+        await browser.close()
+
+
+async def test_a_refused_microphone_is_said_in_the_call(portal: FakePortal, open_page: Open, refusing: Any) -> None:
+    page = await open_page("ada", "/#/with/bob", browser=refusing)
+    await button(page, "Call Bob Rossi").first.click()
+    await enter_call(portal, page)
+    await expect(
+        page.get_by_text("Your browser does not let this page use the microphone.", exact=False)
+    ).to_be_visible()
+    await expect(button(page, "Try again")).to_be_visible()
+
+
+# ---- everybody
+
+
+SIGHTS = ["/", "/#/with/bob", "/#/missed", "/#/settings"]
+LOOKS: dict[str, dict[str, Any]] = {
+    "light": {"color_scheme": "light"},
+    "dark-italian": {"color_scheme": "dark", "locale": "it-IT"},
+    "phone": {"viewport": {"width": 390, "height": 780}, "is_mobile": True, "has_touch": True},
+}
+
+
+async def findings(page: Any, axe: str) -> list[str]:
+    await page.evaluate(axe)
+    await page.wait_for_function(
+        "document.getAnimations().every(a => a.playState !== 'running' || a.effect.getTiming().iterations === Infinity)"
+    )
+    found = await page.evaluate("axe.run().then(r => r.violations)")
+    return [f"{one['id']}: {one['nodes'][0]['html']} {one['nodes'][0]['failureSummary']}" for one in found]
+
+
+@pytest.mark.parametrize("look", LOOKS)
+async def test_axe_finds_nothing(portal: FakePortal, open_page: Open, picture: Picture, axe: str, look: str) -> None:
+    portal.write("bob", "ada bob", "Good morning!")
+    portal.write("ada", "ada bob", "Hello, see https://example.com")
+    page = await open_page(**LOOKS[look])
+    assert await findings(page, axe) == []
+    await picture(page, f"login-{look}")
+    page = await open_page("ada", **LOOKS[look])
+    for path in SIGHTS:
+        await page.goto(portal.url + path)
+        await page.wait_for_load_state("networkidle")
+        await picture(page, f"{look}{path.replace('/', '-').replace('#', '')}")
+        assert await findings(page, axe) == [], path
+        assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (
+            f"{path} is wider than the screen"
+        )
+
+
+@pytest.mark.parametrize("look", LOOKS)
+async def test_axe_finds_nothing_in_a_call(
+    portal: FakePortal, open_page: Open, picture: Picture, axe: str, look: str
+) -> None:
+    page = await open_page("ada", **LOOKS[look])
+    caller = await open_page("bob", "/#/with/ada")
+    await button(caller, "Video call with Ada Lovelace").click()
+    dialog = page.get_by_role("alertdialog")
+    await expect(dialog).to_be_visible()
+    await picture(page, f"ring-{look}")
+    assert await findings(page, axe) == []
+    await dialog.get_by_role("button").last.click()
+    await expect(page.get_by_role("toolbar")).to_be_visible()
+    await picture(page, f"call-{look}")
+    assert await findings(page, axe) == []
+    for panel in (3, 4, 5):
+        await page.get_by_role("toolbar").get_by_role("button").nth(panel).click()
+        await expect(page.locator(".panel")).to_be_visible()
+        await picture(page, f"panel-{panel}-{look}")
+        assert await findings(page, axe) == []
+        await page.locator(".panel-head button").click()
+
+
+async def test_all_is_done_with_the_keyboard(portal: FakePortal, open_page: Open) -> None:
+    page = await open_page("ada")
+    await expect(page.get_by_role("link", name="Bob Rossi")).to_be_visible()
+
+    async def tab_to(name: str) -> None:
+        """By Tab alone, as one who has no pointer."""
+        for _ in range(60):
+            await page.keyboard.press("Tab")
+            focused = await page.evaluate(
+                "document.activeElement.getAttribute('aria-label') || document.activeElement.textContent"
+            )
+            if focused.startswith(name):
+                return
+        raise AssertionError(f"Tab never comes to {name}")
+
+    await tab_to("BR")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("heading", name="Bob Rossi")).to_be_visible()
+    await tab_to("Write to Bob Rossi")
+    await page.keyboard.type("with the keyboard")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("log")).to_contain_text("with the keyboard")
+    await portal.say(
+        "ada", type="ring", call={"id": "f" * 32, "from": {"user": "gio", "displayName": "Gio"}, "media": "audio"}
+    )
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("alertdialog")).to_be_visible()
+    await tab_to("Accept")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("alertdialog")).to_have_count(0)
+
+
+async def test_italian_is_chosen_and_stays(portal: FakePortal, open_page: Open) -> None:
+    page = await open_page("ada", "/#/settings")
+    await page.get_by_label("Language").select_option("it")
+    await expect(page.get_by_role("heading", name="Impostazioni")).to_be_visible()
+    await page.reload()
+    await expect(page.get_by_role("heading", name="Impostazioni")).to_be_visible()
+    assert await page.evaluate("document.documentElement.lang") == "it"
