@@ -11,8 +11,8 @@ import pytest
 
 from mcs_operator.handlers import service as module
 from mcs_operator.handlers.service import Service
-from mcs_operator.kube.resources import LINKS
-from mcs_operator.settings import Settings
+from mcs_operator.kube.resources import LINKS, SECRETS
+from mcs_operator.settings import LABEL_MANAGED_BY, OPERATOR, Settings
 
 
 async def test_to_stop_what_never_started_is_nothing() -> None:
@@ -112,13 +112,13 @@ class Queue:
     """Notes what it is given."""
 
     def __init__(self) -> None:
-        self.opened, self.keys = asyncio.Event(), list[str]()
+        self.opened, self.keys = asyncio.Event(), list[tuple[str, bool]]()
 
     def open(self) -> None:
         self.opened.set()
 
     def enqueue(self, key: str, *, low_priority: bool) -> None:
-        self.keys.append(key)
+        self.keys.append((key, low_priority))
 
     async def close(self) -> None:
         pass
@@ -181,4 +181,15 @@ async def test_who_stands_by_remembers_no_namespace_and_wakes_all_that_are_left_
         service.store.take_event(LINKS, type, {"metadata": metadata | {"resourceVersion": str(number)}})
     assert queue.keys == []
     await lead(service, queue)
-    assert queue.keys == ["n1"]
+    assert queue.keys == [("n1", False)]
+
+
+async def test_what_people_write_wakes_the_leader_at_once_and_a_child_when_there_is_time() -> None:
+    queue = Queue()
+    service = listed(queue)
+    service._leads = True
+    for resource, name in ((LINKS, "acme"), (SECRETS, "mcs-ca")):
+        metadata = {"name": name, "namespace": "demo", "uid": name, "resourceVersion": "1"}
+        labels = {LABEL_MANAGED_BY: OPERATOR}
+        service.store.put(resource, {"metadata": metadata | {"labels": labels}})
+    assert queue.keys == [("demo", False), ("demo", True)]
