@@ -102,14 +102,18 @@ class Names:
         return {where for _, where, _ in self._store.domains.holders(domain) if where != namespace}
 
     def _claims(self, namespace: str) -> Claims:
-        cache = self._store.cache(namespace)
-        if not any(resource is INSTANCES for resource, _ in cache.ours):
+        if not self._has_instance(namespace):
             self._known.pop(namespace, None)
             return {}
-        stamp, known = _stamp(cache), self._known.get(namespace)
+        stamp, known = _stamp(self._store.cache(namespace)), self._known.get(namespace)
         if known is None or known[0] != stamp:
             known = self._known[namespace] = stamp, self._worked_out(namespace, known[1] if known else {})
+            for gone in [where for where in self._known if not self._has_instance(where)]:  # nobody asks about it
+                del self._known[gone]
         return known[1]
+
+    def _has_instance(self, namespace: str) -> bool:
+        return any(resource is INSTANCES for resource, _ in self._store.cache(namespace).ours)
 
     def _returning(self, namespace: str, kind: Kind, name: str) -> Claim | None:
         """What an object will claim by the identities that it left, the moment it is there again; None without any. A

@@ -7,18 +7,29 @@ changes both.
 
 from __future__ import annotations
 
-import hashlib
-from collections import OrderedDict, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from weakref import WeakKeyDictionary
 
+from mcs_operator.domain.facts.keys import KeyPair
 from mcs_operator.domain.facts.world import Damaged, DamagedProfile, Profile, SlotSecret, World
 from mcs_operator.domain.rules.addressing import common_name as name_in_certificate
 from mcs_operator.pki.inspect import common_name, fingerprint, issued_by
 
-_REMEMBERED = 65_536
-"""Answers about certificates, of a hundred bytes each: those of 130 full appliances. Their texts are not kept."""
-_answers: OrderedDict[bytes, str | bool] = OrderedDict()
+
+@dataclass(slots=True)
+class _Answers:
+    """What a certificate was asked, and said. ``signed``: by which CA, and whether it did."""
+
+    name: str | None = None
+    fingerprint: str | None = None
+    signed: tuple[str, bool] | None = None
+
+
+_answers: WeakKeyDictionary[KeyPair, _Answers] = WeakKeyDictionary()
+"""They go with the Secret that was read: kept by number they would be those of what has gone long since, and too few
+for all that is there."""
 
 
 def believed(world: World) -> World:
@@ -52,7 +63,7 @@ def _profiles(world: World) -> tuple[dict[str, Profile], list[DamagedProfile]]:
             wrong[link] = DamagedProfile(link, "", None, f"is a copy of Secret {original}-profile")
         elif problem := _problem_of(profile):
             wrong[link] = DamagedProfile(link, profile.instance, None, problem)
-        elif not _is_signed(profile.client.cert_pem, signers[profile.instance]):
+        elif not _is_signed(profile.client, signers[profile.instance]):
             why = f"has a certificate that the CA of MCSInstance {profile.instance!r} did not sign"
             wrong[link] = DamagedProfile(link, profile.instance, profile.number, why)
     return {link: p for link, p in world.profiles.items() if link not in wrong}, list(wrong.values())
@@ -71,8 +82,8 @@ def _signer(world: World, instance: str) -> str | None:
     else:
         authority = world.authorities.get(instance)
         signer = authority.cert_pem if authority else None
-    known = [p.client.cert_pem for p in world.profiles.values() if p.instance == instance]
-    return signer if signer and any(_is_signed(certificate, signer) for certificate in known) else None
+    known = [p.client for p in world.profiles.values() if p.instance == instance]
+    return signer if signer and any(_is_signed(pair, signer) for pair in known) else None
 
 
 def _originals(world: World) -> Iterator[tuple[str, str]]:
@@ -95,7 +106,7 @@ def _slots(world: World) -> tuple[dict[tuple[str, int], SlotSecret], list[Damage
     """Slots that are no copies of others, and the copies. One whose certificate is damaged holds its number."""
     kept, copies = {}, []
     for key, slot in world.slots.items():
-        named = _name_in(slot.server.cert_pem) if slot.server else ""
+        named = _name_in(slot.server) if slot.server else ""
         wanted = name_in_certificate(slot.number, slot.instance)
         if named and named != wanted:
             secret = f"{slot.instance}-{wanted.removesuffix('.' + slot.instance)}"
@@ -115,27 +126,36 @@ def _told(damaged: DamagedProfile) -> Damaged:
 
 def _problem_of(profile: Profile) -> str:
     """What its certificate says against a profile; empty where nothing does."""
-    named, wanted = _name_in(profile.client.cert_pem), name_in_certificate(profile.number, profile.instance)
+    named, wanted = _name_in(profile.client), name_in_certificate(profile.number, profile.instance)
     if not named:
         return "cannot be read: tls.crt is not a certificate"
     if named != wanted:
         return f"has the certificate of {named}, and its identity.json is about {wanted}"
-    listed = _fingerprint_of(profile.client.cert_pem) in {pin.sha256 for pin in profile.fingerprints}
+    listed = _fingerprint_of(profile.client) in {pin.sha256 for pin in profile.fingerprints}
     return "" if listed else "has a certificate that its identity.json does not list"
 
 
-def _is_signed(certificate: str, signer: str | None) -> bool:
+def _is_signed(pair: KeyPair, signer: str | None) -> bool:
     if signer is None:
         return True
-    return bool(_asked(lambda: issued_by(certificate, signer), "signed", certificate, signer))
+    answers = _about(pair)
+    if answers.signed is None or answers.signed[0] != signer:
+        answers.signed = signer, issued_by(pair.cert_pem, signer)
+    return answers.signed[1]
 
 
-def _name_in(certificate: str) -> str:
-    return str(_asked(lambda: _or_empty(common_name, certificate), "name", certificate))
+def _name_in(pair: KeyPair) -> str:
+    answers = _about(pair)
+    if answers.name is None:
+        answers.name = _or_empty(common_name, pair.cert_pem)
+    return answers.name
 
 
-def _fingerprint_of(certificate: str) -> str:
-    return str(_asked(lambda: _or_empty(fingerprint, certificate), "pin", certificate))
+def _fingerprint_of(pair: KeyPair) -> str:
+    answers = _about(pair)
+    if answers.fingerprint is None:
+        answers.fingerprint = _or_empty(fingerprint, pair.cert_pem)
+    return answers.fingerprint
 
 
 def _or_empty(ask: Callable[[str], str], certificate: str) -> str:
@@ -145,12 +165,9 @@ def _or_empty(ask: Callable[[str], str], certificate: str) -> str:
         return ""
 
 
-def _asked(ask: Callable[[], str | bool], *about: str) -> str | bool:
-    """The answer to a question about these texts, remembered by their digest. Threads may ask at once."""
-    key = hashlib.sha256("\0".join(about).encode(errors="replace")).digest()
-    answer = _answers.get(key)
-    if answer is None:
-        answer = _answers[key] = ask()
-        while len(_answers) > _REMEMBERED:
-            _answers.popitem(last=False)
-    return answer
+def _about(pair: KeyPair) -> _Answers:
+    """Threads may ask at once: then one of them asks for nothing."""
+    answers = _answers.get(pair)
+    if answers is None:
+        answers = _answers[pair] = _Answers()
+    return answers

@@ -277,7 +277,7 @@ def _checked_identity(identity: Identity) -> dict[str, str]:
     return texts
 
 
-@cache  # each link of an instance asks, at every reconciliation
+@lru_cache(_REMEMBERED)  # each link of an instance asks, at every reconciliation
 def _is_slash_24(cidr: str) -> bool:
     return ipaddress.IPv4Network(cidr).prefixlen == 24
 

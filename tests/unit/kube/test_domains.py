@@ -219,6 +219,17 @@ def test_what_is_claimed_is_worked_out_once_for_each_state() -> None:
     assert sorted(asked) == ["a", "b"]
 
 
+def test_of_namespaces_that_have_gone_no_claims_are_kept() -> None:
+    there = Cluster(a=site("1.test", acme()))
+    for number in range(20):
+        there.set(f"b{number}", *site("2.test", acme()))
+        there.loses("a")
+        there.set(f"b{number}")
+    there.set("c", *site("3.test", acme()))
+    there.loses("a")
+    assert set(there.names._known) == {"a", "c"}
+
+
 def test_a_namespace_whose_names_nobody_else_wants_is_not_looked_at() -> None:
     there = Cluster(a=site("1.test", acme()))
     there.names = Names(there.store, pytest.fail)

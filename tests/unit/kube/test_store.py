@@ -687,6 +687,35 @@ def test_to_ask_about_a_namespace_does_not_keep_it(known: Known) -> None:
     assert len(known.store._entries) == 0
 
 
+@pytest.mark.parametrize("decided", [False, True], ids=["by a replica that stands by", "by the one that leads"])
+@BOTH
+def test_of_a_thousand_namespaces_that_came_and_went_nothing_is_left(resource: Resource, decided: bool) -> None:
+    woken: list[str] = []
+    here = Store(wake=woken.append)
+    for number in range(1000):
+        body = seen("only", 5, f"u{number}")
+        body["metadata"]["namespace"] = namespace = f"short-{number}"
+        here.put(resource, body)
+        if decided:
+            here.snapshot(namespace)
+        woken.clear()
+        here.drop(resource, namespace, "only", f"u{number}")
+        if decided:
+            assert woken == [namespace]
+            here.snapshot(namespace)
+    assert len(here._entries) == 0
+
+
+def test_what_went_while_it_was_decided_about_is_remembered_until_the_next_decision(known: Known) -> None:
+    """Or the CA of a namespace that is emptied would be made again in the midst of it."""
+    known.store.take(SECRETS, labelled("mcs-ca", 5, OURS))
+    known.store.snapshot("demo")
+    known.store.gone(known.store.cache("demo").children[SECRETS, "mcs-ca"])
+    assert known.names() == set()
+    assert set(known.store.cache("demo").observed) == {(SECRETS, "mcs-ca")}
+    assert known.store.snapshot("demo").observed == {}
+
+
 def test_a_label_that_goes_between_the_reading_and_the_deciding_ends_no_reconciliation() -> None:
     here = Known().store
     encoded = {name: base64.b64encode(b"text").decode() for name in ("ca.crt", "ca.key")}

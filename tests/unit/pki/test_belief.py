@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import copy
 import json
-from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from random import Random
@@ -235,18 +235,31 @@ def test_a_profile_whose_certificate_is_none_is_treated_as_one_that_cannot_be_re
     assert found.damaged == (DamagedProfile("acme", "mcs", None, "cannot be read: tls.crt is not a certificate"),)
 
 
-def test_of_answers_about_certificates_the_newest_are_remembered_and_asked_for_once(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_certificate_is_asked_once_as_long_as_its_secret_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    monkeypatch.setattr(belief, "_answers", OrderedDict())
-    monkeypatch.setattr(belief, "_REMEMBERED", 2)
-    monkeypatch.setattr(belief, "common_name", lambda text: asked.append(text) or text.upper())
-    for text in ("a", "b", "a", "c", "b", "c", "a"):
-        assert belief._name_in(text) == text.upper()
-    assert asked == ["a", "b", "c", "a"]
-    monkeypatch.setattr(belief, "fingerprint", lambda text: f"pin of {text}")
-    assert belief._fingerprint_of("a") == "pin of a", "another question about the same text"
+    for question in ("common_name", "fingerprint", "issued_by"):
+        monkeypatch.setattr(belief, question, _noting(asked, question, getattr(belief, question)))
+    world = served("acme", "bolt").world()
+    for _ in range(3):
+        believed(world)
+    assert sorted(asked) == ["common_name"] * 4 + ["fingerprint"] * 2 + ["issued_by"] * 2
+    world.authorities["mcs"] = mint_ca("mcs", world.now)
+    believed(world)
+    assert asked.count("issued_by") == 4, "another CA is another question"
+
+
+def test_nothing_is_remembered_of_certificates_that_have_gone() -> None:
+    before = len(belief._answers)
+    for _ in range(3):
+        world = served("acme", "bolt").world()
+        believed(world)
+        assert len(belief._answers) == before + 4
+    del world
+    assert len(belief._answers) == before
+
+
+def _noting(asked: list[str], question: str, ask: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda *about: (asked.append(question), ask(*about))[1]
 
 
 # --- slots ---

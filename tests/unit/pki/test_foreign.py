@@ -189,6 +189,11 @@ def test_a_certificate_and_its_key_are_read_up_to_their_bounds_and_not_beyond() 
         load_certificate(certificate + "#")
 
 
+def test_a_certificate_that_was_read_is_not_kept() -> None:
+    """It has four kilobytes, and is parsed in five microseconds; what was asked about it is remembered."""
+    assert load_certificate(CA.cert_pem) is not load_certificate(CA.cert_pem)
+
+
 def test_whose_key_it_is_is_asked_without_a_search_for_primes() -> None:
     """That takes a second for a large key, in which everybody else waits."""
     assert is_pair(certified(composite(2048).public_key()), COMPOSITE)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class KeyPair:
-    """A certificate and its private key, both PEM; ``repr`` leaves the key out, since objects end up in logs."""
+    """A certificate and its private key, both PEM; ``repr`` leaves the key out, since objects end up in logs. What is
+    found out about one may be remembered for as long as it is there."""
 
     cert_pem: str
     key_pem: str = field(repr=False)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cached_property, lru_cache
 
 from mcs_operator.api import Community, Function, User
 from mcs_operator.api.conditions import Reason
@@ -53,14 +53,23 @@ class _InForce:
     """Users in the files that the appliance was given last, read when they are asked for: most worlds need none."""
 
     def __init__(self, shards: Mapping[str, bytes]) -> None:
-        self.users = cache(lambda: tuple(users_in(shards)))
-        self.places = cache(lambda: {(user.community, user.name) for user in self.users()})
+        self._shards = shards
+
+    @cached_property
+    def users(self) -> tuple[ServedUser, ...]:
+        """All of them."""
+        return tuple(users_in(self._shards))
+
+    @cached_property
+    def places(self) -> set[tuple[str, str]]:
+        """Community and name of each."""
+        return {(user.community, user.name) for user in self.users}
 
     def first(self, wanted: Sequence[ServedUser], places: int) -> list[ServedUser]:
         """As many as there are places, those in force before all others; in the order of the list."""
         if len(wanted) <= places:
             return list(wanted)
-        held = self.places()
+        held = self.places
         ranked = sorted(range(len(wanted)), key=lambda n: (wanted[n].community, wanted[n].name) not in held)
         return [wanted[n] for n in sorted(ranked[:places])]
 
@@ -77,7 +86,7 @@ def serve(
     before: who is in them keeps the place; from them the users of a file come that is missing or broken now, and
     those of the communities that are ``unreadable``, first of all. ``limit``: so many for each community."""
     in_force = _InForce(shards)
-    kept = [user for user in in_force.users() if user.community in unreadable][:capacity] if unreadable else []
+    kept = [user for user in in_force.users if user.community in unreadable][:capacity] if unreadable else []
     ordered = sorted(communities, key=lambda c: (c.created, c.name))
     wishes = [_wish(community, files, in_force, limit) for community in ordered]
     everybody = [user for wish in wishes for user in wish.allowed]
@@ -102,10 +111,10 @@ def _wish(
     sources = _read(community, files)
     wanted, verdict = _merged(community, sources)
     if sources.incomplete:
-        wanted += _last_good(community, sources, in_force.users())
+        wanted += _last_good(community, sources, in_force.users)
     allowed = wanted
     if limit is not None and len(wanted) > limit:  # lowered, it takes no place away
-        held = sum((community.name, user.name) in in_force.places() for user in wanted)
+        held = sum((community.name, user.name) in in_force.places for user in wanted)
         allowed = in_force.first(wanted, max(held, limit))
     return _Wish(community, sources, wanted, allowed, verdict)
 
@@ -197,7 +206,7 @@ def _served(community: str, user: User | ListedUser, default: tuple[Function, ..
     return ServedUser(community, user.name, user.display_name or user.name, functions)
 
 
-@cache
+@lru_cache(1024)  # most users have one of a few lists; a file may have any
 def _in_order(functions: tuple[Function, ...]) -> tuple[Function, ...]:
     """Each once, in the order of the vendor's list."""
     return tuple(function for function in Function if function in functions)

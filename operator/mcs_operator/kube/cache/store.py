@@ -62,6 +62,11 @@ class _Entry(NamespaceCache):
     missed: dict[str, Sighting] = field(default_factory=dict)
     strangers: int = 0
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is left there."""
+        return not self.ours and not self.children
+
     def has_room_for(self, child: Child) -> bool:
         """Whether a new one is worth to be known. What only bears our label is told about, and looked through at each
         reconciliation: of those, a few hundred will do."""
@@ -89,15 +94,19 @@ class Store:
 
     def namespaces(self) -> list[str]:
         """Namespaces with at least one object of ours or one child."""
-        return [name for name, entry in self._entries.items() if entry.ours or entry.children]
+        return [name for name, entry in self._entries.items() if not entry.is_empty]
 
     def cache(self, namespace: str) -> NamespaceCache:
         """What is known of a namespace, as it changes."""
         return self._entry(namespace)
 
     def snapshot(self, namespace: str) -> NamespaceCache:
-        """What is known now, for the next World: whatever is claimed by it later is claimed in these versions."""
+        """What is known now, for the next World: whatever is claimed by it later is claimed in these versions. Where
+        nothing is left, all is forgotten here, and not while the World before, which must not make it again, is carried
+        out."""
         entry = self._entry(namespace)
+        if entry.is_empty:
+            self._entries.pop(namespace, None)
         entry.observed = {key: child.parsed for key, child in entry.children.items()}
         return replace(entry, ours=dict(entry.ours), children=dict(entry.children))
 
@@ -283,8 +292,10 @@ class Store:
                     return
                 del entry.children[key]
                 version = version or child.version
-                if entry.concerns(child):
+                if entry.concerns(child) or entry.is_empty:
                     self._wake_low_priority(namespace)
+        if entry.is_empty and not entry.observed:  # no World was made of it
+            self._entries.pop(namespace, None)
         if version:
             # To leave by one label and to come by the other may be one write, with one version.
             self._remember(uid, int(version) - bool(left))

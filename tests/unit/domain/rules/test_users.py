@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import random
 from typing import Any
 
@@ -147,6 +148,18 @@ def test_a_namesake_in_another_community_has_not_the_place() -> None:
 def test_a_lowered_tier_keeps_those_in_force_before_all_others() -> None:
     before = serving(community(users=("b", "c", "d")), capacity=3)
     assert names(serving(community(users=("a", "b", "c", "d")), capacity=2, before=before)) == ["b", "c"]
+
+
+def test_the_users_of_before_are_read_where_places_are_short_and_go_with_the_plan() -> None:
+    """Python looks for cycles rarely, and these may be forty thousand users at each reconciliation."""
+    before = serving(community(users=many(100)), capacity=50)
+    gc.collect()
+    gc.disable()
+    try:
+        serving(community(users=many(100)), capacity=50, before=before)
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
 
 
 def test_users_of_communities_that_cannot_be_read_have_their_places_first_and_no_more_than_there_are() -> None:
