@@ -122,7 +122,7 @@ lint: $(DEPS) ## Format, lint, types, layers, workflows
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	cd images/appliance && ../../$(BIN)/mypy --strict appliance gate
+	cd images/appliance && ../../$(BIN)/mypy --strict appliance gate portal
 	$(BIN)/lint-imports --no-cache | tail -n 6
 	hack/tool actionlint -shellcheck= -pyflakes= .github/workflows/*.yaml
 generate: $(DEPS) ## Write everything that is generated from the models
