@@ -68,7 +68,7 @@ demo-clean: $(DEPS) ## Remove what the demo made (the node stays)
 
 ## ---- checks and tests; T='expression' picks some of them
 
-.PHONY: test unit integration e2e bench soak mutants lint generate verify alerts docs
+.PHONY: test unit integration e2e pages bench soak mutants lint generate verify alerts docs
 # Helm and Prometheus first: tests take the ones that are built by then. The rest waits for most of its time, on servers,
 # kubelet and tunnels, so that two lanes fit two cores. What runs on a real node takes longest, so the others are nice
 # to it; but not the unit tests, some of which have a clock to mind as well.
@@ -91,12 +91,15 @@ integration: $(DEPS) ## Against a real API server (KUBECONFIG, or one of its own
 	$(PYTEST) --durations=20 -n 3 --dist loadfile tests/integration
 node: # of its own, so that with --jobs it starts while the dependencies are installed
 	@hack/test-e2e true
-e2e: $(DEPS) node ## Against a real node (KUBECONFIG, or one of its own)
-	@hack/prepare
+e2e: $(DEPS) node ## Against a real node (KUBECONFIG, or one of its own), and with a real browser
+	@hack/prepare && hack/prepare chromium
 	@hack/test-e2e $(PYTEST) --durations=20 tests/e2e
 bench: $(DEPS) ## Measure, as ratios within one run; writes build/bench
 	@hack/prepare
 	@hack/test-e2e $(PYTEST) tests/bench
+pages: $(DEPS) ## The portal's pages in a browser, against a fake of its server: stories, axe; MCS_PICTURES=<folder> leaves pictures
+	@hack/prepare chromium
+	$(PYTEST) tests/pages
 FUZZ ?= 20000
 soak: $(DEPS) ## FUZZ hostile inputs at each of a dozen doors; the pod's life with 64 and 250 tunnels; a customer's, twenty times
 	@hack/prepare && hack/prepare chromium libnss3-tools
