@@ -239,7 +239,7 @@ def _of_communities(
     theirs = [
         body
         for (resource, _), body in ours.items()
-        if resource == COMMUNITIES and named(body.get("spec"), "instanceRef", "name") == instance
+        if resource == COMMUNITIES and named(body["spec"], "instanceRef", "name") == instance
     ]
     portals = [body for body in theirs if body["spec"].get("portalDomain")]
     yield _COMMUNITIES, ((namespace, instance), _false(theirs, Type.READY))

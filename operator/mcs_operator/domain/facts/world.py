@@ -309,6 +309,7 @@ class World:
         """Whether those who are listed, or are served from a file that cannot be read now, are more than a thousand or
         so: to decide about ten thousand takes a tenth of a second."""
         listed = sum(len(community.spec.users) for community in self.communities)
-        listed += sum(file.count for file in (*self.users_files.values(), *self.passwords.values()))
+        listed += sum(file.count for file in self.users_files.values())
+        listed += sum(file.count for file in self.passwords.values())
         packed = sum(len(blob) for name, blob in self.shards.items() if name.startswith(("users-", "logins-")))
         return listed > 1000 or packed > 16 * 1024
