@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -12,22 +11,10 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from pages.browser import CHROMIUM, GIVING, launched
 from pages.fake_portal import COOKIE, FakePortal, User
 
-playwright = pytest.importorskip("playwright.async_api", reason="not installed: playwright")
-CHROMIUM = shutil.which("chromium")
 REPO = Path(__file__).resolve().parents[2]
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--autoplay-policy=no-user-gesture-required",
-]
-FAKE_DEVICES = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
 PICTURES = os.environ.get("MCS_PICTURES")
 """A folder: there the stories leave pictures of the pages, for people to look at."""
 
@@ -54,10 +41,8 @@ def axe(pages: Path) -> str:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser(pages: Path) -> AsyncIterator[Any]:
-    async with playwright.async_playwright() as started:
-        browser = await started.chromium.launch(executable_path=CHROMIUM, args=FLAGS + FAKE_DEVICES)
+    async with launched(GIVING) as browser:
         yield browser
-        await browser.close()
 
 
 def people() -> list[User]:

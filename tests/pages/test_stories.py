@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from pages.conftest import CHROMIUM, FLAGS, Open, playwright
+from pages.browser import REFUSING, launched
+from pages.conftest import Open
 from pages.fake_portal import FakePortal
 
+playwright = pytest.importorskip("playwright.async_api", reason="not installed: playwright")
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 Picture = Callable[..., Awaitable[None]]
 
@@ -294,11 +296,8 @@ async def test_devices_are_chosen_seen_and_heard(portal: FakePortal, open_page: 
 @pytest_asyncio.fixture(loop_scope="session")
 async def refusing() -> AsyncIterator[Any]:
     """A browser that has devices, and gives them to no page."""
-    async with playwright.async_playwright() as started:
-        flags = [*FLAGS, "--use-fake-device-for-media-stream", "--deny-permission-prompts"]
-        browser = await started.chromium.launch(executable_path=CHROMIUM, args=flags)
+    async with launched(REFUSING) as browser:
         yield browser
-        await browser.close()
 
 
 async def test_a_refused_microphone_is_said_in_the_call(portal: FakePortal, open_page: Open, refusing: Any) -> None:

@@ -9,7 +9,7 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     // What changes with each build of ours is small; the media library is read from the browser's cache.
-    rollupOptions: { output: { manualChunks: { media: ["livekit-client"], react: ["react", "react-dom"] } } },
+    rollupOptions: { output: { manualChunks: { media: ["livekit-client"], react: ["react", "react-dom", "react-dom/client"] } } },
     chunkSizeWarningLimit: 800,
     reportCompressedSize: true,
   },

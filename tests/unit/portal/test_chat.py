@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from unit.portal.running import House
+from unit.portal.running import House, soon
 
 pytestmark = pytest.mark.timeout(20)
 
@@ -62,6 +62,7 @@ async def test_a_message_that_takes_its_time_is_of_nobody_who_is_gone_meanwhile(
 
     late = asyncio.create_task(ada.ask("POST", "/api/conversations/bob/messages", data=slowly()))
     await started.wait()
+    await soon(lambda: bool(house.portal.requests._levels))  # she was let in
     del house.users["acme", "ada"]
     await house.told()
     go_on.set()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+
 import pytest
 
-from unit.portal.running import HASH, PASSWORD, House, hashed
+from unit.portal.running import HASH, PASSWORD, House, hashed, soon
 
 pytestmark = pytest.mark.timeout(20)
 
@@ -100,6 +103,26 @@ async def test_what_is_no_login_is_refused(house: House, body: bytes) -> None:
 
 async def test_a_large_body_is_refused(house: House) -> None:
     assert (await house.browser().ask("POST", "/api/login", data=b" " * 70_000)).error == (413, "too-large")
+
+
+@pytest.mark.parametrize("what", ["user", "password"])
+async def test_who_is_taken_out_while_the_password_is_verified_does_not_get_in(house: House, what: str) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slowly(encoded: str, password: str) -> bool:
+        begun.set()
+        return go_on.wait(10)
+
+    house.portal.verifier._check = slowly
+    login = asyncio.create_task(house.browser().log_in("ada"))
+    await soon(begun.is_set)
+    if what == "user":
+        del house.users["acme", "ada"]
+    else:
+        house.logins["acme", "ada"] = hashed("another")
+    await house.told()
+    go_on.set()
+    assert (await login).error == (401, "wrong-credentials")
 
 
 # ---- how often

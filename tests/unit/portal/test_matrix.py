@@ -76,6 +76,11 @@ MEMBERS_ALONE = {"call", "accept", "refuse", "invite", "read the call", "write i
 """Of the call; what concerns two people, like `take the file`, is asked beside."""
 
 
+FUNCTION_AT_BOTH_ENDS = [
+    ("write", "Chat"), ("read", "Chat"), ("send a file", "FileSharing"), ("list files", "FileSharing"),
+]  # fmt: skip
+
+
 async def ask(scene: Scene, who: str, thing: str) -> Answer:
     browser = scene.browsers[who] if who != "other" else scene.at("other")
     return await THINGS[thing](browser, scene)
@@ -140,6 +145,31 @@ async def test_another_community_finds_nothing_of_it_at_its_own_portal(house: Ho
     assert answer.error == (404, "not-found")
 
 
+async def test_a_namesake_of_another_community_finds_nothing_either(house: House) -> None:
+    """globex has an ada and a bob as well: a name is one only together with its community."""
+    house.add("globex", "ada", "bob")
+    await house.told()
+    found = await scene(house)
+    for name, other in (("bob", "ada"), ("ada", "bob")):
+        namesake = await house.signed_in(name, "globex")
+        assert (await namesake.get(f"/api/files/{found.file}")).error == (404, "not-found")
+        assert (await namesake.get(f"/api/calls/{found.call}")).error == (404, "not-found")
+        assert (await namesake.get(f"/api/calls/{found.call}/messages")).error == (404, "not-found")
+        assert (await namesake.post(f"/api/calls/{found.call}/accept")).error == (404, "not-found")
+        assert (await house.authorize(namesake, found.call)).error == (404, "not-found")
+        assert (await namesake.get(f"/api/conversations/{other}/messages")).json["messages"] == []
+        assert (await namesake.get(f"/api/conversations/{other}/files")).json["files"] == []
+        assert (await namesake.get("/api/conversations")).json["conversations"] == []
+        assert (await namesake.get("/api/missed")).json["missed"] == []
+        async with namesake.socket() as ears:
+            await found.browsers["ada"].post("/api/conversations/bob/messages", {"text": "x"})
+            await found.browsers["ada"].post(f"/api/calls/{found.call}/messages", {"text": "x"})
+            assert {heard["type"] for heard in await ears.quiet()} == {"functions", "draining"}
+            assert await ears.watch(other) == {other: "offline"}
+        assert not house.portal.calls.busy(("globex", name))
+        await house.passes(6)  # he is offline again
+
+
 async def test_sockets_are_for_who_is_signed_in(house: House) -> None:
     import aiohttp
 
@@ -152,7 +182,7 @@ async def test_sockets_are_for_who_is_signed_in(house: House) -> None:
 
 
 @pytest.mark.parametrize("ends", ["ada", "bob"])
-@pytest.mark.parametrize(("thing", "function"), [("write", "Chat"), ("send a file", "FileSharing"), ("read", "Chat")])
+@pytest.mark.parametrize(("thing", "function"), FUNCTION_AT_BOTH_ENDS)
 async def test_chat_and_files_need_the_function_at_both_ends(
     house: House, ends: str, thing: str, function: str
 ) -> None:

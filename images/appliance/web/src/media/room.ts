@@ -1,5 +1,5 @@
 /** One call's media: a thin cover over LiveKit's `Room` that says in one value what there is to see and to hear. */
-import { ConnectionError, ConnectionState, type LocalTrack, Room, RoomEvent, Track } from "livekit-client";
+import { ConnectionError, ConnectionState, type LocalTrack, LogLevel, Room, RoomEvent, Track, setLogLevel } from "livekit-client";
 import { backoff } from "../api/backoff";
 import { type ChosenDevices, type DeviceKind, chosenDevices } from "./devices";
 import { SCREEN, SCREEN_PUBLISHING, roomOptions } from "./options";
@@ -22,6 +22,8 @@ export interface MediaState {
 }
 
 export type Wishes = Record<Own, boolean>;
+
+setLogLevel(LogLevel.warn); // what it says otherwise has names in it, and fills the console of a long call
 
 /** How long a call is tried to be taken up again: as long as the portal lets a lost session in without asking. */
 const COME_BACK_MS = 60_000;
