@@ -38,7 +38,7 @@ async def upload(visit: Visit, request: web.Request) -> web.StreamResponse:
         return File(file_id, visit.community.name, conversation, *people, name, size, digest, visit.portal.clock.wall())
 
     with visit.portal.files.transfer(visit.key):
-        pieces = _pieces(visit, request, other)
+        pieces = _pieces(visit, request, other, visit.portal.clock.steady() + LONGEST)
         file = await visit.portal.files.receive(visit.community.name, file_id, described, pieces)
     for reader in (visit.user.name, other.name):
         visit.portal.hub.tell((visit.community.name, reader), {"type": "file", "file": file.shown_to(reader)})
@@ -100,9 +100,8 @@ async def _write(response: web.StreamResponse, piece: bytes) -> None:
         await response.write(piece)
 
 
-async def _pieces(visit: Visit, request: web.Request, other: User) -> AsyncIterator[bytes]:
-    """What the browser sends, for as long as both may."""
-    end = visit.portal.clock.steady() + LONGEST
+async def _pieces(visit: Visit, request: web.Request, other: User, end: float) -> AsyncIterator[bytes]:
+    """What the browser sends, for as long as both may, and not beyond this moment of the steady clock."""
     while True:
         try:
             async with asyncio.timeout(SILENCE):
