@@ -433,6 +433,21 @@ class TestCommunity:
         message = refusal(server, community(defaultFunctions=["Audio", "Audio"]))
         assert 'spec.defaultFunctions[1]: Duplicate value: "Audio"' in message
 
+    def test_a_portal_and_its_passwords_may_come_and_go(self, server: Server) -> None:
+        sources = [{"secretRef": {"name": f"p{n}"}} for n in range(16)]
+        stored = server.create(community(portalDomain="meet.acme.test", authentication={"passwordsFrom": sources}))
+        stored = server.update(stored, portalDomain="meet.test", authentication={"passwordsFrom": sources[:1]})
+        assert "portalDomain" not in server.update(stored, portalDomain=None, authentication=None)["spec"]
+
+    def test_a_portals_name_is_a_name_and_passwords_come_from_sixteen_secrets_at_most(self, server: Server) -> None:
+        message = refusal(server, community(portalDomain="meet acme"))
+        assert "spec.portalDomain" in message
+        assert "must be a full domain name in lower case" in message
+        sources = [{"secretRef": {"name": f"p{n}"}} for n in range(17)]
+        message = refusal(server, community(authentication={"passwordsFrom": sources}))
+        assert "spec.authentication.passwordsFrom: Too many: 17: must have at most 16 items" in message
+        assert "secretRef" in refusal(server, community(authentication={"passwordsFrom": [{}]}))
+
     def test_a_thousand_full_users_fit_inline(self, server: Server) -> None:
         users = [
             {
@@ -490,7 +505,7 @@ class TestWhatPeopleSee:
         ("build", "columns"),
         [
             (instance, ["Name", "Ready", "Reason", "Up", "Links", "Max", "Users", "Tier", "Node", "Age"]),
-            (community, ["Name", "Ready", "Reason", "Users", "Instance", "Age"]),
+            (community, ["Name", "Ready", "Reason", "Users", "Login", "Instance", "Age"]),
             (
                 link,
                 ["Name", "Slot", "Domain", "Address", "Port", "Ready", "Reason", "Connected", "Tunnel", "Since", "Age"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -93,6 +94,8 @@ async def open_page(browser: Any, portal: FakePortal) -> AsyncIterator[Open]:
         page.on("pageerror", lambda error: complaints.append(f"{user}: {error}"))
         page.on("console", lambda said: complaints.extend([f"{user}: {said.text}"] if said.type == "error" else []))
         await page.goto(portal.url + path)
+        if user:
+            await asyncio.wait_for(portal.joined(user), 20)
         return page
 
     yield opened

@@ -11,6 +11,7 @@ import asyncio
 import hashlib
 import itertools
 import json
+from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -49,6 +50,7 @@ class FakePortal:
         self.file_bytes = 30_000_000
         self.draining = False
         self.sockets: dict[str, set[web.WebSocketResponse]] = {}
+        self.listening: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
         self.calls: dict[str, dict[str, Any]] = {}
         self.missed: dict[str, list[dict[str, Any]]] = {}
         self.messages: list[dict[str, Any]] = []
@@ -100,6 +102,10 @@ class FakePortal:
     async def say(self, user: str, **message: Any) -> None:
         for socket in list(self.sockets.get(user, ())):
             await socket.send_json(message)
+
+    async def joined(self, user: str) -> None:
+        """Until a page of the user listens: what is said before would be heard by nobody."""
+        await self.listening[user].wait()
 
     async def drop(self) -> None:
         """All sockets are lost."""
@@ -186,6 +192,7 @@ class FakePortal:
         await socket.prepare(request)
         mine = self.sockets.setdefault(user.name, set())
         mine.add(socket)
+        self.listening[user.name].set()
         await socket.send_json({"type": "functions", "functions": user.functions})
         await socket.send_json({"type": "draining", "draining": self.draining})
         for call in self.calls.values():
@@ -241,7 +248,9 @@ class FakePortal:
 
     async def _change_call(self, request: web.Request) -> web.StreamResponse:
         what, me = request.match_info["what"], self._me_of(request)
-        call = self.calls[request.match_info["call"]]
+        call = self.calls.get(request.match_info["call"])
+        if not call or call["ended"]:
+            return web.json_response({"error": "not-found"}, status=404)
         await self.move(call, me.name, {"accept": "in", "refuse": "refused", "leave": "left"}[what])
         return web.json_response(call)
 

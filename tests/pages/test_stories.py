@@ -64,6 +64,7 @@ async def test_directory_is_searched_at_the_server_and_shows_who_is_there(
     page = await open_page("ada")
     row = page.get_by_role("link", name="Dan Ferrari")
     await expect(row).to_contain_text("Away")
+    portal.users["dan"].presence = "online"
     await portal.say("ada", type="presence", users={"dan": "online"})
     await expect(row).to_contain_text("Available")
     await picture(page, "directory")
@@ -338,8 +339,10 @@ async def test_axe_finds_nothing(portal: FakePortal, open_page: Open, picture: P
     assert await findings(page, axe) == []
     await picture(page, f"login-{look}")
     page = await open_page("ada", **LOOKS[look])
+    await expect(page.get_by_role("link", name="Bob Rossi").first).to_be_visible()
     for path in SIGHTS:
         await page.goto(portal.url + path)
+        await expect(page.locator("h1:visible").last).to_be_visible()
         await page.wait_for_load_state("networkidle")
         await picture(page, f"{look}{path.replace('/', '-').replace('#', '')}")
         assert await findings(page, axe) == [], path
@@ -405,7 +408,7 @@ async def test_all_is_done_with_the_keyboard(portal: FakePortal, open_page: Open
 
 async def test_italian_is_chosen_and_stays(portal: FakePortal, open_page: Open) -> None:
     page = await open_page("ada", "/#/settings")
-    await page.get_by_label("Language").select_option("it")
+    await page.get_by_role("combobox", name="Language").select_option("it")
     await expect(page.get_by_role("heading", name="Impostazioni")).to_be_visible()
     await page.reload()
     await expect(page.get_by_role("heading", name="Impostazioni")).to_be_visible()

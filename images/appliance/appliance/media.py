@@ -126,7 +126,6 @@ class Media:
                 # Without one, strangers' servers are told to browsers.
                 "stun_servers": [f"{self.pod_address}:{self.turn_port}"],
             },
-            "enable_data_tracks": False,
         }
 
 

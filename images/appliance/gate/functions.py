@@ -30,7 +30,7 @@ MEDIA = {TrackType.AUDIO: "audio", TrackType.VIDEO: "video"}
 
 PASSED = {
     "offer", "answer", "add_track", "mute", "subscription", "track_setting", "leave", "sync_state", "ping", "ping_req",
-    "update_audio_track", "update_video_track",
+    "subscription_permission", "update_audio_track", "update_video_track",
 }  # fmt: skip
 """Kinds of requests that reach the media server. What it learns to understand tomorrow is refused until it is here."""
 UNHEARD = {"trickle", "update_layers"}

@@ -136,8 +136,9 @@ class Gate:
     async def call(self, admitted: Admitted, version: str) -> ClientWebSocketResponse:
         """The connection to the media server. Raises NotAdmittedError where it does not take him."""
         try:
-            if admitted.is_new:
-                await self.rooms.create(admitted.who.room)
+            # Also for who comes back: a media server that was started anew then tells him to begin anew, where without
+            # the room it would refuse him until he gives up.
+            await self.rooms.create(admitted.who.room)
             up = await self.rooms.http.ws_connect(
                 f"{self.rooms.url}/rtc{version}", params=admitted.query, max_msg_size=16 * 1024 * 1024,
                 headers={"Authorization": f"Bearer {admitted.token}"},

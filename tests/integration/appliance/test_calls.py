@@ -261,15 +261,17 @@ async def test_twenty_changes_of_other_customers_are_nothing_in_a_call(calls: Ca
         assert not told & {"offer", "update", "leave", "room_update", "permission"}, told
 
 
-async def test_a_media_server_that_dies_is_back_and_so_is_the_call(calls: Calls) -> None:
+async def test_a_media_server_that_dies_is_back_and_tells_browsers_to_begin_anew(calls: Calls) -> None:
     async with calls.browser("ada-s1") as ada:
-        await ada.hear("join")
+        sid = (await ada.hear("join")).participant.sid
         os.kill(calls.pid("livekit-server"), signal.SIGKILL)
         with pytest.raises(ConnectionError):
             await ada.hear("nothing")
     again = await until_it_answers(calls, 10)
     print(f"\nback after {again:.2f} s")
     assert again < 5.0
+    async with calls.browser("ada-s1", query=f"&reconnect=1&sid={sid}") as ada:
+        assert (await ada.hear("leave")).action == rtc.LeaveRequest.RECONNECT, "without it she would try for a minute"
     async with calls.browser("ada-s1") as ada:
         await ada.hear("join")
 

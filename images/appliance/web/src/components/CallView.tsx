@@ -1,6 +1,7 @@
 import { useEffect, useRef, useState } from "react";
 import type { Call } from "../api/types";
 import { duration } from "../i18n/format";
+import type { Problem } from "../media/problems";
 import type { CallMedia, MediaState } from "../media/room";
 import { verdict } from "../state/calls";
 import { may } from "../state/state";
@@ -50,7 +51,9 @@ function Stage({ call, media, state }: { call: Call; media: CallMedia; state: Me
           <CallState state={state} />
         </header>
         <div className="call-notes">
-          {state.problem && <ProblemNote problem={state.problem} onAgain={againOf(media, state)} onClose={() => media.forgetProblem()} />}
+          {state.problems.map((problem) => (
+            <ProblemNote key={problem.about} problem={problem} onAgain={againOf(media, problem)} onClose={() => media.forget(problem.about)} />
+          ))}
           {state.screen && <p className="banner banner-good">{t("call.screenYours")}</p>}
           {!speaks && <p className="banner banner-good">{t("call.listening")}</p>}
           {state.soundBlocked && (
@@ -115,9 +118,9 @@ function CallState({ state }: { state: MediaState }) {
   );
 }
 
-function againOf(media: CallMedia, { problem }: MediaState): (() => void) | undefined {
-  if (problem?.about === "microphone") return () => void media.setMicrophone(true);
-  if (problem?.about === "camera") return () => void media.setCamera(true);
+function againOf(media: CallMedia, problem: Problem): (() => void) | undefined {
+  if (problem.about === "microphone") return () => void media.setMicrophone(true);
+  if (problem.about === "camera") return () => void media.setCamera(true);
   return undefined;
 }
 

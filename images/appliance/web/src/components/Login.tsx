@@ -37,8 +37,8 @@ export function Login() {
   }
 
   return (
-    <div className="login">
-      <main className="login-card">
+    <main className="login">
+      <div className="login-card">
         <Mark />
         <h1>{t("login.title")}</h1>
         <p className="login-lead">{t("login.lead")}</p>
@@ -59,8 +59,8 @@ export function Login() {
             {t(busy ? "login.busy" : "login.submit")}
           </button>
         </form>
-      </main>
+      </div>
       <LanguageChoice />
-    </div>
+    </main>
   );
 }

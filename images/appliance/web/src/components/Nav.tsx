@@ -6,13 +6,14 @@ import { Icon, type IconName } from "./Icon";
 import { Mark } from "./Mark";
 import { useSelect, useT } from "./hooks";
 
-export function Nav({ at }: { at: Route["at"] }) {
+export function Nav({ at, onSkip }: { at: Route["at"]; onSkip: () => void }) {
   const t = useT();
   const me = useSelect((state) => state.me);
   const unread = useSelect((state) => unreadOf(state.chat));
   const missed = useSelect((state) => unseenOf(state.calls));
   return (
     <nav className="nav" aria-label={t("nav.label")}>
+      <button type="button" className="skip" onClick={onSkip}>{t("app.skip")}</button>
       <Mark />
       <Item to={{ at: "people" }} here={at === "people" || at === "with"} icon="people" label={t("nav.people")}
         count={unread} said={t("people.unread", { count: unread })} />

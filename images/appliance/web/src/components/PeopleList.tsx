@@ -30,9 +30,9 @@ export function PeopleList({ chosen }: { chosen: string }) {
   useEffect(() => control.directory.show("recent", names ? names.split("\n") : []), [control, names]);
 
   return (
-    <section className="list" aria-label={t("people.title")}>
+    <section className="list" aria-labelledby="community">
       <header className="list-head">
-        <p className="community">{me?.community.displayName}</p>
+        <h1 id="community" className="community">{me?.community.displayName}</h1>
         <search className="search">
           <Icon name="search" />
           <input type="search" value={q} onChange={(event) => setQ(event.target.value)} placeholder={t("people.search")}

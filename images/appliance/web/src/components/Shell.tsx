@@ -10,10 +10,9 @@ import { Ringing } from "./Ringing";
 import { SettingsPage } from "./SettingsPage";
 import { Toasts } from "./Toasts";
 import { Welcome } from "./Welcome";
-import { useSelect, useT } from "./hooks";
+import { useSelect } from "./hooks";
 
 export function Shell() {
-  const t = useT();
   const route = useSelect((state) => state.route);
   const inCall = useSelect((state) => state.calls.current !== null);
   const main = useRef<HTMLElement>(null);
@@ -29,8 +28,7 @@ export function Shell() {
 
   return (
     <div className="shell" data-at={at}>
-      <button type="button" className="skip" onClick={() => main.current?.focus()}>{t("app.skip")}</button>
-      <Nav at={at} />
+      <Nav at={at} onSkip={() => main.current?.focus()} />
       <PeopleList chosen={user} />
       <main ref={main} className="main" tabIndex={-1}>
         <Banners />

@@ -159,7 +159,7 @@ export class Calling {
 
   private mediaOver(id: string, media: CallMedia, why: "over" | "taken" | "lost"): void {
     if (this.media !== media) return;
-    if (why === "lost") this.problem = media.get().problem ?? { about: "line", why: "lost" };
+    if (why === "lost") this.problem = media.get().problems.find((problem) => problem.about === "line") ?? { about: "line", why: "lost" };
     this.context.say(why === "lost" ? "problem" : "info", `call.${why}`);
     void this.end(id, why !== "taken");
   }

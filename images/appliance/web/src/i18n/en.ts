@@ -29,7 +29,6 @@ export const en = {
   "presence.busy": "In a call",
   "presence.offline": "Away",
 
-  "people.title": "People",
   "people.search": "Search people",
   "people.clear": "Clear search",
   "people.recent": "Recent",

@@ -31,7 +31,6 @@ export const it: Table = {
   "presence.busy": "In chiamata",
   "presence.offline": "Assente",
 
-  "people.title": "Persone",
   "people.search": "Cerca persone",
   "people.clear": "Cancella la ricerca",
   "people.recent": "Recenti",

@@ -17,7 +17,7 @@ export interface MediaState {
   /** What this page waits for the browser to give. */
   asking: Device | null;
   soundBlocked: boolean;
-  problem: Problem | null;
+  problems: Problem[];
   since: number | null;
 }
 
@@ -43,7 +43,7 @@ export class CallMedia {
   private url = "";
   private line: LineState = "connecting";
   private asking: Device | null = null;
-  private problem: Problem | null = null;
+  private readonly problems = new Map<Problem["about"], Problem>();
   private since: number | null = null;
   private pinned: string | null = null;
   private wishes: Wishes = { microphone: false, camera: false };
@@ -115,8 +115,8 @@ export class CallMedia {
     this.draw();
   }
 
-  forgetProblem(): void {
-    this.problem = null;
+  forget(about: Problem["about"]): void {
+    this.problems.delete(about);
     this.draw();
   }
 
@@ -145,7 +145,7 @@ export class CallMedia {
     this.trying = false;
     this.line = "connected";
     this.since ??= Date.now();
-    this.problem = this.problem?.about === "line" ? null : this.problem;
+    this.problems.delete("line");
     this.draw();
   }
 
@@ -157,7 +157,7 @@ export class CallMedia {
       const problem = this.problemOf(error);
       if (problem.why === "refused" || problem.why === "over") break;
       this.line = this.since ? "reconnecting" : "connecting";
-      this.problem = problem;
+      this.note(problem);
       this.draw();
       await new Promise((resolve) => setTimeout(resolve, backoff(attempt, 5000)));
       if (this.left) return;
@@ -181,9 +181,13 @@ export class CallMedia {
     return lineProblem(status, error instanceof Error && /could not establish (?!signal)/i.test(error.message));
   }
 
+  private note(problem: Problem | null): void {
+    if (problem) this.problems.set(problem.about, problem);
+  }
+
   private end(why: "over" | "taken" | "lost", problem: Problem | null = null): void {
     this.line = "closed";
-    this.problem = problem;
+    this.note(problem);
     this.draw();
     this.onOver(why);
   }
@@ -206,7 +210,7 @@ export class CallMedia {
       this.draw();
       return track;
     } catch (error) {
-      this.problem = deviceProblem(device, error);
+      this.note(deviceProblem(device, error));
       this.wishes[device] = false;
       this.draw();
       return null;
@@ -233,7 +237,7 @@ export class CallMedia {
       return this.draw();
     }
     this.asking = on ? device : null;
-    if (this.problem?.about === device) this.problem = null;
+    this.problems.delete(device);
     this.draw();
     try {
       if (device === "microphone") await local.setMicrophoneEnabled(on);
@@ -244,7 +248,7 @@ export class CallMedia {
       }
     } catch (error) {
       // What fails because the line is gone is told by the line.
-      if (!this.left && this.line !== "reconnecting") this.problem = deviceProblem(device, error) ?? this.problem;
+      if (!this.left && this.line !== "reconnecting") this.note(deviceProblem(device, error));
     } finally {
       if (this.asking === device) this.asking = null;
       this.draw();
@@ -302,7 +306,7 @@ export class CallMedia {
       screen: local.isScreenShareEnabled,
       asking: this.asking,
       soundBlocked: this.line === "connected" && !this.room.canPlaybackAudio,
-      problem: this.problem,
+      problems: [...this.problems.values()],
       since: this.since,
     };
   }

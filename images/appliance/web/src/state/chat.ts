@@ -180,7 +180,7 @@ function added<T extends { id: string; at: number }>(before: T[], fresh: T[]): T
   const known = new Set(before.map((entry) => entry.id));
   const unknown = fresh.filter((entry) => !known.has(entry.id));
   if (unknown.length === 0) return before;
-  return [...before, ...unknown].sort((a, b) => a.at - b.at);
+  return [...before, ...unknown].sort((a, b) => a.at - b.at || (a.id < b.id ? -1 : 1)); // ids tell the order
 }
 
 export function unreadOf(state: Chat): number {
