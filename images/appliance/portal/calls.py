@@ -14,7 +14,6 @@ import secrets
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from math import inf
-from typing import Any
 
 from portal.limits import CALLS_OF_COMMUNITY, MEMBERS, ROOM
 from portal.refusals import RefusedError
@@ -341,16 +340,3 @@ class Calls:
         self._calls[call.id] = call
         for member in call.live():
             self._of_user[call.community, member.user] = call.id
-
-
-def shown(call: Call, names: Callable[[str], str]) -> dict[str, Any]:
-    """The call as pages take it."""
-    return {
-        "id": call.id,
-        "media": call.media,
-        "from": {"user": call.caller, "displayName": names(call.caller)},
-        "members": [
-            {"user": one.user, "displayName": names(one.user), "state": one.state} for one in call.members.values()
-        ],
-        "ended": call.ended,
-    }

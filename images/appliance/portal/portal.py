@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from portal import calls, records, retention
+from portal import records, retention
 from portal.calls import Call, Calls, Changed, Connected, Cut, Event, Missed, Ring, RingEnded
 from portal.clock import Clock
 from portal.directory import Directory
@@ -239,7 +239,13 @@ class Portal:
         return {"type": "ring", "call": {"id": call.id, "from": caller, "media": call.media}}
 
     def shown(self, call: Call) -> dict[str, object]:
-        return calls.shown(call, lambda user: self.display_name(call.community, user))
+        """The call as pages take it."""
+        names = {user: self.display_name(call.community, user) for user in {call.caller, *call.members}}
+        members = [
+            {"user": one.user, "displayName": names[one.user], "state": one.state} for one in call.members.values()
+        ]
+        caller = {"user": call.caller, "displayName": names[call.caller]}
+        return {"id": call.id, "media": call.media, "from": caller, "members": members, "ended": call.ended}
 
     def display_name(self, community: str, user: str) -> str:
         found = self.told.world.users.get((community, user))
