@@ -179,6 +179,7 @@ EMPTY_IS_WELL = {
     # Of certificates that a user names; there are none here.
     "mcs_site_certificate_expiry_timestamp_seconds",
     "mcs_link_site_certificate_expiry_timestamp_seconds",
+    "mcs_portal_certificate_expiry_timestamp_seconds",
 }
 """Panels, and metrics, of which nothing is shown as long as all is well."""
 
