@@ -7,6 +7,7 @@ import os
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -215,10 +216,10 @@ def test_of_two_namespaces_one_has_the_portals_name_and_the_other_comes_after_it
     try:
         there = server.within(other)
         there.create(an_instance(domain="other.test", address="10.89.0.2", node="other"))
-        there.create(
-            a_community("second", portalDomain="meet.shared.test"),
-            a_link("taker", community="second", domain="meet.shared.test"),
-        )
+        there.create(a_community("second", portalDomain="meet.shared.test"))
+        created = there.get("Community", "second")["metadata"]["creationTimestamp"]
+        until("it is a second older than what comes now", lambda: f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}" > created)
+        there.create(a_link("taker", community="second", domain="meet.shared.test"))
         there.wait_condition("Community", "second", "LoginReady", "False", "DomainTaken")
         there.wait_condition("Community", "second", "Ready", "True", "Served")
         there.wait_condition("TVoxLink", "taker", "Accepted", "False", "DomainTaken")
