@@ -129,7 +129,9 @@ def healthy(server: Api, operator: Operator) -> Iterator[list[Api]]:
     apis = [server.within(next(life)) for life in lives]
     for number, api in enumerate(apis):
         api.create(
-            an_instance(domain=f"h{number}.test"), a_community(), a_link("first", domain=f"first.h{number}.test")
+            an_instance(domain=f"h{number}.test", vpn={"slots": 20}),  # one for each round, however many it takes
+            a_community(),
+            a_link("first", domain=f"first.h{number}.test"),
         )
     for api in apis:
         api.wait_condition("TVoxLink", "first", "Accepted", "True", timeout=60)
