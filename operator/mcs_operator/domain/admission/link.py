@@ -28,6 +28,7 @@ from mcs_operator.domain.rules import messages
 from mcs_operator.domain.rules.addressing import address_of, last_number, number_of
 from mcs_operator.domain.rules.costs import costs
 from mcs_operator.domain.rules.precedence import fits
+from mcs_operator.settings import MAX_LINKS
 
 _DEFAULT_VPN = Vpn()
 
@@ -59,8 +60,10 @@ def check(cluster: Cluster, namespace: str, new: TVoxLink, old: TVoxLink | None,
 
 def _slot(cluster: Cluster, namespace: str, instance: Object, name: str, others: int) -> Iterator[Finding]:
     """Whether a new link gets a slot, beside so many others; those whose number is above all slots take none."""
-    slots, held = slots_of(instance), cluster.slots(namespace, name_of(instance))
-    others -= len({owner for number, owner in held.items() if number > last_number(slots)} - {name})
+    slots = slots_of(instance)
+    if slots < MAX_LINKS:  # else no number is above all slots, and to look at all of them is most of a review
+        held = cluster.slots(namespace, name_of(instance))
+        others -= len({owner for number, owner in held.items() if number > last_number(slots)} - {name})
     if others >= slots and not any(i.link == name for i in cluster.identities(namespace, name_of(instance))):
         yield Finding(f"{messages.no_free_slot(name_of(instance), slots).message}; the link waits")
     else:
