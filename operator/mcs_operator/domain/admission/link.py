@@ -36,11 +36,9 @@ _DEFAULT_VPN = Vpn()
 def check(cluster: Cluster, namespace: str, new: TVoxLink, old: TVoxLink | None, _: datetime) -> Iterator[Finding]:
     """What is wrong with the new one, or what a change costs."""
     instance = cluster.find(Kind.INSTANCE, namespace, new.spec.instance_ref.name)
-    count = count_of(cluster.links(namespace), new.spec.instance_ref.name, but=new.name)
-    if old is None and not fits(count):
-        yield refuse(messages.too_many_links(new.spec.instance_ref.name, count).message)
-    elif old is None and instance is not None:
-        yield from _slot(cluster, namespace, instance, new.name, count)
+    stored = cluster.find(Kind.LINK, namespace, new.name)
+    if old is None:
+        yield from _room(cluster, namespace, instance, new, stored)
     if old is None or old.spec.domain != new.spec.domain:
         yield from domain_taken(cluster, Kind.LINK, namespace, new.name, new.spec.domain)
     if instance is None:
@@ -54,8 +52,19 @@ def check(cluster: Cluster, namespace: str, new: TVoxLink, old: TVoxLink | None,
         yield from _links_of_community(cluster, namespace, instance, new)
     yield from _community_of(cluster, namespace, new)
     if old is not None:
-        stored = cluster.find(Kind.LINK, namespace, new.name)
         yield from map(Finding, costs(old, new, at(stored, "status", "tunnel", "peer")))
+
+
+def _room(
+    cluster: Cluster, namespace: str, instance: Object | None, new: TVoxLink, stored: Object | None
+) -> Iterator[Finding]:
+    """Whether there is room for a new link. ``stored``: one of its name, if there is one; it does not count twice."""
+    name = new.spec.instance_ref.name
+    others = count_of(cluster.links(namespace), name) - (stored is not None and reference_of(stored) == name)
+    if not fits(others):
+        yield refuse(messages.too_many_links(name, others).message)
+    elif instance is not None:
+        yield from _slot(cluster, namespace, instance, new.name, others)
 
 
 def _slot(cluster: Cluster, namespace: str, instance: Object, name: str, others: int) -> Iterator[Finding]:
