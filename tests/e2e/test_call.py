@@ -6,7 +6,6 @@ Other customers come, change and go meanwhile, and nobody in the call loses a pa
 from __future__ import annotations
 
 import asyncio
-import shutil
 import time
 from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Iterator
@@ -17,6 +16,7 @@ import pytest
 import pytest_asyncio
 
 from support.api import Api, Object
+from support.browser import CHROMIUM, GIVING, launched
 from support.certificates import chain, key, text_of
 from support.cluster import Node
 from support.mcs import COMMUNITY, Mcs, standing
@@ -25,23 +25,10 @@ from support.operator import Operator
 from support.waiting import until
 
 playwright = pytest.importorskip("playwright.async_api", reason="not installed: playwright")
-CHROMIUM = shutil.which("chromium")
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600), pytest.mark.asyncio(loop_scope="module")]
 
 PASSWORD = "correct horse battery"
 ALL = ["Audio", "Video", "Chat", "DesktopSharing", "FileSharing"]
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--autoplay-policy=no-user-gesture-required",
-    "--use-fake-device-for-media-stream",
-    "--use-fake-ui-for-media-stream",
-]
 REMEMBER = """
 window.connections = [];
 window.RTCPeerConnection = class extends RTCPeerConnection {
@@ -104,11 +91,8 @@ def _passwords(*users: str) -> str:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser(mcs: Mcs) -> AsyncIterator[Any]:
     """Finds the portal at the node, and believes its certificate."""
-    async with playwright.async_playwright() as started:
-        rules = f"--host-resolver-rules=MAP *.{mcs.node.zone} {mcs.node.ip}"
-        browser = await started.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, rules])
+    async with launched(GIVING, f"--host-resolver-rules=MAP *.{mcs.node.zone} {mcs.node.ip}") as browser:
         yield browser
-        await browser.close()
 
 
 async def signed_in(browser: Any, mcs: Mcs, user: str) -> Any:

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from pages.browser import CHROMIUM, GIVING, launched
 from pages.fake_portal import COOKIE, FakePortal, User
+from support.browser import CHROMIUM, GIVING, launched
 
 REPO = Path(__file__).resolve().parents[2]
 PICTURES = os.environ.get("MCS_PICTURES")

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from pages.browser import REFUSING, launched
 from pages.conftest import Open
 from pages.fake_portal import FakePortal
+from support.browser import REFUSING, launched
 
 playwright = pytest.importorskip("playwright.async_api", reason="not installed: playwright")
 pytestmark = pytest.mark.asyncio(loop_scope="session")

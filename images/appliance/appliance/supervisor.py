@@ -49,6 +49,8 @@ class Supervisor:
     _hopeless: tuple[bytes, ContentError] | None = None
     """A manifest whose files are there and of no use: reading megabytes once a second would not mend them."""
     _is_crowded: bool = False
+    _door: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held by who sets the mode: what began before another one must not end after it."""
     _refused: str | None = None
     _refused_since: float = 0.0
 
@@ -91,9 +93,11 @@ class Supervisor:
     async def _take(self, found: ConfigSet, is_whole: bool) -> None:
         refused = await self.proxy.apply(found)
         told = [f"certificate of {domain}: {why}" for domain, why in refused.items()]
-        self.current, self.problems = found, (*found.problems, *told)
-        self.left_out = {**found.spoiled, **refused}
-        await self._set_mode()
+        async with self._door:
+            # Before the set is reported: whoever reads there that it is in force finds the door open.
+            await self._set_mode(has_set=True)
+            self.current, self.problems = found, (*found.problems, *told)
+            self.left_out = {**found.spoiled, **refused}
         if is_whole:  # else its users are not known: those of before, if there are any, are still handed over
             await asyncio.to_thread(handover.hand_over, found, self.settings.run_dir)
         if found.people.portals and not self.parts.started:
@@ -135,14 +139,10 @@ class Supervisor:
             log.info("nothing new taken: %s", why)
         self._refused = why
 
-    def _mode(self) -> str:
-        if self.draining:
-            return DRAINING
-        return WAITING if self.current is None else OPEN
-
-    async def _set_mode(self) -> None:
-        await self.proxy.set_mode(self._mode())
-        handover.write(self.settings.run_dir / handover.MODE, {"mode": self._mode()})
+    async def _set_mode(self, *, has_set: bool) -> None:
+        mode = DRAINING if self.draining else OPEN if has_set else WAITING
+        await self.proxy.set_mode(mode)
+        handover.write(self.settings.run_dir / handover.MODE, {"mode": mode})
 
     def unready(self) -> str | None:
         """Contract: Draining, or no set taken yet."""
@@ -213,7 +213,8 @@ class Supervisor:
         if wanted != self.draining:
             log.info("draining" if wanted else "taking connections again")
         self.draining = wanted
-        await self._set_mode()
+        async with self._door:
+            await self._set_mode(has_set=self.current is not None)
 
 
 async def run(settings: Settings) -> int:

@@ -99,6 +99,10 @@ class Store:
 
         return await asyncio.get_running_loop().run_in_executor(self._thread, do)
 
+    async def settled(self) -> None:
+        """Until all that was posted is done."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, lambda: None)
+
     async def checkpoint(self) -> None:
         """What was deleted is overwritten in the database; now also in its log."""
 

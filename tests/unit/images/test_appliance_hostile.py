@@ -421,3 +421,40 @@ def test_one_certificate_that_stands_in_for_250_links_is_tried_once(monkeypatch:
     assert haproxy.try_new([*many, config.Certificate("b.example.com", "b")], first, set()).keys() > first.keys()
     assert tried == ["a", "b"]
     assert haproxy.try_new(many, {}, {many[0].digest}) == {many[0].digest: None}, "it is served already"
+
+
+class Door:
+    """In HAProxy's place: a mode takes as long as the test wants, and whether a set is reported then is noted."""
+
+    def __init__(self) -> None:
+        self.running: supervisor.Supervisor | None = None
+        self.modes: list[tuple[str, bool]] = []
+        self.asked, self.may_end = asyncio.Event(), asyncio.Event()
+
+    async def apply(self, _: config.ConfigSet) -> dict[str, str]:
+        return {}
+
+    async def set_mode(self, mode: str) -> None:
+        self.asked.set()
+        await self.may_end.wait()
+        assert self.running is not None
+        self.modes.append((mode, self.running.current is not None))
+
+
+async def test_no_set_is_told_to_be_in_force_before_the_door_is_open_and_a_drain_meanwhile_is_the_last_word(
+    mounted: MountedSet, tmp_path: Path
+) -> None:
+    mounted.write()
+    door = Door()
+    settings = supervisor.Settings.from_environment(
+        {"MCS_CONFIG_DIR": str(mounted.directory), "MCS_RUN_DIR": str(tmp_path / "run"), "MCS_DATA_DIR": str(tmp_path)}
+    )
+    running = door.running = supervisor.Supervisor(settings, door)
+    taken = asyncio.create_task(running.look())
+    await door.asked.wait()
+    drained = asyncio.create_task(running.drain(True))
+    await asyncio.sleep(0)
+    door.may_end.set()
+    await asyncio.gather(taken, drained)
+    assert door.modes == [("open", False), ("draining", True)]
+    assert json.loads((settings.run_dir / "mode.json").read_text()) == {"mode": "draining"}

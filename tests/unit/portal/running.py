@@ -276,7 +276,7 @@ class House:
         """What the portal does aside is done: orders to the gate, and what it keeps."""
         while cuts := list(self.portal.gate._cuts):
             await asyncio.wait(cuts)
-        await self.portal.store.run(lambda connection: None)
+        await self.portal.store.settled()
 
     async def start(self) -> None:
         settings = Settings(self.folder, self.folder / "data", self.folder / "web", quota=self.quota, places=100)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
+import threading
 
 import pytest
 
-from unit.portal.running import House
+from unit.portal.running import House, soon
 
 pytestmark = pytest.mark.timeout(20)
 DAY = 86_400.0
@@ -16,6 +18,22 @@ async def test_a_session_survives_a_restart(house: House) -> None:
     ada = await house.signed_in("ada")
     await house.restart()
     assert (await ada.get("/api/me")).json["user"] == "ada"
+
+
+@pytest.mark.parametrize("deed", ["login", "logout", "logout-everywhere"])
+async def test_nobody_is_told_that_he_is_in_or_out_before_that_outlives_a_kill(house: House, deed: str) -> None:
+    ada, may_write = house.browser(), threading.Event()
+    if deed != "login":
+        ada = await house.signed_in("ada")
+    house.portal.store._thread.submit(may_write.wait, 10)
+    asked = asyncio.create_task(ada.log_in("ada") if deed == "login" else ada.post(f"/api/{deed}"))
+    await soon(lambda: bool(house.portal.sessions.all()) is (deed == "login"))
+    await asyncio.wait({asked}, timeout=0.2)
+    assert not asked.done()
+    may_write.set()
+    assert (await asked).status == 204
+    kept = sqlite3.connect(house.portal.store.path).execute("SELECT count(*) FROM sessions").fetchone()[0]
+    assert kept == (1 if deed == "login" else 0)
 
 
 async def test_the_cookie_of_one_portal_is_of_no_use_at_another(house: House) -> None:

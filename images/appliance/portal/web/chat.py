@@ -10,26 +10,25 @@ from portal.chat import Message
 from portal.ids import in_call, pair
 from portal.limits import MESSAGE_CHARACTERS
 from portal.refusals import RefusedError
-from portal.told import User
 from portal.web.answers import answer
 from portal.web.door import Visit
 
 
 async def history(visit: Visit, request: web.Request) -> web.StreamResponse:
-    other = _other(visit, request)
+    other = visit.other_with(rights.may_chat, request.match_info["user"])
     conversation = pair(visit.user.name, other.name)
     found = await visit.portal.store.run(chat.read, visit.community.name, conversation, _before(request))
     return _page(visit, *found)
 
 
 async def write(visit: Visit, request: web.Request) -> web.StreamResponse:
-    other = _other(visit, request)
+    other = visit.other_with(rights.may_chat, request.match_info["user"])
     text = _text(visit)
     return await _keep(visit, pair(visit.user.name, other.name), other.name, text, [other.name])
 
 
 async def call_history(visit: Visit, request: web.Request) -> web.StreamResponse:
-    _must_chat(visit.user)
+    visit.must(rights.may_chat)
     call_id = _call_id(request)
     found = await visit.portal.store.run(
         chat.read_call, visit.community.name, call_id, visit.user.name, _before(request)
@@ -40,7 +39,7 @@ async def call_history(visit: Visit, request: web.Request) -> web.StreamResponse
 
 
 async def call_write(visit: Visit, request: web.Request) -> web.StreamResponse:
-    _must_chat(visit.user)
+    visit.must(rights.may_chat)
     text = _text(visit)
     call = visit.portal.calls.member(visit.community.name, _call_id(request), visit.user.name)
     if call.state(visit.user.name) != IN:
@@ -63,18 +62,6 @@ async def _keep(
         if reader and rights.may_chat(reader):
             portal.hub.tell(reader.key, {"type": "message", "message": message.shown_to(name)})
     return answer(message.shown_to(visit.user.name), 201)
-
-
-def _other(visit: Visit, request: web.Request) -> User:
-    _must_chat(visit.user)
-    other = visit.other(request.match_info["user"])
-    _must_chat(other)
-    return other
-
-
-def _must_chat(user: User) -> None:
-    if not rights.may_chat(user):
-        raise RefusedError("not-allowed")
 
 
 def _text(visit: Visit) -> str:

@@ -56,6 +56,18 @@ class Visit:
             raise RefusedError("not-found")
         return found
 
+    def must(self, may: Callable[[User], bool], who: User | None = None) -> None:
+        """Raises RefusedError: who asks, or `who`, may not do it."""
+        if not may(who or self.user):
+            raise RefusedError("not-allowed")
+
+    def other_with(self, may: Callable[[User], bool], name: object) -> User:
+        """Another user, where both may do it. Whoever may not learns nothing of the other. Raises RefusedError."""
+        self.must(may)
+        other = self.other(name)
+        self.must(may, other)
+        return other
+
 
 Handler = Callable[[Visit, web.Request], Awaitable[web.StreamResponse]]
 AioHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -26,7 +26,8 @@ LONGEST = 7200.0
 
 async def upload(visit: Visit, request: web.Request) -> web.StreamResponse:
     _must_not_drain(visit)
-    other, name = _other(visit, request), foreign.file_name(request.query.get("name"), FILE_NAME_CHARACTERS)
+    other = visit.other_with(rights.may_share_files, request.match_info["user"])
+    name = foreign.file_name(request.query.get("name"), FILE_NAME_CHARACTERS)
     if name is None:
         raise RefusedError("bad-request")
     if (request.content_length or 0) > visit.portal.quota.file_bytes:
@@ -46,14 +47,14 @@ async def upload(visit: Visit, request: web.Request) -> web.StreamResponse:
 
 
 async def listing(visit: Visit, request: web.Request) -> web.StreamResponse:
-    other = _other(visit, request)
+    other = visit.other_with(rights.may_share_files, request.match_info["user"])
     conversation = pair(visit.user.name, other.name)
     found = await visit.portal.store.run(files.of_conversation, visit.community.name, conversation)
     return answer({"files": [file.shown_to(visit.user.name) for file in found]})
 
 
 async def download(visit: Visit, request: web.Request) -> web.StreamResponse:
-    _must_share(visit.user)
+    visit.must(rights.may_share_files)
     _must_not_drain(visit)
     file_id = foreign.random_id(request.match_info["file"])
     found = (
@@ -127,18 +128,6 @@ def _must_not_drain(visit: Visit) -> None:
 def _still(visit: Visit) -> bool:
     now = visit.now()
     return now is not None and rights.may_share_files(now)
-
-
-def _other(visit: Visit, request: web.Request) -> User:
-    _must_share(visit.user)
-    other = visit.other(request.match_info["user"])
-    _must_share(other)
-    return other
-
-
-def _must_share(user: User) -> None:
-    if not rights.may_share_files(user):
-        raise RefusedError("not-allowed")
 
 
 def _attachment(name: str) -> dict[str, str]:

@@ -36,6 +36,7 @@ async def login(request: web.Request) -> web.StreamResponse:
     if before := portal.sessions.find(community.name, request.cookies.get(COOKIE)):
         portal.sign_out(before)  # whoever it was: nobody has its cookie any more
     token = portal.sign_in(key)
+    await portal.store.settled()  # or he is told that he is in, and a portal that is killed now knows nothing of it
     answer = done()
     _set_cookie(answer, token, int(SESSION_LIFE))
     return answer
@@ -44,6 +45,7 @@ async def login(request: web.Request) -> web.StreamResponse:
 async def logout(visit: Visit, request: web.Request) -> web.StreamResponse:
     visit.portal.sign_out(visit.session)
     visit.portal.deliver()
+    await visit.portal.store.settled()
     answer = done()
     _set_cookie(answer, "", 0)
     return answer
@@ -51,6 +53,7 @@ async def logout(visit: Visit, request: web.Request) -> web.StreamResponse:
 
 async def logout_everywhere(visit: Visit, request: web.Request) -> web.StreamResponse:
     visit.portal.sign_out_everywhere(visit.key)
+    await visit.portal.store.settled()
     answer = done()
     _set_cookie(answer, "", 0)
     return answer
