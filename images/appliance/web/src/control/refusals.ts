@@ -13,11 +13,11 @@ export function callRefusal(error: unknown): Key {
     case 410:
       return "error.gone";
     case 409:
-      return error.why === "full" ? "error.full" : "error.busy";
+      return error.why === "full" ? "error.full" : error.why === "ended" ? "error.gone" : "error.busy";
     case 429:
       return "error.many";
     case 503:
-      return "error.draining";
+      return error.why === "no-bandwidth" ? "error.noBandwidth" : "error.draining";
     default:
       return "error.failed";
   }
