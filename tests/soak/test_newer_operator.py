@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from e2e.crowd import a_town, bring_up
-from e2e.updates import LONGEST_GAP, assert_in_turn, newer_operator, update_with_probes
+from e2e.updates import assert_in_turn, newer_operator, update_with_probes
 from support.api import Api
 from support.cluster import Node
 from support.operator import Operator
@@ -14,6 +14,9 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(3600)]
 
 SLOTS, USED = 250, 20
 LIMIT_SECONDS = 600
+LONGEST_GAP = 10.0
+"""A pod of 252 containers is slower than one of 14, where three seconds are the limit: the runtime reads the
+specifications of all of them for each container that begins or ends."""
 
 
 def test_250_slots_get_other_images_within_ten_minutes_and_no_two_customers_notice_at_once(
@@ -32,6 +35,5 @@ def test_250_slots_get_other_images_within_ten_minutes_and_no_two_customers_noti
     assert {name: after.restarts[name] - count for name, count in before.restarts.items() if name != "media"} == {
         name: 1 for name in before.restarts if name != "media"
     }
-    assert longest[-1] <= LONGEST_GAP
-    assert_in_turn(gaps)
+    assert_in_turn(gaps, LONGEST_GAP)
     assert took <= LIMIT_SECONDS

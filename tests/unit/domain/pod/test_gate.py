@@ -253,6 +253,11 @@ def test_a_time_that_somebody_edited_breaks_nothing(since: datetime) -> None:
     assert not asked(late, NOON, since=since).open
 
 
+def test_what_waits_since_the_last_moment_that_there_is_comes_due_never() -> None:
+    found = asked(rules(whenIdle=IDLE, deadline="999999h"), NOON, since=datetime.max.replace(tzinfo=UTC))
+    assert not found.open
+
+
 # --- a clock that jumps ---
 
 
