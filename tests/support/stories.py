@@ -211,6 +211,7 @@ def what_has_been_missing_for_long() -> Iterator[Told]:
         (served, missing),
         (served, no_ca),
         (given(instance(), pod(), report()), no_certificate),
+        (given(instance(), pod(), report(), missing_pull_secrets={"mcs": ("registry",)}), Wanted({})),
         (given(instance(), community(**FILE)), WANTED),
         (given(instance(), portal()), of_a_portal),
     ):

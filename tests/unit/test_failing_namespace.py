@@ -330,7 +330,7 @@ def test_a_pull_secret_that_is_not_there_is_told_and_looked_for_until_it_is(
 ) -> None:
     demo.put(INSTANCES, an_instance(imagePullSecrets=[{"name": "registry"}]), generation=2)
     demo.settle()
-    assert demo.stalled()[:2] == ("True", "PullSecretNotFound")
+    assert demo.condition(INSTANCES, "mcs", "Reconciling")[:2] == ("True", "PullSecretNotFound")
     pause = asyncio.run(demo.reconciler("demo"))
     assert pause is not None and pause <= MISSED_SECONDS, "no watch will tell that it came"
     metadata = {"name": "registry", "namespace": "demo"}

@@ -85,6 +85,7 @@ _INSTANCE = [
         Kind.INSTANCE,
         Type.RECONCILING,
         (T, R.CA_NOT_FOUND, f"As Stalled, {_MAY_STILL_COME}"),
+        (T, R.PULL_SECRET_NOT_FOUND, f"As Stalled, {_MAY_STILL_COME}"),
         (T, R.CERTIFICATE_NOT_FOUND, f"As Stalled, {_MAY_STILL_COME}"),
     ),
     *_rows(

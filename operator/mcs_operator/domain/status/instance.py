@@ -192,6 +192,9 @@ def _stalled(world: World, plan: Plan, name: str, wanted: Wanted) -> Condition:
     if wanted.foreign:
         return Condition(Type.STALLED, T, Reason.NAME_TAKEN, _first_of(wanted.foreign))
     for told in (
+        _pull_secrets(world, plan)
+        if world.pod and world.pod.slots_lack
+        else None,  # the cause, before what comes of it
         _slots(world),
         wanted.rolled_back,
         _defect(wanted.defects),

@@ -17,7 +17,12 @@ from mcs_operator.domain.status.shared import T, stalled_by
 PATIENCE = timedelta(minutes=2)
 LAST_MOMENT = datetime.max.replace(tzinfo=UTC) - timedelta(days=2)
 """Of what patience can be added to, in any time zone."""
-MAY_STILL_COME = (Reason.CERTIFICATE_NOT_FOUND, Reason.CA_NOT_FOUND, Reason.USERS_NOT_FOUND)
+MAY_STILL_COME = (
+    Reason.CERTIFICATE_NOT_FOUND,
+    Reason.CA_NOT_FOUND,
+    Reason.PULL_SECRET_NOT_FOUND,
+    Reason.USERS_NOT_FOUND,
+)
 
 
 def patient(

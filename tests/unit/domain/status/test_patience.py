@@ -22,6 +22,7 @@ LINK = (Kind.LINK, "a")
 SUBJECTS = [
     pytest.param((Kind.INSTANCE, "mcs"), Reason.CERTIFICATE_NOT_FOUND, id="an instance's certificate"),
     pytest.param((Kind.INSTANCE, "mcs"), Reason.CA_NOT_FOUND, id="an instance's CA"),
+    pytest.param((Kind.INSTANCE, "mcs"), Reason.PULL_SECRET_NOT_FOUND, id="what an instance's images are pulled with"),
     pytest.param(LINK, Reason.CERTIFICATE_NOT_FOUND, id="a link's certificate"),
     pytest.param((Kind.COMMUNITY, "acme"), Reason.USERS_NOT_FOUND, id="a community's users"),
     pytest.param((Kind.COMMUNITY, "acme"), Reason.CERTIFICATE_NOT_FOUND, id="a portal's certificate"),
@@ -43,6 +44,7 @@ class Place:
         users = {"usersFrom": [{"secretRef": {"name": "x"}}]} if self.reason is Reason.USERS_NOT_FOUND else {}
         certificates = {self.subject: verdict} if verdict and self.reason is Reason.CERTIFICATE_NOT_FOUND else {}
         authority = verdict if self.reason is Reason.CA_NOT_FOUND else None
+        absent = {"mcs": ("'x'",)} if self.reason is Reason.PULL_SECRET_NOT_FOUND else {}
         world = given(
             instance(generation=self.generation),
             community(generation=self.generation, portalDomain="meet.acme.test", **users),
@@ -52,6 +54,7 @@ class Place:
             [report(state(17, "r17"))] if self.agent_answers else [],
             now=NOW + timedelta(seconds=seconds),
             conditions={key: status["conditions"] for key, status in self.told.items()},
+            missing_pull_secrets=absent,
         )
         wanted = Wanted({17: "r17"}, certificates=certificates, authority=authority, fingerprints={"a": ()})
         statuses = all_statuses(world, decide(world), wanted)
