@@ -265,10 +265,11 @@ def conditions() -> str:
         "tools understand them; `Stalled=True` means that only a change by the user helps. What is missing may still",
         "come: it is `Reconciling` for two minutes, from the moment the object began to reconcile, and `Stalled` then.",
         "",
-        "What nobody has confirmed for 30 seconds is `Unknown`, `AgentUnreachable`: of a node that is cut off the",
-        "kubelet's last word stands for ever. An agent that crashes is there again before that. Statuses are written",
-        "by the operator and by nobody else: while none runs they stand as they were, and only the alert",
-        "`MCSOperatorNoLeader` and `kubectl get lease -n mcs-system mcs-operator` tell how old they may be.",
+        "What nobody has confirmed for 30 to 35 seconds is `Unknown`, `AgentUnreachable`: of a node that is cut off",
+        "the kubelet's last word stands for ever. It is written once, when that begins. An agent that crashes, or a",
+        "network that is cut for a moment, is there again before that. Statuses are written by the operator and by",
+        "nobody else: while none runs they stand as they were, and only the alert `MCSOperatorNoLeader` and",
+        "`kubectl get lease -n mcs-system mcs-operator` tell how old they may be.",
     ]
     for kind in Kind:
         lines += ["", f"## {kind}", "", "| Condition | Status | Reason | When |", "| --- | --- | --- | --- |"]

@@ -104,7 +104,8 @@ class FakeAgent:
     """The agent of one instance. ``revisions``: what each slot ran, one after the other, by number. ``addresses``: what
     the pod's DNS knows, by name; ``asked``: the names of each question about it. ``is_outdated``: whether it
     cannot be asked that. ``appliance``: the one that answers; None where
-    none does. ``exits``: which slots were told to exit at once, time after time."""
+    none does. ``exits``: which slots were told to exit at once, time after time. ``is_cut_off``: whether what it says
+    reaches nobody."""
 
     def __init__(self, api: Api) -> None:
         self.appliance: FakeAppliance | None = None
@@ -113,6 +114,7 @@ class FakeAgent:
         self.asked: list[list[str]] = []
         self.exits: list[tuple[int, ...]] = []
         self.is_outdated = False
+        self.is_cut_off = False
         self._api = api
         self._shown: dict[int, str] = {}
         self._links: list[LinkState] = []
@@ -160,6 +162,8 @@ class FakeAgent:
         with self._changed:
             while self._version == known and not self._ended.is_set() and (left := deadline - time.monotonic()) > 0:
                 self._changed.wait(left)
+            while self.is_cut_off and not self._ended.is_set():
+                self._changed.wait(LOOK_SECONDS)
             return LinkReport(epoch="fake", version=self._version, links=self._links, media=self._media)
 
     def resolve(self, question: Question) -> Resolution:
@@ -177,12 +181,14 @@ class FakeAgent:
 
 
 @contextmanager
-def fake_agent(api: Api, base_port: int, instance: str = "mcs") -> Iterator[FakeAgent]:
-    """The agent in the instance's pod, whose status says that it is here and that the media is ready."""
+def fake_agent(api: Api, base_port: int, instance: str = "mcs", *, is_ready: bool = False) -> Iterator[FakeAgent]:
+    """The agent in the instance's pod, whose status says that it is here and that the media is ready; with
+    ``is_ready`` also that the agent is."""
     credentials = until("the agent's Secret", lambda: api.find("Secret", f"{instance}-agent"))
     place_pod(api, instance)
     ready = {"name": "media", "ready": True, "restartCount": 0, "image": "", "imageID": "", "state": {"running": {}}}
-    address = {"podIP": "127.0.0.1", "podIPs": [{"ip": "127.0.0.1"}], "containerStatuses": [ready]}
+    told = [ready, ready | {"name": "agent"}] if is_ready else [ready]
+    address = {"podIP": "127.0.0.1", "podIPs": [{"ip": "127.0.0.1"}], "containerStatuses": told}
     agent = FakeAgent(api)
     server = _Server(("127.0.0.1", base_port + 1), _Handler)
     server.agent, server.token = agent, files(credentials)["token"]

@@ -37,8 +37,11 @@ UNREACHABLE_AFTER = 10.0
 GRACE = 30.0
 """Seconds of failing polls after which the last report is no longer believed. An agent that crashes is there again
 after a few: nobody's status is turned over and back for it."""
-LATE = POLL_SECONDS + 5.0
+LATE = POLL_SECONDS + 3.0
 """Seconds without an answer after which a poll is not a quiet one any more but one that hangs."""
+AT_ONCE = 5.0
+"""Seconds for an agent that was silent to confirm what it said. So a network that was cut for a moment turns nothing
+over, and of one that stays cut nothing is believed that is older than 35 s."""
 AGAIN_AFTER = 1.0
 """Seconds between a poll that failed and the next."""
 CALM = 0.1
@@ -201,10 +204,10 @@ class Agents:
         while True:
             asked = _now()
             try:
-                async with _session(poll.endpoint, POLL_SECONDS + 15) as session:
+                async with _session(poll.endpoint, LATE) as session:
                     while True:
                         asked = _now()
-                        self._take(namespace, poll, await _ask(session, poll.endpoint, poll.report))
+                        self._take(namespace, poll, await _answer(session, poll))
                         await asyncio.sleep(CALM)
             except _TROUBLE as error:
                 silent_since = asked if isinstance(error, TimeoutError) else _now()
@@ -237,6 +240,14 @@ class Agents:
             log.warning("link agent of namespace %s does not answer: %s", namespace, why)
             poll.report, poll.given_up = None, True
             self._wake(namespace)
+
+
+async def _answer(session: aiohttp.ClientSession, poll: _Poll) -> LinkReport:
+    """What is news of the agent; of one that did not answer lately, all that it knows, at once."""
+    if poll.report is None or poll.failing is None:
+        return await _ask(session, poll.endpoint, poll.report)
+    async with asyncio.timeout(AT_ONCE):
+        return await _ask(session, poll.endpoint, None)
 
 
 async def _ask(session: aiohttp.ClientSession, endpoint: Endpoint, known: LinkReport | None) -> LinkReport:

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from mcs_operator.contract.linkstate import LinkReport, MediaState
 from mcs_operator.contract.lookup import MAX_NAMES, UNAVAILABLE, Answer
 from mcs_operator.media import agents
-from mcs_operator.media.agents import GRACE, UNREACHABLE_AFTER, Agents, Endpoint, _whole
+from mcs_operator.media.agents import GRACE, POLL_SECONDS, UNREACHABLE_AFTER, Agents, Endpoint, _whole
 from mcs_operator.pki import mint_ca
 from support.virtual_time import VirtualTime
 
@@ -85,6 +85,7 @@ class Polled:
     def __init__(self, *answers: tuple[float, LinkReport | Exception]) -> None:
         self.answers = list(answers)
         self.asked: list[float] = []
+        self.known: list[LinkReport | None] = []
         self.woken: list[tuple[float, str]] = []
         self.agents = Agents(wake=self._wake)
 
@@ -92,10 +93,12 @@ class Polled:
         report = self.agents.report("demo")
         self.woken.append((asyncio.get_running_loop().time(), report.epoch if report else "unreachable"))
 
-    async def ask(self, *_: object) -> LinkReport:
+    async def ask(self, session: ClientSession, _: object, known: LinkReport | None) -> LinkReport:
         self.asked.append(asyncio.get_running_loop().time())
+        self.known.append(known)
         seconds, answer = self.answers.pop(0) if self.answers else (25.0, LinkReport(epoch="last", version=1))
-        await asyncio.sleep(seconds)
+        async with asyncio.timeout(session.timeout.total):
+            await asyncio.sleep(seconds)
         if isinstance(answer, Exception):
             raise answer
         return answer
@@ -135,8 +138,23 @@ def test_after_thirty_seconds_it_is_unreachable_and_that_is_told_once(
 
 def test_an_agent_that_hangs_has_confirmed_nothing_all_that_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """A network that was cut: nothing comes, not even that nobody is there."""
-    polled = Polled((0, FIRST), *[(40, TimeoutError())] * 5).during(monkeypatch, 60)
-    assert [(round(at), epoch) for at, epoch in polled.woken] == [(0, "first"), (40, "unreachable")]
+    polled = Polled((0, FIRST), *[(3600, FIRST)] * 100).during(monkeypatch, 600)
+    (_, first), (at, second) = polled.woken
+    assert (first, second) == ("first", "unreachable")
+    assert GRACE <= at <= 35
+
+
+def test_a_network_that_was_cut_for_a_moment_turns_nothing_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer to a quiet poll was lost; the agent that is asked again confirms at once what it said."""
+    polled = Polled((0, FIRST), (3600, FIRST), (0, FIRST)).during(monkeypatch, 50)
+    assert [epoch for _, epoch in polled.woken] == ["first", "first"]
+    assert polled.known == [None, FIRST, None, FIRST]
+
+
+@pytest.mark.parametrize("late", [0, 1, 2.9])
+def test_a_quiet_poll_that_is_answered_late_turns_nothing_over(monkeypatch: pytest.MonkeyPatch, late: float) -> None:
+    polled = Polled((0, FIRST), *[(POLL_SECONDS + late, FIRST)] * 10).during(monkeypatch, 250)
+    assert [epoch for _, epoch in polled.woken] == ["first"]
 
 
 @pytest.mark.parametrize(("pod", "is_kept"), [("uid", True), ("another", False)])
