@@ -1,4 +1,4 @@
-"""A node that is cut off: the kubelet's last word stands in the pod for ever, and nobody is told by it that all is well."""
+"""A node that is cut off: nobody is told that all is well by the last word of its kubelet, which stands for ever."""
 
 from __future__ import annotations
 

@@ -104,6 +104,12 @@ _CA = Metric(
     "When the CA of an instance ends, and with it every TVox's certificate.",
     _INSTANCE,
 )
+_CA_BEGINS = Metric(
+    "mcs_ca_not_before_timestamp_seconds",
+    "gauge",
+    "Since when the CA of an instance is valid: with its end, its life.",
+    _INSTANCE,
+)
 _AGENT = Metric(
     "mcs_agent_certificate_expiry_timestamp_seconds", "gauge", "When the link agent's certificate ends.", _INSTANCE
 )
@@ -171,6 +177,7 @@ OF_INSTANCES = (
     *_LINK_CONDITIONS.values(),
     *(
         _CA,
+        _CA_BEGINS,
         _AGENT,
         _SITE,
         _SITE_BEGINS,
@@ -291,6 +298,7 @@ def _of_certificates(namespace: str, expiries: Expiries) -> Iterator[tuple[Metri
     place = (namespace, expiries.instance)
     for metric, moment in (
         (_CA, expiries.ca),
+        (_CA_BEGINS, expiries.ca_begins),
         (_AGENT, expiries.agent),
         (_SITE, expiries.site),
         (_SITE_BEGINS, expiries.site_begins),

@@ -17,15 +17,17 @@ from mcs_operator.settings import MAX_LINKS
 class Expiries:
     """When one instance's certificates expire; those of the links by their number, so at most 250 each.
 
-    ``site`` and ``sites``: of what is served for the domains of the instance and of links, and since when each is
-    valid (``site_begins``, ``sites_begin``), as those of others may live for days or for a year; ``portals`` and
-    ``portals_begin`` the same of portals, by community, the 250 that expire first. ``clients``: of the certificates
-    that a TVox may show, the one that expires first. A link whose dates are not known (its profile is lost, a
-    certificate is damaged) or of whose certificates none is accepted is left out.
+    ``ca_begins``: since when the CA is valid, as one of the user's may live for months. ``site`` and ``sites``: of
+    what is served for the domains of the instance and of links, and since when each is valid (``site_begins``,
+    ``sites_begin``), as those of others may live for days or for a year; ``portals`` and ``portals_begin`` the same of
+    portals, by community, the 250 that expire first. ``clients``: of the certificates that a TVox may show, the one
+    that expires first. A link whose dates are not known (its profile is lost, a certificate is damaged) or of whose
+    certificates none is accepted is left out.
     """
 
     instance: str
     ca: datetime | None = None
+    ca_begins: datetime | None = None
     agent: datetime | None = None
     site: datetime | None = None
     site_begins: datetime | None = None
@@ -42,6 +44,7 @@ def expiries(plan: Plan, keys: Keys) -> Expiries | None:
     if plan.instance is None:
         return None
     served = list(_with_keys(plan.served, keys))
+    ca_end = _end_of(keys.ca)
     chains = {site.domain: site.chain for site in (*keys.serving.certificates, *keys.serving.portals)}
     domains = {domain: end for domain, chain in chains.items() if (end := _end_of(chain))}
     begins = {domain: not_before(chains[domain]) for domain in domains}
@@ -50,7 +53,8 @@ def expiries(plan: Plan, keys: Keys) -> Expiries | None:
     first = sorted(portals, key=lambda name: (domains[portals[name]], name))[:MAX_LINKS]
     return Expiries(
         instance=plan.instance.name,
-        ca=_end_of(keys.ca),
+        ca=ca_end,
+        ca_begins=not_before(keys.ca) if keys.ca and ca_end else None,
         agent=_end_of(keys.agent.tls.cert_pem if keys.agent else None),
         site=domains.get(plan.instance.spec.domain),
         site_begins=begins.get(plan.instance.spec.domain),

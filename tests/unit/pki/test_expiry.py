@@ -14,6 +14,7 @@ from mcs_operator.domain.facts.world import AgentCredentials, Fingerprint
 from mcs_operator.domain.keyring import Keys, LinkKeys, Serving
 from mcs_operator.domain.plan import Plan
 from mcs_operator.pki import Expiries, expiries, mint_agent, mint_ca, mint_server, not_after
+from mcs_operator.pki.inspect import not_before
 from support.certificates import chain
 from support.worlds import NOW, PAIR, TLS_CRYPT, community, fingerprint, given, identity, instance, link
 
@@ -50,6 +51,7 @@ def test_each_certificate_has_its_own_end() -> None:
     assert told(keys) == Expiries(
         instance="mcs",
         ca=not_after(CA.cert_pem),
+        ca_begins=not_before(CA.cert_pem),
         agent=NOW + timedelta(days=60),
         site=NOW + timedelta(days=1),
         site_begins=NOW,
@@ -87,7 +89,7 @@ def test_damaged_certificates_are_left_out_and_all_others_told() -> None:
     agent = AgentCredentials(GARBAGE, "t")
     keys = Keys(ca="rubbish", agent=agent, links={"acme": of_link(GARBAGE), "bolt": of_link(good)}, serving=serving)
     found = told(keys)
-    assert (found.ca, found.agent, found.site) == (None, None, None)
+    assert (found.ca, found.ca_begins, found.agent, found.site) == (None, None, None, None)
     assert found.servers == {18: NOW + timedelta(days=30)}
     assert set(found.clients) == {17, 18}
 
