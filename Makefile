@@ -121,6 +121,13 @@ alerts: $(DEPS) ## Play the alerts with promtool, which is built the first time 
 docs: $(DOCS_DEPS) ## Build the site from docs/ into build/site; a warning, such as a dead link, is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
+.PHONY: release
+URL ?= https://releases.example.com/mcs-operator
+release: $(DEPS) ## Build what a team consumes into build/release (plugin, chart, bills of materials), and try it; URL= where it will be
+	@hack/helm version >/dev/null
+	@$(BIN)/python hack/release/release --url '$(URL)'
+	$(PYTEST) tests/release
+
 lint: $(DEPS) ## Format, lint, types, layers, workflows
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .

@@ -36,6 +36,7 @@ ELSEWHERE: Mapping[str, tuple[str, str]] = {
     "pip install .": ("Makefile", "pip install -q --no-deps --no-build-isolation -e ."),
     "make test": (".ci/run", "exec make test"),
     "make docs": ("Makefile", "$(MAKE) --no-print-directory verify docs alerts"),
+    "make release": (".github/workflows/ci.yaml", "run: make release"),
     "make images": ("hack/test-e2e", "$(hack/images/build)"),
     'eval "$(make -s cluster-env)"': ("hack/test-e2e", 'eval "$(hack/cluster/cluster env)"'),
     "hack/cluster/cluster up": ("hack/test-e2e", "hack/cluster/cluster up"),
