@@ -57,11 +57,7 @@ def test_the_pod_is_pulled_with_the_instances_secrets_and_one_that_is_missing_is
     assert "spec.imagePullSecrets: gone: no such Secret" in message
     assert api.condition("MCSInstance", "mcs", "Stalled")[:2] == ("False", "NotStalled"), "it may still come"
     api.change("MCSInstance", "mcs", imagePullSecrets=None)
-    until(
-        "it is missed no more",
-        lambda: api.condition("MCSInstance", "mcs", "Reconciling")[1] != "PullSecretNotFound",
-        30,
-    )
+    api.wait_condition("MCSInstance", "mcs", "Reconciling", "True", "Progressing")
     assert "imagePullSecrets" not in api.get("StatefulSet", "mcs")["spec"]["template"]["spec"]
     assert before["Secret/there"] == versions(api)["Secret/there"], "only looked for"
 
