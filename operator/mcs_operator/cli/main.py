@@ -6,13 +6,15 @@ import sys
 
 import click
 
-from mcs_operator.cli.commands import asking, files, looking, support
+from mcs_operator.cli.commands import asking, customers, files, looking, support
 
 _COMMANDS = (
     looking.status,
     looking.links,
     looking.interruptions,
     looking.profile,
+    customers.add,
+    customers.import_,
     files.plan,
     files.validate,
     files.render,
@@ -28,7 +30,7 @@ _COMMANDS = (
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="mcs-operator", prog_name="kubectl mcs")
 def cli() -> None:
-    """TVox MCS on Kubernetes: look at it, fetch profiles, plan changes, rotate keys.
+    """TVox MCS on Kubernetes: look at it, add customers, fetch profiles, plan changes, rotate keys.
 
     Exit codes: 0 done, 1 refused or failed, 2 wrong usage; `plan` has more.
     """
