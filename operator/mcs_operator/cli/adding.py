@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -18,15 +17,15 @@ import click
 from mcs_operator.api.conditions import ConditionStatus, Type
 from mcs_operator.cli import offline, views
 from mcs_operator.cli.access import Cluster, resource_of
+from mcs_operator.cli.batch import refused_together
 from mcs_operator.cli.customers import Fault, Manifests
 from mcs_operator.cli.files import Document
 from mcs_operator.cli.plan import effects_of
 from mcs_operator.kube.client import ApiError
-from mcs_operator.kube.resources import COMMUNITIES, INSTANCES, LINKS, Object
+from mcs_operator.kube.resources import LINKS, Object
 
 Told = Callable[[str], None]
 _LOOK_EVERY = 1.0
-_LONG_AGO = "1970-01-01T00:00:00Z"
 _LOOKS_AT_REFUSED = 10
 """The operator may see a link before its Community: for so many looks what it refuses may still come true."""
 
@@ -39,30 +38,9 @@ def wrong_by_itself(manifests: Manifests) -> list[Fault]:
 
 
 def wrong_beside(manifests: Manifests, new: Sequence[Document], beside: Sequence[Document]) -> list[Fault]:
-    """What the operator would refuse of new objects. Those that are there were there first, and keep what they have."""
-    mine = {document.title: document for document in new}
-    all_of_them = [*(Document(d.source, _as_older(d.body)) for d in beside), *new]
-    return [
-        manifests.fault(mine[finding.object], finding.message)
-        for finding in offline.together(all_of_them, datetime.now(UTC))
-        if finding.error and finding.object in mine
-    ]
-
-
-def _as_older(body: Object) -> Object:
-    """With an age, and for a link with the address that it has."""
-    metadata, address = body.get("metadata"), (body.get("status") or {}).get("vpnAddress")
-    if isinstance(metadata, dict):
-        body = body | {"metadata": {"creationTimestamp": _LONG_AGO} | metadata}
-    if body.get("kind") == "TVoxLink" and address:
-        body = body | {"spec": {"vpnAddress": address} | body["spec"]}
-    return body
-
-
-async def there(cluster: Cluster) -> list[Document]:
-    """The objects of the namespace that new ones have to agree with."""
-    found = await asyncio.gather(*(cluster.list(resource) for resource in (INSTANCES, COMMUNITIES, LINKS)))
-    return [Document("", body) for bodies in found for body in bodies]
+    """What the operator would refuse of new objects, beside those that are there."""
+    refused = refused_together(new, [document.body for document in beside])
+    return [manifests.fault(document, message) for document in new for message in refused.get(document.title, ())]
 
 
 async def check(

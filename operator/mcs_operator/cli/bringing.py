@@ -15,6 +15,7 @@ from mcs_operator.cli.customers import Customer, Fault, Manifests, wrong_togethe
 from mcs_operator.cli.files import Document, read
 from mcs_operator.cli.manifests import as_yaml
 from mcs_operator.cli.nextsteps import next_steps
+from mcs_operator.cli.plan import stored_in
 
 _TOLD = 50
 """Faults that anybody reads at once."""
@@ -60,7 +61,7 @@ def bring(customers: Sequence[Customer], way: Way, faults: Sequence[Fault] = ())
 
 
 async def _into_the_cluster(cluster: Cluster, customers: Sequence[Customer], way: Way) -> None:
-    there = await adding.there(cluster)
+    there = [Document("", body) for body in await stored_in(cluster)]
     instance = _instance(way.instance, there)
     if instance is None:
         named = f"MCSInstance {way.instance}" if way.instance else "an MCSInstance"

@@ -248,10 +248,17 @@ class Api:
         path = resource.path(body["metadata"]["namespace"], body["metadata"]["name"])
         return await self._call(_Request("PUT", path, query={"fieldManager": self._manager}, body=body))
 
-    async def delete(self, resource: Resource, namespace: str, name: str, *, uid: str, version: str = "") -> bool:
-        """Delete exactly this object, in exactly this version if one is given; False where it is not there any more."""
+    async def delete(
+        self, resource: Resource, namespace: str, name: str, *, uid: str, version: str = "", dry_run: bool = False
+    ) -> bool:
+        """Delete exactly this object, in exactly this version if one is given; False where it is not there any more.
+
+        ``dry_run``: every check is made, and nothing is deleted.
+        """
         known = {"uid": uid} | ({"resourceVersion": version} if version else {})
-        body = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": known}
+        body: Object = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": known}
+        if dry_run:
+            body["dryRun"] = ["All"]
         try:
             await self._call(_Request("DELETE", resource.path(namespace, name), body=body))
         except ApiError as error:

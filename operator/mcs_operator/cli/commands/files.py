@@ -17,29 +17,31 @@ if TYPE_CHECKING:
 
 @click.command()
 @files_option
+@click.option("--prune", is_flag=True, help="What is in their namespaces, and not in the files, would be deleted.")
 @output_format
 @on_cluster
-def plan(access: Access, files: Sequence[str], output: str) -> None:
+def plan(access: Access, files: Sequence[str], prune: bool, output: str) -> None:
     """Show what applying these files would do, and which customers it would interrupt. Changes nothing.
 
-    The API server checks every object in a dry run, with admission and quota.
+    The API server checks every object in a dry run, with admission and quota; then all are judged together, beside what
+    is there, as the operator will. The last line is the sum.
 
     Exit codes: 0 nobody is interrupted, 1 something is refused, 3 single customers reconnect or need a new profile,
     4 the media pod, or the media in it, restarts.
     """
-    from mcs_operator.cli.effects import exit_code
+    from mcs_operator.cli.effects import exit_code, summary
     from mcs_operator.cli.files import read
     from mcs_operator.cli.output import structured
-    from mcs_operator.cli.plan import effects_of
+    from mcs_operator.cli.plan import plan_of
 
-    documents = [document for document in read(files) if document.is_of_our_group]
+    documents = read(files)
 
     async def compare(cluster: Cluster) -> list[Effect]:
-        return await effects_of(cluster, documents)
+        return await plan_of(cluster, documents, prune)
 
     effects = access.run(compare)
     if output == "table":
-        click.echo("\n".join(line for one in effects for line in one.lines()) or "no object of ours in these files")
+        click.echo("\n".join([*(line for one in effects for line in one.lines()), summary(effects)]))
     else:
         click.echo(structured([one.as_data() for one in effects], output))
     sys.exit(exit_code(effects))
@@ -59,16 +61,19 @@ def validate(files: Sequence[str], output: str) -> None:
     from mcs_operator.cli.files import read
     from mcs_operator.cli.output import show
 
-    found = offline.validate(read(files), datetime.now(UTC))
+    documents = read(files)
+    found = offline.validate(documents, datetime.now(UTC))
     rows = [
         {"source": f.source, "object": f.object, "severity": "error" if f.error else "warning", "message": f.message}
         for f in found
     ]
-    if output == "table" and not rows:
-        click.echo("valid")
-    else:
+    if rows or output != "table":
         show(rows, output)
-    if any(finding.error for finding in found):
+    errors = sum(finding.error for finding in found)
+    if output == "table":
+        told = f"errors: {errors}, warnings: {len(found) - errors}" if found else "all valid"
+        click.echo(f"objects: {len(documents)}, {told}")
+    if errors:
         sys.exit(1)
 
 
