@@ -114,11 +114,11 @@ def _write(folder: Path, manifests: Manifests) -> None:
     refuse([
         Fault(str(path), "is there already, and says something else; move it, or take this customer out")
         for path, text in texts.items()
-        if path.exists() and path.read_text() != text
+        if path.exists() and path.read_bytes() != text.encode()
     ])  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
     for path, text in texts.items():
-        path.write_text(text)
+        path.write_bytes(text.encode())
         _told(f"{path}: written")
 
 
