@@ -158,9 +158,10 @@ def wrong_together(customers: Sequence[Customer]) -> Iterator[Fault]:
                 yield Fault(one.at(column), f"{value!r} stands in {_line(first)} too")
     for name, members in communities(customers).items():
         for column in _OF_COMMUNITY:
-            first, *others = [one for one in members if column in one.given] or [None]
-            for one in others:
-                if first and one and one.given[column] != first.given[column]:
+            said = [one for one in members if column in one.given]
+            first = said[0] if said else members[0]
+            for one in said[1:]:
+                if one.given[column] != first.given[column]:
                     told = f"{one.text(column)!r}, and {_line(first)} says {first.text(column)!r} of Community {name!r}"
                     yield Fault(one.at(column), told)
     if len(customers) > MAX_LINKS:

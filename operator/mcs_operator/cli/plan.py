@@ -94,10 +94,9 @@ def _refused(one: Effect, refused: Mapping[str, list[str]]) -> Effect:
 
 async def _deletion(place: Cluster, body: Object, stored: Sequence[Object]) -> Effect:
     """Of one object that is not in the files; whether it may be deleted is the API server's to say."""
-    resource, metadata = BY_KIND[body["kind"]], body["metadata"]
     one = deletion(body, [other for other in stored if other["kind"] == "TVoxLink"])
     try:
-        await place.api.delete(resource, place.namespace, metadata["name"], uid=metadata["uid"], dry_run=True)
+        await place.api.try_deletion(BY_KIND[body["kind"]], place.namespace, body["metadata"]["name"])
     except ApiError as error:
         if not error.status:
             raise

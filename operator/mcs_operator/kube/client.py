@@ -248,17 +248,10 @@ class Api:
         path = resource.path(body["metadata"]["namespace"], body["metadata"]["name"])
         return await self._call(_Request("PUT", path, query={"fieldManager": self._manager}, body=body))
 
-    async def delete(
-        self, resource: Resource, namespace: str, name: str, *, uid: str, version: str = "", dry_run: bool = False
-    ) -> bool:
-        """Delete exactly this object, in exactly this version if one is given; False where it is not there any more.
-
-        ``dry_run``: every check is made, and nothing is deleted.
-        """
+    async def delete(self, resource: Resource, namespace: str, name: str, *, uid: str, version: str = "") -> bool:
+        """Delete exactly this object, in exactly this version if one is given; False where it is not there any more."""
         known = {"uid": uid} | ({"resourceVersion": version} if version else {})
-        body: Object = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": known}
-        if dry_run:
-            body["dryRun"] = ["All"]
+        body = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": known}
         try:
             await self._call(_Request("DELETE", resource.path(namespace, name), body=body))
         except ApiError as error:
@@ -266,6 +259,11 @@ class Api:
                 return False
             raise
         return True
+
+    async def try_deletion(self, resource: Resource, namespace: str, name: str) -> None:
+        """Whether an object may be deleted: every check is made, and nothing is deleted."""
+        body = {"apiVersion": "v1", "kind": "DeleteOptions", "dryRun": ["All"]}
+        await self._call(_Request("DELETE", resource.path(namespace, name), body=body))
 
     async def log(self, namespace: str, pod: str, container: str, *, lines: int) -> str:
         """The last lines of what a container said."""

@@ -45,11 +45,9 @@ class FakeApi:
         self.listed.append(namespace)
         return [b for b in self.bodies if b["kind"] == resource.kind and b["metadata"]["namespace"] == namespace], "1"
 
-    async def delete(self, resource: Resource, namespace: str, name: str, *, uid: str, dry_run: bool = False) -> bool:
-        assert dry_run and uid
+    async def try_deletion(self, resource: Resource, namespace: str, name: str) -> None:
         if self.refusal:
             raise self.refusal
-        return True
 
     async def apply(self, resource: Resource, body: Object, *, dry_run: bool = False) -> Object:
         assert dry_run
@@ -317,7 +315,7 @@ async def test_a_switched_off_link_is_pruned_without_a_notice() -> None:
 
 async def test_what_may_not_be_deleted_is_refused() -> None:
     class Protected(FakeApi):
-        async def delete(self, *_: Any, **__: Any) -> bool:
+        async def try_deletion(self, *_: Any) -> None:
             raise ApiError(403, "Forbidden", "it is protected")
 
     found = await together(Protected(HOME), *HOME[1:], prune=True)
