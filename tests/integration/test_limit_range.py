@@ -15,16 +15,16 @@ from support.waiting import until
 
 pytestmark = pytest.mark.integration
 
-LIMITED = ContainerResources.from_json('{"limits": {"cpu": "500m"}}')
+LIMITED = ContainerResources.from_json('{"limits": {"cpu": "100m"}}')
 OURS, SET = Settings(), Settings(slot_resources=LIMITED, agent_resources=LIMITED)
-NEEDED = "maximum cpu usage per Container is 2, but no limit is specified"
+NEEDED = "cpu max limit to request ratio per Container is 100"
 
 
 @pytest.fixture
 def ranged(api: Api) -> Api:
     """A namespace with such a LimitRange, in force."""
     until("the namespace's service account", lambda: api.find("ServiceAccount", "default"))
-    limits = {"limits": [{"type": "Container", "max": {"cpu": "2"}}]}
+    limits = {"limits": [{"type": "Container", "maxLimitRequestRatio": {"cpu": "100"}}]}
     body = {"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "limits"}, "spec": limits}
     api.kubectl("apply", "-f", "-", stdin=json.dumps(body))
     until("it is in force", lambda: NEEDED in refusal(api, OURS))
