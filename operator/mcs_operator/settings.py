@@ -6,6 +6,7 @@ name or number would orphan objects that a running operator wrote before.
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass
 
@@ -110,6 +111,28 @@ CERTIFICATE_SHARDS = 8
 
 
 @dataclass(frozen=True, slots=True)
+class ContainerResources:
+    """What a container asks for and may use, beyond the product's own: pairs of a resource and a quantity."""
+
+    requests: tuple[tuple[str, str], ...] = ()
+    limits: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def from_json(cls, text: str) -> ContainerResources:
+        """As in a pod: ``{"requests": {"cpu": "5m"}, "limits": {"cpu": "500m"}}``; empty: nothing."""
+        given = json.loads(text or "{}")
+        sides = ({name: str(amount) for name, amount in (given.get(side) or {}).items()} for side in _SIDES)
+        return cls(*(tuple(sorted(side.items())) for side in sides))
+
+    def over(self, **own: dict[str, str]) -> dict[str, dict[str, str]]:
+        """``requests`` and ``limits`` with these over the product's own."""
+        return {"requests": own["requests"] | dict(self.requests), "limits": own["limits"] | dict(self.limits)}
+
+
+_SIDES = ("requests", "limits")
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """What the person who installs the operator decides; read from the environment once, then passed on."""
 
@@ -118,6 +141,9 @@ class Settings:
     image_pull_policy: str = "IfNotPresent"
     image_pull_secrets: tuple[str, ...] = ()
     """Names of Secrets that every media pod may pull its images with, in the namespace of each."""
+    slot_resources: ContainerResources = ContainerResources()
+    agent_resources: ContainerResources = ContainerResources()
+    """Of a media pod's slots, and of its link agent: what a cluster's LimitRange or quota asks of each container."""
     namespace: str = ""
     """The operator's own namespace, for its Lease; empty outside of a pod: then it leads without one."""
     identity: str = ""
@@ -131,14 +157,16 @@ class Settings:
 
     @classmethod
     def from_environment(cls) -> Settings:
-        """Read MCS_LINK_IMAGE, MCS_AGENT_IMAGE, MCS_IMAGE_PULL_POLICY, MCS_IMAGE_PULL_SECRETS,
-        MCS_METRICS_NAMESPACE, MCS_DNS, MCS_NAMESPACES, POD_NAMESPACE, POD_NAME."""
+        """Read MCS_LINK_IMAGE, MCS_AGENT_IMAGE, MCS_IMAGE_PULL_POLICY, MCS_IMAGE_PULL_SECRETS, MCS_SLOT_RESOURCES,
+        MCS_AGENT_RESOURCES, MCS_METRICS_NAMESPACE, MCS_DNS, MCS_NAMESPACES, POD_NAMESPACE, POD_NAME."""
         default = cls()
         return cls(
             link_image=os.environ.get("MCS_LINK_IMAGE", default.link_image),
             agent_image=os.environ.get("MCS_AGENT_IMAGE", default.agent_image),
             image_pull_policy=os.environ.get("MCS_IMAGE_PULL_POLICY", default.image_pull_policy),
             image_pull_secrets=tuple(filter(None, os.environ.get("MCS_IMAGE_PULL_SECRETS", "").split(","))),
+            slot_resources=ContainerResources.from_json(os.environ.get("MCS_SLOT_RESOURCES", "")),
+            agent_resources=ContainerResources.from_json(os.environ.get("MCS_AGENT_RESOURCES", "")),
             namespace=os.environ.get("POD_NAMESPACE", default.namespace),
             identity=os.environ.get("POD_NAME", default.identity),
             metrics_namespace=os.environ.get("MCS_METRICS_NAMESPACE", default.metrics_namespace),

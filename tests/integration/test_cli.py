@@ -135,6 +135,32 @@ def test_a_plan_tells_who_is_interrupted_and_changes_nothing(api: Api, mcs: Plug
     assert {kind: api.list(kind) for kind in before} == before
 
 
+def test_a_plan_of_many_tells_whom_the_operator_then_refuses(api: Api, mcs: Plugin, agent: FakeAgent) -> None:
+    """Six slots, two of which are taken; a domain that is taken, and one that two of them want."""
+    new = [a_link(f"n{number}", domain=f"n{number}.mcs.test") for number in range(7)]
+    new[1]["spec"]["domain"] = "bolt.mcs.test"
+    new[3]["spec"]["domain"] = "n2.mcs.test"
+    told = {one["name"]: one["effect"] for one in planned(mcs, *new, expect=1) if one["refused"]}
+    api.create(*new)
+    for body in new:
+        name = body["metadata"]["name"]
+        api.wait_condition("TVoxLink", name, "Accepted", "False" if name in told else "True")
+    said = {name: api.condition("TVoxLink", name, "Accepted")[2] for name in told}
+    assert set(told) == {"n1", "n3", "n6"}
+    assert all(said[name].startswith(words) for name, words in told.items()), (told, said)
+
+
+def test_a_plan_with_prune_names_whom_a_deletion_cuts_off_and_deletes_nothing(
+    api: Api, mcs: Plugin, agent: FakeAgent
+) -> None:
+    base = api.get("MCSInstance", "mcs")["spec"]["vpn"]["basePort"]
+    kept = yaml.safe_dump_all([an_instance(vpn={"slots": 6, "basePort": base}), a_community(), a_link("acme")])
+    said = mcs("plan", "-f", "-", "--prune", stdin=kept, expect=3)
+    assert "TVoxLink/bolt: deleted: the tunnel ends" in said
+    assert said.splitlines()[-1] == "3 unchanged, 1 deleted; 1 customer is interrupted"
+    assert len(api.list("TVoxLink")) == 2
+
+
 def test_a_plan_tells_which_tvox_is_cut_off_and_why(api: Api, mcs: Plugin, agent: FakeAgent) -> None:
     api.merge_status("TVoxLink", "acme", {"tunnel": {"peer": "203.0.113.9:40000"}})
     (shut,) = planned(mcs, a_link("acme", allowedSources=["198.51.100.0/24"]), expect=3)

@@ -258,6 +258,8 @@ class TestEveryKind:
                 instance(resources={"limits": {"memory": "8 GB"}, "requests": {"memory": "4Gi"}}),
                 "such as 8Gi, 512Mi or 150G",
             ),
+            (instance(resources={"limits": {"cpu": "2 cores"}}), 'such as 4, "1.5" or 500m'),
+            (instance(resources={"requests": {"cpu": "0"}}), 'such as 4, "1.5" or 500m'),
             (instance(nodeSelector={"zone": "a b"}), "must be a label's value"),
             (community(displayName="a\u202eb"), "must be"),
             (community(users=[{"name": "Anna Bo"}]), "must be"),

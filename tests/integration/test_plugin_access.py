@@ -128,6 +128,27 @@ def test_whoever_kubectl_would_act_as_the_plugin_acts_as(recorder: Recorder, run
     assert headers["User-Agent"] == "kubectl-mcs"
 
 
+def test_whom_the_command_line_names_the_plugin_acts_as(recorder: Recorder, run: Any, tmp_path: Path) -> None:
+    path = written(tmp_path / "k", config(recorder.url, namespace="demo"))
+    run("links", "--kubeconfig", path, "--as=jane", "--as-group=g1", "--as-group=g2")
+    ((_, headers),) = recorder.asked
+    assert headers["Impersonate-User"] == "jane"
+    assert headers["Impersonate-Group"] in ("g1", "g2")  # the header comes twice, and the last one is kept here
+
+
+def test_all_namespaces_are_one_request(recorder: Recorder, run: Any, tmp_path: Path) -> None:
+    path = written(tmp_path / "k", config(recorder.url, namespace="demo"))
+    assert run("links", "--kubeconfig", path, "-A") == "nothing found\n"
+    ((asked, _),) = recorder.asked
+    assert asked.partition("?")[0] == "/apis/mcs.tvox.io/v1alpha1/tvoxlinks"
+
+
+def test_an_empty_namespace_is_not_well(recorder: Recorder, run: Any, tmp_path: Path) -> None:
+    path = written(tmp_path / "k", config(recorder.url, namespace="demo"))
+    assert run("status", "--kubeconfig", path, expect=1) == "There is no MCSInstance in namespace demo.\n"
+    assert run("status", "--kubeconfig", path, "-A", expect=1) == "There is no MCSInstance in any namespace.\n"
+
+
 def test_namespaces_are_those_of_the_option_the_context_and_default(
     recorder: Recorder, run: Any, tmp_path: Path
 ) -> None:

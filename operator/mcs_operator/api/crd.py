@@ -166,11 +166,13 @@ def structural(node: Schema, *, is_spec: bool, cost: str = "") -> Schema:
 
 
 def _with_sentence(result: Schema, node: Schema) -> Schema:
-    """A pattern as a rule: of a pattern the API server says nothing but the regular expression. Only a number that may
-    be a text keeps its own, as the API server does not know how long it is, and refuses such a rule as too dear."""
-    if SAYS_KEY not in node or "pattern" not in node or node.get("x-kubernetes-int-or-string"):
+    """A pattern as a rule: of a pattern the API server says nothing but the regular expression."""
+    if SAYS_KEY not in node or "pattern" not in node:
         return result
-    form = Rule(cel=f"self.matches(r'{node['pattern']}')", message=plain_sentence(node[SAYS_KEY]))
+    fits = f"matches(r'{node['pattern']}')"
+    may_be_number = node.get("x-kubernetes-int-or-string")
+    cel = f"type(self) == int || string(self).{fits}" if may_be_number else f"self.{fits}"
+    form = Rule(cel=cel, message=plain_sentence(node[SAYS_KEY]))
     rules = [as_validation(form), *result.get(RULES_KEY, [])]
     return {key: value for key, value in result.items() if key != "pattern"} | {RULES_KEY: rules}
 

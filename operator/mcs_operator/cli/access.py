@@ -7,7 +7,7 @@ import json
 import signal
 import threading
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import aiohttp
@@ -24,11 +24,20 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What was chosen on the command line, before any request is made. Empty: as the kubeconfig says."""
+    """What was chosen on the command line, before any request is made. Empty: as the kubeconfig says.
+
+    ``impersonation``: kubectl's own options, such as --as=jane. ``of_all``: lists are of every namespace.
+    """
 
     kubeconfig: str = ""
     context: str = ""
     namespace: str = ""
+    impersonation: tuple[str, ...] = ()
+    of_all: bool = False
+
+    def everywhere(self, wanted: bool) -> Access:
+        """The same for every namespace, where that is wanted."""
+        return replace(self, of_all=wanted)
 
     def run(self, work: Callable[[Cluster], Awaitable[T]]) -> T:
         """Do this on a connection of its own; what goes wrong there is told in one line, without a traceback."""
@@ -49,10 +58,10 @@ class Access:
         _end_in_order()
         namespace = asyncio.create_task(self._namespace())
         try:
-            async with proxied(self.kubeconfig, self.context) as kubeconfig:
+            async with proxied(self.kubeconfig, self.context, self.impersonation) as kubeconfig:
                 api = await Api.connect(manager=FIELD_MANAGER, kubeconfig=kubeconfig)
                 try:
-                    return await work(Cluster(api, await namespace, bool(self.namespace)))
+                    return await work(Cluster(api, await namespace, bool(self.namespace), self.of_all))
                 finally:
                     await api.close()
         finally:
@@ -84,11 +93,12 @@ def _told(error: ApiError) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """One namespace of one cluster. ``chosen``: it was named on the command line."""
+    """One namespace of one cluster. ``chosen``: it was named on the command line. ``everywhere``: lists are of all."""
 
     api: Api
     namespace: str
     chosen: bool = False
+    everywhere: bool = False
 
     async def get(self, resource: Resource, name: str) -> Object:
         """One object; an error that names it where there is none."""
@@ -101,12 +111,12 @@ class Cluster:
         return found
 
     async def list(self, resource: Resource) -> list[Object]:
-        """All of a kind, by name."""
+        """All of a kind, by namespace and name."""
         try:
-            found, _ = await self.api.list(resource, namespace=self.namespace)
+            found, _ = await self.api.list(resource, namespace=None if self.everywhere else self.namespace)
+            return sorted(found, key=lambda body: (str(body["metadata"].get("namespace")), body["metadata"]["name"]))
         except (LookupError, TypeError, AttributeError):
             raise _NoApiServerError from None
-        return sorted(found, key=lambda body: str(body["metadata"]["name"]))
 
     async def annotate(self, resource: Resource, name: str, key: str, value: str) -> Object:
         """Set one annotation."""

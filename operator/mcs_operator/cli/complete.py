@@ -1,7 +1,7 @@
 """`kubectl_complete-mcs`: kubectl asks a program of this name how a command line of the plugin may go on.
 
 It is called with the words so far, the last one unfinished, and answers candidates line by line and then ``:`` with a
-directive of cobra's, the library that kubectl is made with: 4, do not offer files; 0, offer them.
+directive of cobra's, the library that kubectl is made with: 4, do not offer files; 0, offer them; 2 more, no space.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ def answer(words: list[str]) -> list[str]:
     found = ShellComplete(cli, {}, "kubectl-mcs", "_UNUSED").get_completions(done, unfinished)
     files = any(item.type in ("file", "dir") for item in found)
     words = [f"{item.value}\t{item.help}" if item.help else str(item.value) for item in found if item.type == "plain"]
-    return [*words, ":0" if files else ":4"]
+    open_ended = bool(found) and all(str(item.value).endswith("/") for item in found)  # a name follows: no space
+    return [*words, f":{(0 if files else 4) + (2 if open_ended else 0)}"]
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,6 +28,10 @@ _OF_EVERYBODY = (Impact.NEW_PROFILE, Impact.MEDIA_RESTART, Impact.RESTART)
 """What a field of an instance costs all customers of it."""
 _GATED = (Impact.MEDIA_RESTART, Impact.RESTART)
 """What waits for its hour, see spec.disruptions."""
+
+
+_ACTIONS = ("created", "changed", "changed or created", "unknown", "unchanged", "deleted", "refused")
+"""What becomes of an object, in the order of the summary."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +81,38 @@ class Effect:
         if self.customers:
             lines.append(f"  interrupted: {len(self.customers)} ({', '.join(self.customers)})")
         return lines
+
+
+def summary(effects: Sequence[Effect]) -> str:
+    """All of them in one line."""
+    actions = Counter("refused" if one.refused else one.action for one in effects)
+    told = ", ".join(f"{actions[action]} {action}" for action in sorted(actions, key=_ACTIONS.index))
+    interrupted = len({name for one in effects if not one.refused for name in one.customers})
+    whom = {0: "nobody is interrupted", 1: "1 customer is interrupted"}.get(
+        interrupted, f"{interrupted} customers are interrupted"
+    )
+    return f"{told or 'no object of ours in these files'}; {whom}"
+
+
+def deletion(body: Mapping[str, Any], links: Iterable[Mapping[str, Any]]) -> Effect:
+    """Of deleting an object as it is stored. ``links``: the TVoxLinks of its namespace."""
+    kind, name, spec = body["kind"], body["metadata"]["name"], body.get("spec") or {}
+    if kind == TVoxLink.kind:
+        runs = spec.get("enabled", True)
+        kept = "number, keys and profile are kept for spec.retain.links of the MCSInstance, and come back with the link"
+        words = f"the tunnel ends, and the customer's names are not served; {kept}"
+        return Effect(kind, name, "deleted", Impact.THIS_LINK if runs else Impact.HOT, (), (name,) * runs, words)
+    reference = "instanceRef" if kind == MCSInstance.kind else "communityRef"
+    names = sorted(
+        str(link["metadata"]["name"])
+        for link in links
+        if (link["spec"].get(reference) or {}).get("name") == name and link["spec"].get("enabled", True)
+    )
+    if kind == MCSInstance.kind:
+        words = "the MCS ends, with all calls and tunnels; its Communities and TVoxLinks stay, and wait for another one"
+        return Effect(kind, name, "deleted", Impact.RESTART, (), tuple(names), words)
+    words = "its users are not served any more; the tunnels stay"
+    return Effect(kind, name, "deleted", Impact.THIS_LINK, (), tuple(names), words)
 
 
 def exit_code(effects: Iterable[Effect]) -> int:

@@ -81,6 +81,17 @@ def read(paths: Iterable[str]) -> list[Document]:
     return found
 
 
+def read_text(path: str) -> tuple[str, str]:
+    """One file, or standard input, as text, and what it is called in messages."""
+    if path != "-" and Path(path).is_dir():
+        raise click.ClickException(f"{click.format_filename(path)}: is a folder, not a file")
+    ((source, raw),) = _files(path)
+    try:
+        return source, _decoded(raw)
+    except TextError as error:
+        raise click.ClickException(f"{source}: {error}") from None
+
+
 def _files(path: str) -> Iterator[tuple[str, bytes]]:
     if path == "-":
         yield "standard input", _bounded("standard input", sys.stdin.buffer.read(MAX_BYTES + 1))

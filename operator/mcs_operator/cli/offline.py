@@ -48,10 +48,13 @@ class Finding:
 
 def validate(documents: Sequence[Document], now: datetime) -> list[Finding]:
     """Everything that is wrong with these objects, each for itself and all together."""
-    findings = [finding for document in documents for finding in _checked(document)]
+    return [*(finding for document in documents for finding in checked(document)), *together(documents, now)]
+
+
+def together(documents: Sequence[Document], now: datetime) -> Iterator[Finding]:
+    """What the operator would refuse of them, beside each other."""
     for world in worlds(documents, _readable(documents), now):
-        findings += _decided(world)
-    return findings
+        yield from _decided(world)
 
 
 def worlds(documents: Sequence[Document], subjects: Sequence[KubernetesObject], now: datetime) -> Iterator[World]:
@@ -80,7 +83,7 @@ def rendered(documents: Sequence[Document], now: datetime, settings: Settings) -
     return found
 
 
-def _checked(document: Document) -> Iterator[Finding]:
+def checked(document: Document) -> Iterator[Finding]:
     """Whether the API server would take this object at all; of foreign ones no more than that they are objects."""
 
     def wrong(message: str) -> Finding:

@@ -10,7 +10,6 @@ import click
 import yaml
 
 Row = Mapping[str, Any]
-FORMATS = ("table", "json", "yaml")
 
 
 def show(rows: Sequence[Row], output: str) -> None:

@@ -15,7 +15,6 @@ from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from mcs_operator.api.passwords import LARGEST_FILE, PASSWORDS_KEY, PasswordsError, read_passwords
 from mcs_operator.api.usersfile import is_user_name
 from mcs_operator.cli.access import Access, Cluster
-from mcs_operator.cli.options import on_cluster
 from mcs_operator.kube.client import ApiError
 from mcs_operator.kube.parse.bounds import mapping, mappings, text
 from mcs_operator.kube.parse.ours import named
@@ -30,16 +29,8 @@ _TRIES = 5
 """Where somebody else writes the same Secret."""
 
 
-@click.command()
-@click.argument("user", metavar="COMMUNITY/USER")
-@click.option("--stdin", "chosen", is_flag=True, help="Read the password from standard input; do not make one.")
-@on_cluster
-def password(access: Access, user: str, chosen: bool) -> None:
-    """Give one user a new password for the portal, and print it once.
-
-    Only its hash (argon2id) is stored, in the first Secret of spec.authentication.passwordsFrom, which is made if need
-    be. The old password ends as soon as the portal has the new one.
-    """
+def give(access: Access, user: str, chosen: bool) -> None:
+    """A new password for one user, made here or ``chosen``; what is made is printed once."""
     community, _, name = user.partition("/")
     if not community or not is_user_name(name):
         raise click.UsageError("name a Community and one of its users, such as acme/anna.rossi")

@@ -70,11 +70,15 @@ def _reason(body: Object) -> str | None:
 
 def instance_view(instance: Object, links: Iterable[Object], communities: Iterable[Object]) -> dict[str, Any]:
     """An MCSInstance with everything of its own that needs attention."""
-    status, name = instance.get("status") or {}, instance["metadata"]["name"]
-    mine = [b for b in (*communities, *links) if (b["spec"].get("instanceRef") or {}).get("name") == name]
+    status, name, namespace = instance.get("status") or {}, *_place(instance)
+    mine = [
+        b
+        for b in (*communities, *links)
+        if (b["spec"].get("instanceRef") or {}).get("name") == name and b["metadata"].get("namespace") == namespace
+    ]
     return {
         "name": name,
-        "namespace": instance["metadata"]["namespace"],
+        "namespace": namespace,
         "domain": instance["spec"].get("domain"),
         "tier": instance["spec"].get("tier"),
         "ready": condition(instance, Type.READY).get("status"),
@@ -96,6 +100,10 @@ def instance_view(instance: Object, links: Iterable[Object], communities: Iterab
             if (found := attention(b))
         ],
     }
+
+
+def _place(body: Object) -> tuple[str, str]:
+    return body["metadata"]["name"], body["metadata"]["namespace"]
 
 
 def interruption_rows(instance: Object) -> list[dict[str, Any]]:

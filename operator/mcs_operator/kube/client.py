@@ -260,6 +260,11 @@ class Api:
             raise
         return True
 
+    async def try_deletion(self, resource: Resource, namespace: str, name: str) -> None:
+        """Whether an object may be deleted: every check is made, and nothing is deleted."""
+        body = {"apiVersion": "v1", "kind": "DeleteOptions", "dryRun": ["All"]}
+        await self._call(_Request("DELETE", resource.path(namespace, name), body=body))
+
     async def log(self, namespace: str, pod: str, container: str, *, lines: int) -> str:
         """The last lines of what a container said."""
         query = {"container": container, "tailLines": str(lines)}

@@ -14,7 +14,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,11 +90,11 @@ class _ThroughSocket(Kubeconfig):
 
 
 @asynccontextmanager
-async def proxied(kubeconfig: str, context: str) -> AsyncIterator[Kubeconfig]:
-    """As long as it lasts: the API server through a `kubectl proxy` of our own."""
+async def proxied(kubeconfig: str, context: str, impersonation: Sequence[str] = ()) -> AsyncIterator[Kubeconfig]:
+    """As long as it lasts: the API server through a `kubectl proxy` of our own. ``impersonation``: as --as=jane."""
     with tempfile.TemporaryDirectory(prefix="mcs-") as folder:  # mode 0700: nobody else gets at the socket
         socket = str(Path(folder) / "s")
-        process = await _started(socket, kubeconfig, context)
+        process = await _started(socket, [*_options(kubeconfig, context), *impersonation])
         told = asyncio.create_task(_pass_on(process))
         try:
             async with aiohttp.UnixConnector(path=socket, limit=0) as connector:
@@ -104,10 +104,10 @@ async def proxied(kubeconfig: str, context: str) -> AsyncIterator[Kubeconfig]:
             told.cancel()
 
 
-async def _started(socket: str, kubeconfig: str, context: str) -> asyncio.subprocess.Process:
+async def _started(socket: str, options: Sequence[str]) -> asyncio.subprocess.Process:
     """With our standard input, by which an exec plugin may ask for a password."""
     pipe = asyncio.subprocess.PIPE
-    arguments = ("proxy", f"--unix-socket={socket}", *_options(kubeconfig, context))
+    arguments = ("proxy", f"--unix-socket={socket}", *options)
     try:
         process = await asyncio.create_subprocess_exec(_program(), *arguments, stdout=pipe, stderr=pipe)
     except (OSError, ValueError) as error:

@@ -224,10 +224,10 @@ def _agent(instance: MCSInstance, settings: Settings) -> Object:
             "periodSeconds": 5,
             "timeoutSeconds": 5,
         },
-        "resources": {
-            "requests": {"cpu": f"{sizing.AGENT_CPU_MILLICORES}m", "memory": str(sizing.AGENT_MEMORY)},
-            "limits": {"memory": str(sizing.AGENT_MEMORY_LIMIT)},
-        },
+        "resources": settings.agent_resources.over(
+            requests={"cpu": f"{sizing.AGENT_CPU_MILLICORES}m", "memory": str(sizing.AGENT_MEMORY)},
+            limits={"memory": str(sizing.AGENT_MEMORY_LIMIT)},
+        ),
         "securityContext": _restricted(runAsNonRoot=True, runAsUser=AGENT_USER),
         "volumeMounts": [
             # What is in a slot's folder decides what runs there as root: the agent reads all of them, and writes into
@@ -259,10 +259,9 @@ def _slot(instance: MCSInstance, settings: Settings, number: int) -> Object:
         "imagePullPolicy": settings.image_pull_policy,
         "env": _slot_env(instance, number),
         "ports": [_port(instance, f"udp-{number:03d}", port, "UDP"), _port(instance, f"tcp-{number:03d}", port, "TCP")],
-        "resources": {
-            "requests": {"cpu": f"{sizing.SLOT_CPU_MILLICORES}m", "memory": str(sizing.SLOT_MEMORY)},
-            "limits": limits,
-        },
+        "resources": settings.slot_resources.over(
+            requests={"cpu": f"{sizing.SLOT_CPU_MILLICORES}m", "memory": str(sizing.SLOT_MEMORY)}, limits=limits
+        ),
         # Root with the one capability: Kubernetes has no ambient capabilities for other users.
         "securityContext": _restricted(runAsUser=0, capabilities={"drop": ["ALL"], "add": ["NET_ADMIN"]}),
         "volumeMounts": mounts,
@@ -293,7 +292,9 @@ def _sweep(instance: MCSInstance, settings: Settings) -> Object:
         "imagePullPolicy": settings.image_pull_policy,
         "command": ["/usr/local/bin/sweep"],
         "env": [{"name": "VPN_CIDR", "value": instance.spec.vpn.cidr}],
-        "resources": {"requests": {"cpu": "1m", "memory": "8Mi"}, "limits": {"memory": str(sizing.SLOT_MEMORY_LIMIT)}},
+        "resources": settings.slot_resources.over(
+            requests={"cpu": "1m", "memory": "8Mi"}, limits={"memory": str(sizing.SLOT_MEMORY_LIMIT)}
+        ),
         "securityContext": _restricted(runAsUser=0, capabilities={"drop": ["ALL"], "add": ["NET_ADMIN"]}),
     }
 

@@ -18,7 +18,7 @@ from mcs_operator.kube.rights import (
     WHERE_NAMESPACES_ARE_LISTED,
     rules,
 )
-from mcs_operator.settings import WEBHOOK, Settings
+from mcs_operator.settings import WEBHOOK, ContainerResources, Settings
 from support.api import ROOT
 from support.chart import CHART, Object, all_bodies, checked, deployment, helm, operator, pod, refusal, rendered
 
@@ -199,6 +199,9 @@ def test_the_operator_understands_the_environment_that_it_gets(monkeypatch: pyte
         "mediaPod.imagePullPolicy=Never",
         "mediaPod.imagePullSecrets[0].name=registry",
         "mediaPod.imagePullSecrets[1].name=mirror",
+        "mediaPod.slotResources.limits.cpu=500m",
+        "mediaPod.slotResources.limits.memory=96Mi",
+        "mediaPod.agentResources.requests.cpu=1",
         "imagePullSecrets[0].name=of-the-operator-alone",
     )
     assert settings_of(container, monkeypatch) == Settings(
@@ -206,6 +209,8 @@ def test_the_operator_understands_the_environment_that_it_gets(monkeypatch: pyte
         agent_image="localhost/mcs/operator:dev",
         image_pull_policy="Never",
         image_pull_secrets=("registry", "mirror"),
+        slot_resources=ContainerResources(limits=(("cpu", "500m"), ("memory", "96Mi"))),
+        agent_resources=ContainerResources(requests=(("cpu", "1"),)),
         namespace="mcs-system",
         identity="mcs-operator-1",
     )
@@ -317,6 +322,8 @@ def test_the_crds_can_be_left_to_somebody_else() -> None:
         ),
         pytest.param("mediaPod.imagePullSecrets[0].name=A", "/mediaPod/imagePullSecrets/0/name", id="no Secret's name"),
         pytest.param("extraEnv[0].value=x", "/extraEnv/0", id="a variable without a name"),
+        pytest.param("mediaPod.slotResources.limits.gpu=1", "/mediaPod/slotResources/limits", id="another resource"),
+        pytest.param("mediaPod.agentResources.limits.cpu=much", "/mediaPod/agentResources/limits/cpu", id="no amount"),
         pytest.param("podSecurityContext.runAsNonRoot=false", "/podSecurityContext/runAsNonRoot", id="root"),
         pytest.param("podSecurityContext.runAsUser=0", "/podSecurityContext/runAsUser", id="root by number"),
         pytest.param(

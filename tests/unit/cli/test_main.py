@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from mcs_operator.cli import main
 from mcs_operator.cli.views import profile_of, restart_waits
@@ -55,13 +57,42 @@ def test_a_restart_that_waits_for_its_hour_is_not_waited_for(reason: str, causes
     assert restart_waits({"status": status}) == said
 
 
-def test_it_begins_without_what_only_the_operator_needs() -> None:
-    code = "import sys; import mcs_operator.cli.main; print([m for m in ('kopf', 'pytest') if m in sys.modules])"
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={"PYTHONPATH": str(ROOT / "operator")},
-        capture_output=True,
-        text=True,
-        check=True,
+SLOW_TO_LOAD = {
+    *("aiohttp", "asyncio", "cronsim", "cryptography", "jinja2", "kopf", "kubernetes", "pydantic", "pytest", "ssl"),
+    *("yaml", "mcs_operator.api", "mcs_operator.domain", "mcs_operator.render", "mcs_operator.pki"),
+}
+"""Half a second together, and no part of how a command line may go on."""
+HELP = [("--help",), *((name, "--help") for name in main.cli.commands)]
+TO_COMPLETE = [
+    ("",),
+    ("st",),
+    ("status", "-"),
+    ("profile", ""),
+    ("password", "acme/"),
+    ("plan", "-n", ""),
+    ("size", ""),
+]
+
+
+def loaded(module: str, *arguments: str) -> set[str]:
+    """What is loaded after a program of the plugin has answered; kubectl is not on the PATH."""
+    code = (
+        f"import atexit, sys; atexit.register(lambda: print(*sys.modules, file=sys.stderr)); "
+        f"from mcs_operator.cli.{module} import main; sys.argv[1:] = {list(arguments)}; main()"
     )
-    assert done.stdout == "[]\n"
+    environment = {"PYTHONPATH": str(ROOT / "operator"), "PATH": "/nowhere"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout
+    return set(done.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments"), [*(("main", words) for words in HELP), *(("complete", words) for words in TO_COMPLETE)]
+)
+def test_help_and_completion_load_nothing_that_takes_long(module: str, arguments: tuple[str, ...]) -> None:
+    assert loaded(module, *arguments) & SLOW_TO_LOAD == set()
+
+
+def test_a_command_is_there_although_nothing_of_it_was_loaded() -> None:
+    found = CliRunner().invoke(main.cli, ["size", "2500", "--output=json"])
+    assert (found.exit_code, json.loads(found.output)["tier"]) == (0, "UpTo10000")

@@ -9,9 +9,9 @@ import pytest
 
 from mcs_operator.api import Impact
 from mcs_operator.cli.access import Cluster
-from mcs_operator.cli.effects import Effect
+from mcs_operator.cli.effects import Effect, exit_code, summary
 from mcs_operator.cli.files import Document
-from mcs_operator.cli.plan import effects_of
+from mcs_operator.cli.plan import effects_of, plan_of
 from mcs_operator.kube.client import ApiError
 from mcs_operator.kube.resources import Object, Resource
 from support.objects import a_community, a_link, an_instance
@@ -44,6 +44,10 @@ class FakeApi:
     async def list(self, resource: Resource, *, namespace: str) -> tuple[list[Object], str]:
         self.listed.append(namespace)
         return [b for b in self.bodies if b["kind"] == resource.kind and b["metadata"]["namespace"] == namespace], "1"
+
+    async def try_deletion(self, resource: Resource, namespace: str, name: str) -> None:
+        if self.refusal:
+            raise self.refusal
 
     async def apply(self, resource: Resource, body: Object, *, dry_run: bool = False) -> Object:
         assert dry_run
@@ -213,3 +217,119 @@ async def test_a_link_that_is_switched_off_cannot_be_interrupted() -> None:
         (Impact.HOT, ()),
         (Impact.THIS_LINK, ("bolt-of-b",)),
     ]
+
+
+async def together(api: FakeApi, *bodies: Any, prune: bool = False) -> dict[str, Effect]:
+    cluster = Cluster(api, "ns-a")  # type: ignore[arg-type]
+    effects = await plan_of(cluster, [Document("f", body) for body in bodies], prune)
+    return {f"{one.kind}/{one.name}": one for one in effects}
+
+
+HOME = [at("ns-a", an_instance()), at("ns-a", a_community()), at("ns-a", a_link("acme"), 2)]
+
+
+async def test_of_two_new_links_with_one_domain_one_is_refused() -> None:
+    found = await together(FakeApi(HOME), a_link("bolt", domain="x.mcs.test"), a_link("cara", domain="x.mcs.test"))
+    assert not found["TVoxLink/bolt"].refused
+    assert found["TVoxLink/cara"].refused.startswith("spec.domain: x.mcs.test is in use")
+    assert exit_code(found.values()) == 1
+
+
+async def test_a_new_link_does_not_get_what_another_one_has() -> None:
+    there = a_link("acme") | {"status": {"slot": 2, "vpnAddress": "198.18.254.2"}}
+    found = await together(
+        FakeApi([*HOME[:2], at("ns-a", there)]),
+        a_link("aa", domain="acme.mcs.test"),
+        a_link("a", vpnAddress="198.18.254.2"),
+    )
+    assert found["TVoxLink/aa"].refused.startswith("spec.domain: acme.mcs.test is in use")
+    assert found["TVoxLink/a"].refused.startswith("spec.vpnAddress: 198.18.254.2 is used by another TVoxLink")
+
+
+async def test_there_is_a_number_for_as_many_as_there_are_slots() -> None:
+    found = await together(FakeApi(HOME), *(a_link(f"b{n}") for n in range(6)))
+    assert [one.name for one in found.values() if one.refused] == ["b5"]
+    assert "none of the instance's 6 slots" in found["TVoxLink/b5"].refused
+
+
+async def test_links_come_before_or_after_their_instance() -> None:
+    for bodies in ([an_instance(), a_community(), a_link("acme")], [a_link("acme"), a_community(), an_instance()]):
+        found = await together(FakeApi([]), *bodies)
+        assert [one.refused for one in found.values()] == ["", "", ""]
+
+
+async def test_a_users_file_beside_its_community_counts() -> None:
+    users = "".join(f"- name: u{n}\n" for n in range(1001))
+    file = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "people", "labels": {"mcs.tvox.io/users": "true"}},
+        "data": {"users.yaml": users},
+    }
+    community = a_community("bolt", usersFrom=[{"configMapRef": {"name": "people"}}])
+    found = await together(FakeApi(HOME), community, file)
+    assert list(found) == ["Community/bolt"]
+    assert found["Community/bolt"].refused
+
+
+async def test_what_is_wrong_already_and_does_not_change_is_no_refusal() -> None:
+    twins = [at("ns-a", a_link("b", domain="x.mcs.test"), 3), at("ns-a", a_link("c", domain="x.mcs.test"))]
+    found = await together(FakeApi([*HOME, *twins]), a_link("c", domain="x.mcs.test"))
+    assert (found["TVoxLink/c"].action, found["TVoxLink/c"].refused) == ("unchanged", "")
+
+
+async def test_pruning_deletes_what_is_not_in_the_files() -> None:
+    found = await together(FakeApi(HOME), an_instance(), a_community(), prune=True)
+    assert {name: one.action for name, one in found.items()} == {
+        "MCSInstance/mcs": "unchanged",
+        "Community/acme": "unchanged",
+        "TVoxLink/acme": "deleted",
+    }
+    assert found["TVoxLink/acme"].customers == ("acme",)
+    assert exit_code(found.values()) == 3
+    assert summary(list(found.values())) == "2 unchanged, 1 deleted; 1 customer is interrupted"
+
+
+async def test_pruning_an_instance_is_as_grave_as_a_restart() -> None:
+    found = await together(FakeApi(HOME), a_community(), a_link("acme"), prune=True)
+    assert found["MCSInstance/mcs"].customers == ("acme",)
+    assert exit_code(found.values()) == 4
+
+
+async def test_pruning_a_community_leaves_its_tunnels() -> None:
+    found = await together(FakeApi(HOME), an_instance(), a_link("acme"), prune=True)
+    assert "its users are not served any more; the tunnels stay" in found["Community/acme"].lines()[0]
+    assert found["Community/acme"].customers == ("acme",)
+
+
+async def test_pruning_minds_the_namespaces_of_the_files_alone() -> None:
+    found = await together(FakeApi([*HOME, at("ns-b", a_link("other"))]), *HOME, prune=True)
+    assert "TVoxLink/other" not in found
+
+
+async def test_a_switched_off_link_is_pruned_without_a_notice() -> None:
+    off = at("ns-a", a_link("off", enabled=False))
+    found = await together(FakeApi([*HOME, off]), *HOME, prune=True)
+    assert (found["TVoxLink/off"].customers, exit_code(found.values())) == ((), 0)
+
+
+async def test_what_may_not_be_deleted_is_refused() -> None:
+    class Protected(FakeApi):
+        async def try_deletion(self, *_: Any) -> None:
+            raise ApiError(403, "Forbidden", "it is protected")
+
+    found = await together(Protected(HOME), *HOME[1:], prune=True)
+    assert found["MCSInstance/mcs"].refused == "it is protected"
+    assert summary(list(found.values())) == "2 unchanged, 1 refused; nobody is interrupted"
+
+
+async def test_who_may_not_list_plans_each_object_by_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    class Closed(FakeApi):
+        async def list(self, resource: Resource, *, namespace: str) -> tuple[list[Object], str]:
+            raise ApiError(403, "Forbidden", "communities is forbidden")
+
+    found = await together(Closed(HOME), a_link("bolt"))
+    assert found["TVoxLink/bolt"].action == "created"
+    assert capsys.readouterr().err == "not judged together: communities is forbidden\n"
+    with pytest.raises(ApiError):
+        await together(Closed(HOME), a_link("bolt"), prune=True)

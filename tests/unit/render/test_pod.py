@@ -12,7 +12,7 @@ from mcs_operator.contract.digest import canonical
 from mcs_operator.domain.decide import decide
 from mcs_operator.render.hashes import restart_hash, template_hash
 from mcs_operator.render.render import Desired, render
-from mcs_operator.settings import Settings
+from mcs_operator.settings import ContainerResources, Settings
 from support.worlds import community, given, identity, instance, keys_for, link, links, users_file
 
 STATEFUL_SET_LIMIT = 400_000
@@ -375,3 +375,40 @@ def test_pull_secrets_of_the_operator_wait_for_a_restart_and_those_of_the_instan
     plain, operators, own = hashes(), hashes(image_pull_secrets=("chart",)), hashes("media")
     assert operators[0] == plain[0] and operators[1] != plain[1]
     assert own[0] != plain[0]
+
+
+LIMITED = ContainerResources.from_json('{"requests": {"cpu": "5m"}, "limits": {"cpu": 0.5, "memory": "96Mi"}}')
+
+
+def test_a_quota_that_wants_a_cpu_limit_of_every_container_gets_one() -> None:
+    """Such a quota, or LimitRange, would otherwise refuse the whole pod."""
+    network = instance(network={"mode": "HostNetwork"})
+    settings = Settings(slot_resources=LIMITED, agent_resources=LIMITED)
+    spec = stateful_set(network, settings=settings)["spec"]["template"]["spec"]
+    for container in (*spec["containers"], *spec["initContainers"]):
+        assert {"cpu", "memory"} <= set(container["resources"]["limits"]), container["name"]
+
+
+def test_what_is_set_for_slots_is_no_other_containers() -> None:
+    (before, after) = (
+        stateful_set(instance(), settings=settings)["spec"]["template"]["spec"]["containers"]
+        for settings in (Settings(), Settings(slot_resources=LIMITED))
+    )
+    assert after[:2] == before[:2]
+    assert after[2]["resources"] == {
+        "requests": {"cpu": "5m", "memory": str(4 * 2**20)},
+        "limits": {"cpu": "0.5", "memory": "96Mi"},
+    }
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"limits": null}', '{"limits": {}, "requests": {}}'])
+def test_where_nothing_is_set_the_template_is_the_same_to_the_byte(text: str) -> None:
+    none = ContainerResources.from_json(text)
+    settings = Settings(slot_resources=none, agent_resources=none)
+    assert canonical(stateful_set(*EMPTY, settings=settings)) == canonical(stateful_set(*EMPTY))
+
+
+def test_a_device_of_the_cluster_stays_beside_what_is_set() -> None:
+    device = instance(vpn={"tunDevice": {"resourceName": "example.com/tun"}})
+    *_, slot = stateful_set(device, settings=Settings(slot_resources=LIMITED))["spec"]["template"]["spec"]["containers"]
+    assert slot["resources"]["limits"] == {"cpu": "0.5", "memory": "96Mi", "example.com/tun": "1"}

@@ -1,0 +1,124 @@
+"""Commands that ask the operator for something, or set something: password, rotate, revoke, restart."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from mcs_operator.cli.options import asked, instance_argument, link_argument, on_cluster, timeout_option, wait_option
+from mcs_operator.settings import ANNOTATION_ALLOWED, ANNOTATION_RESTART, ANNOTATION_REVOKE, ANNOTATION_ROTATE, GROUP
+
+if TYPE_CHECKING:
+    from mcs_operator.cli.access import Access
+
+Object = dict[str, Any]
+
+
+def _users(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Communities as far as their slash, then the users that one lists."""
+    community, slash, _user = incomplete.partition("/")
+    if not slash:
+        found = asked(context, "get", f"communities.{GROUP}", "--output=name")
+        names = [f"{line.rpartition('/')[2]}/" for line in found]
+    else:
+        users = asked(context, "get", f"communities.{GROUP}", community, "--output=jsonpath={.spec.users[*].name}")
+        names = [f"{community}/{user}" for user in users]
+    return [CompletionItem(one) for one in names if one.startswith(incomplete)]
+
+
+@click.command()
+@click.argument("user", metavar="COMMUNITY/USER", shell_complete=_users)
+@click.option("--stdin", "chosen", is_flag=True, help="Read the password from standard input; do not make one.")
+@on_cluster
+def password(access: Access, user: str, chosen: bool) -> None:
+    """Give one user a new password for the portal, and print it once.
+
+    Only its hash (argon2id) is stored, in the first Secret of spec.authentication.passwordsFrom, which is made if need
+    be. The old password ends as soon as the portal has the new one.
+    """
+    from mcs_operator.cli.password import give
+
+    give(access, user, chosen)
+
+
+@click.command()
+@link_argument
+@wait_option
+@timeout_option
+@on_cluster
+def rotate(access: Access, link: str, wait: bool, timeout: int) -> None:
+    """Make a new profile for one TVox. The old one is accepted until the new one is seen, for a month at most."""
+    from mcs_operator.api.conditions import ConditionStatus, Type
+    from mcs_operator.cli import views
+    from mcs_operator.cli.asking import ask, await_change, get
+    from mcs_operator.kube.resources import LINKS
+
+    before = views.condition(get(access, LINKS, link), Type.ROTATION_PENDING).get("message")
+    ask(access, LINKS, link, ANNOTATION_ROTATE)
+
+    def is_made(body: Object) -> bool:
+        pending = views.condition(body, Type.ROTATION_PENDING)  # its message has the time of the profile
+        return pending.get("status") == ConditionStatus.TRUE and pending.get("message") != before
+
+    if wait:
+        await_change(access, LINKS, link, is_made, timeout)
+        click.echo(f"the new profile is there: kubectl mcs profile {link}", err=True)
+
+
+@click.command()
+@link_argument
+@wait_option
+@timeout_option
+@click.confirmation_option("--yes", prompt="That customer's TVox is cut off at once. Go on?", help="Do not ask.")
+@on_cluster
+def revoke(access: Access, link: str, wait: bool, timeout: int) -> None:
+    """Refuse the oldest certificate of one TVox at once. Nobody else notices."""
+    from mcs_operator.api.conditions import ConditionStatus, Reason, Type
+    from mcs_operator.cli import views
+    from mcs_operator.cli.asking import ask, await_change, get
+    from mcs_operator.kube.resources import LINKS
+
+    pending = views.condition(get(access, LINKS, link), Type.ROTATION_PENDING).get("status") == ConditionStatus.TRUE
+    after = Reason.OLD_REFUSED if pending else Reason.REVOKED
+    ask(access, LINKS, link, ANNOTATION_REVOKE)
+
+    def is_revoked(body: Object) -> bool:
+        return views.condition(body, Type.ROTATION_PENDING).get("reason") == after
+
+    if wait:
+        await_change(access, LINKS, link, is_revoked, timeout)
+
+
+@click.command()
+@instance_argument
+@wait_option
+@timeout_option
+@click.option("--now", is_flag=True, help="Do not wait for the hour that spec.disruptions allows.")
+@click.confirmation_option("--yes", prompt="Every customer of this MCS is interrupted. Go on?", help="Do not ask.")
+@on_cluster
+def restart(access: Access, instance: str, wait: bool, timeout: int, now: bool) -> None:
+    """Replace the media pod, after draining it, at the hour that spec.disruptions allows."""
+    from mcs_operator.api.conditions import ConditionStatus, Type
+    from mcs_operator.cli import views
+    from mcs_operator.cli.asking import ask, await_change, get
+    from mcs_operator.kube.resources import INSTANCES
+
+    before = (get(access, INSTANCES, instance).get("status") or {}).get("podUID")
+    if now:
+        ask(access, INSTANCES, instance, ANNOTATION_ALLOWED)
+    ask(access, INSTANCES, instance, ANNOTATION_RESTART)
+    if not wait:
+        return
+
+    def is_back(body: Object) -> bool:
+        status = body.get("status") or {}
+        return (
+            status.get("podUID") not in (None, before)
+            and views.condition(body, Type.READY).get("status") == ConditionStatus.TRUE
+        )
+
+    await_change(access, INSTANCES, instance, lambda body: is_back(body) or bool(views.restart_waits(body)), timeout)
+    if planned := views.restart_waits(get(access, INSTANCES, instance)):
+        click.echo(f"asked for, and not done yet: {planned}", err=True)
