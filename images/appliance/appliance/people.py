@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 from appliance.documents import EntryError, SetError, dns_name, document, text
 
 FUNCTIONS = ("Audio", "Video", "Chat", "DesktopSharing", "FileSharing")
+KEPT = ("chatSeconds", "fileSeconds", "quotaBytes")
 LONGEST_HASH = 512
 _COMMUNITY = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 """As Kubernetes names things: it goes into HAProxy's maps, a header and the names of rooms."""
@@ -88,6 +89,15 @@ def understand(
         _by_file(files, "users-", "users", _user, previous.users_by_file, problems, damaged),
         _by_file(files, "logins-", "logins", _login, previous.logins_by_file, problems, damaged),
     )
+
+
+def kept(declared: object) -> dict[str, int | None]:
+    """For how long portals keep data, and how much, as the instance declares it. None stands for what is no number:
+    the portal must know that something was declared, and erase nothing for it."""
+    if declared is None:
+        return {}
+    found = declared if isinstance(declared, dict) else dict.fromkeys(KEPT)
+    return {name: found[name] if type(found[name]) is int else None for name in KEPT if name in found}
 
 
 def _communities(

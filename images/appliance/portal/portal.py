@@ -7,6 +7,7 @@ import logging
 import secrets
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -70,7 +71,7 @@ class Portal:
         self.verifier = Verifier(self._pool, outside.check)
         self.space = Space(settings.data_dir, steady, outside.free)
         pace = Pace(lambda: self.told.world.bandwidth_mbps * 125_000 * FILES_PART_OF_LINE, steady, outside.sleep)
-        self.files = Files(settings.data_dir / "portal" / "files", self.store, self.quota, self.space, pace)
+        self.files = Files(settings.data_dir / "portal" / "files", self.store, lambda: self.quota, self.space, pace)
         self.ids = OrderedIds(self.clock.wall)
         self.directory = Directory(NOTHING)
         self._seed = secrets.token_bytes(16)
@@ -78,6 +79,8 @@ class Portal:
         self._taken = NOTHING, NO_LOGINS
         self._draining = False
         self._flushed = steady()
+        self._clean_now = asyncio.Event()
+        """Other data is to be kept than before."""
 
     def _size(self, community: str) -> int:
         return self.directory.size(community)  # which is another one with each set
@@ -120,7 +123,7 @@ class Portal:
         async with asyncio.TaskGroup() as group:
             group.create_task(_every(LOOK, self.tick))
             group.create_task(_every(ASK_GATE, self.ask_gate))
-            group.create_task(_every(HOUR, self.clean))
+            group.create_task(_every(HOUR, self.clean, self._clean_now))
 
     async def tick(self) -> None:
         await self.look()
@@ -140,6 +143,9 @@ class Portal:
             self.directory = await asyncio.to_thread(Directory, world)
             self.hashes = await asyncio.to_thread(Hashes, logins, self._seed)
             self._take(self._taken[0], world)
+            if self._taken[0].portals != world.portals:
+                self.quota = self.settings.quota.declared(world.portals)
+                self._clean_now.set()
             self._taken = world, logins
             log.info("set %s taken: %d users, %d logins", world.config[:12], len(world.users), len(logins.hashes))
         if self._draining is not draining:
@@ -268,13 +274,14 @@ class Portal:
         self.deliver()
 
     async def clean(self) -> None:
+        self._clean_now.clear()
         for socket in self.hub.all():
             self.sessions.touch(socket.session)
         for session in self.sessions.expired():
             self.sign_out(session)
         self.deliver()
-        world = self.told.world if self.told.ready else None
-        await retention.clean(self.store, self.files, self.quota, world, self.clock.wall())
+        if self.told.ready:  # until then nobody says for how long things are kept, nor who is gone
+            await retention.clean(self.store, self.files, self.quota, self.told.world, self.clock.wall())
 
     async def forget(self, key: Key) -> int:
         """Erases all of a user, who may be one of the set, and then begins anew. Gives the number of his files."""
@@ -301,10 +308,10 @@ class Portal:
         return {"ringing": ringing, "transfers": self.files.transfers(), "logins": logins}
 
 
-async def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+async def _every(seconds: float, work: Callable[[], Awaitable[None]], sooner: asyncio.Event | None = None) -> None:
     """A fault of one time is none of the next: what ends here would end it for all customers. One that lasts is told
-    once."""
-    told = ""
+    once. `sooner`: set, it is done at once."""
+    told, sooner = "", sooner or asyncio.Event()
     while True:
         try:
             await work()
@@ -313,7 +320,8 @@ async def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
             if (words := discreetly(why)) != told:
                 log.error("%s: %s", work.__name__, words)
             told = words
-        await asyncio.sleep(seconds)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(sooner.wait(), seconds)
 
 
 def discreetly(why: BaseException) -> str:

@@ -61,6 +61,8 @@ class World:
     communities: Mapping[str, Community]
     users: Mapping[Key, User] = field(repr=False)
     bandwidth_mbps: int = DEFAULT_BANDWIDTH
+    portals: object = None
+    """What the instance declares of the data that is kept; whoever uses it makes sense of it."""
 
     def has(self, key: Key) -> bool:
         """Whether the user is one of the set. Of a community that is closed, or has no portal, the set may name no
@@ -101,10 +103,11 @@ def parse_world(content: bytes) -> World | None:
     communities = {found.name: found for found in map(_community, entries) if found}
     users = {found.key: found for found in map(_user, people) if found and found.community in communities}
     instance = document.get("instance")
-    bandwidth = instance.get("bandwidthMbps") if isinstance(instance, dict) else None
+    instance = instance if isinstance(instance, dict) else {}
+    bandwidth = instance.get("bandwidthMbps")
     if not isinstance(bandwidth, int) or not 0 < bandwidth <= 1_000_000:
         bandwidth = DEFAULT_BANDWIDTH
-    return World(document["config"], communities, users, bandwidth)
+    return World(document["config"], communities, users, bandwidth, instance.get("portals"))
 
 
 def parse_logins(content: bytes) -> Logins | None:

@@ -89,6 +89,8 @@ def _config_files(world: World, plan: Plan, instance: MCSInstance, size: Size) -
         "size": size.as_numbers(),
         "users": {"served": len(plan.users.users), "capacity": plan.users.capacity},
     }
+    if kept := spec.portals.as_numbers():
+        facts["portals"] = kept
     return {
         "instance.json": canonical(facts),
         **links_file([*links, *plan.kept.links]),

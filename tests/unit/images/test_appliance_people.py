@@ -187,6 +187,23 @@ def test_the_instances_numbers_are_numbers(
     assert (own.public_address, own.media_port, own.bandwidth_mbps) == read_as
 
 
+@pytest.mark.parametrize(
+    ("declared", "handed"),
+    [
+        ({"chatSeconds": 7200, "quotaBytes": 1, "more": 1}, {"chatSeconds": 7200, "quotaBytes": 1}),
+        ({"chatSeconds": "1h", "fileSeconds": True}, {"chatSeconds": None, "fileSeconds": None}),
+        ("1h", {"chatSeconds": None, "fileSeconds": None, "quotaBytes": None}),
+        ({}, None),
+        (None, None),
+    ],
+)
+def test_the_portal_is_told_what_is_declared_of_its_data_and_what_of_it_is_no_number(
+    mounted: MountedSet, declared: object, handed: object
+) -> None:
+    mounted.instance["portals"] = declared
+    assert handover.set_document(read(mounted))["instance"].get("portals") == handed
+
+
 def test_a_portal_keeps_its_seat_while_others_come_and_go() -> None:
     first = haproxy.seated(["a", "b", "c"], {})
     assert first == {"a": 1, "b": 2, "c": 3}
