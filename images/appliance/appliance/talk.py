@@ -46,14 +46,20 @@ class Talk:
         found = [numbers(said.get(name)) for said, name in ((gate, "participants"), (portal, "ringing"))]
         return Counts(found[0], found[1], numbers(portal.get("transfers")), logins)
 
-    async def _ask(self, name: str) -> dict[str, Any]:
+    async def usage(self) -> tuple[dict[str, Any], dict[str, int]]:
+        """What the portal says of each community, and who is connected to calls of it."""
+        portal, gate = await asyncio.gather(self._ask("portal-inner.sock", "/usage"), self._ask("gate-inner.sock"))
+        return portal, numbers(gate.get("participants"))
+
+    async def _ask(self, name: str, what: str = "/counts") -> dict[str, Any]:
+        key = name + what
         try:
             async with asyncio.timeout(TIMEOUT):
-                said = await ask(self.run_dir / name, "/counts")
+                said = await ask(self.run_dir / name, what)
         except (OSError, TimeoutError, ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            when, last = self._last.get(name, (0.0, {}))
+            when, last = self._last.get(key, (0.0, {}))
             return last if time.monotonic() - when < STALE else {}
-        self._last[name] = time.monotonic(), said
+        self._last[key] = time.monotonic(), said
         return said
 
 
@@ -76,8 +82,8 @@ async def ask(path: Path, what: str) -> dict[str, Any]:
     return said
 
 
-def numbers(value: object) -> dict[str, int]:
+def numbers(value: object, most: int = 10**9) -> dict[str, int]:
     """The numbers by name that this is; what is none is left out."""
     if not isinstance(value, dict):
         return {}
-    return {name: n for name, n in value.items() if isinstance(name, str) and type(n) is int and 0 <= n < 10**9}
+    return {name: n for name, n in value.items() if isinstance(name, str) and type(n) is int and 0 <= n < most}

@@ -30,6 +30,7 @@ from portal.settings import Settings
 from portal.space import Pace, Space, free_part
 from portal.store import Store, StoreError, database
 from portal.told import NO_LOGINS, NOTHING, Key, Told, User, World, ordered
+from portal.usage import Usage
 
 log = logging.getLogger("portal")
 
@@ -61,6 +62,7 @@ class Portal:
         self.hub = Hub(settings.places, self._size)
         self.calls = Calls(steady)
         self.presence = Presence(self.hub, self.calls.busy, steady)
+        self.usage = Usage(self.store, steady)
         self.gate = Gate(settings.run_dir / "gate-inner.sock")
         self.throttle = Throttle(steady)
         self.requests = Bucket(20, 200, steady)
@@ -103,6 +105,7 @@ class Portal:
     async def _recall(self) -> None:
         """What was going on when the portal ended."""
         await self.sessions.recall()
+        await self.usage.recall()
         for call in await self.store.run(records.get_calls, self.clock.steady()):
             self.calls.recall(call)
         going_on = [call.id for call in self.calls.all()]
@@ -115,6 +118,7 @@ class Portal:
 
     async def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
+        self.usage.keep()
         await self.gate.close()
         await self.store.close()
 
@@ -127,6 +131,7 @@ class Portal:
 
     async def tick(self) -> None:
         await self.look()
+        self.usage.tick(self.calls.all())
         self.calls.tick()
         self.deliver()
         if self.clock.steady() - self._flushed >= FLUSH:

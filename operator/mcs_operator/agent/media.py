@@ -13,11 +13,13 @@ from typing import Literal
 
 import aiohttp
 
-from mcs_operator.agent import foreign
+from mcs_operator.agent import foreign, usage
 from mcs_operator.agent.board import Board
+from mcs_operator.agent.usage import Usage
 from mcs_operator.contract.linkstate import MAX_MESSAGE, MediaState
 
 EVERY = 1.0
+USAGE_EVERY = 10.0
 _TIMEOUT = aiohttp.ClientTimeout(total=3)
 SILENCE = 10.0
 """Seconds for which its last word stands while it is too busy to answer. A process that is gone refuses at once."""
@@ -64,6 +66,14 @@ class Media:
         except TimeoutError:  # were it taken for dead, a drain would be over, and with it every call
             return self._last if time.monotonic() - self._heard < SILENCE else None
         except (aiohttp.ClientError, OSError, ValueError):
+            return None
+
+    async def usage(self) -> Usage | None:
+        """What each customer uses; None where it does not say."""
+        try:
+            async with self._open().get(f"{self._url}/usage", allow_redirects=False) as response:
+                return usage.parse(await _body(response)) if response.status == 200 else None
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
             return None
 
     async def drain(self, method: Literal["POST", "DELETE"]) -> tuple[int, bytes]:
@@ -113,4 +123,11 @@ async def watch(media: Media, board: Board, every: float = EVERY) -> None:
     """Keep the board's word about the media up to date."""
     while True:
         board.media_says(await media.state())
+        await asyncio.sleep(every)
+
+
+async def watch_usage(media: Media, board: Board, every: float = USAGE_EVERY) -> None:
+    """Keep what Prometheus is told of customers up to date."""
+    while True:
+        board.usage = await media.usage()
         await asyncio.sleep(every)

@@ -183,7 +183,7 @@ def _size(value: object) -> dict[str, int] | None:
 
 MAX_PORTALS = 500
 """Portals that the appliance may tell of: more would not fit into its report."""
-_OBJECT_NAME = re.compile(r"[a-z0-9-]{1,40}", re.ASCII)
+OBJECT_NAME = re.compile(r"[a-z0-9-]{1,40}", re.ASCII)
 
 
 def _contract(value: object) -> int:
@@ -196,7 +196,7 @@ def _portals(value: object) -> dict[str, int]:
     found: dict[str, int] = {}
     for name, told in value.items() if isinstance(value, dict) else ():
         logins = told.get("logins") if isinstance(told, dict) else told
-        if isinstance(name, str) and _OBJECT_NAME.fullmatch(name) and type(logins) is int and logins >= 0:
+        if isinstance(name, str) and OBJECT_NAME.fullmatch(name) and type(logins) is int and logins >= 0:
             found[name] = min(logins, MAX_COUNT)
         if len(found) == MAX_PORTALS:
             break
