@@ -34,7 +34,8 @@ def logins_document(current: ConfigSet) -> dict[str, Any]:
     """By which hash one logs in: for the portal alone."""
     portals = {community.name for community in current.people.portals}
     logins = [list(login) for login in current.people.logins() if login.community in portals]
-    return {"config": current.config, "logins": logins}
+    erasures = [list(erasure) for erasure in current.people.erasures if erasure.community in portals]
+    return {"config": current.config, "logins": logins} | ({"erasures": erasures} if erasures else {})
 
 
 def hand_over(current: ConfigSet, run_dir: Path) -> None:

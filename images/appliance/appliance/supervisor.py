@@ -175,6 +175,7 @@ class Supervisor:
             "connections": sum(by_link.values()) + sum(by_community.values()),
             "byCommunity": within(by_community, 8_000),
             "portals": portals_told(current, self.proxy.certified, talk.logins),
+            "erased": list(talk.erased),
             "byLink": {str(number): count for number, count in sorted(by_link.items())},
             "draining": self.draining,
             "config": current.config if current else None,

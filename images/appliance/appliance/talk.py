@@ -13,6 +13,8 @@ from typing import Any
 
 TIMEOUT = 1.0
 LARGEST_ANSWER = 4 * 1024 * 1024
+MOST_ERASED = 50
+"""The link agent takes 64 KiB for the whole report."""
 STALE = 60.0
 """Seconds for which the last answer counts: a part that is started anew ends no call."""
 
@@ -25,6 +27,8 @@ class Counts:
     ringing: Mapping[str, int] = field(default_factory=dict)
     transfers: Mapping[str, int] = field(default_factory=dict)
     logins: Mapping[str, int] | None = None
+    erased: tuple[str, ...] = ()
+    """Requests to erase a user's data that are done, by their ids."""
 
     def open(self) -> dict[str, int]:
         """What a restart would cut, where it is something."""
@@ -44,7 +48,7 @@ class Talk:
         gate, portal = await asyncio.gather(self._ask("gate-inner.sock"), self._ask("portal-inner.sock"))
         logins = numbers(portal["logins"]) if "logins" in portal else None
         found = [numbers(said.get(name)) for said, name in ((gate, "participants"), (portal, "ringing"))]
-        return Counts(found[0], found[1], numbers(portal.get("transfers")), logins)
+        return Counts(found[0], found[1], numbers(portal.get("transfers")), logins, _ids(portal.get("erased")))
 
     async def usage(self) -> tuple[dict[str, Any], dict[str, int]]:
         """What the portal says of each community, and who is connected to calls of it."""
@@ -80,6 +84,11 @@ async def ask(path: Path, what: str) -> dict[str, Any]:
     if not isinstance(said, dict):
         raise ValueError("no answer")
     return said
+
+
+def _ids(value: object) -> tuple[str, ...]:
+    entries = value[:MOST_ERASED] if isinstance(value, list) else []
+    return tuple(entry for entry in entries if isinstance(entry, str) and len(entry) == 32)
 
 
 def numbers(value: object, most: int = 10**9) -> dict[str, int]:

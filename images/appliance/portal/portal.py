@@ -15,6 +15,7 @@ from portal import records, retention
 from portal.calls import Call, Calls, Changed, Connected, Cut, Event, Missed, Ring, RingEnded
 from portal.clock import Clock
 from portal.directory import Directory
+from portal.erasures import Erasures
 from portal.files import Files
 from portal.gate import Gate
 from portal.hub import GOING_AWAY, Hub
@@ -63,6 +64,7 @@ class Portal:
         self.calls = Calls(steady)
         self.presence = Presence(self.hub, self.calls.busy, steady)
         self.usage = Usage(self.store, steady)
+        self.erasures = Erasures(self.store, self.forget)
         self.gate = Gate(settings.run_dir / "gate-inner.sock")
         self.throttle = Throttle(steady)
         self.requests = Bucket(20, 200, steady)
@@ -106,6 +108,7 @@ class Portal:
         """What was going on when the portal ended."""
         await self.sessions.recall()
         await self.usage.recall()
+        await self.erasures.recall()
         for call in await self.store.run(records.get_calls, self.clock.steady()):
             self.calls.recall(call)
         going_on = [call.id for call in self.calls.all()]
@@ -127,6 +130,7 @@ class Portal:
         async with asyncio.TaskGroup() as group:
             group.create_task(_every(LOOK, self.tick))
             group.create_task(_every(ASK_GATE, self.ask_gate))
+            group.create_task(_every(FLUSH, self.erase))
             group.create_task(_every(HOUR, self.clean, self._clean_now))
 
     async def tick(self) -> None:
@@ -288,6 +292,10 @@ class Portal:
         if self.told.ready:  # until then nobody says for how long things are kept, nor who is gone
             await retention.clean(self.store, self.files, self.quota, self.told.world, self.clock.wall())
 
+    async def erase(self) -> None:
+        """What the set in force asks for. Apart from look(): a full disk must not keep a set from being taken."""
+        await self.erasures.work(self.told.logins.erasures, self.clock.wall())
+
     async def forget(self, key: Key) -> int:
         """Erases all of a user, who may be one of the set, and then begins anew. Gives the number of his files."""
         self.sign_out_everywhere(key)
@@ -298,8 +306,8 @@ class Portal:
         """From here on no new video: the line is kept for those who talk."""
         return self.calls.talking() * MBPS_OF_CONNECTION >= VIDEO_PART_OF_LINE * self.told.world.bandwidth_mbps
 
-    def counts(self) -> dict[str, dict[str, int]]:
-        """For the supervisor: what a drain waits for, and who can log in."""
+    def counts(self) -> dict[str, object]:
+        """For the supervisor: what a drain waits for, who can log in, and what was erased as asked."""
         ringing: dict[str, int] = {}
         for call in self.calls.all():
             # One that was accepted, and that nobody is connected to yet, is none of the gate's.
@@ -310,7 +318,8 @@ class Portal:
         for key in self.hashes.known():
             if world.user(*key):
                 logins[key[0]] += 1
-        return {"ringing": ringing, "transfers": self.files.transfers(), "logins": logins}
+        erased = self.erasures.done(self.told.logins.erasures)
+        return {"ringing": ringing, "transfers": self.files.transfers(), "logins": logins, "erased": erased}
 
 
 async def _every(seconds: float, work: Callable[[], Awaitable[None]], sooner: asyncio.Event | None = None) -> None:

@@ -82,6 +82,8 @@ class Logins:
 
     config: str
     hashes: Mapping[Key, str] = field(repr=False)
+    erasures: Mapping[str, Key] = field(default_factory=dict, repr=False)
+    """Whose data is to be erased, by the id of the request."""
 
 
 NOTHING = World("", {}, {})
@@ -118,7 +120,19 @@ def parse_logins(content: bytes) -> Logins | None:
     for entry in document["logins"]:
         if isinstance(entry, list) and len(entry) == 3 and all(isinstance(part, str) for part in entry):
             hashes[entry[0], entry[1]] = entry[2]
-    return Logins(document["config"], hashes)
+    return Logins(document["config"], hashes, _erasures(document.get("erasures")))
+
+
+def _erasures(entries: object) -> dict[str, Key]:
+    """What cannot be understood asks for nothing."""
+    found: dict[str, Key] = {}
+    for entry in entries if isinstance(entries, list) else ():
+        if not isinstance(entry, list) or len(entry) != 3:
+            continue
+        community, name, request = entry
+        if isinstance(community, str) and foreign.user_name(name) and foreign.random_id(request):
+            found[request] = community, name
+    return found
 
 
 def parse_mode(content: bytes) -> str | None:

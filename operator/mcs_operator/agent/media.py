@@ -99,12 +99,13 @@ def parse(raw: bytes) -> MediaState | None:
         "users": foreign.whole(said.get("users")) or 0,
         "links": foreign.whole(said.get("links")) or 0,
         "error": foreign.plain(said.get("error"), MAX_MESSAGE),
-        "refused": said.get("refused"),  # of these four the model itself takes what is as agreed
+        "refused": said.get("refused"),  # of these the model itself takes what is as agreed
         "notTaken": said.get("notTaken"),
         "outOfService": said.get("outOfService"),
         "size": said.get("size"),
         "contract": said.get("contract"),
         "portals": said.get("portals"),
+        "erased": said.get("erased"),
     }
     return MediaState.model_validate(told)
 

@@ -20,6 +20,7 @@ from mcs_operator.cli.asking import ask, await_change, get
 from mcs_operator.cli.bundle import Bundle, collect
 from mcs_operator.cli.effects import Effect, exit_code
 from mcs_operator.cli.files import read
+from mcs_operator.cli.forget import forget
 from mcs_operator.cli.options import names_of, on_cluster
 from mcs_operator.cli.password import password
 from mcs_operator.cli.plan import effects_of
@@ -126,6 +127,7 @@ def profile(access: Access, link: str, target: str | None) -> None:
 
 
 cli.add_command(password)
+cli.add_command(forget)
 
 
 @cli.command()

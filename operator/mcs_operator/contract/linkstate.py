@@ -26,6 +26,7 @@ from pydantic import (
     StringConstraints,
 )
 
+from mcs_operator.api.erasure import is_erasure_id
 from mcs_operator.settings import FIRST_NUMBER, LAST_NUMBER, MAX_LINKS
 from mcs_operator.timestamps import Timestamp
 
@@ -203,6 +204,15 @@ def _portals(value: object) -> dict[str, int]:
     return found
 
 
+MAX_ERASED = 50
+
+
+def _erased(value: object) -> list[str]:
+    """Of whatever an appliance says, ids of requests."""
+    entries = value[:MAX_ERASED] if isinstance(value, list | tuple) else ()
+    return [entry for entry in entries if is_erasure_id(entry)]
+
+
 class MediaState(_Wire):
     """The appliance's own ``GET /connections``, passed on."""
 
@@ -228,6 +238,8 @@ class MediaState(_Wire):
     field is between us."""
     portals: Annotated[dict[str, int], BeforeValidator(_portals)] = Field(default_factory=dict)
     """Communities whose portal is served, and how many of their users can log in."""
+    erased: Annotated[list[str], BeforeValidator(_erased)] = Field(default_factory=list)
+    """Ids of the requests to erase a user's data that are in the set in force, and done."""
 
 
 class LinkReport(_Wire):

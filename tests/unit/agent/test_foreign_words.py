@@ -71,6 +71,7 @@ OF_THE_APPLIANCE = (
     "outOfService",
     "contract",
     "portals",
+    "erased",
 )
 
 

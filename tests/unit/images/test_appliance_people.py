@@ -137,6 +137,28 @@ def test_only_what_somebody_needs_is_handed_over(mounted: MountedSet, tmp_path: 
     assert understood.functions("acme", "ada") == frozenset(), "the gate reads what the supervisor writes"
 
 
+@pytest.mark.parametrize(
+    ("said", "handed"),
+    [
+        ([{"community": "acme", "name": "ada", "id": "a" * 32}], [["acme", "ada", "a" * 32]]),
+        ([{"community": "initech", "name": "ada", "id": "a" * 32}], None),
+        ([{"community": "acme", "name": "ada", "id": "../x"}, {"community": "acme", "id": "a" * 32}, 7, None], None),
+        ({"acme": 1}, None), ("x", None), ([], None), (None, None),
+    ],
+)  # fmt: skip
+def test_the_portal_is_told_whose_data_is_to_be_erased_and_of_nonsense_nothing(
+    mounted: MountedSet, said: Any, handed: Any
+) -> None:
+    mounted.communities = [community(), community("initech", portalDomain=None)]
+    mounted.logins = [{"community": "acme", "name": "ada", "hash": "$2y$x"}]
+    mounted.erasures = said
+    found = read(mounted)
+    told = handover.logins_document(found)
+    assert told.get("erasures") == handed
+    assert told["logins"] == [["acme", "ada", "$2y$x"]]
+    assert found.problems == ()
+
+
 def test_ten_thousand_users_are_read_and_handed_over_within_a_second(mounted: MountedSet, tmp_path: Path) -> None:
     mounted.communities = [community()]
     who = [{"community": "acme", "name": f"user-{n}"} for n in range(10_000)]

@@ -307,9 +307,11 @@ async def test_what_a_restart_would_cut_is_counted(serving: Running) -> None:
         "gate": {"participants": {"acme": 2, "globex": "many"}},
         "portal": {"ringing": {"acme": 1}, "transfers": {"globex": 1}, "logins": {"acme": 12, "initech": 3}},
     }
+    counts["portal"]["erased"] = ["a" * 32, 7, "x"]  # type: ignore[assignment]
     (serving.root / "run/counts.json").write_text(json.dumps(counts))
     report = await serving.report()
     assert (report["connections"], report["byCommunity"]) == (4, {"acme": 3, "globex": 1})
+    assert report["erased"] == ["a" * 32]
     assert report["portals"] == {"acme": {"logins": 12}}, "globex has no certificate, initech no portal"
     # Who is started anew ends no call: what it said last counts for a while.
     for part in ("gate", "portal"):

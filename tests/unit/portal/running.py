@@ -196,6 +196,7 @@ class House:
     logins: dict[tuple[str, str], str] = field(default_factory=dict)
     mode: str = "open"
     bandwidth: int | None = None
+    erasures: dict[str, tuple[str, str]] = field(default_factory=dict)
     kept: object = None
     """What the instance declares of its portals' data."""
     while_waiting: Callable[[], Awaitable[None]] = lambda: asyncio.sleep(0)
@@ -220,7 +221,9 @@ class House:
         instance |= {"bandwidthMbps": self.bandwidth} if self.bandwidth else {}
         instance |= {"portals": self.kept} if self.kept is not None else {}
         self.write("set.json", {"config": config, "instance": instance, "communities": communities, "users": users})
-        self.write("logins.json", {"config": config, "logins": [[*key, found] for key, found in self.logins.items()]})
+        logins = {"config": config, "logins": [[*key, found] for key, found in self.logins.items()]}
+        logins |= {"erasures": [[*key, asked] for asked, key in self.erasures.items()]} if self.erasures else {}
+        self.write("logins.json", logins)
         self.write("mode.json", {"mode": self.mode})
 
     def write(self, name: str, content: object) -> None:
