@@ -7,17 +7,16 @@ names may not. What is no such line asks for nothing: nothing is erased for a mi
 from __future__ import annotations
 
 import base64
-import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from mcs_operator.api.usersfile import is_user_name
+from mcs_operator.settings import ERASURE_ID
 
 ERASE_KEY = ".erase"
 LARGEST = 64 * 1024
 MOST = 50
 """Requests in one Secret, and as many of an instance are confirmed at a time: each is taken away when it is done."""
-_ID = re.compile(r"[0-9a-f]{32}")
 
 
 class Erasure(NamedTuple):
@@ -28,11 +27,6 @@ class Erasure(NamedTuple):
 
     def __repr__(self) -> str:
         return f"Erasure(…, {self.id})"
-
-
-def is_erasure_id(value: object) -> bool:
-    """Whether this can be the id of a request."""
-    return isinstance(value, str) and _ID.fullmatch(value) is not None
 
 
 def erasures_in(body: Mapping[str, Any]) -> tuple[Erasure, ...]:
@@ -46,5 +40,5 @@ def erasures_in(body: Mapping[str, Any]) -> tuple[Erasure, ...]:
     except ValueError:
         return ()
     pairs = (line.partition(":") for line in lines)
-    found = (Erasure(name, id_) for name, _, id_ in pairs if is_user_name(name) and is_erasure_id(id_))
+    found = (Erasure(name, id_) for name, _, id_ in pairs if is_user_name(name) and ERASURE_ID.fullmatch(id_))
     return tuple({erasure.id: erasure for erasure in found}.values())[:MOST]

@@ -26,8 +26,7 @@ from pydantic import (
     StringConstraints,
 )
 
-from mcs_operator.api.erasure import is_erasure_id
-from mcs_operator.settings import FIRST_NUMBER, LAST_NUMBER, MAX_LINKS
+from mcs_operator.settings import ERASURE_ID, FIRST_NUMBER, LAST_NUMBER, MAX_LINKS
 from mcs_operator.timestamps import Timestamp
 
 MAX_MESSAGE = 512
@@ -210,7 +209,7 @@ MAX_ERASED = 50
 def _erased(value: object) -> list[str]:
     """Of whatever an appliance says, ids of requests."""
     entries = value[:MAX_ERASED] if isinstance(value, list | tuple) else ()
-    return [entry for entry in entries if is_erasure_id(entry)]
+    return [entry for entry in entries if isinstance(entry, str) and ERASURE_ID.fullmatch(entry)]
 
 
 class MediaState(_Wire):

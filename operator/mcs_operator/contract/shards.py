@@ -145,15 +145,16 @@ def users_files(
         f"users-{shard:02d}.json": f'{{"users":[{",".join(listed)}],"version":1}}'
         for shard, listed in _spread(entries, sizes).items()
     }
-    hashes, erased = (
-        _spread(((f"{of.community}/{of.name}", canonical(of._asdict())) for of in sorted(some)), sizes)
-        for some in (logins, erasures)
-    )
+    hashes, erased = _spread(_of_users(logins), sizes), _spread(_of_users(erasures), sizes)
     return files | {
         f"logins-{shard:02d}.json": f"{{{_listed('erasures', erased.get(shard))}"
         f'"logins":[{",".join(hashes.get(shard, ()))}],"version":1}}'
         for shard in sorted(hashes.keys() | erased.keys())
     }
+
+
+def _of_users(entries: Iterable[ServedLogin] | Iterable[ServedErasure]) -> Iterator[tuple[str, str]]:
+    return ((f"{entry.community}/{entry.name}", canonical(entry._asdict())) for entry in sorted(entries))
 
 
 def _listed(key: str, entries: list[str] | None) -> str:
