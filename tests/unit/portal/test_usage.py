@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from unit.portal.running import House
+from mcs_operator.agent.usage import parse
+from unit.portal.running import APPLIANCE, House
 
 pytestmark = pytest.mark.timeout(20)
 MIB = 1024 * 1024
@@ -45,6 +48,29 @@ async def test_nothing_is_used_at_first_and_what_is_in_force_is_told(house: Hous
     found = await usage(house)
     assert found["retention"] == {"chatSeconds": 7200, "fileSeconds": 7 * 86_400}
     assert found["quota"] == {"chatBytes": 2 * MIB, "fileBytes": 8 * MIB}
+
+
+async def test_what_the_portal_says_reaches_prometheus_and_is_what_the_contract_shows(house: House) -> None:
+    """Portal, supervisor and link agent are three programs: each name of one is that of the next."""
+    from appliance.report import usage_told
+
+    ada = await house.signed_in("ada")
+    await ada.post("/api/conversations/bob/files?name=a", data=b"x" * 1000)
+    portals = tuple(SimpleNamespace(name=name) for name in ("acme", "globex"))
+    current: Any = SimpleNamespace(people=SimpleNamespace(portals=portals))
+    told = usage_told(current, await usage(house), {"acme": 2})
+    taken = parse(json.dumps(told).encode())
+    assert taken is not None
+    assert taken.communities["acme"] == {
+        "calls": 0, "participants": 2, "callSeconds": 0, "chatBytes": 0, "fileBytes": 1000,
+    }  # fmt: skip
+    assert (taken.refused, taken.quota, taken.retention) == (told["refused"], told["quota"], told["retention"])
+    page = (APPLIANCE.parents[1] / "docs" / "appliance-contract.md").read_text().split("`GET /usage` has", 1)[1]
+    shown = json.loads(page.split("```json\n", 1)[1].split("```", 1)[0])
+    assert {name: set(part) for name, part in shown.items()} == {
+        name: {"acme"} if name == "communities" else set(part) for name, part in told.items()
+    }
+    assert set(shown["communities"]["acme"]) == set(taken.communities["acme"])
 
 
 async def test_a_call_counts_while_two_are_connected(house: House) -> None:
