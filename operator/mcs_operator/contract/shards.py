@@ -90,6 +90,9 @@ class ServedCommunity:
     portal: str | None = None
 
 
+OfUser = TypeVar("OfUser", ServedLogin, ServedErasure)
+
+
 def links_file(links: Iterable[ServedLink]) -> dict[str, str]:
     """File ``links.json``, in the order of the numbers."""
     listed = [_entry(link) for link in sorted(links, key=lambda link: link.number)]
@@ -153,7 +156,7 @@ def users_files(
     }
 
 
-def _of_users(entries: Iterable[ServedLogin] | Iterable[ServedErasure]) -> Iterator[tuple[str, str]]:
+def _of_users(entries: Iterable[OfUser]) -> Iterator[tuple[str, str]]:
     return ((f"{entry.community}/{entry.name}", canonical(entry._asdict())) for entry in sorted(entries))
 
 
