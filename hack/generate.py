@@ -21,7 +21,7 @@ sys.path.insert(0, str(ROOT / "operator"))
 from generate_chart import chart_files, install_manifest  # noqa: E402 - beside this file
 from generate_pictures import pictures  # noqa: E402 - beside this file
 
-from mcs_operator.agent.metrics import OF_MEDIA, OF_SLOTS  # noqa: E402 - the path has to be there first
+from mcs_operator.agent.metrics import OF_MEDIA, OF_PORTALS, OF_SLOTS  # noqa: E402 - the path has to be there first
 from mcs_operator.api import KINDS, KubernetesObject  # noqa: E402 - the path has to be there first
 from mcs_operator.api.conditions import REFUSALS, TABLE, WAITING, ConditionStatus, Kind, Type  # noqa: E402
 from mcs_operator.api.crd import build_crd, root_schema  # noqa: E402
@@ -298,8 +298,9 @@ def metrics() -> str:
         "# Metrics",
         "",
         "Names follow Prometheus' conventions: seconds and bytes, counters end in `_total`. Of each instance a metric",
-        "has at most 250 series (one per link), whatever is tried; no label holds a secret, or text that a stranger",
-        "chose. How they get into Prometheus, onto the dashboard and into alerts: [monitoring](monitoring.md).",
+        "has at most 250 series (one per link or Community; two with `kind`), whatever is tried; no label holds a",
+        "secret, the name of a user, or text that a stranger chose. How they get into Prometheus, onto the dashboard",
+        "and into alerts: [monitoring](monitoring.md).",
         "",
         "The instance's label is `mcs_instance`, since `instance` is Prometheus' own. `link` is the slot's name",
         "(`link-017`), the same everywhere; `mcs_link_info` says which TVoxLink that is:",
@@ -317,6 +318,11 @@ def metrics() -> str:
         ("Instances, as the operator's leader sees them", "At the same place.", OF_INSTANCES),
         ("Links, as the link agent sees them", "At `/metrics` of the agent in each media pod.", OF_SLOTS),
         ("The media appliance, as the link agent sees it", "At the same place.", OF_MEDIA),
+        (
+            "Portals, as the media appliance tells them",
+            "At the same place, of the first 250 Communities with a portal. An image without portals has none.",
+            OF_PORTALS,
+        ),
     )
     for title, place, told in parts:
         lines += ["", f"## {title}", "", place, "", "| Metric | Type | Labels | Meaning |", "| --- | --- | --- | --- |"]

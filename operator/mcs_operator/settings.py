@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import dataclass
 
 GROUP = "mcs.tvox.io"
@@ -35,6 +36,9 @@ LABEL_SLOT = f"{GROUP}/slot"
 LABEL_USERS = f"{GROUP}/users"
 LABEL_PASSWORDS = f"{GROUP}/passwords"
 """On a Secret: the Community whose users' passwords it has. Without it one customer would read another's hashes."""
+
+ERASURE_ID = re.compile(r"[0-9a-f]{32}")
+"""A request to erase what is kept of a user: drawn at random, so that it may stand where no name may."""
 
 ANNOTATION_APPLIED = f"{GROUP}/applied"
 """SHA-256 of the manifest as last applied: tells a field that we no longer want from one that is not ours."""

@@ -253,6 +253,12 @@ class TestEveryKind:
             (instance(vpn={"cidr": "198.18.0.0/16"}), "it ends with .0/24"),
             (instance(retain={"links": "30d"}), "a day is 24h"),
             (instance(bandwidth="100Mbit"), "such as 500M or 1G"),
+            (instance(portals={"retention": {"chat": "30d"}}), "a day is 24h"),
+            (instance(portals={"retention": {"chat": "30m"}}), "must be from 1h to 87600h, which is ten years"),
+            (instance(portals={"retention": {"files": "87601h"}}), "must be from 1h to 87600h, which is ten years"),
+            (instance(portals={"quota": "1 GB"}), "such as 8Gi, 512Mi or 150G"),
+            (instance(portals={"quota": "1023Ki"}), "must be from 1Mi to 1Ti"),
+            (instance(portals={"quota": "1025Gi"}), "must be from 1Mi to 1Ti"),
             (instance(storage={"size": "150 GB"}), "such as 8Gi, 512Mi or 150G"),
             (
                 instance(resources={"limits": {"memory": "8 GB"}, "requests": {"memory": "4Gi"}}),
@@ -284,6 +290,11 @@ class TestInstance:
             message = refusal(server, body)
             assert "spec.nodeSelector: Required value: required unless spec.network.mode is LoadBalancer" in message
             assert "set for example kubernetes.io/hostname" in message
+
+    def test_what_portals_keep_may_be_declared_in_part(self, server: Server) -> None:
+        bounds = {"retention": {"chat": "1h", "files": "87600h"}, "quota": "1Ti"}
+        for n, portals in enumerate([{}, {"quota": "1Mi"}, {"retention": {"files": "90m"}}, bounds]):
+            assert server.create(instance(f"portals-{n}", portals=portals))
 
     def test_keys_of_the_node_selector_are_label_names(self, server: Server) -> None:
         assert server.create(instance(nodeSelector={"example.com/media": "", "zone": "a"}))

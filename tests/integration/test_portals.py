@@ -127,6 +127,29 @@ def test_another_password_costs_two_writes_and_no_status(api: Api, operator: Ope
     assert written == Counter([shard, "patch configmaps/mcs-manifest"])
 
 
+def test_a_user_is_forgotten_and_his_name_is_nowhere_but_in_secrets(
+    api: Api, operator: Operator, agent: FakeAgent, tmp_path: Path
+) -> None:
+    api.create(a_secret(f"ada:{HASH}\n"))
+    api.change("Community", "acme", **PORTAL)
+    api.wait_condition("Community", "acme", "LoginReady", "True", "Served", 60)
+    before, restarts, audit = settled(api), agent.restarts(2), audited(api)
+    plugin(api, tmp_path, "forget", "acme/zoe.who-has-left", "--yes")
+    asked = Counter(write for write in audit.writes(api.namespace) if not write.startswith("patch pods/"))
+    print(f"\nwrites of one request, its confirmation and its end: {dict(asked)}")
+    after = settled(api)
+    touched = {name for name in {*before, *after} if before.get(name) != after.get(name)}
+    assert touched <= {"Secret/acme-passwords", "ConfigMap/mcs-manifest", "Community/acme", "Pod/mcs-0"}
+    assert agent.restarts(2) == restarts
+    assert hashes(api) == {"acme/ada": HASH}
+    assert "erased" not in api.get("Community", "acme")["status"]
+    assert ".erase" not in api.get("Secret", "acme-passwords")["data"], "the request is taken away"
+    assert not [name for name, text in complete_set(api).items() if "zoe" in str(text)]
+    everything = [str(body) for kind in ("ConfigMap", "Community", "Pod", "Event", "Secret") for body in api.list(kind)]
+    assert not [text for text in everything if "zoe" in text]
+    assert "zoe" not in operator.since(0)
+
+
 def test_a_wrong_line_keeps_the_last_good_and_a_password_that_is_taken_away_is_gone(
     api: Api, operator: Operator, agent: FakeAgent
 ) -> None:

@@ -89,7 +89,13 @@ class FakeAppliance:
             outOfService=left,
             contract=self.contract,
             portals=portals,
+            erased=self._erased() if self.contract > 1 else [],
         )
+
+    def _erased(self) -> list[str]:
+        """What is asked of it is done at once."""
+        files = [json.loads(text) for text in mounted(self._api, self._instance).values()]
+        return [entry["id"] for file in files for entry in file.get("erasures", [])]
 
     def _portals(self) -> dict[str, int]:
         """Of communities with a portal that has a certificate: how many hashes there are."""

@@ -17,6 +17,7 @@ from mcs_operator.agent import metrics as agent_metrics
 from mcs_operator.agent.board import Board, Counters
 from mcs_operator.agent.inputs import Session, Slot
 from mcs_operator.agent.tunnel import Link
+from mcs_operator.agent.usage import Usage
 from mcs_operator.contract.linkstate import MediaState, SlotState
 from mcs_operator.handlers import metrics
 from mcs_operator.handlers.queue import RECONCILE_SECONDS, RECONCILES
@@ -131,6 +132,17 @@ OF_THE_AGENT = {
     f"mcs_media_connections{{{PLACE}}}": "200",
     f"mcs_media_draining{{{PLACE}}}": "1",
     f'mcs_link_out_of_service_connections{{{PLACE},link="link-017"}}': "2",
+    f'mcs_media_calls{{{PLACE},community="acme"}}': "3",
+    f'mcs_media_participants{{{PLACE},community="acme"}}': "7",
+    f'mcs_media_call_seconds_total{{{PLACE},community="acme"}}': "7260",
+    f'mcs_media_stored_bytes{{{PLACE},community="acme",kind="chat"}}': "205",
+    f'mcs_media_stored_bytes{{{PLACE},community="acme",kind="files"}}': "1000",
+    f'mcs_media_quota_bytes{{{PLACE},kind="chat"}}': "268435456",
+    f'mcs_media_quota_bytes{{{PLACE},kind="files"}}': "1073741824",
+    f'mcs_media_retention_seconds{{{PLACE},kind="chat"}}': "2592000",
+    f'mcs_media_retention_seconds{{{PLACE},kind="files"}}': "604800",
+    f'mcs_media_calls_refused_total{{{PLACE},cause="Draining"}}': "1",
+    f'mcs_media_calls_refused_total{{{PLACE},cause="NoBandwidth"}}': "2",
 }
 
 
@@ -176,6 +188,12 @@ async def of_the_agent() -> dict[str, str]:
     board.links = {17: well, 18: Link(Slot(SlotState.QUARANTINED, "r"))}
     board.counters = {17: Counters(received=11, sent=12, rtt=0.5, refused=13, noise=14), 18: Counters()}
     board.media_says(MediaState(connections=200, draining=True, outOfService={17: 2}))
+    board.usage = Usage(
+        {"acme": {"calls": 3, "participants": 7, "callSeconds": 7260, "chatBytes": 205, "fileBytes": 1000}},
+        {"Draining": 1, "NoBandwidth": 2},
+        {"chatBytes": 256 * 1024**2, "fileBytes": 1024**3},
+        {"chatSeconds": 30 * 86_400, "fileSeconds": 7 * 86_400},
+    )
     return series(agent_metrics.exposition(board, NAMESPACE, "mcs"))
 
 
@@ -193,4 +211,5 @@ async def test_the_agent_tells(row: str) -> None:
 def test_every_metric_has_a_row() -> None:
     assert names(OF_THE_OPERATOR) == {metric.name for metric in metrics.OF_THE_OPERATOR}
     assert names(OF_INSTANCES) == {metric.name for metric in metrics.OF_INSTANCES}
-    assert names(OF_THE_AGENT) == {metric.name for metric in (*agent_metrics.OF_SLOTS, *agent_metrics.OF_MEDIA)}
+    of_the_agent = (*agent_metrics.OF_SLOTS, *agent_metrics.OF_MEDIA, *agent_metrics.OF_PORTALS)
+    assert names(OF_THE_AGENT) == {metric.name for metric in of_the_agent}

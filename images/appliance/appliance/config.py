@@ -46,6 +46,7 @@ class Instance:
     public_address: str = ""
     media_port: int | None = None
     bandwidth_mbps: int | None = None
+    portals: Mapping[str, int | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -242,9 +243,8 @@ def _instance(found: dict[str, Any]) -> Instance:
         address = str(IPv4Address(text(found.get("publicAddress"))))
     except ValueError:
         address = ""
-    return Instance(
-        name, domain, address, _number(found.get("mediaPort"), 65_535), _number(found.get("bandwidthMbps"), 10**6)
-    )
+    port, bandwidth = _number(found.get("mediaPort"), 65_535), _number(found.get("bandwidthMbps"), 10**6)
+    return Instance(name, domain, address, port, bandwidth, people.kept(found.get("portals")))
 
 
 def _number(value: object, most: int) -> int | None:

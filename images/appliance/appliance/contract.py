@@ -55,12 +55,15 @@ class Appliance(Protocol):
     async def report(self) -> dict[str, Any]:
         """The body of GET /connections."""
 
+    async def usage(self) -> dict[str, Any]:
+        """The body of GET /usage."""
+
     async def drain(self, wanted: bool) -> None:
         """Stops (or resumes) taking new connections; open ones stay."""
 
 
 def contract(appliance: Appliance) -> Handler:
-    """The handler of the contract port: /healthz, /readyz and, from loopback only, /connections and /drain."""
+    """The handler of the contract port: /healthz, /readyz and, from loopback only, the rest."""
 
     async def handle(request: Request) -> Response:
         match request.method, request.path:
@@ -71,14 +74,16 @@ def contract(appliance: Appliance) -> Handler:
                 status = HTTPStatus.SERVICE_UNAVAILABLE if reason else HTTPStatus.OK
                 error = {"error": appliance.error()} if is_loopback(request.client) else {}
                 return answer(status, {"reason": reason} | error)
-            case ("GET", "/connections") | ("POST" | "DELETE", "/drain") if not is_loopback(request.client):
+            case ("GET", "/connections" | "/usage") | ("POST" | "DELETE", "/drain") if not is_loopback(request.client):
                 return answer(HTTPStatus.FORBIDDEN, {"error": "only from within the pod"})
             case "GET", "/connections":
                 return answer(HTTPStatus.OK, await appliance.report())
+            case "GET", "/usage":
+                return answer(HTTPStatus.OK, await appliance.usage())
             case "POST" | "DELETE", "/drain":
                 await appliance.drain(request.method == "POST")
                 return answer(HTTPStatus.OK, await appliance.report())
-        known = request.path in {"/healthz", "/readyz", "/connections", "/drain"}
+        known = request.path in {"/healthz", "/readyz", "/connections", "/usage", "/drain"}
         status = HTTPStatus.METHOD_NOT_ALLOWED if known else HTTPStatus.NOT_FOUND
         return answer(status, {"error": status.phrase})
 

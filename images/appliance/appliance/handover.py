@@ -18,7 +18,7 @@ def set_document(current: ConfigSet) -> dict[str, Any]:
     """Who is served. Users of a community without a portal are of no use to anybody there."""
     own, portals = current.instance, {community.name for community in current.people.portals}
     instance = {"name": own.name, "domain": own.domain, "publicAddress": own.public_address}
-    optional = {"mediaPort": own.media_port, "bandwidthMbps": own.bandwidth_mbps}
+    optional = {"mediaPort": own.media_port, "bandwidthMbps": own.bandwidth_mbps, "portals": own.portals or None}
     return {
         "config": current.config,
         "instance": instance | {name: value for name, value in optional.items() if value is not None},
@@ -34,7 +34,8 @@ def logins_document(current: ConfigSet) -> dict[str, Any]:
     """By which hash one logs in: for the portal alone."""
     portals = {community.name for community in current.people.portals}
     logins = [list(login) for login in current.people.logins() if login.community in portals]
-    return {"config": current.config, "logins": logins}
+    erasures = [list(erasure) for erasure in current.people.erasures if erasure.community in portals]
+    return {"config": current.config, "logins": logins} | ({"erasures": erasures} if erasures else {})
 
 
 def hand_over(current: ConfigSet, run_dir: Path) -> None:

@@ -7,14 +7,16 @@ spread over files by the operator, and none of them may go because of another on
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, TypeVar
 
 from appliance.documents import EntryError, SetError, dns_name, document, text
 
 FUNCTIONS = ("Audio", "Video", "Chat", "DesktopSharing", "FileSharing")
+KEPT = ("chatSeconds", "fileSeconds", "quotaBytes")
 LONGEST_HASH = 512
+_REQUEST = re.compile(r"[0-9a-f]{32}")
 _COMMUNITY = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 """As Kubernetes names things: it goes into HAProxy's maps, a header and the names of rooms."""
 
@@ -36,6 +38,14 @@ class Login(NamedTuple):
     hash: str
 
 
+class Erasure(NamedTuple):
+    """What is kept of this user is to be erased, once; `id` names the request, and nobody."""
+
+    community: str
+    name: str
+    id: str
+
+
 @dataclass(frozen=True)
 class Community:
     """A customer; `portal` is the host of its pages, None where it has none."""
@@ -53,6 +63,7 @@ class People:
     communities: tuple[Community, ...] = ()
     users_by_file: Mapping[str, tuple[User, ...]] = field(default_factory=dict, repr=False)
     logins_by_file: Mapping[str, tuple[Login, ...]] = field(default_factory=dict, repr=False)
+    erasures: tuple[Erasure, ...] = field(default=(), repr=False)
 
     @property
     def portals(self) -> tuple[Community, ...]:
@@ -87,7 +98,17 @@ def understand(
         _communities(communities, set(taken), previous, problems),
         _by_file(files, "users-", "users", _user, previous.users_by_file, problems, damaged),
         _by_file(files, "logins-", "logins", _login, previous.logins_by_file, problems, damaged),
+        tuple(_erasures(files)),
     )
+
+
+def kept(declared: object) -> dict[str, int | None]:
+    """For how long portals keep data, and how much, as the instance declares it. None stands for what is no number:
+    the portal must know that something was declared, and erase nothing for it."""
+    if declared is None:
+        return {}
+    found = declared if isinstance(declared, dict) else dict.fromkeys(KEPT)
+    return {name: found[name] if type(found[name]) is int else None for name in KEPT if name in found}
 
 
 def _communities(
@@ -156,6 +177,20 @@ def _by_file(
             problems.append(f"{name}: {len(entries) - len(sound)} entries without {what} are left out")
         found[name] = tuple(sound)
     return found
+
+
+def _erasures(files: Mapping[str, bytes]) -> Iterator[Erasure]:
+    """Whose data is to be erased. What cannot be understood asks for nothing."""
+    for name in sorted(name for name in files if name.startswith("logins-")):
+        try:
+            entries = document(name, files[name]).get("erasures")
+        except SetError:
+            continue
+        for entry in entries if isinstance(entries, list) else ():
+            if isinstance(entry, dict):
+                community, user, asked = text(entry.get("community")), _name(entry.get("name")), text(entry.get("id"))
+                if community and user and _REQUEST.fullmatch(asked):
+                    yield Erasure(community, user, asked)
 
 
 def _user(entry: Mapping[str, Any]) -> User | None:

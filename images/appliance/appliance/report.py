@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from appliance.config import ConfigSet
+from appliance.talk import numbers
 
 _MOST_CERTIFICATES, _BYTES_OF_CERTIFICATES, _BYTES_OF_PORTALS = 251, 30_000, 20_000
+_MOST_COMMUNITIES, _BYTES_OF_USAGE, _MOST = 250, 60_000, 2**53
 _Value = TypeVar("_Value")
 
 
@@ -32,6 +34,21 @@ def portals_told(
         return {}
     served = [c.name for c in current.people.portals if c.open and c.portal in certified]
     return within({name: {"logins": logins.get(name, 0)} for name in sorted(served)}, _BYTES_OF_PORTALS)
+
+
+def usage_told(
+    current: ConfigSet | None, said: Mapping[str, Any], participants: Mapping[str, int]
+) -> dict[str, dict[str, Any]]:
+    """What each community with a portal uses, of the set in force and of no other, and what goes for all of them."""
+    found = said.get("communities")
+    used = found if isinstance(found, dict) else {}
+    names = sorted(community.name for community in current.people.portals) if current else []
+    told = {
+        name: numbers(used.get(name), _MOST) | {"participants": participants.get(name, 0)}
+        for name in names[:_MOST_COMMUNITIES]
+    }
+    of_all = {part: numbers(said.get(part), _MOST) for part in ("refused", "quota", "retention")}
+    return {"communities": within(told, _BYTES_OF_USAGE), **of_all}
 
 
 def refused_certificates(left_out: Mapping[str, str], own: str) -> list[dict[str, str]]:

@@ -18,7 +18,7 @@ from appliance.config import ConfigSet
 from appliance.documents import ContentError, SetError
 from appliance.haproxy import DRAINING, OPEN, WAITING, HAProxy, RuntimeApiError
 from appliance.parts import Parts
-from appliance.report import portals_told, refused_certificates, within
+from appliance.report import portals_told, refused_certificates, usage_told, within
 from appliance.settings import Settings
 from appliance.talk import Counts, Talk
 
@@ -175,6 +175,7 @@ class Supervisor:
             "connections": sum(by_link.values()) + sum(by_community.values()),
             "byCommunity": within(by_community, 8_000),
             "portals": portals_told(current, self.proxy.certified, talk.logins),
+            "erased": list(talk.erased),
             "byLink": {str(number): count for number, count in sorted(by_link.items())},
             "draining": self.draining,
             "config": current.config if current else None,
@@ -189,6 +190,11 @@ class Supervisor:
                 "open": clients.open, "places": self.settings.limits.places, "refused": clients.refused,
             },
         }  # fmt: skip
+
+    async def usage(self) -> dict[str, Any]:
+        """Contract: the body of GET /usage."""
+        said, participants = await self.talk.usage() if self.parts.started else ({}, {})
+        return usage_told(self.current, said, participants)
 
     def _out_of_service(self, by_link: Mapping[int, int]) -> dict[str, int]:
         """Links that take no new requests, with how many are open."""

@@ -13,6 +13,8 @@ from typing import Any
 
 TIMEOUT = 1.0
 LARGEST_ANSWER = 4 * 1024 * 1024
+MOST_ERASED = 50
+"""The link agent takes 64 KiB for the whole report."""
 STALE = 60.0
 """Seconds for which the last answer counts: a part that is started anew ends no call."""
 
@@ -25,6 +27,8 @@ class Counts:
     ringing: Mapping[str, int] = field(default_factory=dict)
     transfers: Mapping[str, int] = field(default_factory=dict)
     logins: Mapping[str, int] | None = None
+    erased: tuple[str, ...] = ()
+    """Requests to erase a user's data that are done, by their ids."""
 
     def open(self) -> dict[str, int]:
         """What a restart would cut, where it is something."""
@@ -44,16 +48,22 @@ class Talk:
         gate, portal = await asyncio.gather(self._ask("gate-inner.sock"), self._ask("portal-inner.sock"))
         logins = numbers(portal["logins"]) if "logins" in portal else None
         found = [numbers(said.get(name)) for said, name in ((gate, "participants"), (portal, "ringing"))]
-        return Counts(found[0], found[1], numbers(portal.get("transfers")), logins)
+        return Counts(found[0], found[1], numbers(portal.get("transfers")), logins, _ids(portal.get("erased")))
 
-    async def _ask(self, name: str) -> dict[str, Any]:
+    async def usage(self) -> tuple[dict[str, Any], dict[str, int]]:
+        """What the portal says of each community, and who is connected to calls of it."""
+        portal, gate = await asyncio.gather(self._ask("portal-inner.sock", "/usage"), self._ask("gate-inner.sock"))
+        return portal, numbers(gate.get("participants"))
+
+    async def _ask(self, name: str, what: str = "/counts") -> dict[str, Any]:
+        key = name + what
         try:
             async with asyncio.timeout(TIMEOUT):
-                said = await ask(self.run_dir / name, "/counts")
+                said = await ask(self.run_dir / name, what)
         except (OSError, TimeoutError, ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            when, last = self._last.get(name, (0.0, {}))
+            when, last = self._last.get(key, (0.0, {}))
             return last if time.monotonic() - when < STALE else {}
-        self._last[name] = time.monotonic(), said
+        self._last[key] = time.monotonic(), said
         return said
 
 
@@ -76,8 +86,13 @@ async def ask(path: Path, what: str) -> dict[str, Any]:
     return said
 
 
-def numbers(value: object) -> dict[str, int]:
+def _ids(value: object) -> tuple[str, ...]:
+    entries = value[:MOST_ERASED] if isinstance(value, list) else []
+    return tuple(entry for entry in entries if isinstance(entry, str) and len(entry) == 32)
+
+
+def numbers(value: object, most: int = 10**9) -> dict[str, int]:
     """The numbers by name that this is; what is none is left out."""
     if not isinstance(value, dict):
         return {}
-    return {name: n for name, n in value.items() if isinstance(name, str) and type(n) is int and 0 <= n < 10**9}
+    return {name: n for name, n in value.items() if isinstance(name, str) and type(n) is int and 0 <= n < most}

@@ -53,7 +53,7 @@ class File:
 class Files:
     """The files of all communities, and the transfers that are going on."""
 
-    def __init__(self, folder: Path, store: Store, quota: Quota, space: Space, pace: Pace) -> None:
+    def __init__(self, folder: Path, store: Store, quota: Callable[[], Quota], space: Space, pace: Pace) -> None:
         self.folder, self._store, self._quota, self._space, self._pace = folder, store, quota, space, pace
         self._threads = ThreadPoolExecutor(4, "files")  # of their own: a slow disk must not hold up anything else
         self._running: Counter[Key] = Counter()
@@ -100,7 +100,7 @@ class Files:
             file = described(*await self._write(part, community, file_id, pieces))
             await self._aside(part.rename, whole)
             try:
-                await self._store.run(_put, file, self._quota.community_bytes)
+                await self._store.run(_put, file, self._quota().community_bytes)
             except BaseException:
                 await self._aside(self.delete, [file_id])
                 raise
@@ -132,10 +132,11 @@ class Files:
 
     def _must_fit(self, community: str, size: int, kept: int) -> None:
         """What others of the community send at the same moment counts as well."""
-        if size > self._quota.file_bytes:
+        quota = self._quota()
+        if size > quota.file_bytes:
             raise RefusedError("too-large")
         growing = sum(size for of, size in self._growing.values() if of == community)
-        if kept + growing > self._quota.community_bytes or self._space.free() < self._quota.upload_free:
+        if kept + growing > quota.community_bytes or self._space.free() < quota.upload_free:
             raise RefusedError("no-space")
 
     async def pieces(self, file: File) -> AsyncIterator[bytes]:

@@ -23,6 +23,7 @@ def application(portal: Portal) -> web.Application:
             web.post("/authorize", inner.authorize),
             web.put("/calls/{call}/participants", inner.participants),
             web.get("/counts", inner.counts),
+            web.get("/usage", inner.usage),
             web.post("/forget", inner.forget),
         ]
     )
@@ -67,6 +68,10 @@ class Inner:
 
     async def counts(self, request: web.Request) -> web.StreamResponse:
         return answer(self._portal.counts())
+
+    async def usage(self, request: web.Request) -> web.StreamResponse:
+        portal = self._portal
+        return answer(await portal.usage.told(portal.calls.all(), portal.told.world, portal.quota))
 
     async def forget(self, request: web.Request) -> web.StreamResponse:
         given = foreign.document(await request.read()) or {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import resource
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 HOUR, DAY = 3600.0, 86400.0
 MIB = 1024 * 1024
@@ -42,6 +42,10 @@ REQUESTS_AT_ONCE = 200
 TRANSFERS_OF_USER, TRANSFERS_OF_COMMUNITY, TRANSFERS = 3, 8, 128
 FILE_NAME_CHARACTERS = 200
 
+RETENTION = 3600, 87_600 * 3600
+"""Seconds that an instance may declare: an hour to ten years."""
+QUOTA = MIB, 1024 * 1024 * MIB
+
 SESSIONS_OF_USER = 8
 SESSION_IDLE, SESSION_LIFE = 7 * DAY, 30 * DAY
 
@@ -52,7 +56,7 @@ _ARENA_MAX = -8
 
 @dataclass(frozen=True)
 class Quota:
-    """What is kept, for how long and how much. The same for every community of the instance."""
+    """What is kept, for how long and how much. The same for every community of the instance, which may declare it."""
 
     chat_seconds: float = 30 * DAY
     file_seconds: float = 7 * DAY
@@ -66,6 +70,36 @@ class Quota:
     upload_free: float = 0.20
     """Part of the file system that uploads leave free: where storage is local, a full volume is a full node."""
     chat_free: float = 0.10
+
+    def declared(self, said: object) -> Quota:
+        """With what the instance declares (`portals` of instance.json) in place of this. Total, within bounds.
+
+        What cannot be understood is kept as long as anything can be: a broken file must not erase history.
+        """
+        if said is None:
+            return self
+        found = said if isinstance(said, dict) else dict.fromkeys(("chatSeconds", "fileSeconds"))
+        quota = found.get("quotaBytes")
+        files = within(quota, QUOTA) if type(quota) is int else self.community_bytes
+        return replace(
+            self,
+            chat_seconds=_kept(found, "chatSeconds", self.chat_seconds),
+            file_seconds=_kept(found, "fileSeconds", self.file_seconds),
+            file_bytes=min(self.file_bytes, files),
+            community_bytes=files,
+            chat_bytes=self.chat_bytes if files == self.community_bytes else files // 4,
+        )
+
+
+def within(number: int, bounds: tuple[int, int]) -> int:
+    return min(max(number, bounds[0]), bounds[1])
+
+
+def _kept(found: dict[str, object], name: str, default: float) -> float:
+    if name not in found:
+        return default
+    said = found[name]
+    return within(said, RETENTION) if type(said) is int else RETENTION[1]
 
 
 def keep_address_space_small() -> None:

@@ -7,6 +7,7 @@ import logging
 import secrets
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from portal import records, retention
 from portal.calls import Call, Calls, Changed, Connected, Cut, Event, Missed, Ring, RingEnded
 from portal.clock import Clock
 from portal.directory import Directory
+from portal.erasures import Erasures
 from portal.files import Files
 from portal.gate import Gate
 from portal.hub import GOING_AWAY, Hub
@@ -29,6 +31,7 @@ from portal.settings import Settings
 from portal.space import Pace, Space, free_part
 from portal.store import Store, StoreError, database
 from portal.told import NO_LOGINS, NOTHING, Key, Told, User, World, ordered
+from portal.usage import Usage
 
 log = logging.getLogger("portal")
 
@@ -60,6 +63,8 @@ class Portal:
         self.hub = Hub(settings.places, self._size)
         self.calls = Calls(steady)
         self.presence = Presence(self.hub, self.calls.busy, steady)
+        self.usage = Usage(self.store, steady)
+        self.erasures = Erasures(self.store, self.forget)
         self.gate = Gate(settings.run_dir / "gate-inner.sock")
         self.throttle = Throttle(steady)
         self.requests = Bucket(20, 200, steady)
@@ -70,7 +75,7 @@ class Portal:
         self.verifier = Verifier(self._pool, outside.check)
         self.space = Space(settings.data_dir, steady, outside.free)
         pace = Pace(lambda: self.told.world.bandwidth_mbps * 125_000 * FILES_PART_OF_LINE, steady, outside.sleep)
-        self.files = Files(settings.data_dir / "portal" / "files", self.store, self.quota, self.space, pace)
+        self.files = Files(settings.data_dir / "portal" / "files", self.store, lambda: self.quota, self.space, pace)
         self.ids = OrderedIds(self.clock.wall)
         self.directory = Directory(NOTHING)
         self._seed = secrets.token_bytes(16)
@@ -78,6 +83,8 @@ class Portal:
         self._taken = NOTHING, NO_LOGINS
         self._draining = False
         self._flushed = steady()
+        self._clean_now = asyncio.Event()
+        """Other data is to be kept than before."""
 
     def _size(self, community: str) -> int:
         return self.directory.size(community)  # which is another one with each set
@@ -100,6 +107,8 @@ class Portal:
     async def _recall(self) -> None:
         """What was going on when the portal ended."""
         await self.sessions.recall()
+        await self.usage.recall()
+        await self.erasures.recall()
         for call in await self.store.run(records.get_calls, self.clock.steady()):
             self.calls.recall(call)
         going_on = [call.id for call in self.calls.all()]
@@ -112,6 +121,7 @@ class Portal:
 
     async def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
+        self.usage.keep()
         await self.gate.close()
         await self.store.close()
 
@@ -120,10 +130,12 @@ class Portal:
         async with asyncio.TaskGroup() as group:
             group.create_task(_every(LOOK, self.tick))
             group.create_task(_every(ASK_GATE, self.ask_gate))
-            group.create_task(_every(HOUR, self.clean))
+            group.create_task(_every(FLUSH, self.erase))
+            group.create_task(_every(HOUR, self.clean, self._clean_now))
 
     async def tick(self) -> None:
         await self.look()
+        self.usage.tick(self.calls.all())
         self.calls.tick()
         self.deliver()
         if self.clock.steady() - self._flushed >= FLUSH:
@@ -140,6 +152,9 @@ class Portal:
             self.directory = await asyncio.to_thread(Directory, world)
             self.hashes = await asyncio.to_thread(Hashes, logins, self._seed)
             self._take(self._taken[0], world)
+            if self._taken[0].portals != world.portals:
+                self.quota = self.settings.quota.declared(world.portals)
+                self._clean_now.set()
             self._taken = world, logins
             log.info("set %s taken: %d users, %d logins", world.config[:12], len(world.users), len(logins.hashes))
         if self._draining is not draining:
@@ -268,13 +283,18 @@ class Portal:
         self.deliver()
 
     async def clean(self) -> None:
+        self._clean_now.clear()
         for socket in self.hub.all():
             self.sessions.touch(socket.session)
         for session in self.sessions.expired():
             self.sign_out(session)
         self.deliver()
-        world = self.told.world if self.told.ready else None
-        await retention.clean(self.store, self.files, self.quota, world, self.clock.wall())
+        if self.told.ready:  # until then nobody says for how long things are kept, nor who is gone
+            await retention.clean(self.store, self.files, self.quota, self.told.world, self.clock.wall())
+
+    async def erase(self) -> None:
+        """What the set in force asks for. Apart from look(): a full disk must not keep a set from being taken."""
+        await self.erasures.work(self.told.logins.erasures, self.clock.wall())
 
     async def forget(self, key: Key) -> int:
         """Erases all of a user, who may be one of the set, and then begins anew. Gives the number of his files."""
@@ -286,8 +306,8 @@ class Portal:
         """From here on no new video: the line is kept for those who talk."""
         return self.calls.talking() * MBPS_OF_CONNECTION >= VIDEO_PART_OF_LINE * self.told.world.bandwidth_mbps
 
-    def counts(self) -> dict[str, dict[str, int]]:
-        """For the supervisor: what a drain waits for, and who can log in."""
+    def counts(self) -> dict[str, object]:
+        """For the supervisor: what a drain waits for, who can log in, and what was erased as asked."""
         ringing: dict[str, int] = {}
         for call in self.calls.all():
             # One that was accepted, and that nobody is connected to yet, is none of the gate's.
@@ -298,13 +318,14 @@ class Portal:
         for key in self.hashes.known():
             if world.user(*key):
                 logins[key[0]] += 1
-        return {"ringing": ringing, "transfers": self.files.transfers(), "logins": logins}
+        erased = self.erasures.done(self.told.logins.erasures)
+        return {"ringing": ringing, "transfers": self.files.transfers(), "logins": logins, "erased": erased}
 
 
-async def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+async def _every(seconds: float, work: Callable[[], Awaitable[None]], sooner: asyncio.Event | None = None) -> None:
     """A fault of one time is none of the next: what ends here would end it for all customers. One that lasts is told
-    once."""
-    told = ""
+    once. `sooner`: set, it is done at once."""
+    told, sooner = "", sooner or asyncio.Event()
     while True:
         try:
             await work()
@@ -313,7 +334,8 @@ async def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
             if (words := discreetly(why)) != told:
                 log.error("%s: %s", work.__name__, words)
             told = words
-        await asyncio.sleep(seconds)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(sooner.wait(), seconds)
 
 
 def discreetly(why: BaseException) -> str:

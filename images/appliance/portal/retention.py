@@ -16,18 +16,17 @@ AT_ONCE = 200
 """Rows per transaction: some milliseconds."""
 
 
-async def clean(store: Store, kept: Files, quota: Quota, world: World | None, now: float) -> None:
-    """Deletes what is too old. `world` is the set in force; while there is none, nobody is gone."""
+async def clean(store: Store, kept: Files, quota: Quota, world: World, now: float) -> None:
+    """Deletes what is too old. `world` is the set in force."""
     await _in_pieces(store, _old_messages, now - quota.chat_seconds)
     await _in_pieces(store, _old_missed, now - quota.chat_seconds)
     await _in_pieces(store, _old_calls, now - quota.chat_seconds)
     await _in_pieces(store, _old_conversations, now - quota.chat_seconds)
     while ids := await store.run(_old_files, now - quota.file_seconds):
         await asyncio.to_thread(kept.delete, ids)
-    if world is not None:
-        await store.run(people.note_absent, world.has, now)
-        for key in await store.run(people.long_gone, now - quota.gone_seconds):
-            await forget(store, kept, key)
+    await store.run(people.note_absent, world.has, now)
+    for key in await store.run(people.long_gone, now - quota.gone_seconds):
+        await forget(store, kept, key)
     known = await store.run(files.all_ids)
     await asyncio.to_thread(kept.sweep, known, now - HOUR)
 

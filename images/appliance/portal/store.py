@@ -62,6 +62,8 @@ MIGRATIONS = (
     CREATE TRIGGER file_out AFTER DELETE ON files BEGIN
         UPDATE usage SET files = files - old.size WHERE community = old.community; END;
     """,
+    "CREATE TABLE talk (community TEXT PRIMARY KEY, seconds REAL NOT NULL) WITHOUT ROWID;",
+    "CREATE TABLE erasures (id TEXT PRIMARY KEY, at REAL NOT NULL) WITHOUT ROWID;",
 )
 """One after the other, each once. Only additions: an older image goes on with a database of a newer one."""
 _NO_WAL = ("nfs", "cifs", "smb", "9p", "fuse", "ceph", "gluster")

@@ -61,6 +61,8 @@ class World:
     communities: Mapping[str, Community]
     users: Mapping[Key, User] = field(repr=False)
     bandwidth_mbps: int = DEFAULT_BANDWIDTH
+    portals: object = None
+    """What the instance declares of the data that is kept; whoever uses it makes sense of it."""
 
     def has(self, key: Key) -> bool:
         """Whether the user is one of the set. Of a community that is closed, or has no portal, the set may name no
@@ -80,6 +82,8 @@ class Logins:
 
     config: str
     hashes: Mapping[Key, str] = field(repr=False)
+    erasures: Mapping[str, Key] = field(default_factory=dict, repr=False)
+    """Whose data is to be erased, by the id of the request."""
 
 
 NOTHING = World("", {}, {})
@@ -101,10 +105,11 @@ def parse_world(content: bytes) -> World | None:
     communities = {found.name: found for found in map(_community, entries) if found}
     users = {found.key: found for found in map(_user, people) if found and found.community in communities}
     instance = document.get("instance")
-    bandwidth = instance.get("bandwidthMbps") if isinstance(instance, dict) else None
+    instance = instance if isinstance(instance, dict) else {}
+    bandwidth = instance.get("bandwidthMbps")
     if not isinstance(bandwidth, int) or not 0 < bandwidth <= 1_000_000:
         bandwidth = DEFAULT_BANDWIDTH
-    return World(document["config"], communities, users, bandwidth)
+    return World(document["config"], communities, users, bandwidth, instance.get("portals"))
 
 
 def parse_logins(content: bytes) -> Logins | None:
@@ -115,7 +120,19 @@ def parse_logins(content: bytes) -> Logins | None:
     for entry in document["logins"]:
         if isinstance(entry, list) and len(entry) == 3 and all(isinstance(part, str) for part in entry):
             hashes[entry[0], entry[1]] = entry[2]
-    return Logins(document["config"], hashes)
+    return Logins(document["config"], hashes, _erasures(document.get("erasures")))
+
+
+def _erasures(entries: object) -> dict[str, Key]:
+    """What cannot be understood asks for nothing."""
+    found: dict[str, Key] = {}
+    for entry in entries if isinstance(entries, list) else ():
+        if not isinstance(entry, list) or len(entry) != 3:
+            continue
+        community, name, request = entry
+        if isinstance(community, str) and foreign.user_name(name) and foreign.random_id(request):
+            found[request] = community, name
+    return found
 
 
 def parse_mode(content: bytes) -> str | None:

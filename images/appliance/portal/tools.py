@@ -48,7 +48,7 @@ async def _forget_ourselves(settings: Settings, key: tuple[str, str]) -> int:
     await kept.open()
     try:
         space, pace = Space(settings.data_dir, clock.steady), Pace(lambda: 1e9, clock.steady)
-        files = Files(settings.data_dir / "portal" / "files", kept, settings.quota, space, pace)
+        files = Files(settings.data_dir / "portal" / "files", kept, lambda: settings.quota, space, pace)
         return await retention.forget(kept, files, key)
     finally:
         await kept.close()

@@ -144,6 +144,7 @@ async def run(config: Config, stop: asyncio.Event) -> None:
         tasks = [
             asyncio.create_task(Watch(board, config.run).run(), name="slots"),
             asyncio.create_task(media.watch(appliance, board), name="media"),
+            asyncio.create_task(media.watch_usage(appliance, board), name="usage"),
             asyncio.create_task(memory.keep(remembered, board), name="memory"),
             asyncio.create_task(rtt.measure_for_ever(board, rtt.Addresses(config.cidr)), name="rtt"),
             asyncio.create_task(server.follow(credentials), name="credentials"),

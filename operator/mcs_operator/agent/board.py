@@ -17,6 +17,7 @@ from typing import Any
 from mcs_operator.agent.inputs import Refused, Session, Slot
 from mcs_operator.agent.management import Client, Heard, Listing, Noise
 from mcs_operator.agent.tunnel import Link
+from mcs_operator.agent.usage import Usage
 from mcs_operator.contract.linkstate import LinkReport, LinkState, MediaState, SlotState, TunnelStatus
 
 log = logging.getLogger(__name__)
@@ -54,6 +55,8 @@ class Board:
         self._now = now
         self.links: dict[int, Link] = {}
         self.counters: dict[int, Counters] = {}
+        self.usage: Usage | None = None
+        """What the appliance said last of what each customer uses. Makes no version either."""
         self.memory: dict[str, Any] = {}
         """Links as a former process of the agent remembered them, by slot; each is used once."""
         self._report = LinkReport(epoch=secrets.token_hex(8), version=0)

@@ -13,11 +13,13 @@ from typing import Literal
 
 import aiohttp
 
-from mcs_operator.agent import foreign
+from mcs_operator.agent import foreign, usage
 from mcs_operator.agent.board import Board
+from mcs_operator.agent.usage import Usage
 from mcs_operator.contract.linkstate import MAX_MESSAGE, MediaState
 
 EVERY = 1.0
+USAGE_EVERY = 10.0
 _TIMEOUT = aiohttp.ClientTimeout(total=3)
 SILENCE = 10.0
 """Seconds for which its last word stands while it is too busy to answer. A process that is gone refuses at once."""
@@ -66,6 +68,14 @@ class Media:
         except (aiohttp.ClientError, OSError, ValueError):
             return None
 
+    async def usage(self) -> Usage | None:
+        """What each customer uses; None where it does not say."""
+        try:
+            async with self._open().get(f"{self._url}/usage", allow_redirects=False) as response:
+                return usage.parse(await _body(response)) if response.status == 200 else None
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
+            return None
+
     async def drain(self, method: Literal["POST", "DELETE"]) -> tuple[int, bytes]:
         """Pass the order on; the appliance's own answer, or 502 where it gives none."""
         try:
@@ -89,12 +99,13 @@ def parse(raw: bytes) -> MediaState | None:
         "users": foreign.whole(said.get("users")) or 0,
         "links": foreign.whole(said.get("links")) or 0,
         "error": foreign.plain(said.get("error"), MAX_MESSAGE),
-        "refused": said.get("refused"),  # of these four the model itself takes what is as agreed
+        "refused": said.get("refused"),  # of these the model itself takes what is as agreed
         "notTaken": said.get("notTaken"),
         "outOfService": said.get("outOfService"),
         "size": said.get("size"),
         "contract": said.get("contract"),
         "portals": said.get("portals"),
+        "erased": said.get("erased"),
     }
     return MediaState.model_validate(told)
 
@@ -113,4 +124,11 @@ async def watch(media: Media, board: Board, every: float = EVERY) -> None:
     """Keep the board's word about the media up to date."""
     while True:
         board.media_says(await media.state())
+        await asyncio.sleep(every)
+
+
+async def watch_usage(media: Media, board: Board, every: float = USAGE_EVERY) -> None:
+    """Keep what Prometheus is told of customers up to date."""
+    while True:
+        board.usage = await media.usage()
         await asyncio.sleep(every)

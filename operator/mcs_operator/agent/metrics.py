@@ -1,13 +1,16 @@
-"""The agent's metrics: one series per slot and metric, so at most 250 each.
+"""The agent's metrics: one series per slot or Community and metric, so at most 250 each, and two where it says a kind.
 
-Nothing a customer or a stranger can choose becomes a label; a slot's number is the only one that varies. Which customer
-that is, `mcs_link_info` of the operator says.
+Nothing that a stranger can choose becomes a label, and no user's name: a slot's number, whose customer `mcs_link_info`
+of the operator says, and the name of a Community, as far as it can be an object's name.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from mcs_operator.agent.board import Board, Counters
 from mcs_operator.agent.tunnel import Link
+from mcs_operator.agent.usage import AGES, KINDS, Usage
 from mcs_operator.contract.linkstate import MediaState, SlotState
 from mcs_operator.settings import link_name
 from mcs_operator.telemetry import Metric, Sample, exposed
@@ -48,14 +51,52 @@ _LEFT = Metric(
     _LINK,
 )
 
+_COMMUNITY = (*_PLACE, "community")
+_CALLS = Metric("mcs_media_calls", "gauge", "Calls of a Community in which at least two are connected.", _COMMUNITY)
+_PARTICIPANTS = Metric(
+    "mcs_media_participants", "gauge", "Users of a Community who are connected to a call.", _COMMUNITY
+)
+_TALK = Metric(
+    "mcs_media_call_seconds_total",
+    "counter",
+    "Seconds that calls of a Community lasted with at least two connected, all calls together; kept over restarts.",
+    _COMMUNITY,
+)
+_STORED = Metric(
+    "mcs_media_stored_bytes",
+    "gauge",
+    "Bytes of a Community's messages (chat) or files that its portal keeps.",
+    (*_COMMUNITY, "kind"),
+)
+_QUOTA = Metric(
+    "mcs_media_quota_bytes",
+    "gauge",
+    "Bytes of messages (chat) or files that each Community may keep, as is in force.",
+    (*_PLACE, "kind"),
+)
+_RETENTION = Metric(
+    "mcs_media_retention_seconds",
+    "gauge",
+    "For how long messages (chat) or files are kept, as is in force.",
+    (*_PLACE, "kind"),
+)
+_CALLS_REFUSED = Metric(
+    "mcs_media_calls_refused_total",
+    "counter",
+    "Calls and invitations that portals refused, since the portal started: Draining; NoBandwidth, a video call while "
+    "the line is full; NotAllowed by somebody's functions; TooMany.",
+    (*_PLACE, "cause"),
+)
+
 OF_SLOTS = (_UP, _FLAPS, _RECEIVED, _SENT, _RTT, _SINCE, _REFUSED, _NOISE, _RUNNING, _QUARANTINED)
 OF_MEDIA = (_MEDIA, _CONNECTIONS, _DRAINING, _LEFT)
+OF_PORTALS = (_CALLS, _PARTICIPANTS, _TALK, _STORED, _QUOTA, _RETENTION, _CALLS_REFUSED)
 
 
 def exposition(board: Board, namespace: str, instance: str) -> str:
     """All metrics as text."""
     place = (namespace, instance)
-    told: dict[Metric, list[Sample]] = {metric: [] for metric in (*OF_SLOTS, *OF_MEDIA)}
+    told: dict[Metric, list[Sample]] = {metric: [] for metric in (*OF_SLOTS, *OF_MEDIA, *OF_PORTALS)}
     for number, link in sorted(board.links.items()):
         if not _is_free(link):
             for metric, value in _of_slot(link, board.counters[number]).items():
@@ -65,6 +106,8 @@ def exposition(board: Board, namespace: str, instance: str) -> str:
         told[metric].append((place, value))
     for number, left in sorted(((board.media and board.media.outOfService) or {}).items()):
         told[_LEFT].append(((*place, link_name(number)), left))
+    for metric, labels, value in _of_portals(board.usage or Usage()):
+        told[metric].append(((*place, *labels), value))
     return "".join(exposed(metric, samples) for metric, samples in told.items() if samples or metric in OF_SLOTS)
 
 
@@ -88,6 +131,17 @@ def _of_media(media: MediaState | None) -> dict[Metric, float]:
     if media is None:
         return {_MEDIA: 0}
     return {_MEDIA: 1, _CONNECTIONS: media.connections, _DRAINING: media.draining}
+
+
+def _of_portals(usage: Usage) -> Iterator[tuple[Metric, tuple[str, ...], int]]:
+    for community, used in usage.communities.items():
+        for metric, name in ((_CALLS, "calls"), (_PARTICIPANTS, "participants"), (_TALK, "callSeconds")):
+            if name in used:
+                yield metric, (community,), used[name]
+        yield from ((_STORED, (community, kind), used[name]) for kind, name in KINDS.items() if name in used)
+    yield from ((_QUOTA, (kind,), usage.quota[name]) for kind, name in KINDS.items() if name in usage.quota)
+    yield from ((_RETENTION, (kind,), usage.retention[name]) for kind, name in AGES.items() if name in usage.retention)
+    yield from ((_CALLS_REFUSED, (cause,), count) for cause, count in usage.refused.items())
 
 
 def _is_free(link: Link) -> bool:

@@ -161,6 +161,13 @@ class CommunityStatus(Status):
     """What the operator observed."""
 
     users: CommunityUsers | None = Field(default=None, description="Users of the community.")
+    erased: tuple[str, ...] = Field(
+        default=(),
+        max_length=50,
+        description="Ids of the requests to erase what the portal keeps of a user that it has done; for `kubectl mcs "
+        "forget`, which then takes the request away. They say nothing of anybody.",
+        json_schema_extra=dict(LIST_SET),
+    )
 
 
 class Community(KubernetesObject):

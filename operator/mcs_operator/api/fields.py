@@ -13,6 +13,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, StringConstraints, WithJsonSchema
 
+from mcs_operator.api.quantity import parse_quantity
 from mcs_operator.api.wording import Says, domain_hint, name_hint
 
 _OCTET = r"(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
@@ -81,9 +82,10 @@ Bandwidth = Annotated[
 ]
 """Bits per second: 100M is 100 Mb/s, 1G is 1,000 Mb/s (as in the kubernetes.io/ingress-bandwidth annotation)."""
 
+DURATION_PATTERN = r"^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?$"
 Duration = Annotated[
     str,
-    StringConstraints(min_length=2, max_length=24, pattern=r"^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?$"),
+    StringConstraints(min_length=2, max_length=24, pattern=DURATION_PATTERN),
     Says("duration", "must be hours, minutes and seconds, such as 720h or 1h30m; a day is 24h"),
 ]
 """Hours, minutes, seconds: 720h, 1h30m, 0s. A day is 24h."""
@@ -155,6 +157,11 @@ def canonical_bytes(text: str) -> str:
     amount = int(Decimal(match[1]) * _UNITS[match[2]])
     spellings = [f"{amount // size}{unit}" for unit, size in _UNITS.items() if amount and amount % size == 0]
     return min(spellings, key=len, default=str(amount))
+
+
+def bytes_of(text: str) -> int:
+    """A Bytes in bytes: 1Gi is 1073741824."""
+    return int(parse_quantity(text))
 
 
 Cpu = Annotated[

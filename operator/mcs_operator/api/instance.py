@@ -23,6 +23,7 @@ from mcs_operator.api.fields import (
 )
 from mcs_operator.api.impact import LIST_ATOMIC, MAP_ATOMIC, Impact, impact, list_map
 from mcs_operator.api.instancestatus import MCSInstanceStatus
+from mcs_operator.api.portals import Portals
 from mcs_operator.api.resources import CommunityLimits, Resources
 from mcs_operator.api.service import ServiceState
 from mcs_operator.api.storage import Storage
@@ -260,6 +261,11 @@ class MCSInstanceSpec(Model):
         default=CommunityLimits(),
         description="So many users and TVoxLinks for each Community at most, so that no customer takes what the others "
         "need.",
+        json_schema_extra=impact(HOT),
+    )
+    portals: Portals = Field(
+        default=Portals(),
+        description="What the portals of all Communities keep: for how long, and how much of each Community.",
         json_schema_extra=impact(HOT),
     )
     retain: Retain = Field(default=Retain(), description="What outlives its owner.", json_schema_extra=impact(HOT))

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, NoReturn
 
+from mcs_operator.api.erasure import Erasure
 from mcs_operator.api.usersfile import LONGEST_USER_NAME, is_user_name
 
 PASSWORDS_KEY = ".htpasswd"
@@ -57,6 +58,8 @@ class PasswordsFile:
     count: int = 0
     version: str = ""
     digest: bytes = b""
+    erasures: tuple[Erasure, ...] = field(default=(), repr=False)
+    """Whose data is to be erased. Of a file with a problem as well: it has nothing to do with the passwords."""
 
 
 class PasswordsError(ValueError):

@@ -13,7 +13,7 @@ from mcs_operator.api.changes import Change, changes
 from mcs_operator.api.impact import dearest
 from mcs_operator.domain.pod.gate import foretold
 from mcs_operator.domain.pod.prediction import ANY_SIZE, Resizing, predicted
-from mcs_operator.domain.rules.costs import cut_off, refused, stopped
+from mcs_operator.domain.rules.costs import cut_off, erased, refused, stopped
 
 _PREDICTED: Mapping[Impact, tuple[str, int]] = {
     Impact.HOT: ("nobody is interrupted", 0),
@@ -150,7 +150,7 @@ def effect(
         interrupted = tuple(links) if impact in _OF_EVERYBODY else ()
         if impact in _GATED:
             planned = foretold(after, now)
-        noticed = tuple(refused(before, after, "every customer"))
+        noticed = (*refused(before, after, "every customer"), *erased(before, after))
     elif isinstance(before, TVoxLink) and isinstance(after, TVoxLink):
         runs = before.spec.enabled
         impact = Impact.HOT if impact is Impact.THIS_LINK and not runs else impact

@@ -19,6 +19,7 @@ _COMMANDS = (
     files.validate,
     files.render,
     asking.password,
+    asking.forget,
     asking.rotate,
     asking.revoke,
     asking.restart,

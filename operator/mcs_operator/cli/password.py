@@ -25,7 +25,7 @@ SHORTEST, LONGEST = 8, 128
 """Characters of a password that somebody chooses."""
 _LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
 """None that look alike: it is read out, and typed from paper. Four times four of them are 79 bits."""
-_TRIES = 5
+TRIES = 5
 """Where somebody else writes the same Secret."""
 
 
@@ -69,9 +69,12 @@ def _chosen() -> str:
 
 async def _store(cluster: Cluster, community: str, name: str, line: str) -> str:
     """Put the line into the Secret that has, or is to have, this user; its name."""
-    body = await cluster.get(COMMUNITIES, community)
-    sources = sources_of(body, community, name)
-    for left in reversed(range(_TRIES)):
+    spec = mapping((await cluster.get(COMMUNITIES, community)).get("spec"))
+    listed = {text(user.get("name")) for user in mappings(spec.get("users"))}
+    if name not in listed and not spec.get("usersFrom"):
+        raise click.ClickException(f"Community {community} has no user {name}; add him to spec.users")
+    sources = sources_of(spec, community)
+    for left in reversed(range(TRIES)):
         found = {source: await cluster.api.get(SECRETS, cluster.namespace, source) for source in sources}
         try:
             return await _put(cluster, community, found, name, line)
@@ -81,12 +84,8 @@ async def _store(cluster: Cluster, community: str, name: str, line: str) -> str:
     raise AssertionError  # the last try returns or raises
 
 
-def sources_of(body: Object, community: str, name: str) -> list[str]:
-    """The Secrets that a Community names, in their order; an error where there is none, or no such user."""
-    spec = mapping(body.get("spec"))
-    listed = {text(user.get("name")) for user in mappings(spec.get("users"))}
-    if name not in listed and not spec.get("usersFrom"):
-        raise click.ClickException(f"Community {community} has no user {name}; add him to spec.users")
+def sources_of(spec: Object, community: str) -> list[str]:
+    """The Secrets that a Community names, in their order; an error where there is none."""
     sources = mappings(mapping(spec.get("authentication")).get("passwordsFrom"))
     if not sources:
         raise click.ClickException(
@@ -102,25 +101,28 @@ async def _put(cluster: Cluster, community: str, found: dict[str, Object | None]
     body, wanted = found[source], with_line(texts.get(source, ""), name, line)
     data = {PASSWORDS_KEY: base64.b64encode(wanted.encode()).decode()}
     if body is None:
-        await cluster.api.create(SECRETS, _new(cluster.namespace, source, community, data))
+        await cluster.api.create(SECRETS, new_secret(cluster.namespace, source, community, data))
         return source
-    if (label := _label(body)) != community:
-        has = f"is labelled {LABEL_PASSWORDS}={label}" if label else f"lacks label {LABEL_PASSWORDS}"
-        raise click.ClickException(
-            f"Secret {source} {has}, and is not believed of Community {community}; if it is its own: "
-            f"kubectl label secret {source} --namespace={cluster.namespace} --overwrite {LABEL_PASSWORDS}={community}"
-        )
+    check_label(cluster, source, body, community)
     _check(source, wanted)
     metadata = {"resourceVersion": body["metadata"]["resourceVersion"]}
     await cluster.api.merge(SECRETS, cluster.namespace, source, {"metadata": metadata, "data": data})
     return source
 
 
-def _label(body: Object) -> str:
-    return text(mapping(mapping(body.get("metadata")).get("labels")).get(LABEL_PASSWORDS))
+def check_label(cluster: Cluster, source: str, body: Object, community: str) -> None:
+    """An error where what stands in this Secret is not believed of the Community."""
+    label = text(mapping(mapping(body.get("metadata")).get("labels")).get(LABEL_PASSWORDS))
+    if label != community:
+        has = f"is labelled {LABEL_PASSWORDS}={label}" if label else f"lacks label {LABEL_PASSWORDS}"
+        raise click.ClickException(
+            f"Secret {source} {has}, and is not believed of Community {community}; if it is its own: "
+            f"kubectl label secret {source} --namespace={cluster.namespace} --overwrite {LABEL_PASSWORDS}={community}"
+        )
 
 
-def _new(namespace: str, name: str, community: str, data: dict[str, str]) -> dict[str, Any]:
+def new_secret(namespace: str, name: str, community: str, data: dict[str, str]) -> dict[str, Any]:
+    """A Secret that is believed of this Community."""
     metadata = {"name": name, "namespace": namespace, "labels": {LABEL_PASSWORDS: community}}
     return {"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "metadata": metadata, "data": data}
 

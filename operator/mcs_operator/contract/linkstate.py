@@ -26,7 +26,7 @@ from pydantic import (
     StringConstraints,
 )
 
-from mcs_operator.settings import FIRST_NUMBER, LAST_NUMBER, MAX_LINKS
+from mcs_operator.settings import ERASURE_ID, FIRST_NUMBER, LAST_NUMBER, MAX_LINKS
 from mcs_operator.timestamps import Timestamp
 
 MAX_MESSAGE = 512
@@ -183,7 +183,7 @@ def _size(value: object) -> dict[str, int] | None:
 
 MAX_PORTALS = 500
 """Portals that the appliance may tell of: more would not fit into its report."""
-_OBJECT_NAME = re.compile(r"[a-z0-9-]{1,40}", re.ASCII)
+OBJECT_NAME = re.compile(r"[a-z0-9-]{1,40}", re.ASCII)
 
 
 def _contract(value: object) -> int:
@@ -196,11 +196,20 @@ def _portals(value: object) -> dict[str, int]:
     found: dict[str, int] = {}
     for name, told in value.items() if isinstance(value, dict) else ():
         logins = told.get("logins") if isinstance(told, dict) else told
-        if isinstance(name, str) and _OBJECT_NAME.fullmatch(name) and type(logins) is int and logins >= 0:
+        if isinstance(name, str) and OBJECT_NAME.fullmatch(name) and type(logins) is int and logins >= 0:
             found[name] = min(logins, MAX_COUNT)
         if len(found) == MAX_PORTALS:
             break
     return found
+
+
+MAX_ERASED = 50
+
+
+def _erased(value: object) -> list[str]:
+    """Of whatever an appliance says, ids of requests."""
+    entries = value[:MAX_ERASED] if isinstance(value, list | tuple) else ()
+    return [entry for entry in entries if isinstance(entry, str) and ERASURE_ID.fullmatch(entry)]
 
 
 class MediaState(_Wire):
@@ -228,6 +237,8 @@ class MediaState(_Wire):
     field is between us."""
     portals: Annotated[dict[str, int], BeforeValidator(_portals)] = Field(default_factory=dict)
     """Communities whose portal is served, and how many of their users can log in."""
+    erased: Annotated[list[str], BeforeValidator(_erased)] = Field(default_factory=list)
+    """Ids of the requests to erase a user's data that are in the set in force, and done."""
 
 
 class LinkReport(_Wire):

@@ -47,6 +47,17 @@ class ServedLogin(NamedTuple):
         return "ServedLogin(…)"
 
 
+class ServedErasure(NamedTuple):
+    """The request to erase what is kept of one user, whether he is served or not."""
+
+    community: str
+    name: str
+    id: str
+
+    def __repr__(self) -> str:
+        return f"ServedErasure(…, {self.id})"
+
+
 @dataclass(frozen=True, slots=True)
 class ServedCertificate:
     """One domain's certificate chain and key, PEM, as the appliance gets them."""
@@ -77,6 +88,9 @@ class ServedCommunity:
     display_name: str
     enabled: bool
     portal: str | None = None
+
+
+OfUser = TypeVar("OfUser", ServedLogin, ServedErasure)
 
 
 def links_file(links: Iterable[ServedLink]) -> dict[str, str]:
@@ -110,12 +124,14 @@ def communities_file(communities: Iterable[ServedCommunity]) -> dict[str, str]:
     return {"communities.json": canonical({"version": 1, "communities": listed})}
 
 
-def users_files(users: Iterable[ServedUser], logins: Iterable[ServedLogin] = ()) -> dict[str, str]:
+def users_files(
+    users: Iterable[ServedUser], logins: Iterable[ServedLogin] = (), erasures: Iterable[ServedErasure] = ()
+) -> dict[str, str]:
     """Files ``users-00.json``… and ``logins-00.json``…, two of one number in one Secret, by the hash of the user's
     name, so that a changed user costs one small write.
 
     Only shards that have a user: an appliance without users costs no Secret. Users come first: where they are, and
-    whether there is room for them, no password changes.
+    whether there is room for them, no password changes. Beside logins is whose data is to be erased, if anybody's.
     """
     known: dict[tuple[Function, ...], str] = {}
     entries = []
@@ -132,11 +148,20 @@ def users_files(users: Iterable[ServedUser], logins: Iterable[ServedLogin] = ())
         f"users-{shard:02d}.json": f'{{"users":[{",".join(listed)}],"version":1}}'
         for shard, listed in _spread(entries, sizes).items()
     }
-    hashes = ((f"{login.community}/{login.name}", canonical(login._asdict())) for login in sorted(logins))
+    hashes, erased = _spread(_of_users(logins), sizes), _spread(_of_users(erasures), sizes)
     return files | {
-        f"logins-{shard:02d}.json": f'{{"logins":[{",".join(listed)}],"version":1}}'
-        for shard, listed in _spread(hashes, sizes).items()
+        f"logins-{shard:02d}.json": f"{{{_listed('erasures', erased.get(shard))}"
+        f'"logins":[{",".join(hashes.get(shard, ()))}],"version":1}}'
+        for shard in sorted(hashes.keys() | erased.keys())
     }
+
+
+def _of_users(entries: Iterable[OfUser]) -> Iterator[tuple[str, str]]:
+    return ((f"{entry.community}/{entry.name}", canonical(entry._asdict())) for entry in sorted(entries))
+
+
+def _listed(key: str, entries: list[str] | None) -> str:
+    return f'"{key}":[{",".join(entries)}],' if entries else ""
 
 
 def certificates_files(

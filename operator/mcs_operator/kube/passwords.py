@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
 
+from mcs_operator.api.erasure import erasures_in
 from mcs_operator.api.passwords import PasswordsError, PasswordsFile, passwords_in, take_passwords
 from mcs_operator.kube.beside import beside
 from mcs_operator.kube.cache.child import Child
@@ -61,19 +62,20 @@ async def _read(api: Api, store: Store, child: Child) -> None:
     fit = tidy(body)
     if body is None or fit is None:
         return
-    version, community = str(fit["metadata"]["resourceVersion"]), child.passwords_of
+    version, community, erasures = str(fit["metadata"]["resourceVersion"]), child.passwords_of, erasures_in(body)
     try:
         content = passwords_in(body)
     except PasswordsError as error:
-        store.take_passwords(child, PasswordsFile(child.name, community, problem=str(error), version=version))
+        broken = PasswordsFile(child.name, community, problem=str(error), version=version, erasures=erasures)
+        store.take_passwords(child, broken)
         return
     digest = hashlib.sha256(content or b"").digest()
     if held and held.digest == digest and held.problem != _TOO_MANY and (held.logins is None) == (content is None):
-        store.take_passwords(child, replace(held, version=version, community=community))
+        store.take_passwords(child, replace(held, version=version, community=community, erasures=erasures))
         return
     is_long = content is not None and len(content) > _SHORT
     found = await beside(is_long, take_passwords, child.name, community, content)
-    store.take_passwords(child, replace(found, version=version, digest=digest))
+    store.take_passwords(child, replace(found, version=version, digest=digest, erasures=erasures))
 
 
 def _named(cache: NamespaceCache) -> Iterator[tuple[str, str]]:

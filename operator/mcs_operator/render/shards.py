@@ -29,7 +29,7 @@ from mcs_operator.render.objects import build_object, encoded
 def build_shards(world: World, plan: Plan, keys: Keys, instance: MCSInstance, size: Size) -> list[Manifest]:
     """Secrets `<instance>-users-NN` and `-certs-N`, ConfigMaps `<instance>-links` and, last, `<instance>-manifest`.
     ``size``: the media's."""
-    users = users_files(plan.users.users, plan.logins.logins)
+    users = users_files(plan.users.users, plan.logins.logins, plan.logins.erasures)
     secret = users | certificates_files(keys.serving.certificates, keys.serving.portals)
     config = _config_files(world, plan, instance, size)
     checksums = checksum_manifest({name: digest(text) for name, text in (secret | config).items()})
@@ -89,6 +89,8 @@ def _config_files(world: World, plan: Plan, instance: MCSInstance, size: Size) -
         "size": size.as_numbers(),
         "users": {"served": len(plan.users.users), "capacity": plan.users.capacity},
     }
+    if kept := spec.portals.as_numbers():
+        facts["portals"] = kept
     return {
         "instance.json": canonical(facts),
         **links_file([*links, *plan.kept.links]),

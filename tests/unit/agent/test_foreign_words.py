@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from mcs_operator.agent import foreign, media, slots
+from mcs_operator.agent import foreign, media, slots, usage
 from mcs_operator.agent.board import Board
 from mcs_operator.agent.inputs import Slot
 from mcs_operator.agent.management import Heard, Listing, Reader, Stir
@@ -71,6 +71,7 @@ OF_THE_APPLIANCE = (
     "outOfService",
     "contract",
     "portals",
+    "erased",
 )
 
 
@@ -84,6 +85,9 @@ def body(chance: random.Random, names: tuple[str, ...]) -> bytes:
         said["outOfService"] = {chance.choice(["17", "18", *WORDS]): value(chance) for _ in range(3)}
     if "portals" in said and chance.random() < 0.7:
         said["portals"] = {chance.choice(["acme", *WORDS]): {"logins": value(chance)} for _ in range(3)}
+    if "communities" in said and chance.random() < 0.7:
+        counts = {name: value(chance) for name in (*usage.OF_COMMUNITY, "x")}
+        said["communities"] = {chance.choice(["acme", *WORDS]): chance.choice([counts, 7]) for _ in range(3)}
     if "state" in said and chance.random() < 0.7:
         said["state"] = chance.choice([state.value for state in SlotState])
     raw = json.dumps(said, ensure_ascii=chance.random() < 0.9).encode("utf-8", "surrogatepass")
@@ -119,6 +123,7 @@ async def test_nothing_that_a_slot_an_openvpn_or_the_appliance_says_ends_the_rep
         for line in lines(chance):
             hear(board, reader.feed(line))
         board.media_says(media.parse(body(chance, OF_THE_APPLIANCE)))
+        board.usage = usage.parse(body(chance, ("communities", "refused", "quota", "retention")))
         if number % 10 == 0:
             board = restarted(board, chance)
         board._publish()

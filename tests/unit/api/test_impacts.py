@@ -151,6 +151,7 @@ class TestRestartFields:
             pytest.param(
                 {"bandwidth": "1G", "drainSeconds": 1, "retain": {"links": "1h"}}, id="numbers of the operator"
             ),
+            pytest.param({"portals": {"retention": {"chat": "1h"}, "quota": "2Gi"}}, id="what portals keep"),
             pytest.param({"storage": {"className": "fast", "size": "200G"}}, id="the volume"),
             pytest.param({"tls": {"secretRef": {"name": "wildcard"}}}, id="certificates"),
             pytest.param({"vpn": {"caSecretRef": {"name": "ca"}}}, id="the CA"),

@@ -136,6 +136,26 @@ class TestTolerance:
         pytest.param(instance(domain="*.example.com"), "spec.domain: '*.example.com'", id="wildcard domain"),
         pytest.param(instance(retain={"links": "30d"}), "spec.retain.links: '30d'", id="days are no unit"),
         pytest.param(instance(bandwidth="100"), "spec.bandwidth: '100'", id="bandwidth without unit"),
+        pytest.param(instance(portals={"quota": "1"}), "spec.portals.quota: '1'", id="a quota without unit"),
+        pytest.param(
+            instance(portals={"quota": "999k"}), "spec.portals.quota: must be from 1Mi", id="too small a quota"
+        ),
+        pytest.param(
+            instance(portals={"quota": "2Ti"}), "spec.portals.quota: must be from 1Mi", id="too large a quota"
+        ),
+        pytest.param(
+            instance(portals={"retention": {"chat": "59m"}}),
+            "spec.portals.retention.chat: must be from 1h to 87600h",
+            id="messages that nobody can read in time",
+        ),
+        pytest.param(
+            instance(portals={"retention": {"files": "87600h1s"}}),
+            "spec.portals.retention.files: must be from 1h to 87600h",
+            id="files for more than ten years",
+        ),
+        pytest.param(
+            instance(portals={"retention": {"files": "7d"}}), "spec.portals.retention.files: '7d'", id="days of files"
+        ),
         pytest.param(instance(drainSeconds=-1), "spec.drainSeconds: -1", id="negative drain"),
         pytest.param(
             instance(tolerations=[{"key": "a"}, {"value": "x"}]),

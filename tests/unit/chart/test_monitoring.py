@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from mcs_operator.agent.metrics import OF_MEDIA, OF_SLOTS
+from mcs_operator.agent.metrics import OF_MEDIA, OF_PORTALS, OF_SLOTS
 from mcs_operator.api.conditions import Reason, Type
 from mcs_operator.handlers.metrics import OF_INSTANCES, OF_THE_OPERATOR
 from mcs_operator.pki import agent_name
@@ -19,7 +19,7 @@ from support.api import ROOT
 from support.chart import CHART, Object, deployment, refusal, rendered
 from support.prometheus import prometheus_folder
 
-METRICS: dict[str, Metric] = {m.name: m for m in (*OF_THE_OPERATOR, *OF_INSTANCES, *OF_SLOTS, *OF_MEDIA)}
+METRICS: dict[str, Metric] = {m.name: m for m in (*OF_THE_OPERATOR, *OF_INSTANCES, *OF_SLOTS, *OF_MEDIA, *OF_PORTALS)}
 ALERTS = [
     rule for group in yaml.safe_load((CHART / "files" / "alerts.yaml").read_text())["groups"] for rule in group["rules"]
 ]

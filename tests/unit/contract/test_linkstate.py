@@ -262,9 +262,23 @@ def test_no_more_portals_are_taken_than_an_appliance_may_tell_of(count: int) -> 
     assert len(MediaState.model_validate({"portals": said}).portals) == min(count, MAX_PORTALS)
 
 
+@pytest.mark.parametrize(
+    ("said", "taken"),
+    [
+        (["a" * 32], ["a" * 32]),
+        (["a" * 31, "A" * 32, "x" * 32, 7, None, [], "0" * 32], ["0" * 32]),
+        (["a" * 32] * 60, ["a" * 32] * 50),
+        ("a" * 32, []), (None, []), ({"a" * 32: 1}, []),
+    ],
+)  # fmt: skip
+def test_what_can_be_no_id_of_a_request_is_not_taken_for_one(said: object, taken: list[str]) -> None:
+    assert MediaState.model_validate({"erased": said}).erased == taken
+
+
 def test_of_an_appliance_that_says_nothing_the_least_is_taken() -> None:
     assert MediaState().model_dump(mode="json") == {
         "connections": 0, "draining": False, "config": None, "users": 0, "links": 0, "error": None, "refused": [],
         "notTaken": None, "outOfService": None, "size": None, "contract": 1, "portals": {},
+        "erased": [],
     }  # fmt: skip
     assert read({"epoch": "e", "version": 0}).model_dump() == {"epoch": "e", "version": 0, "links": [], "media": None}

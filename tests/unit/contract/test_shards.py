@@ -18,6 +18,7 @@ from mcs_operator.contract.digest import canonical
 from mcs_operator.contract.shards import (
     ServedCertificate,
     ServedCommunity,
+    ServedErasure,
     ServedLink,
     ServedLogin,
     ServedUser,
@@ -253,6 +254,19 @@ def test_the_users_files_are_the_same_to_the_byte_whoever_has_a_password() -> No
     after = users_files(everybody, [login(f"u{n}") for n in range(500)])
     assert {name: text for name, text in after.items() if name.startswith("users-")} == before
     assert users_files(everybody, []) == before
+
+
+def test_whose_data_is_to_be_erased_stands_beside_the_logins_and_only_where_it_is_asked() -> None:
+    asked = [ServedErasure("acme", "alice", "a" * 32), ServedErasure("acme", "gone", "b" * 32)]
+    files = users_files([user("alice")], [login("alice")], asked)
+    beside = json.loads(files[f"logins-{shard_of('alice'):02d}.json"])
+    assert beside["erasures"] == [{"community": "acme", "name": "alice", "id": "a" * 32}]
+    assert [entry["name"] for entry in beside["logins"]] == ["alice"]
+    alone = json.loads(files[f"logins-{shard_of('gone'):02d}.json"])
+    assert (alone["logins"], [entry["name"] for entry in alone["erasures"]]) == ([], ["gone"])
+    assert users_files([user("alice")], [login("alice")], []) == users_files([user("alice")], [login("alice")])
+    assert logins_in(packed(files)) == {("acme", "alice"): ARGON}
+    assert "alice" not in repr(asked)
 
 
 def test_another_password_changes_one_file() -> None:

@@ -351,6 +351,25 @@ def test_what_goes_out_of_service_is_a_warning_once_and_names_no_interruption() 
     assert changed(a_link("a", **out), a_link("a", domain="other.mcs.test", **out), known).warnings == ()
 
 
+def keeping(**retention: str) -> Any:
+    return an_instance(portals={"retention": retention})
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        (MCS, keeping(chat="24h"), "chat: what is older than 24h is erased for good (until now 720h)"),
+        (keeping(files="300h"), MCS, "files: what is older than 168h is erased for good (until now 300h)"),
+        (keeping(files="300h"), keeping(files="299h60m"), ""),
+        (MCS, keeping(chat="720h", files="169h"), ""),
+        (MCS, an_instance(portals={"quota": "1Mi"}), ""),
+    ],
+)
+def test_what_portals_erase_for_a_shorter_retention_is_a_warning(before: Any, after: Any, words: str) -> None:
+    warned = changed(before, after, cluster(MCS)).warnings
+    assert warned == ((f"spec.portals.retention.{words}",) if words else ())
+
+
 def test_a_change_that_makes_the_installed_profile_useless_is_a_warning_with_the_command_for_the_new_one() -> None:
     after = a_link("a", protocol="TCP")
     after["metadata"]["namespace"] = HERE

@@ -122,6 +122,7 @@ class MountedSet:
     certificates: list[Any] = field(default_factory=list)
     users: list[Any] = field(default_factory=list)
     logins: list[Any] = field(default_factory=list)
+    erasures: Any = None
     communities: list[Any] = field(default_factory=lambda: [{"name": "acme", "displayName": "Acme", "enabled": True}])
     instance: dict[str, Any] = field(default_factory=lambda: {"name": "demo", "domain": DOMAIN})
     raw: dict[str, bytes] = field(default_factory=dict)
@@ -133,7 +134,8 @@ class MountedSet:
             "links.json": {"links": self.links},
             "communities.json": {"communities": self.communities},
             "users-00.json": {"users": self.users},
-            "logins-00.json": {"logins": self.logins},
+            "logins-00.json": {"logins": self.logins}
+            | ({"erasures": self.erasures} if self.erasures is not None else {}),
         }
         for shard in range(2):
             documents[f"certs-{shard}.json"] = {"certificates": self.certificates[shard::2]}

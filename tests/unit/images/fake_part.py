@@ -1,6 +1,6 @@
 """A part of the appliance for tests, as `python3 -m gate` or `python3 -m portal`: says what it was asked.
 
-What `/counts` answers is in counts.json of the run directory.
+What `/counts` and `/usage` answer is in counts.json and usage.json of the run directory.
 """
 
 import asyncio
@@ -16,8 +16,8 @@ async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
     head = (await reader.readuntil(b"\r\n\r\n")).decode()
     path = head.split(" ")[1]
     headers = {k.lower(): v for k, _, v in (line.partition(": ") for line in head.split("\r\n")[1:])}
-    if path == "/counts":
-        body = json.loads((RUN_DIR / "counts.json").read_text())[NAME]
+    if path in ("/counts", "/usage"):
+        body = json.loads((RUN_DIR / f"{path[1:]}.json").read_text())[NAME]
     else:
         limit = resource.getrlimit(resource.RLIMIT_AS)[0]
         mine = sorted(name for name in os.environ if name.startswith("MCS_"))

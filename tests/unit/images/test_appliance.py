@@ -882,7 +882,13 @@ async def test_a_drain_takes_nobody_new_and_keeps_who_is_there_until_it_is_calle
 
 @pytest.mark.parametrize(
     ("method", "path", "status"),
-    [("GET", "/drain", 405), ("POST", "/readyz", 405), ("GET", "/", 404), ("DELETE", "/connections", 405)],
+    [
+        ("GET", "/drain", 405),
+        ("POST", "/readyz", 405),
+        ("GET", "/", 404),
+        ("DELETE", "/connections", 405),
+        ("POST", "/usage", 405),
+    ],
 )
 async def test_the_contract_port_answers_what_it_should_not_be_asked(
     idle: Running, method: str, path: str, status: int
@@ -898,7 +904,7 @@ async def test_a_neighbour_learns_nothing_of_a_customer_and_gives_no_orders(serv
     async def seen(path: str, method: str = "GET") -> Reply:
         return await exchange(*await asyncio.open_connection(address, serving.contract), "mcs", path, method)
 
-    for method, path in [("GET", "/connections"), ("POST", "/drain"), ("DELETE", "/drain")]:
+    for method, path in [("GET", "/connections"), ("GET", "/usage"), ("POST", "/drain"), ("DELETE", "/drain")]:
         assert (await seen(path, method)).status == 403
     ready = await seen("/readyz")
     assert (ready.status, json.loads(ready.body)) == (200, {"reason": None})

@@ -137,6 +137,28 @@ def test_only_what_somebody_needs_is_handed_over(mounted: MountedSet, tmp_path: 
     assert understood.functions("acme", "ada") == frozenset(), "the gate reads what the supervisor writes"
 
 
+@pytest.mark.parametrize(
+    ("said", "handed"),
+    [
+        ([{"community": "acme", "name": "ada", "id": "a" * 32}], [["acme", "ada", "a" * 32]]),
+        ([{"community": "initech", "name": "ada", "id": "a" * 32}], None),
+        ([{"community": "acme", "name": "ada", "id": "../x"}, {"community": "acme", "id": "a" * 32}, 7, None], None),
+        ({"acme": 1}, None), ("x", None), ([], None), (None, None),
+    ],
+)  # fmt: skip
+def test_the_portal_is_told_whose_data_is_to_be_erased_and_of_nonsense_nothing(
+    mounted: MountedSet, said: Any, handed: Any
+) -> None:
+    mounted.communities = [community(), community("initech", portalDomain=None)]
+    mounted.logins = [{"community": "acme", "name": "ada", "hash": "$2y$x"}]
+    mounted.erasures = said
+    found = read(mounted)
+    told = handover.logins_document(found)
+    assert told.get("erasures") == handed
+    assert told["logins"] == [["acme", "ada", "$2y$x"]]
+    assert found.problems == ()
+
+
 def test_ten_thousand_users_are_read_and_handed_over_within_a_second(mounted: MountedSet, tmp_path: Path) -> None:
     mounted.communities = [community()]
     who = [{"community": "acme", "name": f"user-{n}"} for n in range(10_000)]
@@ -185,6 +207,23 @@ def test_the_instances_numbers_are_numbers(
     mounted.instance |= instance
     own = read(mounted).instance
     assert (own.public_address, own.media_port, own.bandwidth_mbps) == read_as
+
+
+@pytest.mark.parametrize(
+    ("declared", "handed"),
+    [
+        ({"chatSeconds": 7200, "quotaBytes": 1, "more": 1}, {"chatSeconds": 7200, "quotaBytes": 1}),
+        ({"chatSeconds": "1h", "fileSeconds": True}, {"chatSeconds": None, "fileSeconds": None}),
+        ("1h", {"chatSeconds": None, "fileSeconds": None, "quotaBytes": None}),
+        ({}, None),
+        (None, None),
+    ],
+)
+def test_the_portal_is_told_what_is_declared_of_its_data_and_what_of_it_is_no_number(
+    mounted: MountedSet, declared: object, handed: object
+) -> None:
+    mounted.instance["portals"] = declared
+    assert handover.set_document(read(mounted))["instance"].get("portals") == handed
 
 
 def test_a_portal_keeps_its_seat_while_others_come_and_go() -> None:

@@ -307,14 +307,35 @@ async def test_what_a_restart_would_cut_is_counted(serving: Running) -> None:
         "gate": {"participants": {"acme": 2, "globex": "many"}},
         "portal": {"ringing": {"acme": 1}, "transfers": {"globex": 1}, "logins": {"acme": 12, "initech": 3}},
     }
+    counts["portal"]["erased"] = ["a" * 32, 7, "x"]  # type: ignore[assignment]
     (serving.root / "run/counts.json").write_text(json.dumps(counts))
     report = await serving.report()
     assert (report["connections"], report["byCommunity"]) == (4, {"acme": 3, "globex": 1})
+    assert report["erased"] == ["a" * 32]
     assert report["portals"] == {"acme": {"logins": 12}}, "globex has no certificate, initech no portal"
     # Who is started anew ends no call: what it said last counts for a while.
     for part in ("gate", "portal"):
         (serving.root / f"run/{part}-inner.sock").unlink()
     assert (await serving.report())["connections"] == 4
+
+
+async def test_what_communities_of_the_set_in_force_use_is_told_over_loopback(idle: Running) -> None:
+    nothing = {"communities": {}, "refused": {}, "quota": {}, "retention": {}}
+    assert json.loads((await idle.ask("/usage")).body) == nothing
+    customers(idle.mounted)
+    await idle.take()
+    await eventually(lambda: asks(idle, "/"))
+    used = {"calls": 1, "callSeconds": 7260, "chatBytes": 205, "fileBytes": 2**40}
+    usage = {
+        "communities": {"acme": used | {"more": "x", "ada": True}, "initech": used, "long-gone": used, "globex": 7},
+        "refused": {"NoBandwidth": 3, "NotAllowed": "many"},
+        "quota": {"fileBytes": 2**30},
+    }
+    (idle.root / "run/usage.json").write_text(json.dumps({"portal": usage}))
+    (idle.root / "run/counts.json").write_text(json.dumps({"gate": {"participants": {"acme": 2}}, "portal": {}}))
+    told = json.loads((await idle.ask("/usage")).body)
+    assert told["communities"] == {"acme": used | {"participants": 2}, "globex": {"participants": 0}}
+    assert (told["refused"], told["quota"], told["retention"]) == ({"NoBandwidth": 3}, {"fileBytes": 2**30}, {})
 
 
 async def test_parts_have_limits_and_learn_no_more_than_they_need(serving: Running) -> None:

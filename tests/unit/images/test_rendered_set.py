@@ -40,8 +40,32 @@ def keys(value: Any) -> Any:
 
 @pytest.mark.parametrize("file", ["instance.json", "links.json", "communities.json"])
 def test_a_file_has_exactly_the_names_that_the_page_about_the_contract_shows(tmp_path: Path, file: str) -> None:
-    mounted(tmp_path, instance(), portal(), links(1))
+    kept = {"retention": {"chat": "720h", "files": "168h"}, "quota": "1Gi"}
+    mounted(tmp_path, instance(portals=kept), portal(), links(1))
     assert keys(json.loads((tmp_path / file).read_text())) == keys(shown(file))
+
+
+@pytest.mark.parametrize(
+    ("declared", "told"),
+    [
+        ({}, {}),
+        ({"quota": "2Gi"}, {"quotaBytes": 2 * 1024**3}),
+        (
+            {"retention": {"chat": "2160h", "files": "1h30m"}, "quota": "0.5Gi"},
+            {"chatSeconds": 7_776_000, "fileSeconds": 5400, "quotaBytes": 512 * 1024**2},
+        ),
+    ],
+)
+def test_the_portal_is_told_of_its_data_what_is_declared(
+    tmp_path: Path, declared: dict[str, Any], told: dict[str, int]
+) -> None:
+    manifest = mounted(tmp_path, instance(portals=declared))
+    assert config.read_set(tmp_path, manifest, None).instance.portals == told
+
+
+def test_who_declares_nothing_of_portals_has_the_files_of_before(tmp_path: Path) -> None:
+    mounted(tmp_path, instance(), portal())
+    assert "portals" not in json.loads((tmp_path / "instance.json").read_text())
 
 
 def mounted(directory: Path, *things: Any, certificates: tuple[ServedCertificate, ...] = ()) -> bytes:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from mcs_operator.api.erasure import Erasure
 from mcs_operator.domain.facts.world import World
 from mcs_operator.kube import passwords
 from mcs_operator.kube.cache.store import Store
@@ -98,6 +99,18 @@ def test_a_secret_that_a_community_names_is_read_once_and_again_when_it_changes(
     assert (names(demo.look()), demo.fetched) == (["ada"], [])
     demo.put("acme-passwords", line("ada") + line("bob"))
     assert (names(demo.look()), demo.fetched) == (["ada", "bob"], ["acme-passwords"])
+
+
+def test_a_request_to_erase_is_taken_up_and_taken_back_with_the_same_passwords(demo: Cluster) -> None:
+    for text in (line("ada"), "ada:hunter2", None):
+        demo.put("acme-passwords", text)
+        assert demo.look().passwords["acme-passwords"].erasures == ()
+        there = names(demo.look())
+        demo.put("acme-passwords", text)
+        demo.bodies["acme-passwords"]["data"][".erase"] = base64.b64encode(f"bob:{'b' * 32}".encode()).decode()
+        found = demo.look()
+        assert found.passwords["acme-passwords"].erasures == (Erasure("bob", "b" * 32),)
+        assert names(found) == there
 
 
 def test_one_that_is_labelled_for_another_community_is_not_even_fetched(demo: Cluster) -> None:

@@ -196,6 +196,9 @@ class House:
     logins: dict[tuple[str, str], str] = field(default_factory=dict)
     mode: str = "open"
     bandwidth: int | None = None
+    erasures: dict[str, tuple[str, str]] = field(default_factory=dict)
+    kept: object = None
+    """What the instance declares of its portals' data."""
     while_waiting: Callable[[], Awaitable[None]] = lambda: asyncio.sleep(0)
     """Done whenever the portal waits for the line."""
     _runners: list[web.AppRunner] = field(default_factory=list)
@@ -213,10 +216,14 @@ class House:
         config = f"{self._sets:064x}"
         communities = [{"name": name, **entry} for name, entry in self.communities.items()]
         users = [[community, name, name.capitalize(), functions] for (community, name), functions in self.users.items()]
-        instance = {"name": "demo", "domain": "mcs.example.com", "publicAddress": "203.0.113.10", "mediaPort": 10000}
+        instance: dict[str, object] = {"name": "demo", "domain": "mcs.example.com", "publicAddress": "203.0.113.10"}
+        instance |= {"mediaPort": 10000}
         instance |= {"bandwidthMbps": self.bandwidth} if self.bandwidth else {}
+        instance |= {"portals": self.kept} if self.kept is not None else {}
         self.write("set.json", {"config": config, "instance": instance, "communities": communities, "users": users})
-        self.write("logins.json", {"config": config, "logins": [[*key, found] for key, found in self.logins.items()]})
+        logins = {"config": config, "logins": [[*key, found] for key, found in self.logins.items()]}
+        logins |= {"erasures": [[*key, asked] for asked, key in self.erasures.items()]} if self.erasures else {}
+        self.write("logins.json", logins)
         self.write("mode.json", {"mode": self.mode})
 
     def write(self, name: str, content: object) -> None:

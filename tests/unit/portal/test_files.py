@@ -117,6 +117,21 @@ async def test_a_community_has_a_quota_and_others_go_on() -> None:
         assert len(list(house.portal.files.folder.iterdir())) == 3
 
 
+async def test_another_quota_is_in_force_with_the_next_set_and_erases_nothing(house: House) -> None:
+    ada = await house.signed_in("ada")
+    size = 700 * KIB
+    path = "/api/conversations/bob/files?name=a"
+    assert (await ada.post(path, data=b"x" * size)).status == 201
+    house.kept = {"quotaBytes": 1024 * KIB}
+    await house.told()
+    assert (await ada.get("/api/me")).json["limits"]["fileBytes"] == 1024 * KIB
+    assert (await ada.post(path, data=b"x" * size)).error == (507, "no-space")
+    house.kept = {"quotaBytes": 2048 * KIB}
+    await house.told()
+    assert (await ada.post(path, data=b"x" * size)).status == 201
+    assert len(list(house.portal.files.folder.iterdir())) == 2
+
+
 async def test_uploads_at_the_same_moment_share_the_quota() -> None:
     async with running(community_bytes=100 * KIB) as house:
         browsers = [await house.signed_in(user) for user in ("ada", "cyd")]

@@ -132,6 +132,6 @@ async def test_it_ends_when_told_and_says_so_to_its_pages(folder: Path) -> None:
 async def test_it_starts_and_waits_where_there_is_nothing_yet(folder: Path) -> None:
     async with started(folder) as process:
         async with browser(folder, "portal-inner.sock") as http, http.get("/counts") as answer:
-            assert await answer.json() == {"ringing": {}, "transfers": {}, "logins": {}}
+            assert await answer.json() == {"ringing": {}, "transfers": {}, "logins": {}, "erased": []}
         os.kill(process.pid, signal.SIGTERM)
         assert await process.wait() == 0

@@ -10,15 +10,20 @@ from pathlib import Path
 
 import pytest
 from portal import retention, tools
+from portal.limits import Quota
 
-from unit.portal.running import APPLIANCE, House
+from unit.portal.running import APPLIANCE, Browser, House, soon
 
 pytestmark = pytest.mark.timeout(20)
 DAY = 86_400.0
 
 
 async def texts(house: House, user: str, other: str) -> list[str]:
-    answer = await (await house.signed_in(user)).get(f"/api/conversations/{other}/messages")
+    return await texts_of(await house.signed_in(user), other)
+
+
+async def texts_of(browser: Browser, other: str) -> list[str]:
+    answer = await browser.get(f"/api/conversations/{other}/messages")
     return [message["text"] for message in answer.json["messages"]]
 
 
@@ -60,6 +65,92 @@ async def test_messages_stay_thirty_days_and_files_seven(house: House) -> None:
         for table in ("messages", "files", "missed", "calls", "call_members", "conversations"):
             assert database.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,), table  # noqa: S608
         assert database.execute("SELECT sum(chat), sum(files) FROM usage").fetchone() == (0, 0)
+
+
+async def test_an_instance_may_declare_how_long_messages_and_files_stay(house: House) -> None:
+    house.kept = {"chatSeconds": 60 * 86_400, "fileSeconds": 45 * 86_400}
+    await house.told()
+    file, _ = await everything(house)
+    await house.passes(44 * DAY)
+    await house.portal.clean()
+    assert (await (await house.signed_in("bob")).get(f"/api/files/{file}")).status == 200
+    await house.passes(2 * DAY)
+    await house.portal.clean()
+    assert (await (await house.signed_in("bob")).get(f"/api/files/{file}")).status == 404
+    assert await texts(house, "bob", "ada") == ["SECRET to bob"]
+    await house.passes(15 * DAY)
+    await house.portal.clean()
+    assert await texts(house, "bob", "ada") == []
+
+
+async def test_a_shorter_time_erases_within_seconds_and_signs_nobody_out(house: House) -> None:
+    await everything(house)
+    bob = await house.signed_in("bob")
+    running = asyncio.create_task(house.portal.run())
+    try:
+        await house.passes(2 * 3600)
+        house.kept = {"chatSeconds": 3600, "fileSeconds": 3600}
+        house._sets += 1
+        house.write_set()
+        await soon(lambda: not list(house.portal.files.folder.iterdir()))
+    finally:
+        running.cancel()
+        await asyncio.wait({running})
+    assert (await bob.get("/api/me")).status == 200
+
+
+async def test_after_a_restart_nothing_is_erased_before_the_set_says_how_long_it_is_kept(house: House) -> None:
+    house.kept = {"chatSeconds": 365 * 86_400, "fileSeconds": 365 * 86_400}
+    await house.told()
+    await everything(house)
+    await house.passes(100 * DAY)
+    await house.stop()
+    (house.folder / "set.json").rename(house.folder / "away.json")
+    await house.start()
+    await house.portal.clean()
+    (house.folder / "away.json").rename(house.folder / "set.json")
+    await house.portal.tick()
+    await house.portal.clean()
+    assert await texts(house, "bob", "ada") == ["SECRET to bob"]
+    assert len(list(house.portal.files.folder.iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    ("declared", "chat", "files"),
+    [
+        (None, 30 * DAY, 7 * DAY),
+        ({}, 30 * DAY, 7 * DAY),
+        ({"chatSeconds": 7200}, 7200, 7 * DAY),
+        ({"chatSeconds": 1, "fileSeconds": 10**30}, 3600, 3650 * DAY),
+        ({"chatSeconds": "7200", "fileSeconds": None}, 3650 * DAY, 3650 * DAY),
+        ({"chatSeconds": True, "fileSeconds": -1.5}, 3650 * DAY, 3650 * DAY),
+        ({"fileSeconds": -5}, 30 * DAY, 3600),
+        ("1h", 3650 * DAY, 3650 * DAY),
+        ([], 3650 * DAY, 3650 * DAY),
+    ],
+)
+def test_what_cannot_be_understood_is_kept_for_the_longest_time(declared: object, chat: float, files: float) -> None:
+    found = Quota().declared(declared)
+    assert (found.chat_seconds, found.file_seconds) == (chat, files)
+
+
+MIB = 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    ("declared", "files", "chat", "largest"),
+    [
+        ({}, 1024 * MIB, 256 * MIB, 100 * MIB),
+        ({"quotaBytes": 4096 * MIB}, 4096 * MIB, 1024 * MIB, 100 * MIB),
+        ({"quotaBytes": 8 * MIB}, 8 * MIB, 2 * MIB, 8 * MIB),
+        ({"quotaBytes": 1}, MIB, MIB // 4, MIB),
+        ({"quotaBytes": 10**30}, MIB * MIB, MIB * MIB // 4, 100 * MIB),
+        ({"quotaBytes": "8Mi"}, 1024 * MIB, 256 * MIB, 100 * MIB),
+    ],
+)
+def test_messages_may_take_a_quarter_of_what_files_may(declared: object, files: int, chat: int, largest: int) -> None:
+    found = Quota().declared(declared)
+    assert (found.community_bytes, found.chat_bytes, found.file_bytes) == (files, chat, largest)
 
 
 async def test_much_is_deleted_in_small_pieces(house: House) -> None:

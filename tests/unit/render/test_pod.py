@@ -329,6 +329,7 @@ def test_what_changes_in_place_is_in_the_template_and_only_the_hash_of_earlier_r
         {"drainSeconds": 99},
         {"tls": {"secretRef": {"name": "x"}}},
         {"bandwidth": "200M"},
+        {"portals": {"retention": {"chat": "1h"}, "quota": "2Gi"}},
         {"resources": {"requests": {"cpu": "0.05", "memory": "64Mi"}, "limits": {"cpu": "1000m", "memory": "512Mi"}}},
     ],
     ids=str,

@@ -10,9 +10,23 @@ from portal.limits import ROOM
 from portal.refusals import RefusedError
 from portal.told import User
 from portal.web.answers import answer
-from portal.web.door import Visit
+from portal.web.door import Handler, Visit
 
 
+def counted(handler: Handler) -> Handler:
+    """A call that is refused is counted, by the reason alone."""
+
+    async def handle(visit: Visit, request: web.Request) -> web.StreamResponse:
+        try:
+            return await handler(visit, request)
+        except RefusedError as why:
+            visit.portal.usage.refuse(why.word)
+            raise
+
+    return handle
+
+
+@counted
 async def start(visit: Visit, request: web.Request) -> web.StreamResponse:
     names, media = visit.said.get("users"), visit.said.get("media")
     if not isinstance(names, list) or not names or not isinstance(media, str) or media not in rights.MEDIA:
@@ -28,6 +42,7 @@ async def start(visit: Visit, request: web.Request) -> web.StreamResponse:
     return answer(visit.portal.shown(call), 201)
 
 
+@counted
 async def invite(visit: Visit, request: web.Request) -> web.StreamResponse:
     call = _call(visit, request)
     user = visit.other(visit.said.get("user"))

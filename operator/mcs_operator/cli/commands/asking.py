@@ -1,4 +1,4 @@
-"""Commands that ask the operator for something, or set something: password, rotate, revoke, restart."""
+"""Commands that ask the operator for something, or set something: password, forget, rotate, revoke, restart."""
 
 from __future__ import annotations
 
@@ -41,6 +41,24 @@ def password(access: Access, user: str, chosen: bool) -> None:
     from mcs_operator.cli.password import give
 
     give(access, user, chosen)
+
+
+@click.command()
+@click.argument("user", metavar="COMMUNITY/USER", shell_complete=_users)
+@click.option("--timeout", default=120, show_default=True, metavar="SECONDS", help="Of waiting.")
+@click.confirmation_option(
+    "--yes", prompt="What the portal keeps of this user is erased for good. Go on?", help="Do not ask."
+)
+@on_cluster
+def forget(access: Access, user: str, timeout: int) -> None:
+    """Erase at once what the portal keeps of one user: messages, files, calls, sessions.
+
+    He may be one who is not listed any more. One who still is may log in again, and begins anew: take him out first.
+    Returns when the portal has done it. Asked again, it does no harm.
+    """
+    from mcs_operator.cli.forget import erase
+
+    erase(access, user, timeout)
 
 
 @click.command()

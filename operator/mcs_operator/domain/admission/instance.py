@@ -24,7 +24,7 @@ from mcs_operator.domain.facts.world import Profile, SlotSecret
 from mcs_operator.domain.pod.gate import foretold
 from mcs_operator.domain.pod.prediction import predicted
 from mcs_operator.domain.rules import messages
-from mcs_operator.domain.rules.costs import refused
+from mcs_operator.domain.rules.costs import erased, refused
 from mcs_operator.domain.rules.dialled import Dialled, dialled
 from mcs_operator.domain.rules.tiers import TIERS
 from mcs_operator.domain.rules.windows import problems
@@ -51,7 +51,7 @@ def check(
         if served and old.spec.domain != new.spec.domain:
             yield refuse(messages.domain_in_profiles(new.spec.domain, old.spec.domain, served))
         yield from _lowered(cluster, namespace, new, old)
-        yield from map(Finding, refused(old, new, f"{served} customers"))
+        yield from map(Finding, (*refused(old, new, f"{served} customers"), *erased(old, new)))
         status = at(cluster.find(Kind.INSTANCE, namespace, new.name), "status")
         yield from _disrupted(predicted(old, new, cluster.resizing(), status), new, served, now)
     yield from _same_node(cluster, namespace, new, old)

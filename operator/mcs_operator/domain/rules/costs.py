@@ -7,6 +7,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 from mcs_operator.api import Impact, MCSInstance, ServiceState, TVoxLink
 from mcs_operator.api.changes import changes
+from mcs_operator.api.fields import seconds
 
 _SOURCES = "spec.allowedSources"
 
@@ -34,6 +35,14 @@ def refused(before: MCSInstance | TVoxLink, after: MCSInstance | TVoxLink, whose
     states = before.spec.service_state, after.spec.service_state
     if states == (ServiceState.IN_SERVICE, ServiceState.OUT_OF_SERVICE):
         yield f"spec.serviceState: new sessions of {whose} are refused; open ones and the tunnels go on"
+
+
+def erased(before: MCSInstance, after: MCSInstance) -> Iterator[str]:
+    """What portals keep for a shorter time than before: nobody is interrupted, and nothing brings it back."""
+    old, new = before.spec.portals.retention.in_force(), after.spec.portals.retention.in_force()
+    for what, kept in new.items():
+        if seconds(kept) < seconds(old[what]):
+            yield f"spec.portals.retention.{what}: what is older than {kept} is erased for good (until now {old[what]})"
 
 
 def cut_off(before: TVoxLink, after: TVoxLink, peer: object) -> Iterator[str]:

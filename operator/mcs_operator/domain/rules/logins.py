@@ -6,13 +6,13 @@ another one's Secret. Words about it tell Secret and line, never a user and neve
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from mcs_operator.api import Community
 from mcs_operator.api.conditions import Reason
 from mcs_operator.api.passwords import PASSWORDS_KEY, PasswordsFile
-from mcs_operator.contract.shards import ServedLogin, ServedUser, logins_in, packed
+from mcs_operator.contract.shards import ServedErasure, ServedLogin, ServedUser, logins_in, packed
 from mcs_operator.domain.rules.verdict import Verdict
 from mcs_operator.settings import LABEL_PASSWORDS
 
@@ -33,6 +33,12 @@ class LoginsPlan:
 
     logins: tuple[ServedLogin, ...] = field(default=(), repr=False)
     by_community: Mapping[str, CommunityLogins] = field(default_factory=dict)
+    erasures: tuple[ServedErasure, ...] = field(default=(), repr=False)
+    """Whose data the portals are asked to erase."""
+
+    def erasures_of(self, community: str) -> frozenset[str]:
+        """Ids of what is asked for one community."""
+        return frozenset(erasure.id for erasure in self.erasures if erasure.community == community)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +59,7 @@ def log_in(
 ) -> LoginsPlan:
     """The logins of all ``users`` that are served. ``shards`` are the packed files of before: from them the passwords
     of a Secret come that is missing or broken now, and those of the communities that are ``unreadable``."""
+    communities = tuple(communities)
     known = {c.name: _passwords(c, files) for c in communities if c.spec.portal_domain and c.spec.enabled}
     if not known and not unreadable:
         return LoginsPlan()
@@ -66,7 +73,19 @@ def log_in(
         if hashed is not None:
             found.append(ServedLogin(user.community, user.name, hashed))
             counts[user.community] = counts.get(user.community, 0) + 1
-    return LoginsPlan(tuple(found), {n: CommunityLogins(counts[n], known[n].verdict) for n in known})
+    by_community = {n: CommunityLogins(counts[n], known[n].verdict) for n in known}
+    return LoginsPlan(tuple(found), by_community, tuple(_erasures(communities, files)))
+
+
+def _erasures(communities: Iterable[Community], files: Mapping[str, PasswordsFile]) -> Iterator[ServedErasure]:
+    """Of Secrets that are the Community's own by their label; of users who are served, and of others: most have been
+    removed before."""
+    for community in communities:
+        if community.spec.portal_domain and community.spec.enabled:
+            sources = dict.fromkeys(source.secret_ref.name for source in community.spec.authentication.passwords_from)
+            known = (files[name] for name in sources if name in files)
+            for file in (file for file in known if file.community == community.name):
+                yield from (ServedErasure(community.name, *erasure) for erasure in file.erasures)
 
 
 def logins_changed(file: str, before: Mapping[str, bytes], text: str) -> set[str]:

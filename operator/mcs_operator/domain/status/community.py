@@ -32,7 +32,16 @@ def community_status(world: World, plan: Plan, community: Community, wanted: Wan
         **status_of(world, Kind.COMMUNITY, name, generation, conditions),
         "users": {"served": users.served, "notServed": users.beyond}
         | {function.value[0].lower() + function.value[1:]: n for function, n in sorted(users.functions.items())},
+        **_erased(world, plan, name),
     }
+
+
+def _erased(world: World, plan: Plan, community: str) -> dict[str, list[str]]:
+    """Of what is asked for, what the appliance says that it has done. Absent where that is nothing: an upgrade writes
+    no status for it."""
+    media = world.report.media if world.report else None
+    done = plan.logins.erasures_of(community) & set(media.erased if media else ())
+    return {"erased": sorted(done)} if done else {}
 
 
 def _conditions(

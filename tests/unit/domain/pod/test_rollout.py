@@ -95,6 +95,7 @@ def test_a_pod_that_ends_already_is_left_alone() -> None:
         {"storage": {"size": "2Gi"}},
         {"retain": {"pki": "Retain"}},
         {"bandwidth": "50M"},
+        {"portals": {"retention": {"chat": "1h"}, "quota": "2Gi"}},
         {"tls": {"secretRef": {"name": "web"}}},
     ],
     ids=lambda spec: next(iter(spec)),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from mcs_operator.api.conditions import Kind, Reason
+from mcs_operator.api.erasure import Erasure
 from mcs_operator.api.passwords import PasswordsFile, take_passwords
 from mcs_operator.contract.shards import ServedLogin, ServedUser, packed, users_files
 from mcs_operator.domain.decide import decide
@@ -73,6 +75,33 @@ def test_a_user_who_is_served_and_has_a_password_logs_in() -> None:
 def test_whoever_is_not_served_there_does_not_and_his_hash_is_given_to_nobody(more: Any) -> None:
     plan = planned(acme("p", **more), secrets=[secret("p", lines(NEW, "ada"))])
     assert hashes(plan) == {}
+
+
+def erasing(file: PasswordsFile, *names: str) -> PasswordsFile:
+    return replace(file, erasures=tuple(Erasure(name, name[0] * 32) for name in names))
+
+
+def asked(plan: Plan) -> set[tuple[str, str]]:
+    return {(erasure.community, erasure.name) for erasure in plan.logins.erasures}
+
+
+@pytest.mark.parametrize("text", [None, "", "bob:hunter2\n"], ids=["no passwords", "none of anybody", "a wrong line"])
+def test_a_portal_is_asked_to_erase_what_it_keeps_of_users_and_of_those_who_are_gone(text: str | None) -> None:
+    plan = planned(acme("p"), secrets=[erasing(secret("p", text), "ada", "gone")])
+    assert asked(plan) == {("acme", "ada"), ("acme", "gone")}
+    assert plan.logins.erasures_of("acme") == {"a" * 32, "g" * 32}
+    assert plan.logins.erasures_of("globex") == set()
+
+
+@pytest.mark.parametrize("more", [{"portalDomain": None}, {"enabled": False}, {"authentication": {}}])
+def test_nothing_is_asked_for_where_there_is_no_portal_or_no_source(more: Any) -> None:
+    assert asked(planned(acme("p", **more), secrets=[erasing(secret("p", ""), "ada")])) == set()
+
+
+def test_nobody_erases_anything_of_another_community() -> None:
+    secrets = [erasing(secret("theirs", "", of="globex"), "ada")]
+    assert asked(planned(acme("theirs"), secrets=secrets)) == set()
+    assert asked(planned(acme("theirs"), acme("theirs", name="globex"), secrets=secrets)) == {("globex", "ada")}
 
 
 def test_a_user_beyond_the_tier_does_not_log_in() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from mcs_operator.api.conditions import Kind, Reason
+from mcs_operator.api.erasure import Erasure
 from mcs_operator.contract.linkstate import MAX_PORTALS, MediaState
 from mcs_operator.domain.decide import decide
 from mcs_operator.domain.rules.verdict import Verdict
@@ -40,6 +42,25 @@ def test_where_the_appliance_serves_the_portal_it_says_where_and_for_how_many() 
     assert login(told) == ("True", "Served")
     assert message(told, "LoginReady") == "at https://meet.acme.test 1 of 2 users can log in"
     assert progress(told) == CALM
+
+
+@pytest.mark.parametrize(
+    ("asked", "done", "told"),
+    [
+        ("ab", "abc", ["a" * 32, "b" * 32]),
+        ("ab", "bc", ["b" * 32]),
+        ("a", "b", None),
+        ("a", "", None),
+        ("", "a", None),
+    ],
+)
+def test_of_what_is_to_be_erased_it_says_what_the_appliance_has_done(asked: str, done: str, told: object) -> None:
+    requests = tuple(Erasure(f"user-{letter}", letter * 32) for letter in asked)
+    media = MediaState(contract=2, portals={"acme": 1}, erased=[letter * 32 for letter in done])
+    found = status(portal(), replace(THERE, erasures=requests), media=media)
+    assert found.get("erased") == told
+    assert "user-" not in str(found)
+    assert progress(found) == CALM
 
 
 @pytest.mark.parametrize("media", [None, SERVES, MediaState()], ids=["silent", "with portals", "without"])
