@@ -137,5 +137,6 @@ lint: $(DEPS) ## Format, lint, types, layers, workflows
 	hack/tool actionlint -shellcheck= -pyflakes= .github/workflows/*.yaml
 generate: $(DEPS) ## Write everything that is generated from the models
 	$(BIN)/python hack/generate.py
-verify: lint ## Fail where generated files are not what their source says, or where a file is not known to git
+verify: lint ## Fail where generated files are not what their source says, a file is not known to git, or the pages fail their checks
 	@hack/verify $(BIN)/python hack/generate.py
+	@hack/images/pages check || [[ $$? = 3 && "$${CI:-}" != true ]] # 3: no npm here, and not for us to install it

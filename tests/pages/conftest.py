@@ -6,13 +6,18 @@ import asyncio
 import os
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
+from pages.doing import AT_REST, becomes
+from pages.faces import FACES, seen_by_a_camera
 from pages.fake_portal import COOKIE, FakePortal, User
+from pages.media_server import MediaServer, media_server
 from support.browser import CHROMIUM, GIVING, launched
 
 REPO = Path(__file__).resolve().parents[2]
@@ -71,7 +76,30 @@ async def portal(pages: Path) -> AsyncIterator[FakePortal]:
     await runner.cleanup()
 
 
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def cameras(pages: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[dict[str, Any]]:
+    """A browser of his own for each user who is seen."""
+    async with AsyncExitStack() as stack:
+        folder = tmp_path_factory.mktemp("faces")
+        yield {user: await stack.enter_async_context(seen_by_a_camera(user, folder)) for user in FACES}
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def server(pages: Path) -> AsyncIterator[MediaServer]:
+    with TemporaryDirectory(prefix="mcs-") as folder:
+        async with media_server(Path(folder)) as server:
+            yield server
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def media(portal: FakePortal, server: MediaServer) -> AsyncIterator[MediaServer]:
+    portal.media = server
+    yield server
+    server.away = False
+
+
 Open = Callable[..., Awaitable[Any]]
+Picture = Callable[..., Awaitable[None]]
 NOTE_VIOLATIONS = (
     "addEventListener('securitypolicyviolation', e => console.error('CSP ' + e.violatedDirective + ' ' + e.sourceFile))"
 )
@@ -84,12 +112,12 @@ async def open_page(browser: Any, portal: FakePortal) -> AsyncIterator[Open]:
     complaints: list[str] = []
 
     async def opened(user: str | None = None, path: str = "/", **options: Any) -> Any:
-        where = options.pop("browser", browser)
+        where, script = options.pop("browser", browser), options.pop("script", "")
         context = await where.new_context(**{"locale": "en-GB", "viewport": {"width": 1280, "height": 800}} | options)
         contexts.append(context)
         if user:
             await context.add_cookies([{"name": COOKIE, "value": user, "url": portal.url}])
-        await context.add_init_script(NOTE_VIOLATIONS)
+        await context.add_init_script(f"{NOTE_VIOLATIONS};{script}")
         page = await context.new_page()
         page.on("pageerror", lambda error: complaints.append(f"{user}: {error}"))
         page.on("console", lambda said: complaints.extend([f"{user}: {said.text}"] if said.type == "error" else []))
@@ -102,13 +130,15 @@ async def open_page(browser: Any, portal: FakePortal) -> AsyncIterator[Open]:
     for context in contexts:
         await context.close()
     # A browser writes down each refusal as an error; those are part of the stories.
-    assert [said for said in complaints if "Failed to load resource" not in said and "WebSocket" not in said] == []
+    refused = ("Failed to load resource", "Failed to fetch", "WebSocket")
+    assert [said for said in complaints if not any(word in said for word in refused)] == []
 
 
 @pytest.fixture
-def picture() -> Callable[..., Awaitable[None]]:
+def picture() -> Picture:
     async def taken(page: Any, name: str) -> None:
         if PICTURES:
+            await becomes(page, AT_REST)
             await page.screenshot(path=f"{PICTURES}/{name}.png")
 
     return taken

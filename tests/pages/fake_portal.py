@@ -1,8 +1,8 @@
 """A FAKE of the portal's API, for the stories of the pages alone: it answers as the portal does, and decides nothing.
 
-No passwords are kept, nothing is checked, nothing is stored. Media there are none: whoever joins a call gets as far as
-an open WebSocket, which never says anything. What the real portal and the real media server do is shown by their own
-tests and by the browsers of the e2e tests.
+No passwords are kept, nothing is checked, nothing is stored. Without a `media` server whoever joins a call gets as far
+as an open WebSocket, which never says anything. What the real portal and the real gate do is shown by their own tests,
+and by the browsers of the e2e tests.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import WSMsgType, web
+
+from pages.media_server import MediaServer
 
 ALL = ["Audio", "Video", "Chat", "DesktopSharing", "FileSharing"]
 COOKIE = "session"
@@ -56,7 +58,7 @@ class FakePortal:
         self.messages: list[dict[str, Any]] = []
         self.files: dict[str, tuple[dict[str, Any], bytes]] = {}
         self.asked: list[str] = []
-        self.signalling = 0
+        self.media: MediaServer | None = None
         self.down = False
         """The network is gone: whatever is asked gets no answer."""
         self._ids = itertools.count(1)
@@ -279,7 +281,9 @@ class FakePortal:
     async def _media(self, request: web.Request) -> web.StreamResponse:
         if "validate" in request.path:
             return web.Response(status=404)
-        self.signalling += 1
+        if self.media:
+            me = self._me_of(request)
+            return await self.media.carry(request, me.name, me.shown)
         socket = web.WebSocketResponse()
         await socket.prepare(request)
         async for _ in socket:

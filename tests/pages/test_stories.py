@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,21 +13,12 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from pages.conftest import Open
+from pages.conftest import Open, Picture
+from pages.doing import becomes, button, expect, findings
 from pages.fake_portal import FakePortal
 from support.browser import REFUSING, launched
 
-playwright = pytest.importorskip("playwright.async_api", reason="not installed: playwright")
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-Picture = Callable[..., Awaitable[None]]
-
-
-def expect(what: Any) -> Any:
-    return playwright.expect(what)
-
-
-def button(page: Any, name: str, exact: bool = True) -> Any:
-    return page.get_by_role("button", name=name, exact=exact)
 
 
 def sha256(file: Path) -> str:
@@ -101,15 +92,16 @@ async def test_a_lost_connection_is_told_and_what_was_missed_is_there(portal: Fa
 
 
 async def test_two_chat_and_what_looks_like_html_is_text(portal: FakePortal, open_page: Open, picture: Picture) -> None:
-    ada, bob = await open_page("ada", "/#/with/bob"), await open_page("bob")
     yesterday = (datetime.now(UTC) - timedelta(days=1)).isoformat()
-    portal.write("bob", "ada bob", "Good morning! Are the drawings of the new hall ready?", yesterday)
-    await ada.reload()
+    portal.write("ada", "ada bob", "Good morning! Are the drawings of the new hall ready?", yesterday)
+    ada, bob = await open_page("ada", "/#/with/bob"), await open_page("bob")
+    row = bob.get_by_role("link", name="Ada Lovelace").first
+    await expect(row).to_contain_text("1 new message")
     await ada.get_by_label("Write to Bob Rossi").fill("<img src=x onerror=alert(1)> see https://example.com/plan.")
     await ada.keyboard.press("Enter")
-    await expect(bob.get_by_role("link", name="Ada Lovelace").first).to_contain_text("1 new message")
-    await expect(bob).to_have_title(re.compile(r"^\(1\) Acme"))
-    await bob.get_by_role("link", name="Ada Lovelace").first.click()
+    await expect(row).to_contain_text("2 new messages")
+    await expect(bob).to_have_title(re.compile(r"^\(2\) Acme"))
+    await row.click()
     log = bob.get_by_role("log")
     await expect(log).to_contain_text("<img src=x onerror=alert(1)> see https://example.com/plan.")
     assert await log.locator("img").count() == 0
@@ -185,6 +177,45 @@ async def test_a_call_rings_and_is_declined(portal: FakePortal, open_page: Open,
     await expect(dialog).to_have_count(0)
     await expect(ada.get_by_text("Bob Rossi declined")).to_be_visible()
     await expect(ada.get_by_role("heading", name="Call with Bob Rossi")).to_have_count(0)
+
+
+ELSEWHERE = """
+window.told = [];
+window.Notification = class {
+  static permission = "granted";
+  constructor(title, options) { Object.assign(this, {title, options, open: true}); window.told.push(this); }
+  close() { this.open = false; }
+};
+Object.defineProperty(document, "hidden", {get: () => window.elsewhere ?? true});
+"""
+"""A tab that nobody looks at, and a system that tells people what it is asked to: without a screen there is neither."""
+
+
+async def test_a_call_rings_also_in_a_tab_that_nobody_looks_at(portal: FakePortal, open_page: Open) -> None:
+    ada, bob = await open_page("ada", "/#/with/bob"), await open_page("bob", "/#/settings", script=ELSEWHERE)
+    await button(ada, "Call Bob Rossi").first.click()
+    await expect(bob).to_have_title("☎ Ada Lovelace is calling")
+    await expect(bob).to_have_title("Acme S.p.A. · Portal")  # and so on: a title that changes is seen in a row of tabs
+    told = await bob.evaluate("told.map(one => [one.title, one.open, one.options.requireInteraction])")
+    assert told == [["Ada Lovelace is calling", True, True]]
+    await bob.evaluate("told[0].onclick()")
+    await button(bob, "Accept").click()
+    await enter_call(portal, bob, "Ada Lovelace")
+    assert await bob.evaluate("told[0].open") is False
+    await expect(bob).to_have_title("Acme S.p.A. · Portal")
+
+
+async def test_who_wrote_is_told_in_a_tab_that_nobody_looks_at_and_a_click_leads_there(
+    portal: FakePortal, open_page: Open
+) -> None:
+    ada, bob = await open_page("ada", "/#/with/bob"), await open_page("bob", script=ELSEWHERE)
+    await ada.get_by_label("Write to Bob Rossi").fill("Are you there?")
+    await ada.keyboard.press("Enter")
+    await expect(bob).to_have_title("(1) Acme S.p.A. · Portal")
+    told = await bob.evaluate("told.map(one => one.title)")
+    assert told == ["Message from Ada Lovelace"], "without what was written: others may see that screen"
+    await bob.evaluate("elsewhere = false; told[0].onclick()")
+    await expect(bob.get_by_role("log")).to_contain_text("Are you there?")
 
 
 async def test_a_call_is_taken_a_third_one_comes_and_it_ends(
@@ -283,10 +314,9 @@ async def test_devices_are_chosen_seen_and_heard(portal: FakePortal, open_page: 
     page = await open_page("ada", "/#/settings")
     await button(page, "Test microphone and camera").click()
     await expect(page.get_by_label("Your picture")).to_be_visible()
-    await page.wait_for_function("document.querySelector('video').videoWidth > 0")
-    await page.wait_for_function("document.querySelector('meter').value > 0.2")
-    names = await page.get_by_label("Microphone", exact=True).locator("option").all_text_contents()
-    assert any("Fake" in name for name in names)
+    await becomes(page, "document.querySelector('video').videoWidth > 0")
+    await becomes(page, "document.querySelector('meter').value > 0.2")
+    await expect(page.get_by_role("combobox", name="Microphone")).to_contain_text("Fake")
     await picture(page, "settings")
     await button(page, "Start echo test").click()
     await expect(page.get_by_text("Speak now…")).to_be_visible()
@@ -320,15 +350,6 @@ LOOKS: dict[str, dict[str, Any]] = {
     "dark-italian": {"color_scheme": "dark", "locale": "it-IT"},
     "phone": {"viewport": {"width": 390, "height": 780}, "is_mobile": True, "has_touch": True},
 }
-
-
-async def findings(page: Any, axe: str) -> list[str]:
-    await page.evaluate(axe)
-    await page.wait_for_function(
-        "document.getAnimations().every(a => a.playState !== 'running' || a.effect.getTiming().iterations === Infinity)"
-    )
-    found = await page.evaluate("axe.run().then(r => r.violations)")
-    return [f"{one['id']}: {one['nodes'][0]['html']} {one['nodes'][0]['failureSummary']}" for one in found]
 
 
 @pytest.mark.parametrize("look", LOOKS)
@@ -396,14 +417,27 @@ async def test_all_is_done_with_the_keyboard(portal: FakePortal, open_page: Open
     await page.keyboard.type("with the keyboard")
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("log")).to_contain_text("with the keyboard")
-    await portal.say(
-        "ada", type="ring", call={"id": "f" * 32, "from": {"user": "gio", "displayName": "Gio"}, "media": "audio"}
-    )
-    await page.keyboard.press("Enter")
+    caller = await open_page("gio", "/#/with/ada")
+    await button(caller, "Call Ada Lovelace").first.click()
+    await expect(page.get_by_role("alertdialog")).to_be_visible()
+    await page.keyboard.press("Enter")  # of somebody who was just writing: his microphone is not opened by it
     await expect(page.get_by_role("alertdialog")).to_be_visible()
     await tab_to("Accept")
     await page.keyboard.press("Enter")
-    await expect(page.get_by_role("alertdialog")).to_have_count(0)
+    await enter_call(portal, page, "Giovanna Bianchi")
+    await tab_to("Mute")
+    await page.keyboard.press("Space")
+    await expect(button(page, "Unmute")).to_be_focused()
+    await tab_to("People")
+    await page.keyboard.press("Enter")
+    await tab_to("Add Zoë Fontana")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("heading", name="Call with Giovanna Bianchi, Zoë Fontana")).to_be_visible()
+    await tab_to("Close")
+    await page.keyboard.press("Enter")
+    await tab_to("End call")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("toolbar")).to_have_count(0)
 
 
 async def test_italian_is_chosen_and_stays(portal: FakePortal, open_page: Open) -> None:

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { day, duration, initials, size, tint } from "../src/i18n/format";
+import { clock, day, duration, initials, size, tint } from "../src/i18n/format";
 import { LANGUAGES, TABLES, preferred, translate } from "../src/i18n/translate";
 import type { Entry, Key } from "../src/i18n/words";
 import { noConversation } from "../src/state/chat";
@@ -80,6 +80,10 @@ describe("what is written", () => {
   });
   it("sizes", () => {
     expect([size(0, "en"), size(20_000_000, "en"), size(1500, "en")]).toEqual(["0 byte", "20 MB", "2 kB"]);
+  });
+  it("times of day, as in Europe", () => {
+    const at = new Date(2026, 10, 29, 20, 5).getTime();
+    expect([clock(at, "en"), clock(at, "it")]).toEqual(["20:05", "20:05"]);
   });
   it("days", () => {
     const now = new Date(2026, 10, 29, 12).getTime();

@@ -17,6 +17,7 @@ export function Banners() {
   const elsewhere = useSelect((state) => state.calls.elsewhere);
   const problem = useSyncExternalStore(control.calling.subscribe, () => control.calling.problem);
   const silent = useSyncExternalStore(control.tones.subscribe, control.tones.silent);
+  const atHome = useSelect((state) => state.route.at === "people" && !state.calls.current);
   const rings = useSelect((state) => may(state, "Audio") || may(state, "Video"));
   return (
     <div className="banners" role="status">
@@ -30,7 +31,7 @@ export function Banners() {
         </Banner>
       )}
       {silent && rings && <Banner icon="speaker" kind="plain">{t("banner.muted")}</Banner>}
-      <NotifyBanner />
+      {atHome && <NotifyBanner />}
     </div>
   );
 }

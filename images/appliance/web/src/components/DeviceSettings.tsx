@@ -39,7 +39,7 @@ export function DeviceSettings() {
     <div className="devices">
       {test.problem && <ProblemNote problem={test.problem} onAgain={test.start} onClose={test.forget} />}
       {audio && select("audioinput", "mic", t("settings.microphone"))}
-      {audio && <Meter stream={test.stream} />}
+      {audio && test.stream && <Meter stream={test.stream} />}
       {select("audiooutput", "speaker", t("settings.speaker"))}
       {video && select("videoinput", "video", t("settings.camera"))}
       {video && test.stream && <Preview stream={test.stream} />}

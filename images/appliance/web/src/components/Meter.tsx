@@ -3,11 +3,11 @@ import { watchLevel } from "../media/devices";
 import { useT } from "./hooks";
 
 /** How loud a microphone is, drawn with each frame past React. */
-export function Meter({ stream }: { stream: MediaStream | null }) {
+export function Meter({ stream }: { stream: MediaStream }) {
   const t = useT();
   const meter = useRef<HTMLMeterElement>(null);
   useEffect(() => {
-    if (!stream || stream.getAudioTracks().length === 0) return;
+    if (stream.getAudioTracks().length === 0) return;
     const context = new AudioContext();
     void context.resume();
     const unwatch = watchLevel(context, context.createMediaStreamSource(stream), (level) => {

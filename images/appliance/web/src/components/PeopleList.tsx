@@ -54,7 +54,7 @@ export function PeopleList({ chosen }: { chosen: string }) {
         <h2 className="list-title">{t(people.q ? "people.found" : "people.all")}</h2>
         <ul className="rows">
           {people.users.filter((user) => user.user !== me?.user).map((user) => (
-            <PersonRow key={user.user} user={user.user} name={user.displayName} chosen={user.user === chosen} quick={quick} seen={seen} />
+            <PersonRow key={user.user} user={user.user} name={user.displayName} chosen={user.user === chosen && !shownRecent.includes(chosen)} quick={quick} seen={seen} />
           ))}
         </ul>
         <Ending />

@@ -151,17 +151,18 @@ export class Calling {
     const current = this.context.store.get().calls.current;
     const other = current?.call.members.find((member) => member.user !== this.context.me);
     const name = other ? this.context.nameOf(other.user) : "";
+    // First: whatever is said changes the state, and `follow` would find this call at its end again, and again.
+    void this.end(id, !current?.call.ended);
     if (what === "refused") this.context.say("info", "call.refusedBy", { name });
     else if (what === "unanswered") this.context.say("info", "call.unanswered", { name });
     else this.context.say("info", "call.over");
-    void this.end(id, !current?.call.ended);
   }
 
   private mediaOver(id: string, media: CallMedia, why: "over" | "taken" | "lost"): void {
     if (this.media !== media) return;
     if (why === "lost") this.problem = media.get().problems.find((problem) => problem.about === "line") ?? { about: "line", why: "lost" };
-    this.context.say(why === "lost" ? "problem" : "info", `call.${why}`);
     void this.end(id, why !== "taken");
+    this.context.say(why === "lost" ? "problem" : "info", `call.${why}`);
   }
 
   private async end(id: string, tell: boolean): Promise<void> {

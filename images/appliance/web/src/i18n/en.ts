@@ -181,7 +181,7 @@ export const en = {
   "settings.signOutAll": "Sign out everywhere",
   "settings.signOutAllLead": "On all devices on which you are signed in.",
 
-  "notify.banner": "Shall this page tell you when somebody calls while it is in the background?",
+  "notify.banner": "Hear of calls and messages while you look at something else?",
   "notify.later": "Not now",
 
   "banner.offline": "No connection to the portal. Trying again…",

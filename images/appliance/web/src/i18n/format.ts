@@ -1,8 +1,11 @@
 /** Times, days and sizes as they are written in a language. Pure. */
 import type { Language } from "./translate";
 
+/** English as it is written in Europe: 20:40, 29 November. */
+const LOCALE: Record<Language, string> = { en: "en-GB", it: "it" };
+
 export function clock(at: number, language: Language): string {
-  return new Intl.DateTimeFormat(language, { hour: "2-digit", minute: "2-digit" }).format(at);
+  return new Intl.DateTimeFormat(LOCALE[language], { hour: "2-digit", minute: "2-digit" }).format(at);
 }
 
 export function day(at: number, now: number, language: Language): string {
@@ -12,7 +15,7 @@ export function day(at: number, now: number, language: Language): string {
     return word.charAt(0).toUpperCase() + word.slice(1);
   }
   const year = new Date(at).getFullYear() === new Date(now).getFullYear() ? {} : { year: "numeric" as const };
-  return new Intl.DateTimeFormat(language, { weekday: "long", day: "numeric", month: "long", ...year }).format(at);
+  return new Intl.DateTimeFormat(LOCALE[language], { weekday: "long", day: "numeric", month: "long", ...year }).format(at);
 }
 
 /** 4:07, or 1:00:05. */
@@ -26,7 +29,7 @@ export function duration(milliseconds: number): string {
 export function size(bytes: number, language: Language): string {
   const units = ["byte", "kilobyte", "megabyte", "gigabyte"];
   const step = Math.min(units.length - 1, bytes > 0 ? Math.floor(Math.log10(bytes) / 3) : 0);
-  return new Intl.NumberFormat(language, {
+  return new Intl.NumberFormat(LOCALE[language], {
     style: "unit", unit: units[step] ?? "byte", unitDisplay: "short", maximumFractionDigits: step > 1 ? 1 : 0,
   }).format(bytes / 1000 ** step);
 }

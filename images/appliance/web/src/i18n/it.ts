@@ -16,7 +16,7 @@ export const it: Table = {
   "login.wrong": "Nome utente o password non corretti.",
   "login.later": { one: "Troppi tentativi. Riprova tra {count} secondo.", other: "Troppi tentativi. Riprova tra {count} secondi." },
   "login.unreachable": "Il portale non è raggiungibile. Controlla la connessione e riprova.",
-  "login.failed": "Non è riuscito. Riprova.",
+  "login.failed": "Qualcosa non ha funzionato. Riprova.",
   "login.signedOut": "La sessione è terminata. Accedi di nuovo.",
   "login.language": "Lingua",
 
@@ -183,7 +183,7 @@ export const it: Table = {
   "settings.signOutAll": "Esci ovunque",
   "settings.signOutAllLead": "Da tutti i dispositivi su cui hai fatto l'accesso.",
 
-  "notify.banner": "Vuoi che questa pagina ti avvisi quando qualcuno chiama mentre è in secondo piano?",
+  "notify.banner": "Vuoi sapere di chiamate e messaggi anche mentre guardi altro?",
   "notify.later": "Non ora",
 
   "banner.offline": "Nessuna connessione al portale. Nuovo tentativo…",
@@ -220,6 +220,6 @@ export const it: Table = {
   "error.gone": "Questa chiamata è già terminata.",
   "error.full": "La chiamata è al completo.",
   "error.unreachable": "Il portale non è raggiungibile. Controlla la connessione.",
-  "error.failed": "Non è riuscito. Riprova.",
+  "error.failed": "Qualcosa non ha funzionato. Riprova.",
   "error.many": "Troppe volte. Attendi un momento.",
 };
