@@ -6,161 +6,158 @@ Other customers come, change and go meanwhile, and nobody in the call loses a pa
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
-from base64 import b64encode
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
-import argon2
 import pytest
 import pytest_asyncio
 
-from support.api import Api, Object
-from support.browser import CHROMIUM, GIVING, launched
-from support.certificates import chain, key, text_of
+from e2e.portal import (
+    ALL,
+    CONNECTIONS,
+    Outsider,
+    Person,
+    a_browser,
+    community,
+    eventually,
+    host,
+    playwright,
+    received_over,
+    sign_in,
+    talk,
+    with_portal,
+)
+from support.api import Api
+from support.browser import CHROMIUM
 from support.cluster import Node
-from support.mcs import COMMUNITY, Mcs, standing
+from support.mcs import Mcs
 from support.objects import INSTANCE, a_community
 from support.operator import Operator
 from support.waiting import until
 
-playwright = pytest.importorskip("playwright.async_api", reason="not installed: playwright")
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600), pytest.mark.asyncio(loop_scope="module")]
-
-PASSWORD = "correct horse battery"
-ALL = ["Audio", "Video", "Chat", "DesktopSharing", "FileSharing"]
-REMEMBER = """
-window.connections = [];
-window.RTCPeerConnection = class extends RTCPeerConnection {
-  constructor(...given) { super(...given); window.connections.push(this); }
-};
-"""
-RECEIVED = """
-async () => {
-  const all = {audio: {packets: 0, lost: 0}, video: {packets: 0, lost: 0, frames: 0, freezes: 0}, offers: 0};
-  for (const connection of window.connections) {
-    for (const stat of (await connection.getStats()).values()) {
-      if (stat.type !== "inbound-rtp") continue;
-      const one = all[stat.kind];
-      one.packets += stat.packetsReceived; one.lost += stat.packetsLost;
-      if (stat.kind === "video") { one.frames += stat.framesDecoded ?? 0; one.freezes += stat.freezeCount ?? 0; }
-    }
-  }
-  return all;
-}
-"""
-
-
-def portal(mcs: Mcs) -> str:
-    return f"meet.{mcs.node.zone}"
 
 
 @pytest.fixture(scope="module")
 def mcs(node: Node, server: Api, operator_process: Operator) -> Iterator[Mcs]:
-    """An instance whose Community has a portal with two people."""
+    """An instance with two customers who have portals. Three of the first one's people may all, one may nothing."""
     if not CHROMIUM:
         pytest.skip("not installed: chromium")
-    with standing(node, server) as mcs:
-        mcs.api.apply(
-            _secret("meet-tls", "kubernetes.io/tls", {"tls.crt": chain(portal(mcs)), "tls.key": text_of(key())}),
-            _secret("acme-passwords", "Opaque", {".htpasswd": _passwords("ada", "bob")}, COMMUNITY),
-            a_community(
-                COMMUNITY,
-                users=[{"name": name, "functions": ALL} for name in ("ada", "bob")],
-                portalDomain=portal(mcs),
-                tls={"secretRef": {"name": "meet-tls"}},
-                authentication={"passwordsFrom": [{"secretRef": {"name": "acme-passwords"}}]},
-            ),
-        )
-        mcs.api.wait_condition("Community", COMMUNITY, "LoginReady", "True", timeout=60)
+    with with_portal(node, server, {"ada": ALL, "bob": ALL, "cyd": ALL, "mute": []}) as mcs:
+        mcs.api.apply(*community(mcs, {"eve": ALL}, "globex"))
+        mcs.api.wait_condition("Community", "globex", "LoginReady", "True", timeout=60)
         yield mcs
 
 
-def _secret(name: str, type: str, data: dict[str, str], community: str = "") -> Object:
-    labels = {"mcs.tvox.io/passwords": community} if community else {}
-    encoded = {file: b64encode(text.encode()).decode() for file, text in data.items()}
-    metadata = {"name": name, "labels": labels}
-    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": type, "data": encoded}
-
-
-def _passwords(*users: str) -> str:
-    hasher = argon2.PasswordHasher(time_cost=1, memory_cost=8192, parallelism=1)
-    return "".join(f"{user}:{hasher.hash(PASSWORD)}\n" for user in users)
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser(mcs: Mcs) -> AsyncIterator[Any]:
-    """Finds the portal at the node, and believes its certificate."""
-    async with launched(GIVING, f"--host-resolver-rules=MAP *.{mcs.node.zone} {mcs.node.ip}") as browser:
-        yield browser
+async def two(mcs: Mcs) -> AsyncIterator[tuple[Person, Person]]:
+    """Both are signed in."""
+    async with a_browser(mcs, "--auto-select-tab-capture-source-by-title=Acme") as browser:
+        ada, bob = await sign_in(browser, mcs, "ada"), await sign_in(browser, mcs, "bob")
+        yield ada, bob
+        assert [ada.errors, bob.errors] == [[], []]
 
 
-async def signed_in(browser: Any, mcs: Mcs, user: str) -> Any:
-    context = await browser.new_context(ignore_https_errors=True, viewport={"width": 960, "height": 640})
-    await context.add_init_script(REMEMBER)
-    page = await context.new_page()
-    page.on(
-        "console", lambda said: print(f"{user}: {said.type} {said.text}") if said.type in ("error", "warning") else None
-    )
-    await page.goto(f"https://{portal(mcs)}/")
-    await page.get_by_label("User name").fill(user)
-    await page.get_by_label("Password", exact=True).fill(PASSWORD)
-    await page.get_by_role("button", name="Sign in").click()
-    await playwright.expect(page.get_by_role("heading", name=f"Hello, {user}", exact=False)).to_be_visible(
-        timeout=15_000
-    )
-    return page
-
-
-async def received(page: Any) -> Any:
-    return await page.evaluate(RECEIVED)
-
-
-async def test_a_call_goes_on_while_twenty_changes_of_other_customers_are_made(browser: Any, mcs: Mcs) -> None:
-    ada, bob = await signed_in(browser, mcs, "ada"), await signed_in(browser, mcs, "bob")
-    await ada.get_by_role("link", name="bob").first.click()
+async def test_a_call_goes_on_while_twenty_changes_of_other_customers_are_made(
+    two: tuple[Person, Person], mcs: Mcs
+) -> None:
+    ada, bob = two
     begun = time.monotonic()
-    await ada.get_by_role("button", name="Video call with bob").first.click()
-    dialog = bob.get_by_role("alertdialog")
-    await playwright.expect(dialog).to_be_visible(timeout=10_000)
-    await dialog.get_by_role("button", name="Accept with video").click()
-    for page in (ada, bob):
-        await page.wait_for_function("window.connections.length > 0")
-
-    async def flows(page: Any) -> bool:
-        now = await received(page)
-        return bool(now["audio"]["packets"] > 20 and now["video"]["frames"] > 5)
-
-    async with asyncio.timeout(30):
-        while not (await flows(ada) and await flows(bob)):  # noqa: ASYNC110 - the browser tells no event
-            await asyncio.sleep(0.2)
+    await ada.call("bob")
+    await bob.accept()
+    await talk(ada, bob)
     print(f"both see and hear {time.monotonic() - begun:.1f} s after the click")
     before = mcs.identity()
-    changed = await over(bob, asyncio.to_thread(twenty_changes, mcs))
-    quiet = await over(bob, asyncio.sleep(changed["seconds"]))
+    changed = await received_over(bob, asyncio.to_thread(twenty_changes, mcs))
+    quiet = await received_over(bob, asyncio.sleep(changed["seconds"]))
     print(f"twenty changes: {changed}; as long without any: {quiet}")
     assert mcs.identity() == before
     assert changed["audio"] > 40 * changed["seconds"], "fifty packets a second"
     assert changed["lost"] == 0
     # A picture stands still where this machine, which makes, sends and shows all of them, is too slow for it.
     assert changed["freezes"] <= quiet["freezes"] + 1
-    until("it is counted", lambda: mcs.inside("http://127.0.0.1:21000/connections")["connections"] == 2, 10)
-    await bob.get_by_role("button", name="End call").click()
-    until("it is over", lambda: mcs.inside("http://127.0.0.1:21000/connections")["connections"] == 0, 30)
+    until("it is counted", lambda: mcs.inside(CONNECTIONS)["connections"] == 2, 10)
 
 
-async def over(page: Any, time_span: Awaitable[None]) -> dict[str, float]:
-    """What this page received in that time."""
-    begun, told = time.monotonic(), await received(page)
-    await time_span
-    now, seconds = await received(page), time.monotonic() - begun
-    return {
-        "seconds": seconds,
-        "audio": now["audio"]["packets"] - told["audio"]["packets"],
-        "video": now["video"]["packets"] - told["video"]["packets"],
-        "lost": sum(now[kind]["lost"] - told[kind]["lost"] for kind in ("audio", "video")),
-        "freezes": now["video"]["freezes"] - told["video"]["freezes"],
-    }
+FORBIDDEN = {
+    "directory": ("GET", "/api/directory"),
+    "who is there": ("WS", "/api/socket"),
+    "history": ("GET", "/api/conversations/bob/messages"),
+    "message": ("POST", "/api/conversations/bob/messages"),
+    "files": ("GET", "/api/conversations/bob/files"),
+    "file": ("POST", "/api/conversations/bob/files?name=a.txt"),
+    "ringing": ("POST", "/api/calls"),
+    "the call": ("GET", "/api/calls/{call}"),
+    "its chat": ("GET", "/api/calls/{call}/messages"),
+    "getting in": ("POST", "/api/calls/{call}/accept"),
+    "its media": ("WS", "/calls/{call}/rtc"),
+}
+OPEN_TO_COLLEAGUES = {"directory", "who is there", "history", "message", "files", "file", "ringing"}
+SAID = {"message": {"text": "hello"}, "ringing": {"users": ["bob"], "media": "audio"}}
+
+
+@pytest.mark.parametrize("who", ["stranger", "other community", "sibling's page", "TVox's page", "muted", "colleague"])
+async def test_nobody_else_reaches_the_call_or_what_they_wrote(two: tuple[Person, Person], mcs: Mcs, who: str) -> None:
+    ada, _ = two
+    user, at = ("eve", "globex") if who == "other community" else ("mute" if who == "muted" else "cyd", "acme")
+    async with Outsider(mcs) as outsider:
+        cookie = None if who == "stranger" else await outsider.sign_in(user, at)
+        origin = {"sibling's page": host(mcs, "globex"), "TVox's page": mcs.domain("acme")}.get(who, host(mcs))
+        answers = {
+            what: await outsider.ask(method, path.format(call=ada.call_id), cookie, origin, SAID.get(what))
+            for what, (method, path) in FORBIDDEN.items()
+        }
+    got_in = {what for what, status in answers.items() if status < 400}
+    print(f"{who}: {answers}")
+    assert all(status in (101, 200, 201, 400, 401, 403, 404, 409) for status in answers.values()), answers
+    assert got_in <= (
+        OPEN_TO_COLLEAGUES if who == "colleague" else {"directory", "who is there"} if who == "muted" else set()
+    )
+
+
+async def test_a_screen_is_shown_in_the_call_and_the_call_ends(two: tuple[Person, Person], mcs: Mcs) -> None:
+    ada, bob = two
+    await ada.button("Share screen").click()
+    screen = bob.page.get_by_label("Screen of ada").last
+    await playwright.expect(screen).to_be_visible(timeout=15_000)
+
+    async def has_a_picture() -> bool:
+        return bool(await screen.evaluate("element => element.videoWidth > 0 && element.currentTime > 0"))
+
+    await eventually("the screen is seen", has_a_picture, 15)
+    await ada.button("Stop sharing").click()
+    await playwright.expect(bob.page.get_by_label("Screen of ada")).to_have_count(0, timeout=10_000)
+    await bob.hang_up()
+    for person in two:
+        await playwright.expect(person.button("End call")).to_have_count(0, timeout=10_000)
+    await playwright.expect(ada.page.get_by_text("The call has ended.")).to_be_visible()
+    until("it is over", lambda: mcs.inside(CONNECTIONS)["connections"] == 0, 30)
+
+
+async def test_they_write_and_a_file_of_20_mb_arrives_as_it_was(two: tuple[Person, Person], tmp_path: Path) -> None:
+    ada, bob = two
+    await ada.turn_to("bob")
+    await bob.turn_to("ada")
+    await ada.page.get_by_label("Write to bob").fill("Here is the plan.")
+    await ada.page.keyboard.press("Enter")
+    await playwright.expect(bob.page.get_by_role("log")).to_contain_text("Here is the plan.", timeout=10_000)
+    content = bytes(range(256)) * 80_000
+    sent = tmp_path / "plan.pdf"
+    sent.write_bytes(content)
+    await ada.page.locator("input[type=file]").set_input_files(sent)
+    link = bob.page.get_by_role("link", name="Download plan.pdf")
+    await playwright.expect(link).to_be_visible(timeout=30_000)
+    async with bob.page.expect_download() as waiting:
+        await link.click()
+    got = await (await waiting.value).path()
+    assert await asyncio.to_thread(_sha256, got) == hashlib.sha256(content).hexdigest()
+
+
+def _sha256(file: Any) -> str:
+    return hashlib.sha256(Path(file).read_bytes()).hexdigest()
 
 
 def twenty_changes(mcs: Mcs) -> None:
@@ -170,6 +167,6 @@ def twenty_changes(mcs: Mcs) -> None:
         mcs.link(name)
         mcs.api.change("TVoxLink", name, allowedSources=["192.0.2.0/24"])
         mcs.api.change("TVoxLink", name, enabled=False)
-        mcs.api.apply(a_community("globex", users=[f"user-{n}" for n in range(100 * number)]))
+        mcs.api.apply(a_community("initech", users=[f"user-{n}" for n in range(100 * number)]))
         mcs.api.delete("TVoxLink", name)
     mcs.api.wait_condition("MCSInstance", INSTANCE, "Ready", "True")
