@@ -61,7 +61,8 @@ load: ## Build the images and load them into the node
 ## ---- the demo
 
 .PHONY: demo demo-clean
-demo: $(DEPS) cluster-up load ## Two customers talk, a third one is added, and nobody loses a packet
+demo: $(DEPS) cluster-up load ## Customers talk, others come and go, and nobody loses a packet
+	@hack/prepare chromium
 	@eval "$$($(CLUSTER) env)"; $(BIN)/python hack/demo/demo
 demo-clean: $(DEPS) ## Remove what the demo made (the node stays)
 	@eval "$$($(CLUSTER) env)"; $(BIN)/python hack/demo/demo clean

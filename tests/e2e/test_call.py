@@ -19,15 +19,11 @@ from e2e.portal import (
     ALL,
     CONNECTIONS,
     Outsider,
-    Person,
     a_browser,
     community,
-    eventually,
     host,
     playwright,
-    received_over,
     sign_in,
-    talk,
     with_portal,
 )
 from support.api import Api
@@ -36,6 +32,7 @@ from support.cluster import Node
 from support.mcs import Mcs
 from support.objects import INSTANCE, a_community
 from support.operator import Operator
+from support.people import Person, eventually, received_over, talk
 from support.waiting import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600), pytest.mark.asyncio(loop_scope="module")]

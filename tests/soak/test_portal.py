@@ -14,14 +14,10 @@ import pytest_asyncio
 from e2e.portal import (
     ALL,
     CONNECTIONS,
-    Person,
     a_browser,
     community,
-    eventually,
     playwright,
-    received_over,
     sign_in,
-    talk,
     with_portal,
 )
 from support.api import Api
@@ -31,6 +27,7 @@ from support.lab import Namespace, bridge_of
 from support.mcs import POD, Mcs
 from support.objects import INSTANCE
 from support.operator import Operator
+from support.people import Person, eventually, received_over, talk
 from support.waiting import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600), pytest.mark.asyncio(loop_scope="module")]

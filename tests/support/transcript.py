@@ -9,11 +9,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-_LEFT_OUT = re.compile(r"^ +… |is there from an earlier run|^ +NAME +STATUS +VOLUME|^ +persistentvolumeclaim/")
+_LEFT_OUT = re.compile(r"^ +… |^ +NAME +STATUS +VOLUME|^ +persistentvolumeclaim/")
 _MASKS = (
     (re.compile(r"\x1b\[\d*m"), ""),
     (re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"), "<uid>"),
     (re.compile(r"\b\d+ sent, \d+ back, 0 lost, longest gap \d+ ms, in \d+ s"), "<n> sent, all back, 0 lost"),
+    (re.compile(r"\b\d+ audio and \d+ video packets, 0 lost, in \d+ s"), "<n> packets, 0 lost"),
+    (re.compile(r"^     (anna|bruno): \S{12}$", re.MULTILINE), "<login>"),
     (re.compile(r"\b\d+\.\d+ s\b"), "<seconds>"),
     (re.compile(r"from \d+\.\d+\.\d+\.\d+:\d+"), "from <peer>"),
     (re.compile(r"\b(\d+d)?(\d+h)?(\d+m)?(\d+s)\b|\b\d+m\b|\b\d+[hd]\b"), "<age>"),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Any
 
-from mcsdemo import operator
+from mcsdemo import call, operator
 from mcsdemo.telling import Teller
-from support.api import Api, Object, remove_namespaces, samples
+from support.api import ROOT, Api, Object, remove_namespaces, samples
 from support.cluster import Node
 from support.probe import MARGIN, PER_SECOND, ProbeReport, probing
 from support.sites import Site, get_from, get_inside, profile_of
@@ -28,6 +29,7 @@ class Demo:
         self.api = self.server.within(NAMESPACE)
         self.teller = Teller()
         self.failures = 0
+        self.logins: call.Logins | None = None
 
     def run(self) -> bool:
         """The whole story; whether everything held."""
@@ -48,6 +50,11 @@ class Demo:
                 self.show_traffic(link)
         with step("A third customer is added while a probe runs through the first one's tunnel"):
             self.add_third()
+        if call.is_possible():
+            with step("Two people of the first customer talk in two browsers, while others come and go"):
+                self.show_call()
+        else:
+            self.teller.say("No call: there is no Chromium here, or no Playwright.")
         with step("The state of everything"):
             self.show_all()
         self.teller.timings()
@@ -59,7 +66,7 @@ class Demo:
         self.teller.say(f"Deployment {operator.DEPLOYMENT} in namespace {operator.NAMESPACE}: two replicas, one leads")
 
     def apply_samples(self) -> None:
-        """manifests/samples/demo, at this node; a third customer of an earlier run goes first."""
+        """manifests/samples/demo, at this node; a third customer of a run that was cut off goes first."""
         self.remove_third()
         for body in samples("demo"):
             self.api.apply(self._here(body))
@@ -69,7 +76,7 @@ class Demo:
         """So that every run adds him."""
         if self.api.find("TVoxLink", THIRD) is None:
             return
-        self.teller.say(f"{THIRD} is there from an earlier run and is removed first")
+        self.teller.say(f"{THIRD} is removed")
         self.site(THIRD).remove()
         for body in samples("third-customer"):
             self.api.delete(body["kind"], body["metadata"]["name"], wait=30)
@@ -154,6 +161,32 @@ class Demo:
         self.prove(
             _lossless(report), report.lost == report.duplicated == 0 and report.sent == report.received and at_pace
         )
+
+    def show_call(self) -> None:
+        """The promise once more, by voice and picture: another customer is changed, and one removed."""
+        logins = call.open_portal(self.api)
+        self.await_condition("Community", FIRST, "LoginReady", 60)
+        self.teller.say(f"Community {FIRST}: portal https://{call.PORTAL}/, two logins, a certificate; no restart")
+        before = self.identity()
+        received = asyncio.run(call.call_while(self.node.ip, logins, self.others_come_and_go))
+        self.teller.say(f"both see and hear each other: {received['begun']:.1f} s after Bruno accepted")
+        after = self.identity()
+        same = before["restarts"] == after["restarts"] and before["uid"] == after["uid"]
+        self.prove(f"same pod: UID {after['uid']}, and no container restarted", same)
+        audio, video, lost = (round(received[kind]) for kind in ("audio", "video", "lost"))
+        at_pace = audio > 40 * received["seconds"] and video > received["seconds"]  # or it would prove nothing
+        text = f"Bruno received {audio} audio and {video} video packets, {lost} lost, in {received['seconds']:.0f} s"
+        self.prove(text, lost == 0 and at_pace)
+        self.teller.say(f"a picture of it: {(call.LEFT / 'call.png').relative_to(ROOT)}")
+        self.logins = logins
+
+    def others_come_and_go(self) -> None:
+        """Globex is disabled and enabled again, and its TVox comes back; initech leaves."""
+        self.api.change("TVoxLink", SECOND, enabled=False)
+        self.remove_third()
+        self.api.change("TVoxLink", SECOND, enabled=True)
+        self.await_tunnel(SECOND)
+        time.sleep(MARGIN)
 
     def show_all(self) -> None:
         """What is in the cluster now."""

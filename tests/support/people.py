@@ -1,0 +1,150 @@
+"""People at a portal: each a page in a real browser, with what the receiver's own statistics say."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+SIZE = {"width": 960, "height": 640}
+REMEMBER = """
+window.connections = [];
+window.RTCPeerConnection = class extends RTCPeerConnection {
+  constructor(...given) { super(...given); window.connections.push(this); }
+};
+"""
+RECEIVED = """
+async () => {
+  const all = {audio: {packets: 0, lost: 0, tracks: 0}, video: {packets: 0, lost: 0, frames: 0, freezes: 0, tracks: 0}};
+  for (const connection of window.connections) {
+    if (connection.connectionState === "closed") continue;
+    for (const stat of (await connection.getStats()).values()) {
+      if (stat.type !== "inbound-rtp") continue;
+      const one = all[stat.kind];
+      one.packets += stat.packetsReceived; one.lost += stat.packetsLost; one.tracks += stat.packetsReceived > 0;
+      if (stat.kind === "video") { one.frames += stat.framesDecoded ?? 0; one.freezes += stat.freezeCount ?? 0; }
+    }
+  }
+  return all;
+}
+"""
+PATHS = """
+async () => {
+  const all = [];
+  for (const connection of window.connections) {
+    if (connection.connectionState !== "connected") continue;
+    const stats = await connection.getStats();
+    for (const stat of stats.values()) {
+      if (stat.type !== "transport" || !stat.selectedCandidatePairId) continue;
+      const local = stats.get(stats.get(stat.selectedCandidatePairId).localCandidateId);
+      all.push([local.candidateType, local.relayProtocol ?? local.protocol]);
+    }
+  }
+  return all;
+}
+"""
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody who is signed in."""
+
+    name: str
+    page: Any
+    sockets: list[str]
+    """Addresses of all that it opened."""
+    errors: list[str]
+    """What the page's own code threw."""
+
+    @property
+    def call_id(self) -> str:
+        """Of the call that he was in last."""
+        return [path[2] for path in (urlsplit(url).path.split("/") for url in self.sockets) if path[1] == "calls"][-1]
+
+    def button(self, name: str) -> Any:
+        return self.page.get_by_role("button", name=name).first
+
+    async def turn_to(self, other: str) -> None:
+        await self.page.get_by_role("link", name=other).first.click()
+
+    async def call(self, other: str) -> None:
+        await self.turn_to(other)
+        await self.button(f"Video call with {other}").click()
+
+    async def accept(self) -> None:
+        dialog = self.page.get_by_role("alertdialog")
+        await dialog.wait_for(timeout=15_000)
+        await dialog.get_by_role("button", name="Accept with video").click()
+
+    async def hang_up(self) -> None:
+        await self.button("End call").click()
+
+    async def received(self) -> Any:
+        """Packets, losses, pictures and freezes of both kinds, by the receiver's own statistics."""
+        return await self.page.evaluate(RECEIVED)
+
+    async def paths(self) -> list[list[str]]:
+        """How the media goes: kind of candidate and protocol (to the relay, where there is one), by connection."""
+        found: list[list[str]] = await self.page.evaluate(PATHS)
+        return found
+
+    async def sees_and_hears(self, others: int = 1) -> bool:
+        """Whether voice and picture of so many others have arrived."""
+        now = await self.received()
+        flows = now["audio"]["packets"] > 20 * others and now["video"]["frames"] > 5 * others
+        return bool(flows and now["audio"]["tracks"] >= others and now["video"]["tracks"] >= others)
+
+
+async def sign_in(browser: Any, portal: str, user: str, password: str, shown: str = "", script: str = "") -> Person:
+    """In a context of its own. ``shown``: his name as others see it. ``script`` runs before the page's own."""
+    context = await browser.new_context(ignore_https_errors=True, viewport=SIZE)
+    await context.add_init_script(REMEMBER + script)
+    page = await context.new_page()
+    sockets: list[str] = []
+    page.on("websocket", lambda opened: sockets.append(opened.url))
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    await page.goto(f"https://{portal}/")
+    await page.get_by_label("User name").fill(user)
+    await page.get_by_label("Password", exact=True).fill(password)
+    await page.get_by_role("button", name="Sign in").click()
+    await page.get_by_role("heading", name=f"Hello, {(shown or user).split()[0]}").wait_for(timeout=15_000)
+    return Person(shown or user, page, sockets, errors)
+
+
+async def eventually(what: str, look: Callable[[], Awaitable[bool]], seconds: float = 30) -> float:
+    """Wait until it is so, as a browser tells no event; how long it took."""
+    begun = time.monotonic()
+    try:
+        async with asyncio.timeout(seconds):
+            while not await look():  # noqa: ASYNC110 - the browser tells no event
+                await asyncio.sleep(0.1)
+    except TimeoutError:
+        raise AssertionError(f"{what}: not within {seconds} s") from None
+    return time.monotonic() - begun
+
+
+async def talk(*people: Person, seconds: float = 30) -> float:
+    """Wait until each sees and hears all the others; how long it took."""
+
+    async def all_do() -> bool:
+        return all([await person.sees_and_hears(len(people) - 1) for person in people])
+
+    return await eventually(f"{', '.join(p.name for p in people)} see and hear each other", all_do, seconds)
+
+
+async def received_over(person: Person, time_span: Awaitable[Any]) -> dict[str, float]:
+    """What this person received in that time."""
+    begun, told = time.monotonic(), await person.received()
+    await time_span
+    now, seconds = await person.received(), time.monotonic() - begun
+    return {
+        "seconds": seconds,
+        "audio": now["audio"]["packets"] - told["audio"]["packets"],
+        "video": now["video"]["packets"] - told["video"]["packets"],
+        "lost": sum(now[kind]["lost"] - told[kind]["lost"] for kind in ("audio", "video")),
+        "freezes": now["video"]["freezes"] - told["video"]["freezes"],
+    }
