@@ -127,6 +127,24 @@ def test_another_password_costs_two_writes_and_no_status(api: Api, operator: Ope
     assert written == Counter([shard, "patch configmaps/mcs-manifest"])
 
 
+def test_what_portals_keep_is_changed_by_two_files_and_nobody_notices(
+    api: Api, operator: Operator, agent: FakeAgent
+) -> None:
+    settled(api)
+    assert "portals" not in complete_set(api)["instance.json"], "nothing is written for what is not declared"
+    restarts, audit = agent.restarts(2), audited(api)
+    api.change("MCSInstance", "mcs", portals={"retention": {"chat": "48h"}, "quota": "2Gi"})
+    told = {"chatSeconds": 172_800, "quotaBytes": 2 * 1024**3}
+    until("it is there", lambda: complete_set(api)["instance.json"].get("portals") == told, 30)
+    settled(api)
+    written = Counter(write for write in audit.writes(api.namespace) if not write.startswith("patch pods/"))
+    assert written == Counter(
+        ["patch configmaps/mcs-links", "patch configmaps/mcs-manifest", "patch mcsinstances/mcs/status"]
+    )
+    assert agent.restarts(2) == restarts
+    assert api.condition("MCSInstance", "mcs", "RestartPending")[0] == "False"
+
+
 def test_a_user_is_forgotten_and_his_name_is_nowhere_but_in_secrets(
     api: Api, operator: Operator, agent: FakeAgent, tmp_path: Path
 ) -> None:

@@ -15,6 +15,8 @@ from support.transcript import masked, stages
 
 PAGES = pages()
 LINK = re.compile(r"\]\((?!\w+:|#)([^)#\s]+)")
+IMAGE = re.compile(r"!\[([^\]]*)\]\(([^)#\s]+)\)")
+PICTURES = sorted((ROOT / "docs/pictures").glob("*.png"))
 TARGETS = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
 
@@ -30,6 +32,18 @@ def test_every_link_leads_to_a_file(page: str) -> None:
     text = (ROOT / page).read_text()
     dead = [target for target in LINK.findall(text) if not (ROOT / page).parent.joinpath(target).exists()]
     assert dead == []
+
+
+@pytest.mark.parametrize("picture", PICTURES, ids=lambda path: path.name)
+def test_every_photographed_picture_is_on_a_page_says_what_it_shows_and_is_small(picture: Path) -> None:
+    shown = [
+        text
+        for page in PAGES
+        for text, target in IMAGE.findall((ROOT / page).read_text())
+        if (ROOT / page).parent.joinpath(target).resolve() == picture
+    ]
+    assert shown and all(len(text) > 10 for text in shown)
+    assert picture.stat().st_size < 150_000
 
 
 @pytest.mark.parametrize("page", PAGES)
