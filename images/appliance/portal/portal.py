@@ -289,8 +289,9 @@ class Portal:
         for session in self.sessions.expired():
             self.sign_out(session)
         self.deliver()
-        if self.told.ready:  # until then nobody says for how long things are kept, nor who is gone
-            await retention.clean(self.store, self.files, self.quota, self.told.world, self.clock.wall())
+        world = self._taken[0]  # one that is only read so far has its times not in force: the default may be shorter
+        if world is not NOTHING:  # until then nobody says for how long things are kept, nor who is gone
+            await retention.clean(self.store, self.files, self.quota, world, self.clock.wall())
 
     async def erase(self) -> None:
         """What the set in force asks for. Apart from look(): a full disk must not keep a set from being taken."""
