@@ -77,6 +77,8 @@ async def test_a_call_goes_on_while_twenty_changes_of_other_customers_are_made(
     # A picture stands still where this machine, which makes, sends and shows all of them, is too slow for it.
     assert changed["freezes"] <= quiet["freezes"] + 1
     until("it is counted", lambda: mcs.inside(CONNECTIONS)["connections"] == 2, 10)
+    until("Prometheus is told", lambda: of_portal(mcs, "mcs_media_participants") == 2, 20, pause=1)
+    assert of_portal(mcs, "mcs_media_calls") == 1
 
 
 FORBIDDEN = {
@@ -155,6 +157,12 @@ async def test_they_write_and_a_file_of_20_mb_arrives_as_it_was(two: tuple[Perso
 
 def _sha256(file: Any) -> str:
     return hashlib.sha256(Path(file).read_bytes()).hexdigest()
+
+
+def of_portal(mcs: Mcs, metric: str) -> float | None:
+    """What the agent's metrics say of the first customer."""
+    series = (value for name, value in mcs.metrics().items() if name.startswith(f"{metric}{{") and '"acme"' in name)
+    return next(series, None)
 
 
 def twenty_changes(mcs: Mcs) -> None:

@@ -71,7 +71,7 @@ class Inner:
 
     async def usage(self, request: web.Request) -> web.StreamResponse:
         portal = self._portal
-        return answer(await portal.usage.told(portal.calls.all(), portal.told.world, portal.quota))
+        return answer(await portal.usage.told(portal.calls.all(), portal.told.world, portal.in_force))
 
     async def forget(self, request: web.Request) -> web.StreamResponse:
         given = foreign.document(await request.read()) or {}

@@ -74,7 +74,8 @@ class Quota:
     def declared(self, said: object) -> Quota:
         """With what the instance declares (`portals` of instance.json) in place of this. Total, within bounds.
 
-        What cannot be understood is kept as long as anything can be: a broken file must not erase history.
+        What cannot be understood, or nobody can have meant, such as no time at all, is kept as long as anything can be:
+        a broken file must not erase history.
         """
         if said is None:
             return self
@@ -99,7 +100,7 @@ def _kept(found: dict[str, object], name: str, default: float) -> float:
     if name not in found:
         return default
     said = found[name]
-    return within(said, RETENTION) if type(said) is int else RETENTION[1]
+    return min(said, RETENTION[1]) if type(said) is int and said >= RETENTION[0] else RETENTION[1]
 
 
 def keep_address_space_small() -> None:

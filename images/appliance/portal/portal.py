@@ -55,7 +55,8 @@ class Outside:
 class Portal:
     def __init__(self, settings: Settings, outside: Outside | None = None) -> None:
         outside = outside or Outside()
-        self.settings, self.clock, self.quota = settings, outside.clock, settings.quota
+        self.settings, self.clock = settings, outside.clock
+        self.quota = self.in_force = settings.quota  # what is declared, and by what is erased at the moment
         steady = self.clock.steady
         self.told = Told(settings.run_dir)
         self.store = Store(database(settings.data_dir))
@@ -83,8 +84,7 @@ class Portal:
         self._taken = NOTHING, NO_LOGINS
         self._draining = False
         self._flushed = steady()
-        self._clean_now = asyncio.Event()
-        """Other data is to be kept than before."""
+        self._clean_now = asyncio.Event()  # other data is to be kept than before
 
     def _size(self, community: str) -> int:
         return self.directory.size(community)  # which is another one with each set
@@ -153,7 +153,7 @@ class Portal:
             self.hashes = await asyncio.to_thread(Hashes, logins, self._seed)
             self._take(self._taken[0], world)
             if self._taken[0].portals != world.portals:
-                self.quota = self.settings.quota.declared(world.portals)
+                self.quota = self.in_force = self.settings.quota.declared(world.portals)
                 self._clean_now.set()
             self._taken = world, logins
             log.info("set %s taken: %d users, %d logins", world.config[:12], len(world.users), len(logins.hashes))
@@ -289,8 +289,11 @@ class Portal:
         for session in self.sessions.expired():
             self.sign_out(session)
         self.deliver()
-        if self.told.ready:  # until then nobody says for how long things are kept, nor who is gone
-            await retention.clean(self.store, self.files, self.quota, self.told.world, self.clock.wall())
+        world = self._taken[0]  # one that is only read so far has its times not in force: the default may be shorter
+        if world is not NOTHING:  # until then nobody says for how long things are kept, nor who is gone
+            now = self.clock.wall()
+            self.in_force = await retention.in_force(self.store, self.quota, world.portals, now)
+            await retention.clean(self.store, self.files, self.in_force, world, now)
 
     async def erase(self) -> None:
         """What the set in force asks for. Apart from look(): a full disk must not keep a set from being taken."""

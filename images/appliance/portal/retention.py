@@ -5,15 +5,40 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 
 from portal import files, people
 from portal.files import Files
-from portal.limits import HOUR, Quota
+from portal.limits import DAY, HOUR, Quota
 from portal.store import Store
 from portal.told import Key, World
 
 AT_ONCE = 200
 """Rows per transaction: some milliseconds."""
+
+
+DECLARED = 7 * DAY
+"""For so long a time holds that is declared no more: an operator of before knows nothing of it, says nothing, and would
+have what is older than the default erased."""
+_TIMES = {"chatSeconds": "chat_seconds", "fileSeconds": "file_seconds"}
+
+
+async def in_force(store: Store, quota: Quota, declared: object, now: float) -> Quota:
+    """`quota` by which is erased now; it follows from what is `declared`. Raises StoreError."""
+    said = declared if isinstance(declared, dict) else {}
+    times = {name: getattr(quota, field) for name, field in _TIMES.items()}
+    before = await store.run(_declared, {name: times[name] for name in times.keys() & said.keys()}, now)
+    longer = {name: max(times[name], before[name]) for name in (before.keys() & times.keys()) - said.keys()}
+    return replace(quota, **{_TIMES[name]: seconds for name, seconds in longer.items()})
+
+
+def _declared(connection: sqlite3.Connection, said: dict[str, float], now: float) -> dict[str, float]:
+    """What was declared last, and not too long ago. Writes once a day, or what is new."""
+    rows = connection.execute("SELECT name, seconds, at FROM declared").fetchall()
+    fresh = {name: seconds for name, seconds, at in rows if abs(now - at) < DAY}
+    new = [(name, seconds, now) for name, seconds in said.items() if fresh.get(name) != seconds]
+    connection.executemany("INSERT OR REPLACE INTO declared VALUES (?, ?, ?)", new)
+    return {name: seconds for name, seconds, at in rows if now - at < DECLARED}
 
 
 async def clean(store: Store, kept: Files, quota: Quota, world: World, now: float) -> None:

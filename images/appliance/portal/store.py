@@ -64,6 +64,7 @@ MIGRATIONS = (
     """,
     "CREATE TABLE talk (community TEXT PRIMARY KEY, seconds REAL NOT NULL) WITHOUT ROWID;",
     "CREATE TABLE erasures (id TEXT PRIMARY KEY, at REAL NOT NULL) WITHOUT ROWID;",
+    "CREATE TABLE declared (name TEXT PRIMARY KEY, seconds REAL NOT NULL, at REAL NOT NULL) WITHOUT ROWID;",
 )
 """One after the other, each once. Only additions: an older image goes on with a database of a newer one."""
 _NO_WAL = ("nfs", "cifs", "smb", "9p", "fuse", "ceph", "gluster")

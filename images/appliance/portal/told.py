@@ -6,6 +6,7 @@ A file that cannot be read or understood keeps the content of before; one entry 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,8 @@ DEFAULT_BANDWIDTH = 100
 
 Key = tuple[str, str]
 """A user: (community, name)."""
+Request = tuple[str, Key]
+"""To erase what is kept of a user: the id of the request, and who he is."""
 T = TypeVar("T")
 
 
@@ -82,8 +85,9 @@ class Logins:
 
     config: str
     hashes: Mapping[Key, str] = field(repr=False)
-    erasures: Mapping[str, Key] = field(default_factory=dict, repr=False)
-    """Whose data is to be erased, by the id of the request."""
+    erasures: Mapping[str, Request] = field(default_factory=dict, repr=False)
+    """Whose data is to be erased, by a digest of request and user, which may be noted: without the id, which is drawn
+    at random, nobody can try names."""
 
 
 NOTHING = World("", {}, {})
@@ -123,15 +127,16 @@ def parse_logins(content: bytes) -> Logins | None:
     return Logins(document["config"], hashes, _erasures(document.get("erasures")))
 
 
-def _erasures(entries: object) -> dict[str, Key]:
+def _erasures(entries: object) -> dict[str, Request]:
     """What cannot be understood asks for nothing."""
-    found: dict[str, Key] = {}
+    found: dict[str, Request] = {}
     for entry in entries if isinstance(entries, list) else ():
         if not isinstance(entry, list) or len(entry) != 3:
             continue
         community, name, request = entry
         if isinstance(community, str) and foreign.user_name(name) and foreign.random_id(request):
-            found[request] = community, name
+            whole = f"{request}/{community}/{name}".encode(errors="replace")
+            found[hashlib.sha256(whole).hexdigest()] = request, (community, name)
     return found
 
 

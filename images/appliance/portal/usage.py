@@ -61,13 +61,14 @@ class Usage:
             self._store.post(_put_seconds, fresh)
 
     async def told(self, calls: Iterable[Call], world: World, quota: Quota) -> dict[str, Any]:
-        """For the supervisor. Raises StoreError."""
-        stored = await self._store.run(_stored)
+        """For the supervisor. Raises StoreError. Seconds are told once they are kept: were the counter lower after the
+        portal was killed, Prometheus would take it for one that began anew, and add all of it once more."""
+        stored, kept = await self._store.run(_stored), await self._store.run(_seconds)
         talks = Counter(call.community for call in calls if _is_talk(call))
         communities = {}
         for name in (community.name for community in world.communities.values() if community.portal):
             chat, files = stored.get(name, (0, 0))
-            used = {"calls": talks[name], "callSeconds": int(self._seconds[name])}
+            used = {"calls": talks[name], "callSeconds": int(kept.get(name, 0))}
             communities[name] = used | {"chatBytes": chat, "fileBytes": files}
         return {
             "communities": communities,

@@ -7,6 +7,7 @@ names may not. What is no such line asks for nothing: nothing is erased for a mi
 from __future__ import annotations
 
 import base64
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -30,7 +31,8 @@ class Erasure(NamedTuple):
 
 
 def erasures_in(body: Mapping[str, Any]) -> tuple[Erasure, ...]:
-    """The requests under key .erase of a Secret, lines of name:id. Never fails."""
+    """The requests under key .erase of a Secret, lines of name:id. Never fails. An id that stands at two users asks for
+    nothing: it would say of both what is done for one."""
     data = body.get("data")
     encoded = data.get(ERASE_KEY) if isinstance(data, Mapping) else None
     if not isinstance(encoded, str) or len(encoded) > 2 * LARGEST:
@@ -40,5 +42,8 @@ def erasures_in(body: Mapping[str, Any]) -> tuple[Erasure, ...]:
     except ValueError:
         return ()
     pairs = (line.partition(":") for line in lines)
-    found = (Erasure(name, id_) for name, _, id_ in pairs if is_user_name(name) and ERASURE_ID.fullmatch(id_))
-    return tuple({erasure.id: erasure for erasure in found}.values())[:MOST]
+    found = dict.fromkeys(
+        Erasure(name, id_) for name, _, id_ in pairs if is_user_name(name) and ERASURE_ID.fullmatch(id_)
+    )
+    users = Counter(erasure.id for erasure in found)
+    return tuple(erasure for erasure in found if users[erasure.id] == 1)[:MOST]

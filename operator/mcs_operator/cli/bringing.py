@@ -16,6 +16,7 @@ from mcs_operator.cli.files import Document, read
 from mcs_operator.cli.manifests import as_yaml
 from mcs_operator.cli.nextsteps import next_steps
 from mcs_operator.cli.plan import stored_in
+from mcs_operator.settings import MAX_LINKS
 
 _TOLD = 50
 """Faults that anybody reads at once."""
@@ -52,7 +53,8 @@ def bring(customers: Sequence[Customer], way: Way, faults: Sequence[Fault] = ())
     """Check all, then write all, and say what is left to do. ``faults``: what is known to be wrong already."""
     if way.apply and (way.folder or way.beside):
         raise click.UsageError("--apply creates objects in the cluster: leave --folder and --filename away")
-    made = Manifests.of([one for one in customers if one.name], way.instance or _USUAL, "")
+    named = [one for one in customers if one.name]
+    made = Manifests.of(named[:MAX_LINKS], way.instance or _USUAL, "")  # more are refused: do not spend hours on them
     refuse([*faults, *wrong_together(customers), *adding.wrong_by_itself(made)])
     if way.apply:
         way.access.run(lambda cluster: _into_the_cluster(cluster, customers, way))

@@ -55,6 +55,11 @@ def test_whatever_is_there_nothing_is_erased_for_a_mistake(odd: dict[str, Any]) 
     assert erasures_in(odd) == ()
 
 
+def test_an_id_that_stands_at_two_users_asks_for_nothing() -> None:
+    """Only one of them would be told as erased: nobody knows which."""
+    assert erasures_in(body(f"ada:{ID}\nbob:{ID}\ncyd:{'c' * 32}\n")) == (Erasure("cyd", "c" * 32),)
+
+
 def test_there_are_not_more_than_so_many_and_an_id_counts_once() -> None:
     lines = [f"user{number}:{number:032x}\n" for number in range(MOST + 10)]
     assert len(erasures_in(body("".join(lines)))) == MOST

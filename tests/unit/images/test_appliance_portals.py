@@ -325,6 +325,7 @@ async def test_what_communities_of_the_set_in_force_use_is_told_over_loopback(id
     customers(idle.mounted)
     await idle.take()
     await eventually(lambda: asks(idle, "/"))
+    await eventually(lambda: asks(idle, "/calls/x/rtc"))  # the gate, who says how many are connected
     used = {"calls": 1, "callSeconds": 7260, "chatBytes": 205, "fileBytes": 2**40}
     usage = {
         "communities": {"acme": used | {"more": "x", "ada": True}, "initech": used, "long-gone": used, "globex": 7},

@@ -7,8 +7,9 @@ import sqlite3
 from typing import Any
 
 import pytest
-from portal import retention, store
-from portal.told import parse_logins
+from portal import erasures, retention, store
+from portal.erasures import Asked, Erasures
+from portal.told import Key, parse_logins
 
 from unit.portal.running import House
 from unit.portal.test_retention import everything, texts, texts_of
@@ -54,7 +55,7 @@ async def test_a_request_is_done_once_and_another_one_anew(house: House) -> None
     await house.portal.erase()
     assert await texts_of(ada, "bob") == ["since then"], "he is still signed in, too"
     await asked(house, a="ada", b="ada")
-    assert await erased(house) == [FIRST, SECOND]
+    assert sorted(await erased(house)) == [FIRST, SECOND]
     assert await texts(house, "bob", "ada") == []
 
 
@@ -103,10 +104,76 @@ async def test_killed_before_it_is_noted_it_is_done_again(house: House) -> None:
     assert await erased(house) == [FIRST]
 
 
-async def test_nothing_is_noted_but_ids(house: House) -> None:
+async def test_what_is_noted_tells_neither_user_nor_request(house: House) -> None:
     await asked(house, a="ada")
     with sqlite3.connect(house.portal.store.path) as database:
-        assert [row[0] for row in database.execute("SELECT id FROM erasures")] == [FIRST]
+        ((noted,),) = database.execute("SELECT id FROM erasures")
+    assert len(noted) == 64 and FIRST not in noted
+
+
+async def test_an_id_of_another_users_request_is_not_told_as_done(house: House) -> None:
+    """Somebody copied a line and changed the name."""
+    await everything(house)
+    await asked(house, a="bob")
+    await asked(house, a="cyd")
+    assert await texts(house, "ada", "cyd") == []
+    assert await erased(house) == [FIRST]
+
+
+async def test_one_id_for_two_users_is_told_once_both_are_erased(house: House) -> None:
+    """One Community's must not take the place of another one's."""
+    found = requested((FIRST, "acme", "ada"), (FIRST, "globex", "eve"))
+    forgotten: list[Key] = []
+
+    async def forget(key: Key) -> int:
+        forgotten.append(key)
+        if len(forgotten) == 2:
+            raise store.StoreError("SQLITE_FULL")
+        return 0
+
+    requests = Erasures(house.portal.store, forget)
+    await requests.work(found, 0)
+    assert requests.done(found) == []
+    await requests.work(found, 0)
+    assert requests.done(found) == [FIRST]
+    assert set(forgotten) == {("acme", "ada"), ("globex", "eve")}
+
+
+def requested(*lines: tuple[str, str, str]) -> Asked:
+    """Id, community, user."""
+    said = [[community, user, asked] for asked, community, user in lines]
+    found = parse_logins(json.dumps({"config": "c", "logins": [], "erasures": said}).encode())
+    assert found is not None
+    return found.erasures
+
+
+async def nobody(_: Key) -> int:
+    return 0
+
+
+async def test_a_community_that_leaves_its_requests_there_hides_no_others(house: House) -> None:
+    """As many as an appliance may tell are told: those of each Community in turn, the newest first."""
+    requests = Erasures(house.portal.store, nobody)
+    many = [(f"{number:032x}", "acme", "ada") for number in range(60)]
+    await requests.work(requested(("f" * 32, "globex", "eve"), *many), 0)
+    told = requests.done(requested(("f" * 32, "globex", "eve"), *many))
+    assert "f" * 32 in told and len(told) == 50
+
+
+async def test_of_requests_that_nobody_asks_for_any_more_the_newest_are_remembered(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or a Community that asks anew all day fills memory and disk of all."""
+    monkeypatch.setattr(erasures, "REMEMBERED", 3)
+    requests = Erasures(house.portal.store, nobody)
+    stays = (FIRST, "globex", "eve")
+    for number in range(10):
+        await requests.work(requested(stays, (f"{number:032x}", "acme", "ada")), number)
+    with sqlite3.connect(house.portal.store.path) as database:
+        assert database.execute("SELECT count(*) FROM erasures").fetchone() == (5,)
+    again = Erasures(house.portal.store, nobody)
+    await again.recall()
+    assert again.done(requested(stays)) == [FIRST]
 
 
 @pytest.mark.parametrize(
@@ -115,4 +182,4 @@ async def test_nothing_is_noted_but_ids(house: House) -> None:
 )
 def test_what_cannot_be_understood_erases_nobody(said: object) -> None:
     found = parse_logins(json.dumps({"config": "c", "logins": [], "erasures": said}).encode())
-    assert found is not None and found.erasures == {}
+    assert found is not None and not found.erasures

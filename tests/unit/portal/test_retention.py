@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from portal import retention, tools
+from portal import portal, retention, tools
 from portal.limits import Quota
 
 from unit.portal.running import APPLIANCE, Browser, House, soon
@@ -115,16 +115,62 @@ async def test_after_a_restart_nothing_is_erased_before_the_set_says_how_long_it
     assert len(list(house.portal.files.folder.iterdir())) == 2
 
 
+async def test_what_is_declared_no_more_holds_for_a_week_as_an_operator_of_before_says_nothing(house: House) -> None:
+    house.kept = {"chatSeconds": 365 * 86_400, "fileSeconds": 365 * 86_400}
+    await house.told()
+    await everything(house)
+    for _ in range(100):
+        await house.passes(DAY)
+        await house.portal.clean()
+    house.kept = {}
+    await house.told()
+    await house.restart()
+    await house.portal.clean()
+    await house.passes(5.9 * DAY)
+    await house.portal.clean()
+    assert await texts(house, "bob", "ada") == ["SECRET to bob"]
+    assert len(list(house.portal.files.folder.iterdir())) == 2
+    told = (await house.inner("GET", "/usage")).json["retention"]
+    assert told == {"chatSeconds": 365 * 86_400, "fileSeconds": 365 * 86_400}
+    await house.passes(1.2 * DAY)
+    await house.portal.clean()
+    assert await texts(house, "bob", "ada") == []
+    assert not list(house.portal.files.folder.iterdir())
+    told = (await house.inner("GET", "/usage")).json["retention"]
+    assert told == {"chatSeconds": 30 * 86_400, "fileSeconds": 7 * 86_400}
+
+
+async def test_a_set_that_cannot_be_taken_yet_erases_nothing(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is read, and for how long things are kept is not in force: the default would erase a year."""
+    house.kept = {"chatSeconds": 365 * 86_400, "fileSeconds": 365 * 86_400}
+    await house.told()
+    await everything(house)
+    await house.passes(100 * DAY)
+    await house.stop()
+    (house.folder / "set.json").rename(house.folder / "away.json")
+    await house.start()
+    (house.folder / "away.json").rename(house.folder / "set.json")
+    with monkeypatch.context() as broken:
+        broken.setattr(portal, "Directory", None)
+        with pytest.raises(TypeError):
+            await house.portal.tick()
+        await house.portal.clean()
+    await house.portal.tick()
+    await house.portal.clean()
+    assert await texts(house, "bob", "ada") == ["SECRET to bob"]
+
+
 @pytest.mark.parametrize(
     ("declared", "chat", "files"),
     [
         (None, 30 * DAY, 7 * DAY),
         ({}, 30 * DAY, 7 * DAY),
         ({"chatSeconds": 7200}, 7200, 7 * DAY),
-        ({"chatSeconds": 1, "fileSeconds": 10**30}, 3600, 3650 * DAY),
+        ({"chatSeconds": 3600, "fileSeconds": 10**30}, 3600, 3650 * DAY),
         ({"chatSeconds": "7200", "fileSeconds": None}, 3650 * DAY, 3650 * DAY),
         ({"chatSeconds": True, "fileSeconds": -1.5}, 3650 * DAY, 3650 * DAY),
-        ({"fileSeconds": -5}, 30 * DAY, 3600),
+        ({"chatSeconds": 0, "fileSeconds": 3599}, 3650 * DAY, 3650 * DAY),
+        ({"fileSeconds": -5}, 30 * DAY, 3650 * DAY),
         ("1h", 3650 * DAY, 3650 * DAY),
         ([], 3650 * DAY, 3650 * DAY),
     ],

@@ -83,7 +83,8 @@ async def test_a_call_counts_while_two_are_connected(house: House) -> None:
     await house.connect(call, ada, bob)
     await passes(house, 60)
     found = await of(house)
-    assert (found["calls"], found["callSeconds"]) == (1, 60)
+    assert found["calls"] == 1
+    assert 45 <= found["callSeconds"] <= 60, "as far as it is kept"
     await ada.post(f"/api/calls/{call}/leave")
     await passes(house, 60)
     found = await of(house)
@@ -110,9 +111,11 @@ async def test_call_seconds_outlive_a_portal_that_ends_and_all_but_the_last_of_o
     await house.connect(call, ada, bob)
     await passes(house, 40)
     await house.settled()
+    told = (await of(house))["callSeconds"]
     house.portal.usage.keep = lambda: None  # type: ignore[method-assign]
     await house.restart()
     assert 65 <= (await of(house))["callSeconds"] <= 80
+    assert (await of(house))["callSeconds"] >= told, "Prometheus would add all of it once more"
 
 
 async def test_a_process_that_slept_counts_no_call_that_it_did_not_see(house: House) -> None:

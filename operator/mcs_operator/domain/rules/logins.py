@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import groupby, islice
 
 from mcs_operator.api import Community
 from mcs_operator.api.conditions import Reason
+from mcs_operator.api.erasure import MOST
 from mcs_operator.api.passwords import PASSWORDS_KEY, PasswordsFile
 from mcs_operator.contract.shards import ServedErasure, ServedLogin, ServedUser, logins_in, packed
 from mcs_operator.domain.rules.verdict import Verdict
@@ -35,10 +37,12 @@ class LoginsPlan:
     by_community: Mapping[str, CommunityLogins] = field(default_factory=dict)
     erasures: tuple[ServedErasure, ...] = field(default=(), repr=False)
     """Whose data the portals are asked to erase."""
+    requests: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Their ids by community."""
 
     def erasures_of(self, community: str) -> frozenset[str]:
         """Ids of what is asked for one community."""
-        return frozenset(erasure.id for erasure in self.erasures if erasure.community == community)
+        return self.requests.get(community, frozenset())
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +78,9 @@ def log_in(
             found.append(ServedLogin(user.community, user.name, hashed))
             counts[user.community] = counts.get(user.community, 0) + 1
     by_community = {n: CommunityLogins(counts[n], known[n].verdict) for n in known}
-    return LoginsPlan(tuple(found), by_community, tuple(_erasures(communities, files)))
+    erasures = tuple(_erasures(communities, files))
+    requests = {name: frozenset(e.id for e in mine) for name, mine in groupby(erasures, key=lambda e: e.community)}
+    return LoginsPlan(tuple(found), by_community, erasures, requests)
 
 
 def _erasures(communities: Iterable[Community], files: Mapping[str, PasswordsFile]) -> Iterator[ServedErasure]:
@@ -84,8 +90,9 @@ def _erasures(communities: Iterable[Community], files: Mapping[str, PasswordsFil
         if community.spec.portal_domain and community.spec.enabled:
             sources = dict.fromkeys(source.secret_ref.name for source in community.spec.authentication.passwords_from)
             known = (files[name] for name in sources if name in files)
-            for file in (file for file in known if file.community == community.name):
-                yield from (ServedErasure(community.name, *erasure) for erasure in file.erasures)
+            asked = (erasure for file in known if file.community == community.name for erasure in file.erasures)
+            # As many as of one Secret: who has sixteen of them would leave those of others no room in the shards.
+            yield from (ServedErasure(community.name, *erasure) for erasure in islice(asked, MOST))
 
 
 def logins_changed(file: str, before: Mapping[str, bytes], text: str) -> set[str]:

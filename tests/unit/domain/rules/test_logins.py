@@ -104,6 +104,24 @@ def test_nobody_erases_anything_of_another_community() -> None:
     assert asked(planned(acme("theirs"), acme("theirs", name="globex"), secrets=secrets)) == {("globex", "ada")}
 
 
+def test_a_community_asks_for_as_many_as_one_secret_may_have() -> None:
+    files = [f"p{number}" for number in range(16)]
+    requests = [tuple(Erasure("ada", f"{file:016x}{number:016x}") for number in range(50)) for file in range(16)]
+    secrets = [replace(secret(name, ""), erasures=asked) for name, asked in zip(files, requests, strict=True)]
+    assert planned(acme(*files), secrets=secrets).logins.erasures_of("acme") == {one.id for one in requests[0]}
+
+
+def test_what_every_community_asks_for_is_found_in_the_time_of_a_blink() -> None:
+    """Each status looks for its own: 250 that go through all held everything up for half a second."""
+    names = [f"c{number:03d}" for number in range(250)]
+    requests = tuple(Erasure(f"u{number}", f"{number:032x}") for number in range(50))
+    secrets = [replace(secret(name, "", of=name), erasures=requests) for name in names]
+    plan = planned(*(acme(name, name=name, portalDomain=f"{name}.acme.test") for name in names), secrets=secrets)
+    begun = time.process_time()
+    assert {len(plan.logins.erasures_of(name)) for name in names} == {50}
+    assert time.process_time() - begun < 0.05
+
+
 def test_a_user_beyond_the_tier_does_not_log_in() -> None:
     crowd = [{"name": f"u{n:04d}"} for n in range(1000)]
     old = acme("p", name="old", users=crowd, age=9)
