@@ -7,7 +7,6 @@ import socket
 from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -17,7 +16,7 @@ import pytest
 
 from support import people
 from support.api import Api, Object
-from support.browser import CHROMIUM, GIVING, launched
+from support.browser import GIVING, beside, launched
 from support.certificates import chain, key, text_of
 from support.cluster import Node
 from support.mcs import COMMUNITY, Mcs, standing
@@ -81,12 +80,12 @@ def _passwords(users: tuple[str, ...]) -> str:
 
 
 @asynccontextmanager
-async def a_browser(mcs: Mcs, *flags: str, program: str | Path | None = CHROMIUM) -> AsyncIterator[Any]:
-    """Finds the portal at the node, and gives microphone and camera."""
-    async with launched(
-        GIVING, f"--host-resolver-rules=MAP *.{mcs.node.zone} {mcs.node.ip}", *flags, program=program
-    ) as browser:
-        yield browser
+async def a_browser(mcs: Mcs, *flags: str) -> AsyncIterator[Any]:
+    """Outside of the node. It finds the portal there, and gives microphone and camera."""
+    names = f"--host-resolver-rules=MAP *.{mcs.node.zone} {mcs.node.ip}"
+    with beside(mcs.node.ip) as program:
+        async with launched(GIVING, names, *flags, program=program) as browser:
+            yield browser
 
 
 async def sign_in(browser: Any, mcs: Mcs, name: str, script: str = "") -> Person:

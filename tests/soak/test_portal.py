@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,9 +20,8 @@ from e2e.portal import (
     with_portal,
 )
 from support.api import Api
-from support.browser import CHROMIUM, as_of
+from support.browser import CHROMIUM
 from support.cluster import Node
-from support.lab import Namespace, bridge_of
 from support.mcs import POD, Mcs
 from support.objects import INSTANCE
 from support.operator import Operator
@@ -72,23 +70,10 @@ def mcs(node: Node, server: Api, operator_process: Operator) -> Iterator[Mcs]:
         yield mcs
 
 
-@pytest.fixture(scope="module")
-def outside(mcs: Mcs) -> Iterator[Namespace]:
-    """A host beside the node: WebRTC uses no relay over TCP whose address is that of its own end, too."""
-    bridge = bridge_of(mcs.node.ip)
-    if bridge is None:
-        pytest.skip("the node is not this machine: nobody can be beside it")
-    host = Namespace("browsers")
-    host.plug_in(bridge, mcs.node.ip.rsplit(".", 1)[0] + ".81", mcs.node.ip)
-    yield host
-    host.close()
-
-
 @pytest_asyncio.fixture(loop_scope="module")
-async def browser(mcs: Mcs, outside: Namespace, tmp_path: Path) -> AsyncIterator[Any]:
+async def browser(mcs: Mcs) -> AsyncIterator[Any]:
     """One for all people of a story."""
-    program = as_of(outside.name, tmp_path)
-    async with a_browser(mcs, "--ignore-certificate-errors", program=program) as browser:
+    async with a_browser(mcs, "--ignore-certificate-errors") as browser:
         yield browser
     # Of a story that failed somebody may still be in a call, who is busy for the next one.
     await asyncio.to_thread(until, "nobody is in a call", lambda: mcs.inside(CONNECTIONS)["connections"] == 0, 60)

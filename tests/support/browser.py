@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
+
+from support.lab import Namespace, bridge_of
 
 CHROMIUM = shutil.which("chromium")
 FLAGS = [
@@ -25,12 +28,28 @@ GIVING = "--use-fake-ui-for-media-stream"
 REFUSING = "--deny-permission-prompts"
 
 
-def as_of(host: str, folder: Path) -> Path:
-    """Chromium on a host of the test's own, a network namespace: a program to launch."""
-    program = folder / f"chromium-of-{host}"
-    program.write_text(f'#!/bin/sh\nexec ip netns exec {host} {CHROMIUM} "$@"\n')
-    program.chmod(0o755)
-    return program
+@contextmanager
+def beside(node: str) -> Iterator[str | Path | None]:
+    """Chromium on a host of its own beside the node with this address: a program to launch. Where the node is another
+    machine, it is the one of this machine.
+
+    On the node itself it would lose packets and connections whenever a pod comes or goes: with each its list of
+    networks changes. And it would use no relay over TCP, whose address would be that of its own end.
+    """
+    bridge = bridge_of(node)
+    if bridge is None:
+        yield CHROMIUM
+        return
+    host = Namespace("browsers")
+    try:
+        host.plug_in(bridge, node.rsplit(".", 1)[0] + ".81", node)
+        with TemporaryDirectory() as folder:
+            program = Path(folder, "chromium")
+            program.write_text(f'#!/bin/sh\nexec ip netns exec {host.name} {CHROMIUM} "$@"\n')
+            program.chmod(0o755)
+            yield program
+    finally:
+        host.close()
 
 
 @asynccontextmanager

@@ -16,7 +16,7 @@ import argon2
 
 from mcs_operator.pki.mint import mint_ca, mint_https
 from support.api import ROOT, Api, Object
-from support.browser import CHROMIUM, GIVING, launched
+from support.browser import CHROMIUM, GIVING, beside, launched
 from support.people import Person, received_over, sign_in, talk
 
 COMMUNITY, PORTAL = "acme", "meet.acme.mcs.test"
@@ -75,11 +75,13 @@ def _secret(name: str, type: str, data: dict[str, str], labels: dict[str, str]) 
 
 @asynccontextmanager
 async def _two(address: str, logins: Logins) -> AsyncIterator[tuple[Any, Person, Person]]:
-    async with launched(GIVING, f"--host-resolver-rules=MAP {PORTAL} {address}") as browser:
-        one, other = [
-            await sign_in(browser, PORTAL, user, logins.passwords[user], shown) for user, shown in USERS.items()
-        ]
-        yield browser, one, other
+    names = f"--host-resolver-rules=MAP {PORTAL} {address}"
+    with beside(address) as program:
+        async with launched(GIVING, names, program=program) as browser:
+            one, other = [
+                await sign_in(browser, PORTAL, user, logins.passwords[user], shown) for user, shown in USERS.items()
+            ]
+            yield browser, one, other
 
 
 async def call_while(address: str, logins: Logins, changes: Callable[[], None]) -> dict[str, float]:
