@@ -13,6 +13,7 @@ import kopf
 
 from mcs_operator.dryrun import dry_run
 from mcs_operator.handlers.events import registry_for
+from mcs_operator.handlers.namespaces import notice_all
 from mcs_operator.handlers.service import Admission, Service
 from mcs_operator.settings import Settings
 
@@ -95,6 +96,7 @@ async def _run(log_format: str, verbose: bool, service: Service, namespaces: tup
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     registry = registry_for(service)
+    notice_all()
 
     @kopf.on.cleanup(registry=registry, id="raise-flag")
     async def raise_flag(**_: object) -> None:
