@@ -243,6 +243,7 @@ async def test_a_restart_waits_for_the_call_and_the_browsers_come_back(browser: 
     ada, bob = await in_a_call(browser, mcs)
     cyd = await sign_in(browser, mcs, "cyd")
     before = mcs.identity()
+    mcs.release("globex")  # whose probe ends with the pod
     mcs.api.change("MCSInstance", INSTANCE, vpn={"slots": 11})
     told = cyd.page.get_by_text("Maintenance is about to begin.", exact=False).first
     await playwright.expect(told).to_be_visible(timeout=30_000)
