@@ -359,7 +359,11 @@ def keeping(**retention: str) -> Any:
     ("before", "after", "words"),
     [
         (MCS, keeping(chat="24h"), "chat: what is older than 24h is erased for good (until now 720h)"),
-        (keeping(files="300h"), MCS, "files: what is older than 168h is erased for good (until now 300h)"),
+        (
+            keeping(files="300h"),
+            MCS,
+            "files: what is older than 168h is erased for good (until now 300h), seven days from now",
+        ),
         (keeping(files="300h"), keeping(files="299h60m"), ""),
         (MCS, keeping(chat="720h", files="169h"), ""),
         (MCS, an_instance(portals={"quota": "1Mi"}), ""),

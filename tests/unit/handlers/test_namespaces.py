@@ -9,26 +9,23 @@ from kopf._core.reactor import observation
 from mcs_operator.handlers.namespaces import notice_all
 
 
-@pytest.mark.parametrize(("type", "known"), [(None, True), ("ADDED", True), ("DELETED", False)])
-async def test_kopf_takes_notice_of_a_namespace_that_was_made_between_its_two_lists(
-    monkeypatch: pytest.MonkeyPatch, type: str | None, known: bool
+@pytest.mark.parametrize(
+    ("type", "name", "known"),
+    [
+        (None, "later", {"later"}),
+        ("ADDED", "later", {"later"}),
+        ("DELETED", "later", set()),
+        (None, "of-nobody", set()),
+    ],
+)
+async def test_kopf_takes_notice_of_a_listed_namespace_that_was_made_between_its_two_lists_and_of_no_other(
+    monkeypatch: pytest.MonkeyPatch, type: str | None, name: str, known: set[str]
 ) -> None:
     monkeypatch.setattr(
         observation, "process_discovered_namespace_event", observation.process_discovered_namespace_event
     )
     notice_all()
     insights = references.Insights()
-    event = {"type": type, "object": {"metadata": {"name": "later"}}}
+    event = {"type": type, "object": {"metadata": {"name": name}}}
     await observation.process_discovered_namespace_event(raw_event=event, namespaces=["later"], insights=insights)
-    assert ("later" in insights.namespaces) is known
-
-
-async def test_no_other_namespace_comes_in_by_that(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        observation, "process_discovered_namespace_event", observation.process_discovered_namespace_event
-    )
-    notice_all()
-    insights = references.Insights()
-    event = {"type": None, "object": {"metadata": {"name": "other"}}}
-    await observation.process_discovered_namespace_event(raw_event=event, namespaces=["later"], insights=insights)
-    assert not insights.namespaces
+    assert insights.namespaces == known

@@ -38,11 +38,17 @@ def refused(before: MCSInstance | TVoxLink, after: MCSInstance | TVoxLink, whose
 
 
 def erased(before: MCSInstance, after: MCSInstance) -> Iterator[str]:
-    """What portals keep for a shorter time than before: nobody is interrupted, and nothing brings it back."""
-    old, new = before.spec.portals.retention.in_force(), after.spec.portals.retention.in_force()
+    """What portals keep for a shorter time than before: nobody is interrupted, and nothing brings it back. What is
+    declared no more holds for a week still, as an operator of before does not declare it either."""
+    declared = after.spec.portals.retention
+    old, new = before.spec.portals.retention.in_force(), declared.in_force()
     for what, kept in new.items():
         if seconds(kept) < seconds(old[what]):
-            yield f"spec.portals.retention.{what}: what is older than {kept} is erased for good (until now {old[what]})"
+            when = "" if getattr(declared, what) else ", seven days from now"
+            yield (
+                f"spec.portals.retention.{what}: what is older than {kept} is erased for good "
+                f"(until now {old[what]}){when}"
+            )
 
 
 def cut_off(before: TVoxLink, after: TVoxLink, peer: object) -> Iterator[str]:

@@ -191,10 +191,9 @@ def _stalled(world: World, plan: Plan, name: str, wanted: Wanted) -> Condition:
         return Condition(Type.STALLED, T, Reason.IDENTITY_LOST, _ca_lost(world, f"{name}-ca"))
     if wanted.foreign:
         return Condition(Type.STALLED, T, Reason.NAME_TAKEN, _first_of(wanted.foreign))
+    no_secret = _pull_secrets(world, plan)
     for told in (
-        _pull_secrets(world, plan)
-        if world.pod and world.pod.slots_lack
-        else None,  # the cause, before what comes of it
+        no_secret if world.pod and world.pod.slots_lack else None,  # the cause, before what comes of it
         _slots(world),
         wanted.rolled_back,
         _defect(wanted.defects),
@@ -202,7 +201,7 @@ def _stalled(world: World, plan: Plan, name: str, wanted: Wanted) -> Condition:
         _differs(plan),
         _network(world, plan),
         _domain_elsewhere(world, plan),
-        _pull_secrets(world, plan),
+        no_secret,
         _windows(plan),
         wanted.certificates.get((Kind.INSTANCE, name)),
     ):
