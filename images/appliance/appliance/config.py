@@ -173,7 +173,7 @@ def recall(path: Path, instance: str) -> ConfigSet | None:
     try:
         kept = document(path.name, content(path))
         config, users, entries = kept["config"], kept["users"], kept["links"]
-        named = [entry for entry in entries if isinstance(entry.get("name"), str)]
+        named = [entry for entry in entries if text(entry.get("name"))]
         links = [_link(_as_mounted(entry), set()) for entry in named]
         portals = [entry for entry in kept.get("communities", []) if isinstance(entry, dict)]
         who = people.understand({}, portals, [link.domain for link in links], People(), [], [])
@@ -227,7 +227,7 @@ def _entries(
             damaged.append(str(why))
             continue
         identity = "domain" if key == "certificates" else "name"
-        named = [e for e in entries if isinstance(e, dict) and isinstance(e.get(identity), str) and e[identity]]
+        named = [e for e in entries if isinstance(e, dict) and text(e.get(identity))]
         if len(named) < len(entries):
             problems.append(f"{name}: {len(entries) - len(named)} entries without a {identity} are left out")
         yield from named

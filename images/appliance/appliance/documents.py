@@ -51,8 +51,8 @@ def document(name: str, found: bytes) -> dict[str, Any]:
 
 
 def text(value: object) -> str:
-    """The text that it is, else an empty one."""
-    return value if isinstance(value, str) else ""
+    """The text that it is, else an empty one. JSON may have half a character in it: nothing that one could write."""
+    return value if isinstance(value, str) and not any("\ud800" <= letter <= "\udfff" for letter in value) else ""
 
 
 def dns_name(value: object) -> str:

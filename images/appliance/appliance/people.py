@@ -212,14 +212,9 @@ def _login(entry: Mapping[str, Any]) -> Login | None:
 
 def _name(value: object) -> str:
     name = text(value)
-    return name if len(name) <= 253 and _is_sendable(name) else ""
+    return name if len(name) <= 253 else ""
 
 
 def _shown(value: object) -> str:
     """For people: one line of at most 253 characters."""
     return "".join(letter for letter in text(value)[:253] if letter.isprintable())
-
-
-def _is_sendable(name: str) -> bool:
-    """Half of a character is part of no text that can be written anywhere."""
-    return not any("\ud800" <= letter <= "\udfff" for letter in name)

@@ -87,6 +87,25 @@ def test_a_name_that_would_be_something_else_in_a_map_or_a_header_has_no_portal(
     assert len(haproxy.hosts_entries(found, ())) == 1
 
 
+def test_half_a_character_is_in_no_name_that_is_handed_on(mounted: MountedSet) -> None:
+    mounted.communities = [
+        community(),
+        community("half\ud83d"),
+        community("globex", displayName="half\ud83d", portalDomain=None),
+    ]
+    mounted.links = [link(17), link(18, name="half\ud83d"), link(19, community="half\ud83d")]
+    found = read(mounted)
+    assert [(each.name, each.display_name) for each in found.people.communities] == [
+        ("acme", "Acme"),
+        ("globex", "globex"),
+    ]
+    assert [(each.name, each.community) for each in found.links] == [("tvox-17", "acme"), ("tvox-19", "")]
+    assert found.problems == (
+        "communities.json: 1 entries without a name are left out",
+        "links.json: 1 entries without a name are left out",
+    )
+
+
 def test_users_and_logins_are_read_and_what_is_none_is_counted(mounted: MountedSet) -> None:
     ada = {"community": "acme", "name": "ada", "displayName": "Ada\nL.", "functions": ["Chat", "Audio", "Fly", 7]}
     mounted.communities = [community()]
