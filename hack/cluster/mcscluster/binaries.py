@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import settings, toolchain
-from .shell import ClusterError, only_one, run_long
+from .shell import ClusterError, only_one, run, run_long
 
 FLAGS = ("-mod=readonly", "-trimpath", "-buildvcs=false")
 
@@ -52,11 +52,15 @@ class Module:
         _, go_version = toolchain.go()
         parts = [self._text("go.mod"), self._text("go.sum"), *FLAGS, self.ldflags(), "CGO_ENABLED=0", go_version]
         parts += [self.tags] if self.tags else []
-        parts += [source.read_text() for source in sorted(self.folder.glob("*.go"))]
+        parts += [source.read_text() for source in sorted(self.folder.glob("*.go")) if not is_test(source)]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
     def _text(self, file: str) -> str:
         return (self.folder / file).read_text()
+
+
+def is_test(source: Path) -> bool:
+    return source.name.endswith("_test.go")
 
 
 _K8S = "k8s.io/kubernetes/cmd/"
@@ -132,13 +136,22 @@ def build(module: Module, *programs: str) -> Path:
     return folder
 
 
+def test(module: Module) -> str:
+    """Run the tests beside a module's sources; returns what they say. Raises ClusterError."""
+    go, _ = toolchain.go()
+    return run("nice", "-n", "5", go, "test", "-C", module.folder, *FLAGS, "./...", env=_environment(), limit=270)
+
+
+def _environment() -> dict[str, str]:
+    """GOTOOLCHAIN=local: no toolchain of its own choice. GOWORK=off: a go.work above must not change what is built."""
+    return {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOWORK": "off"}
+
+
 def _go_build(module: Module, programs: list[str], folder: Path) -> None:
     go, _ = toolchain.go()
     fresh = folder.with_name(f"{folder.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
-    # GOTOOLCHAIN=local: no toolchain of its own choice. GOWORK=off: a go.work above must not change what is built.
-    env = {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOWORK": "off"}
     argv: list[str | Path] = [
         "nice",
         "-n",
@@ -156,7 +169,7 @@ def _go_build(module: Module, programs: list[str], folder: Path) -> None:
     ]
     argv += ["-o", f"{fresh}/", *(module.packages[name] for name in programs)]
     log = settings.cache_dir() / "log" / f"build-{module.name}.log"
-    run_long(f"building {', '.join(programs)}", argv, log, cwd=module.folder, env=env)
+    run_long(f"building {', '.join(programs)}", argv, log, cwd=module.folder, env=_environment())
     folder.mkdir(parents=True, exist_ok=True)
     for name in programs:
         (fresh / name).replace(folder / name)  # atomic: who finds the file finds all of it

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
@@ -152,14 +151,14 @@ class Gate:
             raise NotAdmittedError(403, "not in this call any more")
         return up
 
-    def view(self, community: str) -> View:
-        """How a browser of this community sees the server."""
+    def view(self, who: Participant) -> View:
+        """How his browser sees the server. The relay counts by user: he may have any number of sessions."""
         now, settings = self.served or Served(), self.settings
         own = settings.pod_address
         addresses = {own: now.public_address} if now.public_address else {}
         relays = signalling.relays(
-            now.portal(community) or "", settings.turn_port, settings.turns_port, settings.turn_secret,
-            secrets.token_hex(8), int(time.time()) + settings.turn_seconds,
+            now.portal(who.community) or "", settings.turn_port, settings.turns_port, settings.turn_secret,
+            f"{who.community}/{who.user}", int(time.time()) + settings.turn_seconds,
         )  # fmt: skip
         return View(addresses, relays)
 

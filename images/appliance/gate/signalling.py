@@ -153,14 +153,23 @@ def refused(asked: rtc.SignalRequest, why: str) -> bytes:
 
 
 def relays(
-    host: str, turn_port: int, turns_port: int, secret: str, name: str, expires: int
+    host: str, turn_port: int, turns_port: int, secret: str, whose: str, expires: int
 ) -> tuple[rtc.ICEServer, ...]:
-    """The relays of this server with credentials of TURN's REST kind, good until `expires`; `name` is a random word."""
-    username = f"{expires}:{name}"
+    """The relays of this server with credentials of TURN's REST kind, good until `expires`.
+
+    The relay counts by `whose` they are: the same word each time for one user, or who asks again would get more. It
+    travels in the clear, so that it must not tell who he is.
+    """
+    username = f"{expires}:{pseudonym(secret, whose)}"
     digest = hmac.new(secret.encode(), username.encode(), hashlib.sha1).digest()
     urls = [f"turn:{host}:{turn_port}?transport=udp", f"turn:{host}:{turn_port}?transport=tcp"]
     urls.append(f"turns:{host}:{turns_port}?transport=tcp")
     return (rtc.ICEServer(urls=urls, username=username, credential=base64.b64encode(digest).decode()),)
+
+
+def pseudonym(secret: str, whose: str) -> str:
+    """A word for somebody: always the same as long as this secret is, and nobody else can tell whose it is."""
+    return hmac.new(secret.encode(), b"whose " + whose.encode(), hashlib.sha256).hexdigest()[:32]
 
 
 def _replace_ice(servers: object, view: View) -> None:

@@ -16,12 +16,13 @@ from pathlib import Path
 
 import pytest
 
-from support.appliance import program
+from support.appliance import program, tested_programs
 from support.ports import free_port
 from support.turn import Client, RefusedError, credential
 
 PUBLIC, LATER, POD = "203.0.113.10", "203.0.113.20", "127.0.0.1"
 SECRET = "made at each start"
+MOST_OF_USER = 48
 FOREIGN = ["198.18.254.18", "198.18.254.1", "10.96.0.1", "169.254.169.254", "127.0.0.2", "0.0.0.0", "224.0.0.1"]  # noqa: S104
 
 
@@ -44,7 +45,7 @@ class Relay:
         fresh.replace(self.run_dir / "set.json")
 
     def client(self, way: str = "udp", seconds: float = 3600, name: str = "", secret: str = SECRET) -> Client:
-        """With a credential of its own, or of this name."""
+        """With a credential of a user of its own, or of this one."""
         name = name or os.urandom(4).hex()
         to = self.run_dir / "relay.sock" if way == "tls" else (way, self.port)
         return self.closing.enter_context(closing(Client(to, *credential(secret, time.time() + seconds, name))))
@@ -171,12 +172,13 @@ def test_a_call_outlives_its_credential(relay: Relay) -> None:
         late.allocate()
 
 
-def test_one_credential_gets_so_many_relayed_addresses_and_no_more(relay: Relay) -> None:
-    clients = [relay.client(name="many") for _ in range(17)]
-    for client in clients[:16]:
+def test_a_user_gets_so_many_relayed_addresses_and_no_more_by_fresh_credentials(relay: Relay) -> None:
+    # Each has another expiry, as a browser gets that comes again and again.
+    clients = [relay.client(name="many", seconds=3600 + number) for number in range(MOST_OF_USER + 1)]
+    for client in clients[:-1]:
         client.allocate()
     with pytest.raises(RefusedError) as refused:
-        clients[16].allocate()
+        clients[-1].allocate()
     assert refused.value.code == 486
     relay.client(name="other").allocate()
     clients[0].refresh(0)
@@ -203,6 +205,11 @@ def test_the_public_address_changes_and_calls_of_before_go_on(relay: Relay) -> N
     (relay.run_dir / "set.json").write_text("{")
     time.sleep(0.5)
     assert is_permitted(relay.client(), LATER), "what cannot be read changes nothing"
+
+
+def test_the_relays_own_tests_pass() -> None:
+    """In Go, beside what they are about."""
+    tested_programs()
 
 
 def test_nobody_but_this_user_may_connect_to_its_socket(relay: Relay) -> None:

@@ -15,7 +15,7 @@ from livekit.protocol import rtc
 from unit.gate.gate_parts import description, served, signalling
 
 COUNT, SEED = int(os.environ.get("MCS_FUZZ", "1000")), int(os.environ.get("MCS_FUZZ_SEED", "16"))
-VIEW = signalling.View({"10.0.0.1": "203.0.113.10"}, signalling.relays("meet.test", 3478, 443, "s", "name", 1_000))
+VIEW = signalling.View({"10.0.0.1": "203.0.113.10"}, signalling.relays("meet.test", 3478, 443, "s", "acme/ada", 1_000))
 
 
 def packed(join: bytes, compression: int = rtc.WrappedJoinRequest.GZIP) -> str:
@@ -116,7 +116,7 @@ def test_a_browser_sees_the_public_address_and_this_servers_relays_alone() -> No
             "turn:meet.test:3478?transport=tcp",
             "turns:meet.test:443?transport=tcp",
         ]
-        assert servers[0].username == "1000:name"
+        assert servers[0].username == f"1000:{signalling.pseudonym('s', 'acme/ada')}"
     assert not seen(rtc.SignalResponse(join=rtc.JoinResponse(alternative_url="wss://other"))).join.alternative_url
     candidate = {"candidate": "candidate:1 1 udp 2130706431 10.0.0.1 10000 typ host", "sdpMid": "0"}
     trickled = rtc.SignalResponse(trickle=rtc.TrickleRequest(candidateInit=json.dumps(candidate)))

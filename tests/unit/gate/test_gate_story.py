@@ -220,6 +220,18 @@ async def test_who_comes_in_gets_a_room_and_a_token_that_he_never_sees(world: Wo
         assert (await said(socket)).WhichOneof("message") == "pong"
 
 
+async def test_credentials_of_the_relay_say_each_time_whose_they_are_and_to_nobody_else_who_that_is(
+    world: World,
+) -> None:
+    world.sessions["ada-s9"] = ("ada", "s9")
+    names = []
+    for session in ("ada-s1", "ada-s1", "ada-s9", "bob-s2"):
+        async with Browser(world, {"__Host-session": session}).connected() as socket:
+            names.append((await said(socket)).join.ice_servers[0].username.partition(":")[2])
+    assert names[0] == names[1] == names[2] != names[3], "the relay counts by user: not by session, nor by visit"
+    assert not any(word in name for name in names for word in ("ada", "bob", "acme"))
+
+
 @pytest.mark.parametrize(
     ("change", "status"),
     [

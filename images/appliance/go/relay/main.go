@@ -26,7 +26,7 @@ const (
 	mostSilent   = 2000             // TCP connections in all; HAProxy counts those by TLS itself
 	mostOfSource = 200              // of these from one address, behind which an office may be
 	mostSockets  = 4000             // relayed addresses, two or three per participant
-	mostOfUser   = 16               // of these by one credential: interfaces × transports × two peer connections
+	mostOfUser   = 48               // of these by one user: two devices, each twice while its network changes, with 12
 	mostPublics  = 16
 )
 
@@ -62,7 +62,7 @@ func serve(s settings) error {
 	}
 	known := &peers{local: &net.UDPAddr{IP: s.pod, Port: s.mediaPort}}
 	go known.follow(filepath.Join(s.runDir, "set.json"))
-	users := &credentials{secret: s.secret, live: map[string]string{}, count: map[string]int{}}
+	users := newCredentials(s.secret)
 	sockets := &generator{peers: known}
 	server, err := turn.NewServer(turn.ServerConfig{
 		Realm:         realm,
