@@ -127,15 +127,31 @@ def test_another_password_costs_two_writes_and_no_status(api: Api, operator: Ope
     assert written == Counter([shard, "patch configmaps/mcs-manifest"])
 
 
-def test_what_portals_keep_is_changed_by_two_files_and_nobody_notices(
-    api: Api, operator: Operator, agent: FakeAgent
+@pytest.mark.parametrize(
+    ("field", "declared", "told"),
+    [
+        pytest.param(
+            "portals",
+            {"retention": {"chat": "48h"}, "quota": "2Gi"},
+            {"chatSeconds": 172_800, "quotaBytes": 2 * 1024**3},
+            id="what they keep",
+        ),
+        pytest.param(
+            "communityLimits",
+            {"users": 9000, "calls": 5, "participants": 20},
+            {"calls": 5, "participants": 20},
+            id="how many calls each community may have",
+        ),
+    ],
+)
+def test_what_holds_for_all_portals_is_changed_by_two_files_and_nobody_notices(
+    api: Api, operator: Operator, agent: FakeAgent, field: str, declared: dict[str, object], told: dict[str, int]
 ) -> None:
     settled(api)
-    assert "portals" not in complete_set(api)["instance.json"], "nothing is written for what is not declared"
+    assert field not in complete_set(api)["instance.json"], "nothing is written for what is not declared"
     restarts, audit = agent.restarts(2), audited(api)
-    api.change("MCSInstance", "mcs", portals={"retention": {"chat": "48h"}, "quota": "2Gi"})
-    told = {"chatSeconds": 172_800, "quotaBytes": 2 * 1024**3}
-    until("it is there", lambda: complete_set(api)["instance.json"].get("portals") == told, 30)
+    api.change("MCSInstance", "mcs", **{field: declared})
+    until("it is there", lambda: complete_set(api)["instance.json"].get(field) == told, 30)
     settled(api)
     written = Counter(write for write in audit.writes(api.namespace) if not write.startswith("patch pods/"))
     assert written == Counter(

@@ -47,6 +47,7 @@ class Instance:
     media_port: int | None = None
     bandwidth_mbps: int | None = None
     portals: Mapping[str, int | None] = field(default_factory=dict)
+    community_limits: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -244,7 +245,8 @@ def _instance(found: dict[str, Any]) -> Instance:
     except ValueError:
         address = ""
     port, bandwidth = _number(found.get("mediaPort"), 65_535), _number(found.get("bandwidthMbps"), 10**6)
-    return Instance(name, domain, address, port, bandwidth, people.kept(found.get("portals")))
+    limits = people.limits(found.get("communityLimits"))
+    return Instance(name, domain, address, port, bandwidth, people.kept(found.get("portals")), limits)
 
 
 def _number(value: object, most: int) -> int | None:

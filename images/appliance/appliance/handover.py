@@ -18,7 +18,10 @@ def set_document(current: ConfigSet) -> dict[str, Any]:
     """Who is served. Users of a community without a portal are of no use to anybody there."""
     own, portals = current.instance, {community.name for community in current.people.portals}
     instance = {"name": own.name, "domain": own.domain, "publicAddress": own.public_address}
-    optional = {"mediaPort": own.media_port, "bandwidthMbps": own.bandwidth_mbps, "portals": own.portals or None}
+    optional = {
+        "mediaPort": own.media_port, "bandwidthMbps": own.bandwidth_mbps, "portals": own.portals or None,
+        "communityLimits": own.community_limits or None,
+    }  # fmt: skip
     return {
         "config": current.config,
         "instance": instance | {name: value for name, value in optional.items() if value is not None},

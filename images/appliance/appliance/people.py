@@ -15,6 +15,7 @@ from appliance.documents import EntryError, SetError, dns_name, document, text
 
 FUNCTIONS = ("Audio", "Video", "Chat", "DesktopSharing", "FileSharing")
 KEPT = ("chatSeconds", "fileSeconds", "quotaBytes")
+LIMITED = ("calls", "participants")
 LONGEST_HASH = 512
 _REQUEST = re.compile(r"[0-9a-f]{32}")
 _COMMUNITY = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
@@ -109,6 +110,12 @@ def kept(declared: object) -> dict[str, int | None]:
         return {}
     found = declared if isinstance(declared, dict) else dict.fromkeys(KEPT)
     return {name: found[name] if type(found[name]) is int else None for name in KEPT if name in found}
+
+
+def limits(declared: object) -> dict[str, int]:
+    """How many calls and participants a community may have at the same time. What is no number limits nobody."""
+    found = declared if isinstance(declared, dict) else {}
+    return {name: found[name] for name in LIMITED if type(found.get(name)) is int and found[name] > 0}
 
 
 def _communities(

@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from math import inf
 
-from portal.limits import CALLS_OF_COMMUNITY, MEMBERS, ROOM
+from portal.caps import Caps
+from portal.limits import MEMBERS, ROOM
 from portal.refusals import RefusedError
 from portal.told import Key
 
@@ -117,8 +118,8 @@ Event = Ring | RingEnded | Missed | Changed | Connected | Cut
 class Calls:
     """Each user is in one call at most, ringing ones included."""
 
-    def __init__(self, steady: Callable[[], float]) -> None:
-        self._steady = steady
+    def __init__(self, steady: Callable[[], float], caps: Callable[[], Caps] = Caps) -> None:
+        self._steady, self._caps = steady, caps
         self._calls: dict[str, Call] = {}
         self._of_user: dict[Key, str] = {}
         self._events: list[Event] = []
@@ -175,12 +176,12 @@ class Calls:
             raise RefusedError("busy")
         if len(users) + 1 > ROOM:
             raise RefusedError("full")
-        if sum(call.community == community for call in self._calls.values()) >= CALLS_OF_COMMUNITY:
-            raise RefusedError("too-many")
         now = self._steady()
         call = Call(secrets.token_hex(16), community, media, name, now, now)
         call.members[name] = Member(name, IN, now, joined=True, seen={session: now})
         free = [user for user in users if not self.busy((community, user))]
+        if free:
+            self._must_fit(community, calls=1, people=1 + len(free))
         self._events += [Missed(call, user) for user in users if user not in free]
         if not free:
             raise RefusedError("busy")
@@ -303,6 +304,12 @@ class Calls:
     def _must_have_room(self, call: Call) -> None:
         if len(call.live()) >= ROOM:
             raise RefusedError("full")
+        self._must_fit(call.community, calls=0, people=1)
+
+    def _must_fit(self, community: str, calls: int, people: int) -> None:
+        """Who is rung counts like who is in: he may accept whenever he likes."""
+        now = [call for call in self._calls.values() if call.community == community]
+        self._caps().must_allow(len(now) + calls, sum(len(call.live()) for call in now) + people)
 
     def _ring(self, call: Call, user: str) -> None:
         now = self._steady()

@@ -62,7 +62,7 @@ class Portal:
         self.store = Store(database(settings.data_dir))
         self.sessions = Sessions(self.store, self.clock)
         self.hub = Hub(settings.places, self._size)
-        self.calls = Calls(steady)
+        self.calls = Calls(steady, lambda: self.told.world.caps)
         self.presence = Presence(self.hub, self.calls.busy, steady)
         self.usage = Usage(self.store, steady)
         self.erasures = Erasures(self.store, self.forget)

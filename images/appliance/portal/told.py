@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from portal import foreign
+from portal.caps import Caps
 
 FUNCTIONS = ("Audio", "Video", "Chat", "DesktopSharing", "FileSharing")
 OPEN, DRAINING, WAITING = "open", "draining", "waiting"
@@ -66,6 +67,7 @@ class World:
     bandwidth_mbps: int = DEFAULT_BANDWIDTH
     portals: object = None
     """What the instance declares of the data that is kept; whoever uses it makes sense of it."""
+    caps: Caps = field(default_factory=Caps)
 
     def has(self, key: Key) -> bool:
         """Whether the user is one of the set. Of a community that is closed, or has no portal, the set may name no
@@ -113,7 +115,8 @@ def parse_world(content: bytes) -> World | None:
     bandwidth = instance.get("bandwidthMbps")
     if not isinstance(bandwidth, int) or not 0 < bandwidth <= 1_000_000:
         bandwidth = DEFAULT_BANDWIDTH
-    return World(document["config"], communities, users, bandwidth, instance.get("portals"))
+    caps = Caps.declared(instance.get("communityLimits"))
+    return World(document["config"], communities, users, bandwidth, instance.get("portals"), caps)
 
 
 def parse_logins(content: bytes) -> Logins | None:

@@ -21,6 +21,7 @@ CAUSES = {
     "no-bandwidth": "NoBandwidth",
     "not-allowed": "NotAllowed",
     "too-many": "TooMany",
+    "community-full": "CommunityLimitExceeded",
 }
 """Refusals of a call that are counted, by the word of the API. That somebody is busy is no refusal of ours."""
 

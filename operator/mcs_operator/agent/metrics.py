@@ -84,7 +84,8 @@ _CALLS_REFUSED = Metric(
     "mcs_media_calls_refused_total",
     "counter",
     "Calls and invitations that portals refused, since the portal started: Draining; NoBandwidth, a video call while "
-    "the line is full; NotAllowed by somebody's functions; TooMany.",
+    "the line is full; NotAllowed by somebody's functions; TooMany; CommunityLimitExceeded, as many calls or "
+    "participants as spec.communityLimits allows.",
     (*_PLACE, "cause"),
 )
 

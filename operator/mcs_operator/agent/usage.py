@@ -15,7 +15,7 @@ from mcs_operator.contract.linkstate import OBJECT_NAME
 MOST = 250
 """Communities that are told, the first ones by name: as many series as there can be links."""
 OF_COMMUNITY = ("calls", "participants", "callSeconds", "chatBytes", "fileBytes")
-CAUSES = ("Draining", "NoBandwidth", "NotAllowed", "TooMany")
+CAUSES = ("CommunityLimitExceeded", "Draining", "NoBandwidth", "NotAllowed", "TooMany")
 KINDS = {"chat": "chatBytes", "files": "fileBytes"}
 """What is stored, and how the appliance calls its bytes; of times see AGES."""
 AGES = {"chat": "chatSeconds", "files": "fileSeconds"}

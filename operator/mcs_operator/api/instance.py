@@ -259,8 +259,8 @@ class MCSInstanceSpec(Model):
     )
     community_limits: CommunityLimits = Field(
         default=CommunityLimits(),
-        description="So many users and TVoxLinks for each Community at most, so that no customer takes what the others "
-        "need.",
+        description="So many users, TVoxLinks, calls and participants for each Community at most, so that no customer "
+        "takes what the others need.",
         json_schema_extra=impact(HOT),
     )
     portals: Portals = Field(

@@ -79,3 +79,22 @@ class CommunityLimits(Model):
         le=MAX_LINKS,
         description="TVoxLinks that name a Community. One more is not accepted. Default: no limit but the instance's.",
     )
+    calls: int | None = Field(
+        default=None,
+        ge=1,
+        le=500,
+        description="Calls of a Community at the same time, ringing ones included. One more is refused, in words on "
+        "the page. Default: 500.",
+    )
+    participants: int | None = Field(
+        default=None,
+        ge=2,
+        le=10000,
+        description="People of a Community who are in calls at the same time, or are rung. One more is refused, in "
+        "words on the page; who is in a call stays. Default: no limit.",
+    )
+
+    def as_numbers(self) -> dict[str, int]:
+        """What the appliance enforces, as far as it is declared: who upgrades the operator writes no new file."""
+        found = {"calls": self.calls, "participants": self.participants}
+        return {name: number for name, number in found.items() if number is not None}

@@ -91,6 +91,8 @@ def _config_files(world: World, plan: Plan, instance: MCSInstance, size: Size) -
     }
     if kept := spec.portals.as_numbers():
         facts["portals"] = kept
+    if limits := spec.community_limits.as_numbers():
+        facts["communityLimits"] = limits
     return {
         "instance.json": canonical(facts),
         **links_file([*links, *plan.kept.links]),

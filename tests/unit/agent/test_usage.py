@@ -19,7 +19,7 @@ from unit.agent.test_media import appliance
 ACME = {"calls": 1, "participants": 2, "callSeconds": 7260, "chatBytes": 205, "fileBytes": 2**40}
 SAID: dict[str, Any] = {
     "communities": {"acme": ACME},
-    "refused": {"Draining": 1, "NoBandwidth": 2, "NotAllowed": 3, "TooMany": 4},
+    "refused": {"Draining": 1, "NoBandwidth": 2, "NotAllowed": 3, "TooMany": 4, "CommunityLimitExceeded": 5},
     "quota": {"chatBytes": 5, "fileBytes": 6},
     "retention": {"chatSeconds": 7, "fileSeconds": 8},
 }

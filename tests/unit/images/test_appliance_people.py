@@ -228,6 +228,12 @@ def test_the_instances_numbers_are_numbers(
     assert (own.public_address, own.media_port, own.bandwidth_mbps) == read_as
 
 
+@pytest.mark.parametrize("declared", [7, [], {"calls": "many"}, {"calls": True}, {"calls": 0, "participants": -1}])
+def test_a_limit_that_is_no_number_limits_nobody(mounted: MountedSet, declared: Any) -> None:
+    mounted.instance |= {"communityLimits": declared}
+    assert read(mounted).instance.community_limits == {}
+
+
 @pytest.mark.parametrize(
     ("declared", "handed"),
     [

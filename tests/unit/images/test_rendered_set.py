@@ -19,7 +19,7 @@ from mcs_operator.domain.manifest import Wave
 from mcs_operator.render.render import render
 from mcs_operator.settings import Settings
 from support.worlds import HASH, community, given, identity, instance, keys_for, link, links, passwords, portal
-from unit.images.appliance_set import certificate, config
+from unit.images.appliance_set import certificate, config, handover
 
 CONTRACT = Path(__file__).parents[3] / "docs" / "appliance-contract.md"
 
@@ -41,7 +41,8 @@ def keys(value: Any) -> Any:
 @pytest.mark.parametrize("file", ["instance.json", "links.json", "communities.json"])
 def test_a_file_has_exactly_the_names_that_the_page_about_the_contract_shows(tmp_path: Path, file: str) -> None:
     kept = {"retention": {"chat": "720h", "files": "168h"}, "quota": "1Gi"}
-    mounted(tmp_path, instance(portals=kept), portal(), links(1))
+    limits = {"calls": 20, "participants": 60}
+    mounted(tmp_path, instance(portals=kept, communityLimits=limits), portal(), links(1))
     assert keys(json.loads((tmp_path / file).read_text())) == keys(shown(file))
 
 
@@ -61,6 +62,24 @@ def test_the_portal_is_told_of_its_data_what_is_declared(
 ) -> None:
     manifest = mounted(tmp_path, instance(portals=declared))
     assert config.read_set(tmp_path, manifest, None).instance.portals == told
+
+
+@pytest.mark.parametrize(
+    ("declared", "told"),
+    [
+        ({}, {}),
+        ({"users": 5, "links": 2}, {}),
+        ({"users": 5, "calls": 4}, {"calls": 4}),
+        ({"calls": 4, "participants": 20}, {"calls": 4, "participants": 20}),
+    ],
+)
+def test_the_portal_is_told_how_many_calls_each_community_may_have(
+    tmp_path: Path, declared: dict[str, Any], told: dict[str, int]
+) -> None:
+    found = config.read_set(tmp_path, mounted(tmp_path, instance(communityLimits=declared)), None)
+    assert found.instance.community_limits == told
+    assert handover.set_document(found)["instance"].get("communityLimits", {}) == told
+    assert ("communityLimits" in json.loads((tmp_path / "instance.json").read_text())) == bool(told)
 
 
 def test_who_declares_nothing_of_portals_has_the_files_of_before(tmp_path: Path) -> None:

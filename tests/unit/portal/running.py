@@ -199,6 +199,8 @@ class House:
     erasures: dict[str, tuple[str, str]] = field(default_factory=dict)
     kept: object = None
     """What the instance declares of its portals' data."""
+    limits: object = None
+    """How many calls and participants it gives each community."""
     while_waiting: Callable[[], Awaitable[None]] = lambda: asyncio.sleep(0)
     """Done whenever the portal waits for the line."""
     _runners: list[web.AppRunner] = field(default_factory=list)
@@ -220,6 +222,7 @@ class House:
         instance |= {"mediaPort": 10000}
         instance |= {"bandwidthMbps": self.bandwidth} if self.bandwidth else {}
         instance |= {"portals": self.kept} if self.kept is not None else {}
+        instance |= {"communityLimits": self.limits} if self.limits is not None else {}
         self.write("set.json", {"config": config, "instance": instance, "communities": communities, "users": users})
         logins = {"config": config, "logins": [[*key, found] for key, found in self.logins.items()]}
         logins |= {"erasures": [[*key, asked] for asked, key in self.erasures.items()]} if self.erasures else {}

@@ -167,6 +167,27 @@ async def test_from_85_percent_of_the_line_on_no_new_video_begins(house: House) 
     assert (await ada.post("/api/calls", {"users": ["bob"], "media": "audio"})).status == 201, "voice goes on"
 
 
+async def test_a_community_gets_so_many_calls_and_participants_and_others_have_theirs(house: House) -> None:
+    house.add("acme", "dan", "eli")
+    house.add("globex", "gus", "zoe")
+    house.limits = {"calls": 1, "participants": 3}
+    await house.told()
+    call, (ada, _) = await house.in_a_call("ada", "bob")
+    cyd, gus = await house.signed_in("cyd"), await house.signed_in("gus", "globex")
+    refused = await cyd.post("/api/calls", {"users": ["dan"], "media": "audio"})
+    assert refused.error == (503, "community-full") and refused.headers["Retry-After"] == "30"
+    assert (await gus.post("/api/calls", {"users": ["zoe"], "media": "audio"})).status == 201
+    assert (await ada.post(f"/api/calls/{call}/invite", {"user": "cyd"})).status == 200
+    assert (await ada.post(f"/api/calls/{call}/invite", {"user": "dan"})).error == (503, "community-full")
+    house.limits = {"calls": 1, "participants": 2}
+    await house.told()
+    assert (await cyd.post(f"/api/calls/{call}/accept")).status == 200, "who was rung had his place"
+    house.limits = None
+    await house.told()
+    assert (await ada.post(f"/api/calls/{call}/invite", {"user": "dan"})).status == 200
+    assert (await house.inner("GET", "/usage")).json["refused"]["CommunityLimitExceeded"] == 2
+
+
 async def test_one_who_is_removed_leaves_the_call_and_the_others_talk_on(house: House) -> None:
     call, (ada, bob, cyd) = await house.in_a_call("ada", "bob", "cyd")
     await house.connect(call, ada, bob, cyd)

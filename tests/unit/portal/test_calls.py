@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 from portal.calls import IN, LEFT, REFUSED, RINGING, Call, Calls, Changed, Cut, Missed, Ring, RingEnded
+from portal.caps import Caps
 from portal.refusals import RefusedError
 
 from unit.portal.running import Hands
@@ -18,7 +19,8 @@ class Acme:
 
     def __init__(self) -> None:
         self.hands = Hands()
-        self.calls = Calls(self.hands.clock().steady)
+        self.caps = Caps()
+        self.calls = Calls(self.hands.clock().steady, lambda: self.caps)
 
     def start(self, caller: str, *users: str, media: str = "audio") -> Call:
         return self.calls.start(("acme", caller), list(users), media, f"{caller}1")
@@ -289,8 +291,52 @@ def test_only_who_is_in_it_is_let_in(acme: Acme, state: str) -> None:
 def test_calls_of_a_community_have_an_end(acme: Acme) -> None:
     for number in range(500):
         acme.start(f"a{number}", f"b{number}")
-    assert acme.refused(lambda: acme.start("ada", "bob")) == "too-many"
+    assert acme.refused(lambda: acme.start("ada", "bob")) == "community-full"
     acme.calls.start(("globex", "eve"), ["gus"], "audio", "eve1")
+
+
+@pytest.mark.parametrize(
+    ("caps", "fits"),
+    [
+        pytest.param(Caps(calls=1), False, id="as many calls as there may be"),
+        pytest.param(Caps(calls=2), True, id="one more call"),
+        pytest.param(Caps(participants=3), False, id="place for one person, and a call has two"),
+        pytest.param(Caps(participants=4), True, id="place for two"),
+    ],
+)
+def test_a_call_begins_where_it_fits_in_what_the_community_may_have(acme: Acme, caps: Caps, fits: bool) -> None:
+    acme.talk("ada", "bob")
+    acme.caps = caps
+    if fits:
+        acme.start("cyd", "dan")
+    else:
+        assert acme.refused(lambda: acme.start("cyd", "dan")) == "community-full"
+        assert not acme.calls.busy(("acme", "cyd")) and acme.told() == []
+    acme.calls.start(("globex", "eve"), ["gus"], "audio", "eve1")
+
+
+def test_who_is_rung_has_a_place_and_a_lowered_limit_takes_it_from_nobody(acme: Acme) -> None:
+    acme.caps = Caps(participants=3)
+    call = acme.start("ada", "bob", "cyd")
+    acme.calls.accept(call, "bob", "bob1")
+    acme.caps = Caps(calls=1, participants=2)
+    acme.calls.accept(call, "cyd", "cyd1")
+    acme.calls.tick()
+    assert [member.state for member in call.members.values()] == [IN, IN, IN]
+    assert acme.refused(lambda: acme.calls.invite(call, "ada", "dan")) == "community-full"
+    acme.calls.leave(call, "cyd")
+    assert acme.refused(lambda: acme.calls.accept(call, "cyd", "cyd1")) == "community-full", "he has left"
+    acme.caps = Caps(participants=3)
+    acme.calls.accept(call, "cyd", "cyd1")
+
+
+@pytest.mark.parametrize(
+    "said", [None, 7, [], {}, {"calls": "many"}, {"calls": 0}, {"calls": True, "participants": -1}]
+)
+def test_a_limit_that_is_no_number_limits_nobody(said: object) -> None:
+    assert Caps.declared(said) == Caps()
+    assert Caps.declared({"calls": 9, "participants": 20}) == Caps(9, 20)
+    assert Caps.declared({"calls": 10**9}) == Caps(500), "as many as one portal looks after"
 
 
 def test_whatever_happens_nobody_stays_busy_without_a_call(acme: Acme) -> None:

@@ -23,6 +23,7 @@ STATUS = {
     "waiting": 503,
     "closed": 503,
     "no-bandwidth": 503,
+    "community-full": 503,
     "no-space": 507,
 }
 _PAGE = (

@@ -89,9 +89,9 @@ it("the way back is tried soon, then seldom, and never by all at once", () => {
 
 describe("refusals have a word of their own", () => {
   it("calls", () => {
-    const words = [[0, ""], [403, "not-allowed"], [404, "not-found"], [409, "busy"], [409, "full"], [429, "too-many"], [503, "draining"], [503, "no-bandwidth"], [409, "ended"], [500, "failed"]] as const;
+    const words = [[0, ""], [403, "not-allowed"], [404, "not-found"], [409, "busy"], [409, "full"], [429, "too-many"], [503, "draining"], [503, "no-bandwidth"], [503, "community-full"], [409, "ended"], [500, "failed"]] as const;
     expect(words.map(([status, why]) => callRefusal(new ApiError(status, why)))).toEqual([
-      "error.unreachable", "error.forbidden", "error.gone", "error.busy", "error.full", "error.many", "error.draining", "error.noBandwidth", "error.gone", "error.failed",
+      "error.unreachable", "error.forbidden", "error.gone", "error.busy", "error.full", "error.many", "error.draining", "error.noBandwidth", "error.communityFull", "error.gone", "error.failed",
     ]);
   });
   it("files and login", () => {

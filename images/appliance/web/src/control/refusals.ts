@@ -2,6 +2,11 @@
 import { ApiError } from "../api/client";
 import type { Key } from "../i18n/words";
 
+const UNAVAILABLE: Partial<Record<string, Key>> = {
+  "no-bandwidth": "error.noBandwidth",
+  "community-full": "error.communityFull",
+};
+
 export function callRefusal(error: unknown): Key {
   if (!(error instanceof ApiError)) return "error.failed";
   switch (error.status) {
@@ -17,7 +22,7 @@ export function callRefusal(error: unknown): Key {
     case 429:
       return "error.many";
     case 503:
-      return error.why === "no-bandwidth" ? "error.noBandwidth" : "error.draining";
+      return UNAVAILABLE[error.why] ?? "error.draining";
     default:
       return "error.failed";
   }

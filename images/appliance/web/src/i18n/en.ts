@@ -213,6 +213,7 @@ export const en = {
 
   "error.busy": "{name} is in another call.",
   "error.draining": "No new calls at the moment: maintenance is about to begin. Please try again in a few minutes.",
+  "error.communityFull": "Your organization has as many calls or participants as it may have at once. Try again when a call has ended.",
   "error.noBandwidth": "The line is almost full: no more video at the moment. A call without video works.",
   "error.forbidden": "{name} cannot be called, or you may not call.",
   "error.gone": "This call has already ended.",

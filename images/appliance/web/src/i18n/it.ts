@@ -215,6 +215,7 @@ export const it: Table = {
 
   "error.busy": "{name} è in un'altra chiamata.",
   "error.draining": "Al momento niente nuove chiamate: sta per iniziare una manutenzione. Riprova tra qualche minuto.",
+  "error.communityFull": "La tua organizzazione ha già tutte le chiamate o tutti i partecipanti che può avere insieme. Riprova quando una chiamata è finita.",
   "error.noBandwidth": "La linea è quasi piena: al momento niente altri video. Una chiamata senza video funziona.",
   "error.forbidden": "{name} non può essere chiamato, o tu non puoi chiamare.",
   "error.gone": "Questa chiamata è già terminata.",
