@@ -7,8 +7,9 @@ camera that is sent as a shared screen is of the same kind: nobody can tell them
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Set
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from livekit.protocol import rtc
 from livekit.protocol.models import TrackSource, TrackType
@@ -27,6 +28,9 @@ KINDS = {
     TrackSource.SCREEN_SHARE: TrackType.VIDEO,
 }
 MEDIA = {TrackType.AUDIO: "audio", TrackType.VIDEO: "video"}
+MOST_OF_A_KIND = 4
+"""Tracks of audio, and of video, that one may send in one description: a microphone and the sound of a screen, a camera
+and a screen, and each once more while another device takes over."""
 
 PASSED = {
     "offer", "answer", "add_track", "mute", "subscription", "track_setting", "leave", "sync_state", "ping", "ping_req",
@@ -67,6 +71,10 @@ class Refusal:
     ends: bool = False
 
 
+TOO_MANY_TRACKS = Refusal("TooManyTracks", "no more tracks at the moment")
+"""What never sends a packet stands in no description, and the media server remembers it all the same."""
+
+
 def sources(functions: Iterable[str]) -> list[TrackSource]:
     """What these functions allow to send, in a fixed order. Chat and FileSharing are not the media server's."""
     return [source for function in sorted(functions) for source in SOURCES.get(function, ())]
@@ -88,6 +96,8 @@ def refusal_of_join(join: rtc.JoinRequest, rights: Rights) -> Refusal | None:
     """The same for what newer browsers bring with them when they come."""
     if join.metadata or join.participant_attributes:
         return Refusal("OwnMetadata", "a participant says nothing about himself")
+    if any(count > MOST_OF_A_KIND for count in Counter(track.type for track in join.add_track_requests).values()):
+        return TOO_MANY_TRACKS
     for track in join.add_track_requests:
         if found := _of_track(track, rights):
             return found
@@ -108,9 +118,11 @@ def _of_description(description: rtc.SessionDescription, rights: Rights) -> Refu
     found = sdp.sections(description.sdp)
     if found is None:
         return Refusal("Unreadable", "the session description is not understood", ends=True)
-    sent: Set[str] = {section.kind for section in found if section.sends}
-    if foreign := sorted(sent - rights.media):
+    sent = Counter(section.kind for section in found if section.sends)
+    if foreign := sorted(sent.keys() - rights.media):
         return Refusal("Media", f"{' and '.join(foreign)} is none of the user's functions", ends=True)
+    if max(sent.values(), default=0) > MOST_OF_A_KIND:
+        return replace(TOO_MANY_TRACKS, ends=True)
     return None
 
 

@@ -113,7 +113,7 @@ class Gate:
         who = Participant(asked.community, member.user, member.session, asked.call, told=allowed)
         if allowed is None or self.participants.was_cut(who, since):
             raise NotAdmittedError(403, "not in this call any more")
-        query, is_new = self._judged(asked, Rights(allowed))
+        query, is_new = self._judged(asked, self.rights(who))
         token = self.rooms.token(who, member.display_name, allowed)
         return Admitted(who, token, query, is_new, since)
 

@@ -13,6 +13,7 @@ from aiohttp.web import WebSocketResponse
 from livekit.protocol import rtc
 
 from gate import functions, signalling
+from gate.budget import Budget
 from gate.functions import Refusal, Rights
 from gate.signalling import View
 
@@ -22,32 +23,20 @@ RATE, BURST = 50.0, 500.0
 """Messages in a second, for long and at once: a page that asks more is none of ours."""
 
 
-@dataclass
-class Budget:
-    """How many messages one may still send; they come back with time."""
-
-    left: float = BURST
-    _since: float = field(default_factory=time.monotonic)
-
-    def spend(self, now: float) -> bool:
-        """Whether there was one left."""
-        self.left = min(BURST, self.left + (now - self._since) * RATE) - 1
-        self._since = now
-        return self.left >= 0
-
-
 @dataclass(eq=False)
 class Line:
-    """`rights` are asked anew for each message, so that what is taken away counts at once."""
+    """`rights` are asked anew for each message, so that what is taken away counts at once; `tracks` belongs to the
+    participant, who may have had other connections."""
 
     down: WebSocketResponse
     up: ClientWebSocketResponse
     rights: Callable[[], Rights]
     view: View
     refusals: Counter[str]
+    tracks: Callable[[], Budget]
     is_over: bool = False
     """Whether it ended because somebody left: not by a broken connection, after which he comes back."""
-    _budget: Budget = field(default_factory=Budget)
+    _budget: Budget = field(default_factory=lambda: Budget(RATE, BURST))
     _hung_up: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def carry(self) -> None:
@@ -81,7 +70,10 @@ class Line:
             kind = asked.WhichOneof("message")
             if kind in functions.UNHEARD:
                 continue
-            if found := functions.refusal(asked, self.rights()):
+            found = functions.refusal(asked, self.rights())
+            if kind == "add_track" and not found and not self.tracks().spend(time.monotonic()):
+                found = functions.TOO_MANY_TRACKS
+            if found:
                 self.refusals[found.reason] += 1
                 if found.ends:
                     return

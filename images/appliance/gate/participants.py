@@ -12,12 +12,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from gate.budget import Budget
 from gate.served import Served
 
 AWAY = 60.0
 """Seconds without a connection until a participant is put out: browsers try for 45."""
 REMEMBERED = 30.0
 """Seconds for which a cut counts against those who were on their way in."""
+TRACKS, TRACK_RATE = 40.0, 0.2
+"""Tracks that one may announce at once, and in a second after that: each switch of a screen or a camera is one or two.
+The media server remembers each until its participant is gone."""
 LATELY = 5.0
 """Seconds for which an offer may still hold what was taken away."""
 
@@ -59,6 +63,8 @@ class Participant:
     lately: frozenset[str] = frozenset()
     changed: float = 0.0
     is_cut: bool = False
+    tracks: Budget = field(default_factory=lambda: Budget(TRACK_RATE, TRACKS))
+    """He may announce so many more."""
 
     @property
     def room(self) -> str:

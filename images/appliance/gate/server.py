@@ -35,7 +35,7 @@ def for_browsers(gate: Gate) -> web.Application:
         except PortalError as why:
             return web.Response(status=503, text=str(why))
         down = web.WebSocketResponse(max_msg_size=LARGEST, heartbeat=25, compress=False)
-        line = Line(down, up, lambda: gate.rights(who), gate.view(admitted.who), gate.refusals)
+        line = Line(down, up, lambda: gate.rights(who), gate.view(admitted.who), gate.refusals, lambda: who.tracks)
         who = gate.participants.enter(admitted.who, line)
         if not admitted.is_new:
             who.told = None  # the media server may judge him by an older token

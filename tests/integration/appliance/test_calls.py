@@ -220,6 +220,19 @@ async def test_what_ada_may_not_send_is_refused_and_her_voice_is_not(calls: Call
         assert (await ada.hear("track_published")).track.source == TrackSource.MICROPHONE
 
 
+async def test_the_media_server_hears_of_forty_tracks_of_one_and_no_more(calls: Calls) -> None:
+    async with calls.browser("ada-s1") as ada:
+        await ada.hear("join")
+        for number in range(200):
+            asked = rtc.AddTrackRequest(cid=f"t{number}", source=TrackSource.MICROPHONE, type=TrackType.AUDIO)
+            await ada.say(add_track=asked)
+        await ada.say(ping=1)
+        await ada.hear("pong")
+        published = [said.WhichOneof("message") for said in ada.heard].count("track_published")
+        assert 0 < published <= 42
+        assert (await calls.counts())["refused"]["TooManyTracks"] >= 158
+
+
 async def test_a_function_taken_away_is_gone_at_the_media_server_and_the_call_goes_on(calls: Calls) -> None:
     async with calls.browser("bob-s2") as bob:
         await bob.hear("join")

@@ -103,6 +103,41 @@ def test_an_offer_may_still_hold_what_was_taken_away_a_moment_ago_and_a_new_trac
     assert reason(track(TrackSource.CAMERA, VIDEO), allowed) == "Source"
 
 
+@pytest.mark.parametrize(
+    ("media", "why"),
+    [
+        pytest.param(["audio sendonly"] * 4 + ["video sendonly"] * 4, None, id="as many as one may"),
+        pytest.param(["audio sendonly"] * 5, "TooManyTracks", id="a fifth microphone"),
+        pytest.param(["video sendonly"] * 5, "TooManyTracks", id="a fifth camera"),
+        pytest.param(["video sendonly"] * 300, "TooManyTracks", id="hundreds"),
+        pytest.param(["video"] * 5, "TooManyTracks", id="without a direction"),
+        pytest.param(
+            ["video recvonly"] * 60 + ["video inactive"] * 60 + ["video sendonly"], None, id="those of others"
+        ),
+    ],
+)
+def test_nobody_sends_more_tracks_of_a_kind_than_a_page_needs(media: list[str], why: str | None) -> None:
+    found = functions.refusal(offer(*media), rights(*ALL))
+    assert (found.reason if found else None) == why
+    assert found is None or found.ends, "the offer would have to be answered"
+    join = rtc.JoinRequest(publisher_offer=offer(*media).offer)
+    found = functions.refusal_of_join(join, rights(*ALL))
+    assert (found.reason if found else None) == why
+
+
+def test_who_comes_in_brings_no_more_tracks_than_he_may_have_nor_a_picture_where_the_line_is_nearly_full() -> None:
+    def join(source: int, kind: int, count: int) -> rtc.JoinRequest:
+        return rtc.JoinRequest(add_track_requests=[track(source, kind).add_track] * count)
+
+    assert functions.refusal_of_join(join(TrackSource.CAMERA, VIDEO, 4), rights(*ALL)) is None
+    found = functions.refusal_of_join(join(TrackSource.CAMERA, VIDEO, 5), rights(*ALL))
+    assert found is not None and found.reason == "TooManyTracks"
+    crowded = functions.Rights(frozenset(ALL), is_crowded=True)
+    found = functions.refusal_of_join(join(TrackSource.CAMERA, VIDEO, 1), crowded)
+    assert found is not None and found.reason == "Crowded"
+    assert functions.refusal_of_join(join(TrackSource.MICROPHONE, AUDIO, 1), crowded) is None
+
+
 def test_where_the_line_is_nearly_full_nobody_begins_to_send_a_picture_and_everybody_may_talk() -> None:
     crowded = functions.Rights(frozenset(ALL), is_crowded=True)
     for source in (TrackSource.CAMERA, TrackSource.SCREEN_SHARE):

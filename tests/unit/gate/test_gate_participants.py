@@ -160,7 +160,7 @@ def test_pictures_are_refused_from_85_percent_of_the_line_on(bandwidth: int, par
 def test_messages_have_a_budget_that_comes_back() -> None:
     from unit.gate.gate_parts import line
 
-    budget = line.Budget(_since=0.0)
+    budget = line.Budget(line.RATE, line.BURST, _since=0.0)
     assert all(budget.spend(0.0) for _ in range(int(line.BURST)))
     assert not budget.spend(0.0)
     assert budget.spend(1.0)

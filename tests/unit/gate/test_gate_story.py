@@ -301,6 +301,20 @@ async def test_what_a_user_may_not_send_is_refused_and_the_call_goes_on(world: W
         assert (await inner(world, "GET", "/counts"))["refused"] == {"Source": 1, "Kind": 1, "NotPassed": 1}
 
 
+async def test_hundreds_of_tracks_are_refused_also_over_connection_after_connection(world: World) -> None:
+    """What sends nothing stands in no offer, and the media server remembers it all the same."""
+    for number in range(3):
+        query = "?reconnect=1" if number else ""
+        async with Browser(world).connected(f"/calls/{CALL}/rtc{query}") as socket:
+            for _ in range(100):
+                await socket.send_bytes(track(TrackSource.MICROPHONE, TrackType.AUDIO))
+            await socket.send_bytes(rtc.SignalRequest(ping=7).SerializeToString())
+            await eventually(lambda n=number: [asked.WhichOneof("message") for asked in world.heard].count("ping") > n)
+    passed = [asked.WhichOneof("message") for asked in world.heard].count("add_track")
+    assert 40 <= passed <= 45, "those that come back with time among them"
+    assert (await inner(world, "GET", "/counts"))["refused"] == {"TooManyTracks": 300 - passed}
+
+
 async def test_an_offer_with_a_picture_ends_the_connection_of_who_may_only_talk(world: World) -> None:
     async with Browser(world).connected() as socket:
         await said(socket)
