@@ -331,7 +331,7 @@ class FakePortal:
     async def _conversations(self, request: web.Request) -> web.StreamResponse:
         me = self._me_of(request).name
         last = {self._shown(one, me)["conversation"]: one for one in self.messages if me in one["conversation"].split()}
-        found = [self.users[name].told() | {"at": one["at"]} for name, one in last.items()]
+        found = [self.users[name].told() | {"at": one["at"], "from": one["from"]} for name, one in last.items()]
         return web.json_response({"conversations": found[::-1]})
 
     async def _list_files(self, request: web.Request) -> web.StreamResponse:

@@ -126,6 +126,16 @@ async def test_who_was_away_sees_who_wrote_and_only_until_it_is_read(portal: Fak
     await expect(row).not_to_contain_text("new message")
 
 
+async def test_ones_own_words_are_read_also_in_a_browser_that_has_never_seen_them(
+    portal: FakePortal, open_page: Open
+) -> None:
+    portal.write("bob", "ada bob", "Are you there?")
+    portal.write("ada", "ada bob", "I am.")
+    page = await open_page("ada")
+    await expect(page.get_by_role("heading", name="Recent")).to_be_visible()
+    await expect(page.get_by_role("link", name="Bob Rossi").first).not_to_contain_text("new message")
+
+
 async def test_history_is_read_in_pages(portal: FakePortal, open_page: Open) -> None:
     for number in range(120):
         portal.write("bob", "ada bob", f"message {number}.")

@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 COOKIE = 0x2112A442
-ALLOCATE, REFRESH, SEND, DATA, PERMIT = 0x003, 0x004, 0x006, 0x007, 0x008
+BINDING, ALLOCATE, REFRESH, SEND, DATA, PERMIT = 0x001, 0x003, 0x004, 0x006, 0x007, 0x008
 _USERNAME, _INTEGRITY, _ERROR, _PEER, _DATA, _REALM, _NONCE, _RELAYED, _TRANSPORT, _LIFETIME = (
     0x0006, 0x0008, 0x0009, 0x0012, 0x0013, 0x0014, 0x0015, 0x0016, 0x0019, 0x000D,
 )  # fmt: skip
+_MAPPED, _PRIORITY, _CONTROLLED = 0x0020, 0x0024, 0x8029
 Attributes = dict[int, bytes]
 
 
@@ -94,6 +95,20 @@ class Client:
             return None
         finally:
             self._socket.settimeout(5)
+
+    def check(self, address: str, port: int, username: str, password: str) -> tuple[str, int]:
+        """A connectivity check of ICE (RFC 8445), as browsers repeat it for as long as they talk: from which address it
+        reached the peer. Raises TimeoutError."""
+        transaction = os.urandom(12)
+        asked = {_USERNAME: username.encode(), _PRIORITY: b"\0\0\0\1", _CONTROLLED: os.urandom(8)}
+        message = _message(BINDING, 0b00, transaction, asked, password.encode())
+        for _ in range(10):  # it is a datagram, and the peer may not be ready
+            self.send(address, port, message)
+            while found := self.receive(0.5):
+                kind, answered = _parsed(found[1])
+                if kind == (BINDING, 0b10) and found[1][8:20] == transaction:
+                    return _address(answered[_MAPPED])
+        raise TimeoutError("the peer does not answer")
 
     def _ask(self, method: int, attributes: Attributes, signed: bool = True) -> Attributes:
         sent = dict(attributes)

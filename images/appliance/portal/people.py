@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 
+from portal.ids import pair
 from portal.limits import PAGE
 from portal.told import Key
 
@@ -25,12 +26,27 @@ def met(connection: sqlite3.Connection, community: str, one: str, other: str, at
         )
 
 
-def conversations(connection: sqlite3.Connection, community: str, user: str) -> list[tuple[str, float]]:
-    """With whom, and when last; the newest first."""
-    return connection.execute(
+def conversations(connection: sqlite3.Connection, community: str, user: str) -> list[tuple[str, float, str | None]]:
+    """With whom, when last, and which of both wrote or sent it, if that is still kept; the newest first."""
+    found = connection.execute(
         "SELECT other, at FROM conversations WHERE community = ? AND user = ? ORDER BY at DESC LIMIT ?",
         (community, user, PAGE),
     ).fetchall()
+    return [(other, at, _last_sender(connection, community, pair(user, other))) for other, at in found]
+
+
+def _last_sender(connection: sqlite3.Connection, community: str, conversation: str) -> str | None:
+    """Looked up: a column of its own would be one more than an older image fills."""
+    where = (community, conversation)
+    newest = [
+        *connection.execute(
+            "SELECT at, sender FROM messages WHERE community = ? AND conversation = ? ORDER BY id DESC LIMIT 1", where
+        ),
+        *connection.execute(
+            "SELECT at, sender FROM files WHERE community = ? AND conversation = ? ORDER BY at DESC LIMIT 1", where
+        ),
+    ]
+    return max(newest)[1] if newest else None
 
 
 def note_absent(connection: sqlite3.Connection, present: Callable[[Key], bool], now: float) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 import os
 import shutil
@@ -26,6 +27,7 @@ from aiohttp import web
 from livekit.protocol import rtc
 from livekit.protocol.models import TrackSource, TrackType
 
+from support import turn
 from support.appliance import program
 from support.ports import free_port
 from support.quantiles import quantile
@@ -114,7 +116,8 @@ class Browser:
 
 
 @pytest_asyncio.fixture
-async def calls() -> AsyncIterator[Calls]:
+async def calls(request: pytest.FixtureRequest) -> AsyncIterator[Calls]:
+    """`param`: more that the environment of the gate says."""
     built = {name: program(name) for name in ("livekit-server", "relay")}
     async with contextlib.AsyncExitStack() as stack:
         # Not tmp_path: the path of a Unix socket must stay below 97 characters.
@@ -131,7 +134,14 @@ async def calls() -> AsyncIterator[Calls]:
         running = Calls(run_dir, parts.Parts(APPLIANCE), agreed)
         running.serve(*EVERYBODY)
         await stack.enter_async_context(a_portal(running))
-        running.running.start([part for part in agreed.parts() if part.name != "portal"])
+        said = {"gate": getattr(request, "param", {})}
+        running.running.start(
+            [
+                dataclasses.replace(part, environment={**part.environment, **said.get(part.name, {})})
+                for part in agreed.parts()
+                if part.name != "portal"
+            ]
+        )
         stack.push_async_callback(running.running.stop)
         await until_it_answers(running)
         yield running
@@ -272,6 +282,79 @@ async def test_twenty_changes_of_other_customers_are_nothing_in_a_call(calls: Ca
         await ada.hear("pong")
         told = {said.WhichOneof("message") for said in ada.heard[before:]}
         assert not told & {"offer", "update", "leave", "room_update", "permission"}, told
+
+
+LIFE = 2
+
+
+@pytest.mark.parametrize("calls", [{"MCS_TURN_SECONDS": str(LIFE)}], indirect=True)
+async def test_a_relayed_call_outlives_its_credential_several_times_and_who_comes_back_gets_another(
+    calls: Calls,
+) -> None:
+    """Browsers prove every few seconds that their way to the media server is open, and renew it at the relay."""
+    async with calls.browser("bob-s2") as bob:
+        joined = await bob.hear("join")
+        offer = (await bob.hear("offer")).sdp
+        await bob.say(answer=rtc.SessionDescription(type="answer", sdp=answer_to(offer)))
+        relayed = Relayed(calls, joined.ice_servers[0], offer)
+        assert await asyncio.to_thread(relayed.is_open)
+        while time.time() < relayed.expires + 3 * LIFE:
+            await asyncio.sleep(LIFE / 4)
+            assert await asyncio.to_thread(relayed.is_open)
+        assert await asyncio.to_thread(allocates, calls, joined.ice_servers[0]) == 401, "it is over for what is new"
+    async with calls.browser("bob-s2", query=f"&reconnect=1&sid={joined.participant.sid}") as bob:
+        again = (await bob.hear("reconnect")).ice_servers[0]
+        assert await asyncio.to_thread(allocates, calls, again) is None
+        assert await asyncio.to_thread(relayed.is_open), "the way of before is open until the browser has another"
+    relayed.client.close()
+
+
+class Relayed:
+    """A browser's way to the media server by the relay. The relay forgets it after two seconds."""
+
+    def __init__(self, calls: Calls, server: rtc.ICEServer, offer: str) -> None:
+        self.client = turn_client(calls, server)
+        self.expires = int(server.username.partition(":")[0])
+        self._media_port = calls.media.media_port
+        self._name, self._password = f"{said_in(offer, 'ice-ufrag')}:{UFRAG}", said_in(offer, "ice-pwd")
+
+    def is_open(self) -> bool:
+        """Renews it, and asks the media server through it."""
+        if self.client.relayed is None:
+            self.client.allocate()
+        self.client.refresh(LIFE)
+        self.client.permit(PUBLIC)
+        return self.client.check(PUBLIC, self._media_port, self._name, self._password) == self.client.relayed
+
+
+def turn_client(calls: Calls, server: rtc.ICEServer) -> turn.Client:
+    return turn.Client(("udp", calls.media.turn_port), server.username, server.credential)
+
+
+def allocates(calls: Calls, server: rtc.ICEServer) -> int | None:
+    """None, or why the relay gives no address for this credential."""
+    with contextlib.closing(turn_client(calls, server)) as client:
+        try:
+            client.allocate()
+        except turn.RefusedError as why:
+            return why.code
+        return None
+
+
+UFRAG, PASSWORD = "bobs", "a" * 24
+
+
+def answer_to(offer: str) -> str:
+    """Of a browser that takes all, and sends nothing."""
+    fresh = {"a=ice-ufrag": UFRAG, "a=ice-pwd": PASSWORD, "a=fingerprint": "sha-256 " + ":".join(["AB"] * 32)}
+    fresh |= {"a=setup": "active"}
+    lines = [line for line in offer.splitlines() if not line.startswith(("a=candidate", "a=end-of-candidates"))]
+    kept = (f"{name}:{fresh[name]}" if (name := line.partition(":")[0]) in fresh else line for line in lines)
+    return "".join(f"{line}\r\n" for line in kept).replace("a=sendonly", "a=recvonly").replace("sendrecv", "recvonly")
+
+
+def said_in(offer: str, what: str) -> str:
+    return next(line.partition(":")[2] for line in offer.splitlines() if line.startswith(f"a={what}:"))
 
 
 async def test_a_media_server_that_dies_is_back_and_tells_browsers_to_begin_anew(calls: Calls) -> None:

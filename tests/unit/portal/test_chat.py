@@ -41,13 +41,30 @@ async def test_with_whom_one_wrote_of_late(house: House) -> None:
     assert [(entry["user"], entry["displayName"], entry["at"][17:19]) for entry in found] == [
         ("cyd", "Cyd", "04"), ("bob", "Bob", "03"),
     ]  # fmt: skip
-    bobs = (await (await house.signed_in("bob")).get("/api/conversations")).json["conversations"]
-    assert [entry["user"] for entry in bobs] == ["ada"]
+    bob = await house.signed_in("bob")
+    assert [entry["user"] for entry in (await bob.get("/api/conversations")).json["conversations"]] == ["ada"]
     del house.users["acme", "cyd"]
     house.users["acme", "bob"] = ["Audio"]
     await house.told()
     assert [entry["user"] for entry in (await ada.get("/api/conversations")).json["conversations"]] == ["bob"]
     assert (await (await house.signed_in("bob")).get("/api/conversations")).error == (403, "not-allowed")
+
+
+async def test_who_said_something_last_is_told_so_that_nobody_sees_his_own_words_as_unread(house: House) -> None:
+    ada, bob = await house.signed_in("ada"), await house.signed_in("bob")
+
+    async def last() -> list[str]:
+        return [(await who.get("/api/conversations")).json["conversations"][0]["from"] for who in (ada, bob)]
+
+    for who, other, path in ((ada, "bob", "messages"), (bob, "ada", "messages"), (ada, "bob", "files?name=a")):
+        await house.passes(1)
+        said = {"data": b"x"} if "files" in path else {}
+        await who.post(f"/api/conversations/{other}/{path}", *([] if said else [{"text": "x"}]), **said)
+        assert await last() == ["bob" if who is bob else "ada"] * 2
+    await house.passes(8 * 86400)
+    await house.portal.clean()
+    ada, bob = await house.signed_in("ada"), await house.signed_in("bob")
+    assert await last() == ["bob"] * 2, "the file is gone, and what was written is not"
 
 
 async def test_a_message_that_takes_its_time_is_of_nobody_who_is_gone_meanwhile(house: House) -> None:

@@ -35,13 +35,13 @@ async def directory(visit: Visit, request: web.Request) -> web.StreamResponse:
 
 
 async def conversations(visit: Visit, request: web.Request) -> web.StreamResponse:
-    """With whom of late, as far as they are still here."""
+    """With whom of late, as far as they are still here, and who said something last."""
     portal, community = visit.portal, visit.community.name
     if not rights.may_chat(visit.user) and not rights.may_share_files(visit.user):
         raise RefusedError("not-allowed")
     found = await portal.store.run(people.conversations, community, visit.user.name)
-    known = [(portal.told.world.user(community, other), at) for other, at in found]
-    return answer({"conversations": [user.told() | {"at": iso(at)} for user, at in known if user]})
+    known = [(portal.told.world.user(community, other), {"at": iso(at), "from": who}) for other, at, who in found]
+    return answer({"conversations": [user.told() | last for user, last in known if user]})
 
 
 async def missed(visit: Visit, request: web.Request) -> web.StreamResponse:
