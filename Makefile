@@ -69,7 +69,7 @@ demo-clean: $(DEPS) ## Remove what the demo made (the node stays)
 
 ## ---- checks and tests; T='expression' picks some of them
 
-.PHONY: test unit integration e2e pages bench soak mutants lint generate verify alerts docs
+.PHONY: test unit integration contract e2e pages bench soak mutants lint generate verify alerts docs
 # Helm and Prometheus first: tests take the ones that are built by then. The rest waits for most of its time, on servers,
 # kubelet and tunnels, so that two lanes fit two cores. What runs on a real node takes longest, so the others are nice
 # to it; but not the unit tests, some of which have a clock to mind as well.
@@ -89,7 +89,11 @@ unit: $(DEPS) ## Pure code, seconds, no network
 	$(PYTEST) -n auto tests/unit
 integration: $(DEPS) ## Against a real API server (KUBECONFIG, or one of its own), and real OpenVPN
 	@hack/prepare
-	$(PYTEST) --durations=20 -n 3 --dist loadfile tests/integration
+	$(PYTEST) --durations=20 -n 3 --dist loadfile tests/integration tests/contract
+IMAGE ?=
+contract: $(DEPS) ## What any media image must do, asked of IMAGE=<name, or path of a docker-archive>; without, of our programs
+	@hack/prepare
+	MCS_IMAGE='$(IMAGE)' $(PYTEST) tests/contract
 node: # of its own, so that with --jobs it starts while the dependencies are installed
 	@hack/test-e2e true
 e2e: $(DEPS) node ## Against a real node (KUBECONFIG, or one of its own), and with a real browser
