@@ -51,6 +51,7 @@ class FakePortal:
         self.users = {user.name: user for user in users}
         self.file_bytes = 30_000_000
         self.draining = False
+        self.is_full = False
         self.sockets: dict[str, set[web.WebSocketResponse]] = {}
         self.listening: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
         self.calls: dict[str, dict[str, Any]] = {}
@@ -218,6 +219,8 @@ class FakePortal:
         given, me = await request.json(), self._me_of(request)
         if self.draining:
             return web.json_response({"error": "draining"}, status=503)
+        if self.is_full:
+            return web.json_response({"error": "community-full"}, status=503)
         if any(self.users[name].presence == "busy" for name in given["users"]):
             return web.json_response({"error": "busy"}, status=409)
         call = {

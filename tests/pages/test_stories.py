@@ -280,10 +280,13 @@ async def test_a_missed_call_is_counted_until_it_is_looked_at(
     await expect(bob.get_by_role("link", name="Missed", exact=True)).to_be_visible()
 
 
-async def test_who_is_busy_and_what_is_drained_is_said(portal: FakePortal, open_page: Open) -> None:
+async def test_who_is_busy_what_is_full_and_what_is_drained_is_said(portal: FakePortal, open_page: Open) -> None:
     page = await open_page("ada", "/#/with/cyd")
     await button(page, "Call Cyd Charisse").click()
     await expect(page.get_by_text("Cyd Charisse is in another call.")).to_be_visible()
+    portal.is_full = True
+    await button(page, "Call Cyd Charisse").click()
+    await expect(page.get_by_text("as many calls or participants as it may have at once", exact=False)).to_be_visible()
     await portal.say("ada", type="draining", draining=True)
     await expect(page.get_by_text("Maintenance is about to begin.", exact=False)).to_be_visible()
     await expect(button(page, "Call Cyd Charisse")).to_be_disabled()

@@ -72,7 +72,7 @@ def test_a_command_that_writes_keys_leaves_them_readable_by_their_owner_alone() 
     assert [place for place, command in written if not command.startswith("(umask 077; ")] == []
 
 
-ATTACKERS = {"tenant", "TVox", "stranger", "agent", "slot", "media", "neighbour namespace"}
+ATTACKERS = {"tenant", "user", "TVox", "stranger", "agent", "slot", "media", "neighbour namespace"}
 
 
 def tried() -> list[tuple[str, ...]]:
