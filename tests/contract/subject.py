@@ -12,7 +12,6 @@ import http.client
 import json
 import os
 import shutil
-import signal
 import socket
 import ssl
 import subprocess
@@ -86,7 +85,7 @@ class Subject:
     def stop(self) -> int:
         """SIGTERM for its first process, and its status."""
         assert self.process is not None
-        os.kill(self._first(), signal.SIGTERM)
+        self.process.terminate()
         return self.process.wait(20)
 
     def close(self) -> None:
@@ -95,13 +94,6 @@ class Subject:
                 self.stop()
             self.process.kill()
             self.process.wait()
-
-    def _first(self) -> int:
-        assert self.process is not None
-        if self.place.inside is None:
-            return self.process.pid
-        pids = map(int, sh("ip", "netns", "pids", self.place.inside.name).split())
-        return min(pid for pid in pids if Path("/proc", str(pid)).stat().st_uid == USER)
 
     # ---- as the agent and the kubelet ask
 
@@ -268,6 +260,22 @@ def our_programs(root: Path, home: Path = APPLIANCE, address: str = "127.0.0.1")
     return Subject(root, place, [sys.executable, "-m", "appliance"], said, home)
 
 
+_IN_ITS_TREE = """
+# The mounts are this program's own: `ip netns exec` has made a mount namespace for it.
+tree=$0 root=$1; shift
+mkdir -p "$tree/etc/mcs" "$tree/var/lib/mcs" "$tree/run/appliance"
+mount --bind "$tree" "$tree"
+mount -o remount,bind,ro "$tree"
+mount -t proc proc "$tree/proc"
+mount --rbind /dev "$tree/dev"
+mount --bind "$root/etc" "$tree/etc/mcs"
+mount --bind "$root/data" "$tree/var/lib/mcs"
+mount --bind "$root/run" "$tree/run/appliance"
+mount --bind "$root/tmp" "$tree/tmp"
+exec "$@"
+"""
+
+
 def an_image(root: Path, image: str, closing: ExitStack) -> Subject:
     """Any image: a name that buildah finds, or the path of a docker-archive."""
     if reason := missing():
@@ -288,17 +296,17 @@ def an_image(root: Path, image: str, closing: ExitStack) -> Subject:
     inside.ip("route", "add", "10.79.0.0/24", "via", "10.78.0.2")
     buildah = ["buildah", "--storage-driver", "vfs", "--root", str(root / "store"), "--runroot", str(root / "runs")]
     container = sh(*buildah, "from", f"docker-archive:{image}" if Path(image).exists() else image).split()[-1]
-    config = json.loads(sh(*buildah, "inspect", "--format", "{{json .OCIv1.Config}}", container))
-    volumes = {"etc": "/etc/mcs:ro", "data": "/var/lib/mcs", "run": "/run/appliance", "tmp": "/tmp"}
+    config = json.loads(sh(*buildah, "inspect", container))["OCIv1"]["config"]
+    tree = sh(*buildah, "mount", container).strip()
+    closing.callback(sh, *buildah, "umount", container)
     said = {
         "MCS_CONFIG_DIR": "/etc/mcs", "MCS_DATA_DIR": "/var/lib/mcs", "MCS_CONTRACT_PORT": "21000",
         "MCS_MEDIA_PORT": "10000", "MCS_INSTANCE": "demo",
     }  # fmt: skip
-    command = ["ip", "netns", "exec", inside.name, *buildah, "run", "--isolation", "chroot", "--network", "host"]
-    command += ["--user", f"{USER}:{USER}", *(f"--env={name}={value}" for name, value in said.items())]
-    command += [f"--volume={folders[name]}:{path}" for name, path in volumes.items()]
-    if config.get("WorkingDir"):
-        command += ["--workingdir", config["WorkingDir"]]
-    command += [container, "--", *(config.get("Entrypoint") or []), *(config.get("Cmd") or [])]
+    variables = [*(config.get("Env") or []), *(f"{name}={value}" for name, value in said.items())]
+    program = [*(config.get("Entrypoint") or []), *(config.get("Cmd") or [])]
+    within = ["chroot", f"--userspec={USER}:{USER}", tree, "env", "-i", "-C", config.get("WorkingDir") or "/"]
+    command = ["ip", "netns", "exec", inside.name, "sh", "-euc", _IN_ITS_TREE, tree, str(root)]
+    command += ["setpriv", "--no-new-privs", *within, *variables, *program]
     place = Place("10.78.0.1", "10.79.0", inside=inside, outside=outside)
     return Subject(root, place, command, dict(os.environ))
