@@ -25,27 +25,13 @@ from support.cluster import Node
 from support.mcs import POD, Mcs
 from support.objects import INSTANCE
 from support.operator import Operator
-from support.people import Person, eventually, received_over, talk
+from support.people import Person, eventually, only_by, received_over, talk
 from support.waiting import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600), pytest.mark.asyncio(loop_scope="module")]
 
 PEOPLE = ["ada", "bob", "cyd", "dan"]
 DRAIN = 60
-ONLY_BY = """
-// The browser's rules for names hold for what it connects to, and not for where it sends datagrams.
-window.RTCPeerConnection = class extends window.RTCPeerConnection {
-  static only(config) {
-    if (!config) return config;
-    const urls = server => [server.urls].flat().filter(url => url.startsWith("SCHEME:") && url.endsWith("=TRANSPORT"))
-      .map(url => "TRANSPORT" === "udp" ? url.replace(/:[^:]+:/, ":ADDRESS:") : url);
-    const servers = (config.iceServers ?? []).map(server => ({...server, urls: urls(server)}));
-    return {...config, iceTransportPolicy: "relay", iceServers: servers.filter(server => server.urls.length)};
-  }
-  constructor(config, ...more) { super(window.RTCPeerConnection.only(config), ...more); }
-  setConfiguration(config) { super.setConfiguration(window.RTCPeerConnection.only(config)); }
-};
-"""
 KILL = """
 import os, pathlib, signal, sys
 for found in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
@@ -125,8 +111,7 @@ async def test_four_people_are_in_one_room(browser: Any, mcs: Mcs) -> None:
 async def test_they_talk_where_only_the_relay_is_reached(
     browser: Any, mcs: Mcs, scheme: str, transport: str, protocol: str
 ) -> None:
-    only = ONLY_BY.replace("SCHEME", scheme).replace("TRANSPORT", transport).replace("ADDRESS", mcs.node.ip)
-    ada, bob = await in_a_call(browser, mcs, only)
+    ada, bob = await in_a_call(browser, mcs, only_by(scheme, transport, mcs.node.ip))
     heard = await received_over(bob, asyncio.sleep(10))
     print(f"only by {scheme} over {transport}: {heard}")
     paths = [*await ada.paths(), *await bob.paths()]

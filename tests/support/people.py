@@ -48,6 +48,27 @@ async () => {
 """
 
 
+_ONLY_BY = """
+// The browser's rules for names hold for what it connects to, and not for where it sends datagrams.
+window.RTCPeerConnection = class extends window.RTCPeerConnection {
+  static only(config) {
+    if (!config) return config;
+    const urls = server => [server.urls].flat().filter(url => url.startsWith("SCHEME:") && url.endsWith("=TRANSPORT"))
+      .map(url => "TRANSPORT" === "udp" ? url.replace(/:[^:]+:/, ":ADDRESS:") : url);
+    const servers = (config.iceServers ?? []).map(server => ({...server, urls: urls(server)}));
+    return {...config, iceTransportPolicy: "relay", iceServers: servers.filter(server => server.urls.length)};
+  }
+  constructor(config, ...more) { super(window.RTCPeerConnection.only(config), ...more); }
+  setConfiguration(config) { super.setConfiguration(window.RTCPeerConnection.only(config)); }
+};
+"""
+
+
+def only_by(scheme: str, transport: str, address: str) -> str:
+    """A script for a page that reaches nothing but a relay, which is at this address."""
+    return _ONLY_BY.replace("SCHEME", scheme).replace("TRANSPORT", transport).replace("ADDRESS", address)
+
+
 @dataclass(frozen=True)
 class Person:
     """Somebody who is signed in."""

@@ -109,6 +109,7 @@ PROMETHEUS = Module(
     tags="remove_all_sd,enable_kubernetes_sd",  # the clients of twenty clouds would double what is built
 )
 DEVICE_PLUGIN = Module("deviceplugin", {"deviceplugin": "."})
+LOAD = Module("load", {"load": "."})  # participants of calls without a browser
 GITOPS = Module("gitops", {"gitops": "."})  # the libraries by which Flux and Argo CD judge an object
 # The appliance's own: its media server, and the relay that leads to it and nowhere else.
 LIVEKIT = Module(
