@@ -2,12 +2,14 @@
 
     socket ──► lines ──► Reader.feed(line) ──► Established | Refused | Stir | Noise | Listing ──► whoever follows
 
-OpenVPN 2.6 speaks line by line. Lines that begin with ``>`` come by themselves; any others answer our one command,
-``status 3``, and end with ``END``. What was found with 2.6.14, and what the reading rests on:
+OpenVPN 2.6 speaks line by line. Lines that begin with ``>`` come by themselves; any others answer what we ask, and end
+with ``END``: ``log 100`` once, then ``status 3``. What was found with 2.6.14, and what the reading rests on:
 
 - ``>CLIENT:ESTABLISHED`` with its ENV lines comes for each client that is let in, also without management-client-auth,
   and carries peer, version and the certificate's SHA-256. There is **no** ``>CLIENT:DISCONNECT`` then. So an end shows
   in the log only (``…, client-instance exiting`` or ``restarting``), and such a line makes us ask for the list at once.
+- Who was let in before we listened is not announced any more, and the list knows no versions. The log does: OpenVPN
+  keeps its last 250 lines. A slot that is enabled runs for up to a second before we look: time enough to connect.
 - A client that is thrown out by another with the same certificate leaves no line at all: the list tells. Nor does one
   whose address changes under its tunnel (OpenVPN follows it by its peer ID).
 - Log lines of a client that is let in begin with ``name/address:port``, before that with ``address:port``.
@@ -38,6 +40,8 @@ MAX_LINE = 16 * 1024
 """OpenVPN's own longest message is under 5 KiB; a longer line means that this is not OpenVPN."""
 MAX_BLOCK = 512
 """Clients of one list."""
+PAST = 100
+"""Lines of the log that are asked for at first: more than OpenVPN writes until its first client is let in."""
 AT_ONCE = 25
 """Lines that are read before all other links have their turn, also where one of them never stops to talk."""
 
@@ -97,6 +101,10 @@ _VERIFY_ERROR = re.compile(
 _NOISE = ("TLS Error: tls-crypt unwrapping failed from ", "WARNING: Bad encapsulated packet length from peer")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _VERSION = re.compile(r"[0-9A-Za-z._+~-]{1,32}")
+_TOLD = re.compile(
+    r"\d+,[A-Z]*,(?:[A-Za-z0-9._-]{1,64}/)?(?P<peer>[0-9a-fA-F.:\[\]]{3,50}:\d{1,5}) "
+    rf"peer info: IV_VER=(?P<version>{_VERSION.pattern})"
+)
 _WANTED = frozenset({"trusted_ip", "trusted_ip6", "trusted_port", "time_unix", "IV_VER", "tls_digest_sha256_0"})
 """What is kept of a client's ENV block, which has a hundred entries, or as many as somebody likes."""
 
@@ -109,6 +117,8 @@ class Reader:
         self._env: dict[str, str] = {}
         self._rows: list[Client] = []
         self._columns: dict[str, int] = {}
+        self._told: dict[str, str] = {}
+        """What clients said of their version before we listened, by peer."""
 
     def feed(self, line: str) -> Event | None:
         """The event that this line (without its end) completes, if any."""
@@ -141,12 +151,14 @@ class Reader:
         elif fields[:2] == ["HEADER", "CLIENT_LIST"]:
             self._columns = {name: index for index, name in enumerate(fields[1:])}
         elif fields[0] == "CLIENT_LIST" and len(self._rows) < MAX_BLOCK:
-            client = _row(fields, self._columns)
+            client = _row(fields, self._columns, self._told)
             if client:
                 self._rows.append(client)
         elif line == "END" and self._columns:
-            rows, self._rows, self._columns = self._rows, [], {}
+            rows, self._rows, self._columns, self._told = self._rows, [], {}, {}
             return Listing(tuple(sorted(rows, key=lambda row: (row.session.since, row.session.client))))
+        elif (told := _TOLD.fullmatch(line)) and (peer := _peer(told["peer"])) and len(self._told) < MAX_BLOCK:
+            self._told[peer] = told["version"]
         return None
 
 
@@ -200,7 +212,7 @@ def _session(client: int, env: dict[str, str]) -> Session | None:
     )
 
 
-def _row(fields: list[str], columns: dict[str, int]) -> Client | None:
+def _row(fields: list[str], columns: dict[str, int], told: dict[str, str]) -> Client | None:
     def field(name: str) -> str:
         index = columns.get(name)
         # The header says HEADER, CLIENT_LIST, names…; a row says CLIENT_LIST, values…
@@ -213,7 +225,7 @@ def _row(fields: list[str], columns: dict[str, int]) -> Client | None:
     if peer is None or number is None or since is None:
         return None
     received, sent = _number(field("Bytes Received")) or 0, _number(field("Bytes Sent")) or 0
-    return Client(Session(number, peer, since), received, sent)
+    return Client(Session(number, peer, since, told.get(peer)), received, sent)
 
 
 def _number(text: str) -> int | None:
@@ -287,7 +299,7 @@ class _Conversation:
         """Whether something happened since the list was asked for."""
 
     async def run(self) -> None:
-        self._output.write(b"log on\n")
+        self._output.write(f"log on\nlog {PAST}\n".encode())
         for count in itertools.count():
             if count % AT_ONCE == 0:
                 await asyncio.sleep(0)  # lines that are there already are read without waiting for anything
@@ -335,7 +347,8 @@ class _Conversation:
 async def follow(path: Path, hear: Callable[[Heard], None], *, pause: float = 0.25) -> None:
     """Converse with whoever listens at this path, for ever; look every ``pause`` seconds while nobody does.
 
-    The pause is short because a client that connects before we do is known only by the list, without its certificate.
+    The pause is short because a client that connects before we do is known only by list and log, without its
+    certificate.
     """
     while True:
         try:

@@ -166,11 +166,12 @@ class Link:
         known = link.session or (link.ended and link.ended.session) or None
         same = next((session for session in sessions if known and session.is_same(known)), None)
         if known and same:
-            # The list knows neither version nor fingerprint. The peer may differ: the client's NAT gave it another
-            # port, and OpenVPN followed ("floated") without a new handshake. And a process that seemed gone was only
-            # slow to answer.
+            # The list knows no fingerprint, and a version only where the log told it. The peer may differ: the client's
+            # NAT gave it another port, and OpenVPN followed ("floated") without a new handshake. And a process that
+            # seemed gone was only slow to answer.
             ended = None if link.session is None else link.ended
-            return replace(link, session=replace(known, peer=same.peer), ended=ended)
+            session = replace(known, peer=same.peer, version=known.version or same.version)
+            return replace(link, session=session, ended=ended)
         return link._joined(sessions[-1], now)
 
     def _refused(self, refused: Refused, now: float) -> Link:

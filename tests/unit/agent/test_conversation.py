@@ -71,11 +71,12 @@ async def talked(openvpn: OpenVPN, seconds: float) -> OpenVPN:
     return openvpn
 
 
-def test_the_log_is_wanted_first_and_the_list_every_ten_seconds() -> None:
+def test_the_log_and_its_past_are_wanted_first_and_the_list_every_ten_seconds() -> None:
     async def story() -> list[tuple[float, str]]:
         return (await talked(OpenVPN(), 25)).commands
 
-    assert in_no_time(story()) == [(0, "log on\n"), (0, "status 3\n"), (10, "status 3\n"), (20, "status 3\n")]
+    listed = [(0, "status 3\n"), (10, "status 3\n"), (20, "status 3\n")]
+    assert in_no_time(story()) == [(0, "log on\nlog 100\n"), *listed]
 
 
 def test_an_answer_may_take_four_seconds_and_no_longer() -> None:

@@ -88,6 +88,13 @@ def test_a_tunnel_is_known_at_once_with_peer_version_and_fingerprint(name: str) 
     assert first.since is not None and first.since.timestamp() == session.since
 
 
+@pytest.mark.parametrize("name", ["there-before", "tcp-there-before"])
+def test_a_client_that_was_there_before_the_agent_is_known_with_its_version_from_the_first_list_on(name: str) -> None:
+    replay = Replay(name)
+    assert replay.reasons == ["Established"]
+    assert {tunnel.clientVersion for _, tunnel in replay.changes} == {"2.6.14"}
+
+
 @pytest.mark.parametrize(
     ("name", "killed", "within"),
     [
@@ -220,6 +227,38 @@ def test_columns_are_found_by_name_and_not_by_place() -> None:
 
 def test_an_end_without_a_list_is_no_list() -> None:
     assert feed("END", "TITLE\tx", "END") == []
+
+
+def told(peer: str = "10.0.0.1:5", version: str = "2.4.12") -> str:
+    """A line of the log from before the agent listened."""
+    return f"1800000000,I,{peer} peer info: IV_VER={version}"
+
+
+@pytest.mark.parametrize(
+    ("past", "version"),
+    [
+        pytest.param([told()], "2.4.12", id="told before"),
+        pytest.param([told(), told("link-017/10.0.0.1:5", "2.4.13")], "2.4.13", id="told again with new keys"),
+        pytest.param([told("10.0.0.2:5")], None, id="told by another"),
+        pytest.param([told(version="2.4 or so")], None, id="no version"),
+        pytest.param([told("nonsense")], None, id="no address"),
+        pytest.param([], None, id="not told"),
+    ],
+)
+def test_the_log_from_before_tells_the_version_of_who_is_listed(past: list[str], version: str | None) -> None:
+    reader = Reader()
+    block = [*past, "END", _TITLE, _HEADER, row(), "END"]
+    (listing,) = [event for line in block if (event := reader.feed(line)) is not None]
+    assert isinstance(listing, Listing)
+    assert listing.clients[0].session.version == version
+    assert reader._told == {}, "later ones announce themselves"
+
+
+def test_of_the_log_from_before_no_more_is_kept_than_of_a_list() -> None:
+    reader = Reader()
+    for number in range(MAX_BLOCK * 3):
+        reader.feed(told(f"10.0.0.1:{number}"))
+    assert len(reader._told) == MAX_BLOCK
 
 
 def test_a_list_is_bounded() -> None:

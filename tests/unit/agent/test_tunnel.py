@@ -119,6 +119,13 @@ def test_a_client_that_connected_before_the_agent_did_is_taken_from_the_list() -
     assert story.tunnel().since == moment(-3600)
 
 
+def test_the_version_of_a_client_that_connected_before_the_agent_did_is_told_with_its_tunnel() -> None:
+    known = Session(4, f"{HOME}:40001", START - 3600, version="2.4.12")
+    assert Story().at(60, Roster((known,))).tunnel().clientVersion == "2.4.12"
+    nobody_knew = Story().at(60, Roster((replace(known, version=None),)))
+    assert nobody_knew.at(70, Roster((known,))).tunnel().clientVersion == "2.4.12"
+
+
 def test_a_client_whose_nat_gave_it_another_port_keeps_its_tunnel() -> None:
     story = Story().connects(5).at(60, Roster((Session(1, f"{HOME}:50000", START + 5),)))
     tunnel = story.tunnel()
