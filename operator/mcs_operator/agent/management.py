@@ -7,7 +7,10 @@ with ``END``: ``log 100`` once, then ``status 3``. What was found with 2.6.14, a
 
 - ``>CLIENT:ESTABLISHED`` with its ENV lines comes for each client that is let in, also without management-client-auth,
   and carries peer, version and the certificate's SHA-256. There is **no** ``>CLIENT:DISCONNECT`` then. So an end shows
-  in the log only (``…, client-instance exiting`` or ``restarting``), and such a line makes us ask for the list at once.
+  in the log only (``Inactivity timeout``, ``Connection reset``…), and such a line makes us ask for the list at once. A
+  client that says good-bye stays in the list for five or six seconds more.
+- At ``verb 3`` OpenVPN logs each question of ours, and nothing else could be found in a slot's log. So we ask for
+  ``verb 2``, which has all that is read here. The file says 3 still: another text would restart everybody's tunnel.
 - Who was let in before we listened is not announced any more, and the list knows no versions. The log does: OpenVPN
   keeps its last 250 lines. A slot that is enabled runs for up to a second before we look: time enough to connect.
 - A client that is thrown out by another with the same certificate leaves no line at all: the list tells. Nor does one
@@ -51,6 +54,8 @@ ANSWER_WITHIN = 4.0
 """Seconds for an answer. A process that is slower is stuck, and so is its tunnel."""
 ASK_AGAIN_AFTER = 0.25
 """Seconds between two lists when much happens."""
+PARTING = (5.3, 6.3)
+"""Seconds after a client's good-bye at which it may have left the list: OpenVPN waits for five, by whole seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,16 +86,27 @@ class Stir:
 
 
 @dataclass(frozen=True, slots=True)
+class GoodBye:
+    """A client said that it leaves: it is in the list for five or six seconds more."""
+
+
+@dataclass(frozen=True, slots=True)
 class Noise:
     """Somebody knocked who does not know the link's tls-crypt key, or does not speak OpenVPN."""
 
 
-Event = Established | Refused | Listing | Stir | Noise
+Event = Established | Refused | Listing | Stir | GoodBye | Noise
 Heard = Established | Refused | Listing | Noise | Gone
 
 _LOG = re.compile(r">LOG:\d+,[A-Z]*,(?P<text>.*)")
 _OF_CLIENT = re.compile(r"(?:(?P<name>[A-Za-z0-9._-]{1,64})/)?(?P<peer>[0-9a-fA-F.:\[\]]{3,50}:\d{1,5}) (?P<text>.*)")
-_ENDS = re.compile(r"SIG[A-Z0-9]+\[[a-z,-]*\] received, client-instance (?:exiting|restarting)")
+_ENDS = re.compile(
+    r"SIG[A-Z0-9]+\[[a-z,-]*\] received, client-instance (?:exiting|restarting)"
+    r"|(?:\[[A-Za-z0-9._-]{1,64}\] )?Inactivity timeout \(--ping-restart\), restarting"
+    r"|Connection reset, restarting \[-?\d{1,9}\]"
+    r"|OCC exit message received by peer"
+)
+_LEAVES = "CC-EEN exit message received by peer"
 _NOT_PINNED = re.compile(
     r"TLS Error: --tls-verify/--peer-fingerprint certificate hash verification failed\. "
     r"\(got certificate fingerprint: (?P<hex>[0-9a-fA-F:]{95})\)"
@@ -174,7 +190,7 @@ def _of_log(line: str) -> Event | None:
         return None
     what = about["text"]
     if about["name"] is not None:
-        return Stir() if _ENDS.fullmatch(what) else None
+        return GoodBye() if what == _LEAVES else Stir() if _ENDS.fullmatch(what) else None
     if what.startswith(_NOISE[1]):
         return Noise()
     peer = _peer(about["peer"])
@@ -294,17 +310,20 @@ class _Conversation:
         self._asked: float | None = None
         """When the list was asked for that has not come yet."""
         self._ask_at = self._loop.time()
+        self._parting: list[float] = []
+        """When a client may have left that said good-bye."""
         self._answered_at = 0.0
         self._stirred = False
         """Whether something happened since the list was asked for."""
 
     async def run(self) -> None:
-        self._output.write(f"log on\nlog {PAST}\n".encode())
+        self._output.write(f"verb 2\nlog on\nlog {PAST}\n".encode())
         for count in itertools.count():
             if count % AT_ONCE == 0:
                 await asyncio.sleep(0)  # lines that are there already are read without waiting for anything
             self._ask_if_due()
-            deadline = self._asked + ANSWER_WITHIN if self._asked is not None else self._ask_at
+            due = min([self._ask_at, *self._parting])
+            deadline = self._asked + ANSWER_WITHIN if self._asked is not None else due
             try:
                 async with asyncio.timeout_at(deadline):
                     line = await self._line()
@@ -322,18 +341,21 @@ class _Conversation:
             # A list that was asked for before something else happened may be older than that: ask again.
             self._ask_at = now + (ASK_AGAIN_AFTER if self._stirred else STATUS_EVERY)
             self._asked, self._stirred, self._answered_at = None, False, now
+        elif isinstance(event, GoodBye):
+            self._parting = [now + seconds for seconds in PARTING]
         elif isinstance(event, Stir | Established):
             self._stirred = self._asked is not None
             self._ask_at = max(now, self._answered_at + ASK_AGAIN_AFTER)
-        if not isinstance(event, Stir):
+        if not isinstance(event, Stir | GoodBye):
             self._hear(event)
 
     def _ask_if_due(self) -> None:
         now = self._loop.time()
-        if self._asked is None and now >= self._ask_at:
+        if self._asked is None and now >= min([self._ask_at, *self._parting]):
             if self._output.transport.get_write_buffer_size() > MAX_LINE:
                 raise NotOpenVPNError  # it talks and never listens
             self._asked = now
+            self._parting = [moment for moment in self._parting if moment > now]
             self._output.write(b"status 3\n")
 
     async def _line(self) -> str:

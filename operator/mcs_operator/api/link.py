@@ -106,10 +106,14 @@ class Tunnel(Model):
 
     since: Timestamp | None = Field(default=None, description="Since when the tunnel is up, or down.")
     peer: str | None = Field(
-        default=None, max_length=64, description="Public address and port that the TVox dials in from."
+        default=None,
+        max_length=64,
+        description="Public address and port that the TVox dials in from; while the tunnel is down, the last ones.",
     )
     flaps: int | None = Field(default=None, ge=0, description="How often the tunnel was lost while this pod lives.")
-    client_version: str | None = Field(default=None, max_length=64, description="OpenVPN version of the TVox.")
+    client_version: str | None = Field(
+        default=None, max_length=64, description="OpenVPN version of the TVox; while the tunnel is down, the last one."
+    )
 
 
 class TVoxLinkStatus(Status):

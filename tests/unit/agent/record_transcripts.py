@@ -3,7 +3,7 @@
     PYTHONPATH=operator:tests .venv/bin/python tests/unit/agent/record_transcripts.py [SCENARIO...]
 
 Each line of a transcript is the time in seconds since the connection and the line as it came; the commands were those
-of the agent itself (`log on`, `log 100`, and `status 3` whenever its reader wants the list).
+of the agent itself (`verb 2`, `log on`, `log 100`, and `status 3` whenever its reader wants the list).
 """
 
 from __future__ import annotations

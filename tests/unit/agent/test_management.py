@@ -14,7 +14,7 @@ import pytest
 
 from mcs_operator.agent import management
 from mcs_operator.agent.inputs import Established, Gone, Refusal, Refused, Roster, Session, Slot
-from mcs_operator.agent.management import MAX_BLOCK, MAX_LINE, Event, Heard, Listing, Noise, Reader, Stir
+from mcs_operator.agent.management import MAX_BLOCK, MAX_LINE, Event, GoodBye, Heard, Listing, Noise, Reader, Stir
 from mcs_operator.agent.tunnel import Link
 from mcs_operator.contract.linkstate import SlotState, TunnelReason, TunnelState, TunnelStatus
 
@@ -44,7 +44,7 @@ class Replay:
         self.link = Link().after(Slot(SlotState.RUNNING, "revision-1"), START)
         self.changes: list[tuple[float, TunnelState]] = []
         for at, event in events(name):
-            if isinstance(event, Stir | Noise):
+            if isinstance(event, Stir | GoodBye | Noise):
                 continue
             heard = event.roster if isinstance(event, Listing) else event
             self.link = self.link.after(heard, START + at)
@@ -323,6 +323,10 @@ def test_lines_of_a_client_that_are_no_announcement_are_passed_over() -> None:
 def test_an_end_in_the_log_is_a_stir_and_any_other_word_of_a_client_is_none() -> None:
     assert feed(">LOG:1,,x/10.0.0.1:5 SIGTERM[soft,remote-exit] received, client-instance exiting") == [Stir()]
     assert feed(">LOG:1,,x/10.0.0.1:5 SIGUSR1[soft,ping-restart] received, client-instance restarting") == [Stir()]
+    assert feed(">LOG:1,I,x/10.0.0.1:5 [x] Inactivity timeout (--ping-restart), restarting") == [Stir()]
+    assert feed(">LOG:1,N,x/10.0.0.1:5 Connection reset, restarting [-1]") == [Stir()]
+    assert feed(">LOG:1,N,x/10.0.0.1:5 OCC exit message received by peer") == [Stir()]
+    assert feed(">LOG:1,N,x/10.0.0.1:5 CC-EEN exit message received by peer") == [GoodBye()]
     assert feed(">LOG:1,,x/10.0.0.1:5 MULTI: Learn: 198.18.254.17 -> x/10.0.0.1:5") == []
 
 

@@ -99,7 +99,18 @@ def test_a_tunnel_that_ended_is_lost_since_then_and_counts_as_one_flap() -> None
     tunnel = Story().connects(5).disappears(100).tunnel(500)
     assert (tunnel.status, tunnel.reason, tunnel.flaps) == ("False", TunnelReason.LOST, 1)
     assert tunnel.since == moment(100)
-    assert tunnel.peer is None
+
+
+def test_a_tunnel_that_is_down_shows_who_was_there_last_and_since_when_nobody_is() -> None:
+    story = Story().connects(5, HOME).disappears(100).connects(200, OTHER).restarts(300)
+    tunnel = story.tunnel(400)
+    assert (tunnel.peer, tunnel.clientVersion, tunnel.since) == (f"{OTHER}:40002", "2.4.12", moment(300))
+    free = story.at(500, Slot(SlotState.IDLE))
+    assert free.tunnel().peer is None, "the next link's customer is somebody else"
+
+
+def test_where_nobody_ever_was_nobody_is_shown() -> None:
+    assert Story().at(1, Roster(())).tunnel().peer is None
 
 
 def test_the_fingerprint_that_was_seen_stays_after_the_tunnel_ended() -> None:
@@ -605,7 +616,7 @@ def test_a_planned_restart_while_nobody_watched_ended_the_tunnel_when_the_agent_
     link = Story().connects(5).link
     slot = Slot(SlotState.RUNNING, "revision-2", pid=8)
     recalled = Link.recalled(link.remembered(), slot, START + 60)
-    assert recalled == Link(slot, lost=START + 60, fingerprint=PIN)
+    assert recalled == Link(slot, lost=START + 60, last=link.session, fingerprint=PIN)
 
 
 def test_a_new_revision_of_the_same_process_is_the_one_in_force_when_the_agent_is_back() -> None:
