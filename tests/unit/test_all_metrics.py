@@ -72,6 +72,7 @@ EXPIRIES = Expiries(
     portals={"acme": NOW + timedelta(seconds=9)},
     portals_begin={"acme": NOW + timedelta(seconds=10)},
     ca_begins=NOW + timedelta(seconds=11),
+    rotations={17: NOW + timedelta(seconds=12)},
 )
 OF_THE_OPERATOR = {
     "mcs_operator_leader": "1",
@@ -114,6 +115,7 @@ OF_INSTANCES = {
     f'mcs_portal_certificate_expiry_timestamp_seconds{{{PLACE},community="acme"}}': str(SECONDS + 9),
     f'mcs_portal_certificate_not_before_timestamp_seconds{{{PLACE},community="acme"}}': str(SECONDS + 10),
     f"mcs_ca_not_before_timestamp_seconds{{{PLACE}}}": str(SECONDS + 11),
+    f'mcs_link_rotation_deadline_timestamp_seconds{{{PLACE},link="link-017"}}': str(SECONDS + 12),
 }
 OF_THE_AGENT = {
     f'mcs_link_up{{{PLACE},link="link-017"}}': "1",

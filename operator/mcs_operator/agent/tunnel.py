@@ -277,7 +277,8 @@ class Link:
             return up, TunnelReason.ESTABLISHED, ""
         if self.lost is None:
             return up, TunnelReason.NEVER_CONNECTED, "nobody has connected yet"
-        return up, TunnelReason.LOST, "the tunnel ended"
+        ended = _moment(self.lost)
+        return up, TunnelReason.LOST, f"the tunnel ended at {ended:%Y-%m-%dT%H:%M:%SZ}" if ended else "the tunnel ended"
 
     def _contest(self) -> str:
         hosts = sorted({host for move in self.moves for host in (move.loser, move.winner)})[:4]

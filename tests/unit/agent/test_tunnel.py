@@ -546,7 +546,7 @@ def test_what_is_said_of_a_link_without_a_refusal() -> None:
     assert Story().tunnel().message == "OpenVPN of this slot has not been read yet"
     assert Story().at(1, Roster(())).tunnel().message == "nobody has connected yet"
     assert Story().connects(5).tunnel().message == ""
-    assert Story().connects(5).disappears(6).tunnel().message == "the tunnel ended"
+    assert Story().connects(5).disappears(6).tunnel().message == "the tunnel ended at 2027-01-15T08:00:06Z"
     flapping = "lost 3 times within 10 minutes; over when 10 minutes are quiet"
     assert Story().flaps([100, 200, 300]).tunnel().message == flapping
 

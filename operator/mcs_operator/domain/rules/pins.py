@@ -92,6 +92,11 @@ def stage(known: Sequence[Fingerprint]) -> Stage:
     return Stage.OVERLAP if len(pins) > 1 else Stage.OLD_REFUSED
 
 
+def rotation_deadline(known: Sequence[Fingerprint]) -> datetime | None:
+    """When the old certificate is refused although the new one was not seen; None where none is waited for."""
+    return accepted(known)[-1].deadline if stage(known) is Stage.OVERLAP else None
+
+
 def _created(pin: Fingerprint) -> datetime:
     return pin.created or _LONG_AGO
 
