@@ -92,6 +92,8 @@ ANNOTATION_ALLOWED = f"{GROUP}/disruptions-allowed-at"
 """RFC 3339, set by the user on the MCSInstance: for ten minutes from then on spec.disruptions holds nothing back."""
 ANNOTATION_ROTATE = f"{GROUP}/rotate-requested-at"
 """RFC 3339, set by the user on a TVoxLink: where its newest client certificate is older, a new profile is made."""
+ANNOTATION_UNDO_ROTATE = f"{GROUP}/undo-rotate-requested-at"
+"""RFC 3339, set by the user on a TVoxLink: a rotation of before is taken back, if its certificate was not seen yet."""
 ANNOTATION_REVOKE = f"{GROUP}/revoke-requested-at"
 """RFC 3339, set by the user on a TVoxLink: its oldest client certificate is refused from now on."""
 

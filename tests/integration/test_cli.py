@@ -8,6 +8,7 @@ import os
 import stat
 import subprocess
 import tarfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -172,6 +173,11 @@ def test_a_plan_tells_which_tvox_is_cut_off_and_why(api: Api, mcs: Plugin, agent
 
 def test_a_rotation_and_a_revocation_are_asked_for_and_waited_for(api: Api, mcs: Plugin, agent: FakeAgent) -> None:
     old = files(api.get("Secret", "acme-profile"))["acme.ovpn"]
+    assert "nothing to take back" in mcs("rotate", "acme", "--undo", expect=1)
+    mcs("rotate", "acme")
+    mcs("rotate", "acme", "--undo")
+    assert files(api.get("Secret", "acme-profile"))["acme.ovpn"] == old
+    time.sleep(1)  # what is asked for in the second of the undoing is undone
     mcs("rotate", "acme")
     assert files(api.get("Secret", "acme-profile"))["acme.ovpn"] != old
     assert api.condition("TVoxLink", "acme", "RotationPending")[:2] == ("True", "NewNotSeen")
