@@ -33,7 +33,7 @@ RUNBOOKS = "docs/runbooks/"
 ELSEWHERE: Mapping[str, tuple[str, str]] = {
     "make demo": ("tests/e2e/test_documentation.py", '"hack" / "demo" / "demo"'),
     "make demo-clean": ("tests/e2e/test_documentation.py", '"clean"'),
-    "pip install .": ("Makefile", "pip install -q --no-deps --no-build-isolation -e ."),
+    "make deps plugin": ("tests/unit/hack/test_plugin.py", '"plugin", f"PREFIX={tmp_path}"'),
     "make test": (".ci/run", "exec make test"),
     "make docs": ("Makefile", "$(MAKE) --no-print-directory verify docs alerts"),
     "make release": (".github/workflows/ci.yaml", "run: make release"),
