@@ -15,6 +15,7 @@ from mcs_operator.domain.admission import WARNING_LIMIT, Answer, Object, Operati
 from mcs_operator.domain.facts.networks import Network
 from mcs_operator.domain.facts.world import Profile, SlotSecret
 from mcs_operator.domain.pod.prediction import Resizing
+from mcs_operator.domain.rules.costs import LOADED_ANEW
 from support.objects import a_community, a_link, an_instance
 from support.worlds import NOW, profile, slot
 
@@ -397,11 +398,11 @@ def test_sources_that_leave_out_the_tvox_that_is_connected_are_a_warning_with_it
     assert [warning.split(": ")[0] for warning in warnings] == ["spec.allowedSources", "spec.protocol"]
 
 
-def test_sources_that_leave_out_nobody_who_is_connected_cost_a_reconnect() -> None:
-    reconnects = ("spec.allowedSources: this customer's tunnel reconnects once",)
+def test_sources_that_leave_out_nobody_who_is_connected_cost_no_reconnect_in_a_pod_of_today() -> None:
+    loaded = (f"spec.allowedSources: {LOADED_ANEW}",)
     wider, other = (a_link("a", allowedSources=[source]) for source in ("203.0.113.0/24", "198.51.100.0/24"))
-    assert changed(CONNECTED, wider, cluster(MCS, ACME, CONNECTED)).warnings == reconnects
-    assert changed(a_link("a"), other, cluster(MCS, ACME, a_link("a"))).warnings == reconnects
+    assert changed(CONNECTED, wider, cluster(MCS, ACME, CONNECTED)).warnings == loaded
+    assert changed(a_link("a"), other, cluster(MCS, ACME, a_link("a"))).warnings == loaded
 
 
 def test_with_the_longest_names_that_command_is_still_whole() -> None:

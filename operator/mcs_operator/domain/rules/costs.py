@@ -11,6 +11,9 @@ from mcs_operator.api.conditions import ConditionStatus, Type
 from mcs_operator.api.fields import seconds
 
 _SOURCES = "spec.allowedSources"
+RECONNECTS = "this customer's tunnel reconnects once"
+LOADED_ANEW = "his slot's firewall is loaded anew, the tunnel stays; in a pod from before an upgrade it reconnects once"
+"""A slot of an earlier release restarts its OpenVPN for whatever is new in its set."""
 
 
 def costs(before: TVoxLink, after: TVoxLink, peer: object) -> Iterator[str]:
@@ -21,8 +24,14 @@ def costs(before: TVoxLink, after: TVoxLink, peer: object) -> Iterator[str]:
     yield from stopped(before, after)
     fields = [f for f in _fields(before, after, Impact.THIS_LINK) if not (shut and f == _SOURCES)]
     if fields and before.spec.enabled and after.spec.enabled:
-        yield f"{', '.join(fields)}: this customer's tunnel reconnects once"
+        yield f"{', '.join(fields)}: {LOADED_ANEW if fields == [_SOURCES] else RECONNECTS}"
     yield from refused(before, after, "this customer")
+
+
+def is_about_sources_alone(before: TVoxLink, after: TVoxLink) -> bool:
+    """Whether nothing but the slot's firewall changes that a tunnel could notice."""
+    dear = [change.path for change in changes(before, after) if change.impact is not Impact.HOT]
+    return dear == [_SOURCES]
 
 
 def stopped(before: TVoxLink, after: TVoxLink) -> Iterator[str]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mcs_operator.domain.rules.costs import connected_peer, costs, cut_off
+from mcs_operator.domain.rules.costs import LOADED_ANEW, connected_peer, costs, cut_off
 from support.worlds import link
 
 PEER = "203.0.113.9:40000"
@@ -59,7 +59,7 @@ def test_who_is_shut_out_is_who_is_connected_and_not_who_was(status: object, pee
 @pytest.mark.parametrize("peer", [None, "", "203.0.113.9", "[2001:db8::1]:40000", "nonsense:1", 7, {}, "::ffff:1"])
 def test_of_a_peer_that_is_not_known_nothing_is_said(peer: object) -> None:
     after = link("a", allowedSources=["10.0.0.0/8"])
-    assert list(costs(link("a"), after, peer)) == ["spec.allowedSources: this customer's tunnel reconnects once"]
+    assert list(costs(link("a"), after, peer)) == [f"spec.allowedSources: {LOADED_ANEW}"]
 
 
 def test_each_cost_is_told_for_itself() -> None:
