@@ -276,9 +276,14 @@ class Link:
         if session:
             return up, TunnelReason.ESTABLISHED, ""
         if self.lost is None:
-            return up, TunnelReason.NEVER_CONNECTED, "nobody has connected yet"
+            return up, TunnelReason.NEVER_CONNECTED, f"nobody has connected yet{self._kept_out()}"
         ended = _moment(self.lost)
-        return up, TunnelReason.LOST, f"the tunnel ended at {ended:%Y-%m-%dT%H:%M:%SZ}" if ended else "the tunnel ended"
+        when = f" at {ended:%Y-%m-%dT%H:%M:%SZ}" if ended else ""
+        return up, TunnelReason.LOST, f"the tunnel ended{when}{self._kept_out()}"
+
+    def _kept_out(self) -> str:
+        """Without the number, which grows: each change of the text would be a write of the status."""
+        return "; spec.allowedSources keeps out others who dial" if self.slot.dropped else ""
 
     def _contest(self) -> str:
         hosts = sorted({host for move in self.moves for host in (move.loser, move.winner)})[:4]

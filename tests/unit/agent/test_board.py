@@ -504,7 +504,7 @@ async def test_the_whole_text_of_one_link_and_an_appliance() -> None:
     board.media_says(MediaState(connections=3, draining=True))
     text = exposition(board, "ns", "demo")
     assert series(text) == wanted | answering | {f"mcs_media_draining{{{place}}}": 1.0}
-    kinds = {name: kind for name, (kind, _) in of_slots.items()}
+    kinds = {name: kind for name, (kind, _) in of_slots.items()} | {"mcs_link_source_dropped_total": "counter"}
     kinds |= {f"mcs_media_{name}": "gauge" for name in ("up", "connections", "draining")}
     assert {words[2]: words[3] for line in text.splitlines() if (words := line.split())[1] == "TYPE"} == kinds
     board.close()

@@ -79,6 +79,17 @@ def test_before_openvpn_was_read_nothing_is_claimed() -> None:
     assert story.tunnel().since is None
 
 
+def test_a_tunnel_that_is_down_says_that_others_are_kept_out_and_once_whatever_their_number() -> None:
+    some, more = (replace(RUNNING, dropped=number) for number in (3, 400))
+    never = Story().at(1, Roster(()), some)
+    assert never.tunnel().message == "nobody has connected yet; spec.allowedSources keeps out others who dial"
+    assert never.at(60, more).tunnel() == never.tunnel()
+    lost = Story().connects(5).disappears(100).at(120, some)
+    assert lost.tunnel().message.endswith("Z; spec.allowedSources keeps out others who dial")
+    assert Story().at(1, Roster(()), replace(RUNNING, dropped=0)).tunnel().message == "nobody has connected yet"
+    assert Story().connects(5).at(6, some).tunnel().message == "", "who is connected is not asked"
+
+
 def test_a_link_on_which_nobody_came_never_connected() -> None:
     assert Story().at(1, Roster(())).says() == ("False", "NeverConnected")
 
