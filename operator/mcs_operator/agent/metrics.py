@@ -40,8 +40,8 @@ _NOISE = Metric(
 _DROPPED = Metric(
     "mcs_link_source_dropped_total",
     "counter",
-    "Packets from outside of spec.allowedSources that were dropped since the slot's firewall was loaded; looked at only "
-    "while nothing comes through the tunnel, after ten seconds and then ever more seldom, ten minutes apart at most.",
+    "Packets from outside of spec.allowedSources that were dropped since the slot's firewall was loaded; looked at "
+    "only while nothing comes through the tunnel, after ten seconds, then ever more seldom, ten minutes at most.",
     _LINK,
 )
 _RUNNING = Metric(
