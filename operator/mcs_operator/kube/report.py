@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from mcs_operator.api.conditions import OWNED, Kind
+from mcs_operator.api.conditions import OWNED, Kind, Type
 from mcs_operator.domain.status.events import Note, notes_for
 from mcs_operator.domain.status.faults import failed_status
 from mcs_operator.domain.status.patience import patience_ends
@@ -121,10 +121,24 @@ class Reporter:
         told.writes += 1
         self.store.take(resource, answer)
         before = live.get("status") or {}
+        _log_service(namespace, kind, name, before, status)
         for note in notes_for(kind, before, status):
             await self.tell(namespace, kind, name, note, now)
         if kind is Kind.LINK and (gone_or_back := tunnel_note(before, status)):
             told.tunnels.append(TunnelNote(name, live["spec"]["instanceRef"]["name"], gone_or_back))
+
+
+def _log_service(namespace: str, kind: Kind, name: str, before: StatusObject, after: StatusObject) -> None:
+    """A line for each change of what is served, and no other: what a tunnel does is the link agent's to log."""
+    was, now = _ready(before), _ready(after)
+    if now != was:
+        message = "%s %s/%s: Ready %s, %s; was %s, %s"
+        log.info(message, kind.value, namespace, name, *now, *was)
+
+
+def _ready(status: StatusObject) -> tuple[str, str]:
+    ready = next((c for c in status.get("conditions") or [] if c.get("type") == Type.READY), {})
+    return str(ready.get("status", "Unknown")), str(ready.get("reason", "Pending"))
 
 
 def _ours_of(status: StatusObject, kind: Kind) -> StatusObject:

@@ -9,6 +9,7 @@ from operator import attrgetter
 from mcs_operator.api import TVoxLink
 from mcs_operator.api.conditions import Kind
 from mcs_operator.api.vpn import Vpn
+from mcs_operator.domain.admission import missing
 from mcs_operator.domain.admission.known import (
     Cluster,
     Finding,
@@ -51,6 +52,7 @@ def check(cluster: Cluster, namespace: str, new: TVoxLink, old: TVoxLink | None,
     if instance is not None and (old is None or old.spec.community_ref != new.spec.community_ref):
         yield from _links_of_community(cluster, namespace, instance, new)
     yield from _community_of(cluster, namespace, new)
+    yield from missing.certificate(cluster, namespace, new, old)
     if old is not None:
         yield from map(Finding, costs(old, new, connected_peer(at(stored, "status"))))
 
