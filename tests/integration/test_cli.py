@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
+from mcs_operator.pki import fingerprint
 from support.api import Api, Object
 from support.fake_agent import FakeAgent, fake_agent, free_base_port
 from support.objects import a_community, a_link, an_instance
@@ -163,6 +164,8 @@ def test_a_plan_with_prune_names_whom_a_deletion_cuts_off_and_deletes_nothing(
 
 
 def test_a_plan_tells_which_tvox_is_cut_off_and_why(api: Api, mcs: Plugin, agent: FakeAgent) -> None:
+    agent.show(2, fingerprint(files(api.get("Secret", "acme-profile"))["tls.crt"]))
+    api.wait_condition("TVoxLink", "acme", "Connected", "True", "Established")
     api.merge_status("TVoxLink", "acme", {"tunnel": {"peer": "203.0.113.9:40000"}})
     (shut,) = planned(mcs, a_link("acme", allowedSources=["198.51.100.0/24"]), expect=3)
     assert "TVoxLink acme is connected from 203.0.113.9, which is in none of these networks" in shut["effect"]
