@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from mcs_operator.agent import management
+from mcs_operator.agent.lines import Event, Reader
 from unit.agent.openvpn_lab import Lab, why_not
 
 TRANSCRIPTS = Path(__file__).parent / "transcripts"
@@ -167,12 +168,12 @@ async def record(name: str) -> None:
     lines: list[str] = []
     began = time.monotonic()
 
-    class Recorder(management.Reader):
-        def feed(self, line: str) -> management.Event | None:
+    class Recorder(Reader):
+        def feed(self, line: str) -> Event | None:
             lines.append(f"{time.monotonic() - began:.3f} {line}")
             return super().feed(line)
 
-    management.Reader = Recorder  # type: ignore[misc]
+    management.Reader = Recorder  # type: ignore[attr-defined, misc]
     with tempfile.TemporaryDirectory() as folder, Lab(Path(folder), protocol) as lab:
         lab.start_server()
         if scenario is there_before:

@@ -11,7 +11,7 @@ import pytest
 
 from mcs_operator.agent.board import CALM, Board, Counters
 from mcs_operator.agent.inputs import Established, Gone, Refusal, Refused, Session, Slot
-from mcs_operator.agent.management import Client, Listing, Noise
+from mcs_operator.agent.lines import Client, Listing, Noise
 from mcs_operator.agent.metrics import exposition
 from mcs_operator.agent.tunnel import Link
 from mcs_operator.contract.linkstate import (

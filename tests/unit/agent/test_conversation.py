@@ -13,9 +13,9 @@ from typing import TypeVar, cast
 
 import pytest
 
-from mcs_operator.agent import management
+from mcs_operator.agent import lines, management
 from mcs_operator.agent.inputs import Established, Gone, Session
-from mcs_operator.agent.management import Client, Heard, Listing, Noise
+from mcs_operator.agent.lines import Client, Heard, Listing, Noise
 from support.virtual_time import VirtualTime
 
 T = TypeVar("T")
@@ -258,7 +258,7 @@ def test_nobody_there_is_looked_for_every_quarter_of_a_second(tmp_path: Path) ->
 
 def test_a_row_tells_what_passed_both_ways_and_none_where_it_tells_nothing() -> None:
     def rows(*rows: str) -> tuple[Client, ...]:
-        reader = management.Reader()
+        reader = lines.Reader()
         for line in ("TITLE\tx", HEADER, *rows):
             assert reader.feed(line) is None
         listing = reader.feed("END")

@@ -14,7 +14,8 @@ import pytest
 
 from mcs_operator.agent import management
 from mcs_operator.agent.inputs import Established, Gone, Refusal, Refused, Roster, Session, Slot
-from mcs_operator.agent.management import MAX_BLOCK, MAX_LINE, Event, GoodBye, Heard, Listing, Noise, Reader, Stir
+from mcs_operator.agent.lines import MAX_BLOCK, Event, GoodBye, Heard, Listing, Noise, Reader, Stir
+from mcs_operator.agent.management import MAX_LINE
 from mcs_operator.agent.tunnel import Link
 from mcs_operator.contract.linkstate import SlotState, TunnelReason, TunnelState, TunnelStatus
 
