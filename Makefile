@@ -58,6 +58,15 @@ images: ## Build all images (cached by content)
 load: ## Build the images and load them into the node
 	@$(CLUSTER) load $$(hack/images/build)
 
+## ---- the plugin
+
+PREFIX ?= $(HOME)/.local
+.PHONY: plugin
+plugin: ## Install `kubectl mcs` and its completion into ~/.local/bin (PREFIX=/usr/local for everybody); needs deps
+	@mkdir -p $(PREFIX)/bin
+	@ln -sf $(CURDIR)/hack/plugin/kubectl-mcs $(CURDIR)/hack/plugin/kubectl_complete-mcs $(PREFIX)/bin/
+	@echo "kubectl mcs is in $(PREFIX)/bin, which has to be on the PATH"
+
 ## ---- the demo
 
 .PHONY: demo demo-clean

@@ -28,7 +28,10 @@ def main(arguments: list[str] | None = None) -> int:
     _take_options(run)
     _take_webhook_options(run)
     chosen = parser.parse_args(arguments)
-    settings = Settings.from_environment()
+    try:
+        settings = Settings.from_environment()
+    except ValueError as error:
+        parser.error(str(error))
     if chosen.dry_run:
         logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING)
         logging.getLogger("mcs_operator").setLevel(logging.DEBUG if chosen.verbose else logging.ERROR)

@@ -92,6 +92,8 @@ ANNOTATION_ALLOWED = f"{GROUP}/disruptions-allowed-at"
 """RFC 3339, set by the user on the MCSInstance: for ten minutes from then on spec.disruptions holds nothing back."""
 ANNOTATION_ROTATE = f"{GROUP}/rotate-requested-at"
 """RFC 3339, set by the user on a TVoxLink: where its newest client certificate is older, a new profile is made."""
+ANNOTATION_UNDO_ROTATE = f"{GROUP}/undo-rotate-requested-at"
+"""RFC 3339, set by the user on a TVoxLink: a rotation of before is taken back, if its certificate was not seen yet."""
 ANNOTATION_REVOKE = f"{GROUP}/revoke-requested-at"
 """RFC 3339, set by the user on a TVoxLink: its oldest client certificate is refused from now on."""
 
@@ -123,8 +125,11 @@ class ContainerResources:
 
     @classmethod
     def from_json(cls, text: str) -> ContainerResources:
-        """As in a pod: ``{"requests": {"cpu": "5m"}, "limits": {"cpu": "500m"}}``; empty: nothing."""
+        """As in a pod: ``{"requests": {"cpu": "5m"}, "limits": {"cpu": "500m"}}``; empty: nothing. ValueError for
+        anything else."""
         given = json.loads(text or "{}")
+        if not isinstance(given, dict) or not all(isinstance(given.get(side) or {}, dict) for side in _SIDES):
+            raise ValueError("no object of objects")
         sides = ({name: str(amount) for name, amount in (given.get(side) or {}).items()} for side in _SIDES)
         return cls(*(tuple(sorted(side.items())) for side in sides))
 
@@ -162,21 +167,33 @@ class Settings:
     @classmethod
     def from_environment(cls) -> Settings:
         """Read MCS_LINK_IMAGE, MCS_AGENT_IMAGE, MCS_IMAGE_PULL_POLICY, MCS_IMAGE_PULL_SECRETS, MCS_SLOT_RESOURCES,
-        MCS_AGENT_RESOURCES, MCS_METRICS_NAMESPACE, MCS_DNS, MCS_NAMESPACES, POD_NAMESPACE, POD_NAME."""
+        MCS_AGENT_RESOURCES, MCS_METRICS_NAMESPACE, MCS_DNS, MCS_NAMESPACES, POD_NAMESPACE, POD_NAME. ValueError, which
+        names the variable, where one cannot be read."""
         default = cls()
         return cls(
             link_image=os.environ.get("MCS_LINK_IMAGE", default.link_image),
             agent_image=os.environ.get("MCS_AGENT_IMAGE", default.agent_image),
             image_pull_policy=os.environ.get("MCS_IMAGE_PULL_POLICY", default.image_pull_policy),
             image_pull_secrets=tuple(filter(None, os.environ.get("MCS_IMAGE_PULL_SECRETS", "").split(","))),
-            slot_resources=ContainerResources.from_json(os.environ.get("MCS_SLOT_RESOURCES", "")),
-            agent_resources=ContainerResources.from_json(os.environ.get("MCS_AGENT_RESOURCES", "")),
+            slot_resources=_resources("MCS_SLOT_RESOURCES"),
+            agent_resources=_resources("MCS_AGENT_RESOURCES"),
             namespace=os.environ.get("POD_NAMESPACE", default.namespace),
             identity=os.environ.get("POD_NAME", default.identity),
             metrics_namespace=os.environ.get("MCS_METRICS_NAMESPACE", default.metrics_namespace),
             dns=tuple(filter(None, os.environ.get("MCS_DNS", "").split(","))),
             namespaces=tuple(filter(None, os.environ.get("MCS_NAMESPACES", "").split(","))),
         )
+
+
+def _resources(variable: str) -> ContainerResources:
+    text = os.environ.get(variable, "")
+    try:
+        return ContainerResources.from_json(text)
+    except ValueError:
+        example = '{"requests": {"cpu": "5m"}, "limits": {"cpu": "500m"}}'
+        raise ValueError(
+            f"{variable} is {text[:100]!r}, which is not resources in JSON; for example {example}"
+        ) from None
 
 
 def link_name(number: int) -> str:

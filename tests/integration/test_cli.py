@@ -8,6 +8,7 @@ import os
 import stat
 import subprocess
 import tarfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
+from mcs_operator.pki import fingerprint
 from support.api import Api, Object
 from support.fake_agent import FakeAgent, fake_agent, free_base_port
 from support.objects import a_community, a_link, an_instance
@@ -162,6 +164,8 @@ def test_a_plan_with_prune_names_whom_a_deletion_cuts_off_and_deletes_nothing(
 
 
 def test_a_plan_tells_which_tvox_is_cut_off_and_why(api: Api, mcs: Plugin, agent: FakeAgent) -> None:
+    agent.show(2, fingerprint(files(api.get("Secret", "acme-profile"))["tls.crt"]))
+    api.wait_condition("TVoxLink", "acme", "Connected", "True", "Established")
     api.merge_status("TVoxLink", "acme", {"tunnel": {"peer": "203.0.113.9:40000"}})
     (shut,) = planned(mcs, a_link("acme", allowedSources=["198.51.100.0/24"]), expect=3)
     assert "TVoxLink acme is connected from 203.0.113.9, which is in none of these networks" in shut["effect"]
@@ -172,6 +176,11 @@ def test_a_plan_tells_which_tvox_is_cut_off_and_why(api: Api, mcs: Plugin, agent
 
 def test_a_rotation_and_a_revocation_are_asked_for_and_waited_for(api: Api, mcs: Plugin, agent: FakeAgent) -> None:
     old = files(api.get("Secret", "acme-profile"))["acme.ovpn"]
+    assert "nothing to take back" in mcs("rotate", "acme", "--undo", expect=1)
+    mcs("rotate", "acme")
+    mcs("rotate", "acme", "--undo")
+    assert files(api.get("Secret", "acme-profile"))["acme.ovpn"] == old
+    time.sleep(1)  # what is asked for in the second of the undoing is undone
     mcs("rotate", "acme")
     assert files(api.get("Secret", "acme-profile"))["acme.ovpn"] != old
     assert api.condition("TVoxLink", "acme", "RotationPending")[:2] == ("True", "NewNotSeen")

@@ -114,6 +114,19 @@ def test_a_rotation_costs_its_link_two_restarts_and_no_other_link_any(api: Api, 
     assert "NewNotSeen" in events(api, "acme")
 
 
+def test_a_rotation_that_is_taken_back_leaves_the_profile_that_the_tvox_has(api: Api, agent: FakeAgent) -> None:
+    (old,), before = pins(api, ACME), files(api.get("Secret", "acme-profile"))["acme.ovpn"]
+    rotate(api, "acme")
+    api.wait_condition("TVoxLink", "acme", "RotationPending", "True", "NewNotSeen")
+    api.annotate("TVoxLink", "acme", undo_rotate_requested_at=now())
+    api.wait_condition("TVoxLink", "acme", "RotationPending", "False", "UpToDate")
+    until("the new one is refused", lambda: pins(api, ACME) == (old,))
+    settled(api)
+    assert files(api.get("Secret", "acme-profile"))["acme.ovpn"] == before
+    assert current(api, "acme") == old
+    assert (agent.restarts(ACME), agent.restarts(BOLT)) == (2, 0)
+
+
 def test_an_operator_that_dies_during_a_rotation_makes_no_second_profile(
     api: Api, agent: FakeAgent, operator: Operator
 ) -> None:

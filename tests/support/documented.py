@@ -5,6 +5,7 @@ by the word after the language, which no reader sees:
 
     ```sh           against a real API server: tests/integration/test_documentation.py
     ```sh node      against a real node, after the demo: tests/e2e/test_documentation.py
+    ```sh first     against a node that has nothing of ours: tests/e2e/test_first_customer.py
     ```sh lab       in the network namespace of real tunnels: tests/integration/openvpn/test_firewall.py
 
 In a console block with prompts the other lines are output. Commands that would stop or build what the tests themselves
@@ -26,14 +27,14 @@ from support.plugin import write_plugin
 
 SHELL = {"", "sh", "console"}
 NO_SHELL = {"text", "yaml", "json", "promql"}
-SERVER, NODE, LAB = "", "node", "lab"
+SERVER, NODE, FIRST, LAB = "", "node", "first", "lab"
 NAMESPACE = "mcs-demo"
 RUNBOOKS = "docs/runbooks/"
 
 ELSEWHERE: Mapping[str, tuple[str, str]] = {
     "make demo": ("tests/e2e/test_documentation.py", '"hack" / "demo" / "demo"'),
     "make demo-clean": ("tests/e2e/test_documentation.py", '"clean"'),
-    "pip install .": ("Makefile", "pip install -q --no-deps --no-build-isolation -e ."),
+    "make deps plugin": ("tests/unit/hack/test_plugin.py", '"plugin", f"PREFIX={tmp_path}"'),
     "make test": (".ci/run", "exec make test"),
     "make docs": ("Makefile", "$(MAKE) --no-print-directory verify docs alerts"),
     "make release": (".github/workflows/ci.yaml", "run: make release"),
@@ -50,6 +51,7 @@ ELSEWHERE: Mapping[str, tuple[str, str]] = {
 """Command: the file that runs it, and the text in it that does."""
 
 BY_HAND: Mapping[str, str] = {
+    "export DOMAIN=mcs.example.com ADDRESS=203.0.113.10 NODE=media-1": "the reader's own; the test has its node's",
     "make cluster-down": "ends the node that the tests run on",
     "hack/cluster/cluster down": "the same",
     "kubectl taint node $NODE node.kubernetes.io/out-of-service=nodeshutdown:NoExecute": "for a node that is off",
@@ -69,7 +71,7 @@ class Block:
 
     @property
     def where(self) -> str:
-        """What its commands are run against: SERVER, NODE or LAB."""
+        """What its commands are run against: SERVER, NODE, FIRST or LAB."""
         return " ".join(self.words)
 
     @property
@@ -156,7 +158,7 @@ def run(page: str, where: str, folder: Path, kubeconfig: Path) -> None:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=500,
         check=False,
     )
     assert done.returncode == 0, f"{page}: a command failed\n{done.stderr[-3000:]}\n{done.stdout[-2000:]}"

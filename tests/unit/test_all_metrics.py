@@ -72,6 +72,7 @@ EXPIRIES = Expiries(
     portals={"acme": NOW + timedelta(seconds=9)},
     portals_begin={"acme": NOW + timedelta(seconds=10)},
     ca_begins=NOW + timedelta(seconds=11),
+    rotations={17: NOW + timedelta(seconds=12)},
 )
 OF_THE_OPERATOR = {
     "mcs_operator_leader": "1",
@@ -114,6 +115,7 @@ OF_INSTANCES = {
     f'mcs_portal_certificate_expiry_timestamp_seconds{{{PLACE},community="acme"}}': str(SECONDS + 9),
     f'mcs_portal_certificate_not_before_timestamp_seconds{{{PLACE},community="acme"}}': str(SECONDS + 10),
     f"mcs_ca_not_before_timestamp_seconds{{{PLACE}}}": str(SECONDS + 11),
+    f'mcs_link_rotation_deadline_timestamp_seconds{{{PLACE},link="link-017"}}': str(SECONDS + 12),
 }
 OF_THE_AGENT = {
     f'mcs_link_up{{{PLACE},link="link-017"}}': "1",
@@ -124,6 +126,7 @@ OF_THE_AGENT = {
     f'mcs_link_established_timestamp_seconds{{{PLACE},link="link-017"}}': "1700000000",
     f'mcs_link_refused_total{{{PLACE},link="link-017"}}': "13",
     f'mcs_link_noise_total{{{PLACE},link="link-017"}}': "14",
+    f'mcs_link_source_dropped_total{{{PLACE},link="link-017"}}': "9",
     f'mcs_slot_running{{{PLACE},link="link-017"}}': "1",
     f'mcs_slot_quarantined{{{PLACE},link="link-017"}}': "0",
     f'mcs_slot_quarantined{{{PLACE},link="link-018"}}': "1",
@@ -184,7 +187,9 @@ def told() -> dict[str, str]:
 
 async def of_the_agent() -> dict[str, str]:
     board = Board()
-    well = Link(Slot(SlotState.RUNNING, "r"), session=Session(1, "198.51.100.7:1", 1_700_000_000, "2.4.12"), flaps=3)
+    well = Link(
+        Slot(SlotState.RUNNING, "r", dropped=9), session=Session(1, "198.51.100.7:1", 1_700_000_000, "2.4.12"), flaps=3
+    )
     board.links = {17: well, 18: Link(Slot(SlotState.QUARANTINED, "r"))}
     board.counters = {17: Counters(received=11, sent=12, rtt=0.5, refused=13, noise=14), 18: Counters()}
     board.media_says(MediaState(connections=200, draining=True, outOfService={17: 2}))

@@ -9,6 +9,9 @@ from pathlib import Path
 from . import binaries, kindcluster, node, settings
 from .controlplane import ControlPlane
 
+PLUGIN = Path(__file__).resolve().parents[2] / "plugin"
+"""Where kubectl finds the plugin `kubectl mcs`."""
+
 
 def of_plane(plane: ControlPlane, *extra_path: Path) -> dict[str, str]:
     """Variables for an own control plane: kubeconfig, programs, audit log."""
@@ -23,11 +26,12 @@ def of_plane(plane: ControlPlane, *extra_path: Path) -> dict[str, str]:
 def of_cluster() -> dict[str, str]:
     """Variables for the cluster that is up: the plane's, and where its node is. Raises ClusterError without one."""
     if kindcluster.known():
-        return kindcluster.environment()
+        found = kindcluster.environment()
+        return found | {"PATH": f"{found['PATH']}:{PLUGIN}"}
     this = node.require()
     folders = (binaries.folder_of(module) for module in (binaries.CONTAINERD, binaries.HELM))
     return {
-        **of_plane(this.plane, *folders),
+        **of_plane(this.plane, *folders, PLUGIN),
         "MCS_NODE_IP": settings.NODE_IP,
         "MCS_NODE_NAME": settings.NODE_NAME,
         "MCS_TEST_ZONE": settings.TEST_ZONE,

@@ -17,7 +17,7 @@ from mcs_operator.agent import management, media, memory, rtt, server
 from mcs_operator.agent.board import Board
 from mcs_operator.agent.exits import Exits
 from mcs_operator.agent.inputs import Established, Gone
-from mcs_operator.agent.management import Heard, Listing
+from mcs_operator.agent.lines import Heard, Listing
 from mcs_operator.agent.slots import Slots
 from mcs_operator.contract.linkstate import SlotState
 from mcs_operator.listening import Listener

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mcs_operator.agent.inputs import Refused, Session, Slot
-from mcs_operator.agent.management import Client, Heard, Listing, Noise
+from mcs_operator.agent.lines import Client, Heard, Listing, Noise
 from mcs_operator.agent.tunnel import Link
 from mcs_operator.agent.usage import Usage
 from mcs_operator.contract.linkstate import LinkReport, LinkState, MediaState, SlotState, TunnelStatus

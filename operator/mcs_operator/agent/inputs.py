@@ -96,6 +96,8 @@ class Slot:
     error: str | None = None
     pid: int | None = None
     """OpenVPN's process. A new firewall is a new revision of the same process, and ends nothing."""
+    dropped: int | None = None
+    """Packets of sources that are not allowed that the slot's firewall has dropped; looked at while nobody is heard."""
 
 
 Input = Established | Roster | Refused | Gone | Slot

@@ -1,43 +1,25 @@
-"""One OpenVPN server's management socket, read as events.
+"""One OpenVPN server's management socket: what is asked there, how often, and how long an answer may take.
 
-    socket ──► lines ──► Reader.feed(line) ──► Established | Refused | Stir | Noise | Listing ──► whoever follows
-
-OpenVPN 2.6 speaks line by line. Lines that begin with ``>`` come by themselves; any others answer our one command,
-``status 3``, and end with ``END``. What was found with 2.6.14, and what the reading rests on:
-
-- ``>CLIENT:ESTABLISHED`` with its ENV lines comes for each client that is let in, also without management-client-auth,
-  and carries peer, version and the certificate's SHA-256. There is **no** ``>CLIENT:DISCONNECT`` then. So an end shows
-  in the log only (``…, client-instance exiting`` or ``restarting``), and such a line makes us ask for the list at once.
-- A client that is thrown out by another with the same certificate leaves no line at all: the list tells. Nor does one
-  whose address changes under its tunnel (OpenVPN follows it by its peer ID).
-- Log lines of a client that is let in begin with ``name/address:port``, before that with ``address:port``.
-- A datagram that was not made with the link's tls-crypt key yields ``tls-crypt unwrap error`` and no client at all.
-
-Everything here may be a stranger's text, and a slot that was broken into speaks in OpenVPN's place. Lines, blocks and
-lists are bounded, and so is how much of one socket is read before the others have their turn; what is taken over is
-matched against what it must look like; the socket's text is never logged.
+socket ──► lines ──► Reader.feed(line) ──► Established | Refused | Stir | Noise | Listing ──► whoever follows
 """
 
 from __future__ import annotations
 
 import asyncio
 import errno
-import ipaddress
 import itertools
 import os
-import re
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
-from mcs_operator.agent import foreign
-from mcs_operator.agent.inputs import Established, Gone, Refusal, Refused, Roster, Session
+from mcs_operator.agent.inputs import Established, Gone
+from mcs_operator.agent.lines import Event, GoodBye, Heard, Listing, Reader, Stir
 
 MAX_LINE = 16 * 1024
 """OpenVPN's own longest message is under 5 KiB; a longer line means that this is not OpenVPN."""
-MAX_BLOCK = 512
-"""Clients of one list."""
+PAST = 100
+"""Lines of the log that are asked for at first: more than OpenVPN writes until its first client is let in."""
 AT_ONCE = 25
 """Lines that are read before all other links have their turn, also where one of them never stops to talk."""
 
@@ -47,197 +29,8 @@ ANSWER_WITHIN = 4.0
 """Seconds for an answer. A process that is slower is stuck, and so is its tunnel."""
 ASK_AGAIN_AFTER = 0.25
 """Seconds between two lists when much happens."""
-
-
-@dataclass(frozen=True, slots=True)
-class Client:
-    """A row of OpenVPN's list: a client that is let in, and what passed since."""
-
-    session: Session
-    received: int
-    """Bytes from the TVox."""
-    sent: int
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """The whole list."""
-
-    clients: tuple[Client, ...]
-
-    @property
-    def roster(self) -> Roster:
-        """The list without its counters."""
-        return Roster(tuple(client.session for client in self.clients))
-
-
-@dataclass(frozen=True, slots=True)
-class Stir:
-    """Something happened to a client that was let in; only the list tells what."""
-
-
-@dataclass(frozen=True, slots=True)
-class Noise:
-    """Somebody knocked who does not know the link's tls-crypt key, or does not speak OpenVPN."""
-
-
-Event = Established | Refused | Listing | Stir | Noise
-Heard = Established | Refused | Listing | Noise | Gone
-
-_LOG = re.compile(r">LOG:\d+,[A-Z]*,(?P<text>.*)")
-_OF_CLIENT = re.compile(r"(?:(?P<name>[A-Za-z0-9._-]{1,64})/)?(?P<peer>[0-9a-fA-F.:\[\]]{3,50}:\d{1,5}) (?P<text>.*)")
-_ENDS = re.compile(r"SIG[A-Z0-9]+\[[a-z,-]*\] received, client-instance (?:exiting|restarting)")
-_NOT_PINNED = re.compile(
-    r"TLS Error: --tls-verify/--peer-fingerprint certificate hash verification failed\. "
-    r"\(got certificate fingerprint: (?P<hex>[0-9a-fA-F:]{95})\)"
-)
-_VERIFY_ERROR = re.compile(
-    r"VERIFY (?:KU |EKU |X509NAME )?ERROR(?:: depth=\d+, error=(?P<error>[A-Za-z ,'()-]{1,80}):)?"
-)
-_NOISE = ("TLS Error: tls-crypt unwrapping failed from ", "WARNING: Bad encapsulated packet length from peer")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-_VERSION = re.compile(r"[0-9A-Za-z._+~-]{1,32}")
-_WANTED = frozenset({"trusted_ip", "trusted_ip6", "trusted_port", "time_unix", "IV_VER", "tls_digest_sha256_0"})
-"""What is kept of a client's ENV block, which has a hundred entries, or as many as somebody likes."""
-
-
-class Reader:
-    """Makes events of lines. Keeps only the block that has begun."""
-
-    def __init__(self) -> None:
-        self._client: int | None = None
-        self._env: dict[str, str] = {}
-        self._rows: list[Client] = []
-        self._columns: dict[str, int] = {}
-
-    def feed(self, line: str) -> Event | None:
-        """The event that this line (without its end) completes, if any."""
-        if line.startswith(">LOG:"):
-            return _of_log(line)
-        if line.startswith(">CLIENT:"):
-            return self._of_client(line.removeprefix(">CLIENT:"))
-        return self._of_answer(line)
-
-    def _of_client(self, text: str) -> Event | None:
-        if text.startswith("ESTABLISHED,"):
-            self._client, self._env = _number(text.removeprefix("ESTABLISHED,")), {}
-        elif text == "ENV,END":
-            client, env, self._client, self._env = self._client, self._env, None, {}
-            if client is None:
-                return None
-            session = _session(client, env)
-            # An announcement that makes no sense is no reason to miss the client: the list will tell.
-            return Established(session) if session else Stir()
-        elif text.startswith("ENV,") and self._client is not None:
-            name, _, value = text.removeprefix("ENV,").partition("=")
-            if name in _WANTED:
-                self._env[name] = value
-        return None
-
-    def _of_answer(self, line: str) -> Event | None:
-        fields = line.split("\t")
-        if fields[0] == "TITLE":
-            self._rows, self._columns = [], {}
-        elif fields[:2] == ["HEADER", "CLIENT_LIST"]:
-            self._columns = {name: index for index, name in enumerate(fields[1:])}
-        elif fields[0] == "CLIENT_LIST" and len(self._rows) < MAX_BLOCK:
-            client = _row(fields, self._columns)
-            if client:
-                self._rows.append(client)
-        elif line == "END" and self._columns:
-            rows, self._rows, self._columns = self._rows, [], {}
-            return Listing(tuple(sorted(rows, key=lambda row: (row.session.since, row.session.client))))
-        return None
-
-
-def _of_log(line: str) -> Event | None:
-    match = _LOG.fullmatch(line)
-    if not match:
-        return None
-    text: str = match["text"]
-    if text.startswith(_NOISE[0]):
-        return Noise()
-    about = _OF_CLIENT.fullmatch(text)
-    if not about:
-        return None
-    what = about["text"]
-    if about["name"] is not None:
-        return Stir() if _ENDS.fullmatch(what) else None
-    if what.startswith(_NOISE[1]):
-        return Noise()
-    peer = _peer(about["peer"])
-    return _refusal(what, peer.rpartition(":")[0]) if peer else None
-
-
-def _refusal(text: str, host: str) -> Refused | None:
-    pin = _NOT_PINNED.match(text)
-    if pin:
-        return Refused(Refusal.NOT_PINNED, host, f"SHA-256 {pin['hex'].replace(':', '').lower()}")
-    error = _VERIFY_ERROR.match(text)
-    if not error:
-        return None
-    why = error["error"] or ""
-    if why == "certificate has expired":
-        return Refused(Refusal.EXPIRED, host)
-    if why == "certificate is not yet valid":
-        return Refused(Refusal.NOT_YET_VALID, host)
-    return Refused(Refusal.NOT_TRUSTED, host, why)
-
-
-def _session(client: int, env: dict[str, str]) -> Session | None:
-    address, port = env.get("trusted_ip") or env.get("trusted_ip6", ""), env.get("trusted_port", "")
-    peer = _peer(f"{address}:{port}")
-    since = _time(env.get("time_unix", ""))
-    if peer is None or since is None:
-        return None
-    version, fingerprint = env.get("IV_VER", ""), env.get("tls_digest_sha256_0", "").replace(":", "").lower()
-    return Session(
-        client=client,
-        peer=peer,
-        since=since,
-        version=version if _VERSION.fullmatch(version) else None,
-        fingerprint=fingerprint if _SHA256.fullmatch(fingerprint) else None,
-    )
-
-
-def _row(fields: list[str], columns: dict[str, int]) -> Client | None:
-    def field(name: str) -> str:
-        index = columns.get(name)
-        # The header says HEADER, CLIENT_LIST, names…; a row says CLIENT_LIST, values…
-        return fields[index] if index is not None and index < len(fields) else ""
-
-    if not field("Virtual Address"):
-        return None  # still in its handshake: anybody
-    peer = _peer(field("Real Address"))
-    number, since = _number(field("Client ID")), _time(field("Connected Since (time_t)"))
-    if peer is None or number is None or since is None:
-        return None
-    received, sent = _number(field("Bytes Received")) or 0, _number(field("Bytes Sent")) or 0
-    return Client(Session(number, peer, since), received, sent)
-
-
-def _number(text: str) -> int | None:
-    return foreign.whole(int(text)) if text.isascii() and text.isdigit() and len(text) < 20 else None
-
-
-def _time(text: str) -> float | None:
-    return foreign.seconds(_number(text))
-
-
-def _peer(text: str) -> str | None:
-    """``address:port`` if it is one, IPv6 in brackets, also where it came without them."""
-    address, _, port = text.rpartition(":")
-    number = _number(port)
-    if number is None or number > 65535 or "%" in address:  # a zone may be as long as one likes
-        return None
-    try:
-        parsed = ipaddress.ip_address(address.strip("[]"))
-    except ValueError:
-        return None
-    return f"[{parsed}]:{number}" if parsed.version == 6 else f"{parsed}:{number}"
-
-
-# --------------------------------------------------------------------------------------------------------- the socket
+PARTING = (5.3, 6.3)
+"""Seconds after a client's good-bye at which it may have left the list: OpenVPN waits for five, by whole seconds."""
 
 
 class NotOpenVPNError(Exception):
@@ -282,17 +75,20 @@ class _Conversation:
         self._asked: float | None = None
         """When the list was asked for that has not come yet."""
         self._ask_at = self._loop.time()
+        self._parting: list[float] = []
+        """When a client may have left that said good-bye."""
         self._answered_at = 0.0
         self._stirred = False
         """Whether something happened since the list was asked for."""
 
     async def run(self) -> None:
-        self._output.write(b"log on\n")
+        self._output.write(f"verb 2\nlog on\nlog {PAST}\n".encode())
         for count in itertools.count():
             if count % AT_ONCE == 0:
                 await asyncio.sleep(0)  # lines that are there already are read without waiting for anything
             self._ask_if_due()
-            deadline = self._asked + ANSWER_WITHIN if self._asked is not None else self._ask_at
+            due = min([self._ask_at, *self._parting])
+            deadline = self._asked + ANSWER_WITHIN if self._asked is not None else due
             try:
                 async with asyncio.timeout_at(deadline):
                     line = await self._line()
@@ -310,18 +106,21 @@ class _Conversation:
             # A list that was asked for before something else happened may be older than that: ask again.
             self._ask_at = now + (ASK_AGAIN_AFTER if self._stirred else STATUS_EVERY)
             self._asked, self._stirred, self._answered_at = None, False, now
+        elif isinstance(event, GoodBye):
+            self._parting = [now + seconds for seconds in PARTING]
         elif isinstance(event, Stir | Established):
             self._stirred = self._asked is not None
             self._ask_at = max(now, self._answered_at + ASK_AGAIN_AFTER)
-        if not isinstance(event, Stir):
+        if not isinstance(event, Stir | GoodBye):
             self._hear(event)
 
     def _ask_if_due(self) -> None:
         now = self._loop.time()
-        if self._asked is None and now >= self._ask_at:
+        if self._asked is None and now >= min([self._ask_at, *self._parting]):
             if self._output.transport.get_write_buffer_size() > MAX_LINE:
                 raise NotOpenVPNError  # it talks and never listens
             self._asked = now
+            self._parting = [moment for moment in self._parting if moment > now]
             self._output.write(b"status 3\n")
 
     async def _line(self) -> str:
@@ -335,7 +134,8 @@ class _Conversation:
 async def follow(path: Path, hear: Callable[[Heard], None], *, pause: float = 0.25) -> None:
     """Converse with whoever listens at this path, for ever; look every ``pause`` seconds while nobody does.
 
-    The pause is short because a client that connects before we do is known only by the list, without its certificate.
+    The pause is short because a client that connects before we do is known only by list and log, without its
+    certificate.
     """
     while True:
         try:

@@ -37,6 +37,13 @@ _NOISE = Metric(
     "Packets and connections from those who do not know the link's key, since the agent started.",
     _LINK,
 )
+_DROPPED = Metric(
+    "mcs_link_source_dropped_total",
+    "counter",
+    "Packets from outside of spec.allowedSources that were dropped since the slot's firewall was loaded; looked at "
+    "only while nothing comes through the tunnel, after ten seconds, then ever more seldom, ten minutes at most.",
+    _LINK,
+)
 _RUNNING = Metric(
     "mcs_slot_running", "gauge", "1 while the slot runs OpenVPN on the wanted configuration, 0 if not.", _LINK
 )
@@ -89,7 +96,7 @@ _CALLS_REFUSED = Metric(
     (*_PLACE, "cause"),
 )
 
-OF_SLOTS = (_UP, _FLAPS, _RECEIVED, _SENT, _RTT, _SINCE, _REFUSED, _NOISE, _RUNNING, _QUARANTINED)
+OF_SLOTS = (_UP, _FLAPS, _RECEIVED, _SENT, _RTT, _SINCE, _REFUSED, _NOISE, _DROPPED, _RUNNING, _QUARANTINED)
 OF_MEDIA = (_MEDIA, _CONNECTIONS, _DRAINING, _LEFT)
 OF_PORTALS = (_CALLS, _PARTICIPANTS, _TALK, _STORED, _QUOTA, _RETENTION, _CALLS_REFUSED)
 
@@ -123,6 +130,7 @@ def _of_slot(link: Link, counters: Counters) -> dict[Metric, float | None]:
         _SINCE: link.session.since if link.session else None,
         _REFUSED: counters.refused,
         _NOISE: counters.noise,
+        _DROPPED: link.slot.dropped,
         _RUNNING: link.slot.state is SlotState.RUNNING,
         _QUARANTINED: link.slot.state is SlotState.QUARANTINED,
     }

@@ -98,4 +98,5 @@ def parse(raw: bytes) -> Slot | None:
         revision=foreign.plain(said.get("revision")),
         error=foreign.plain(said.get("error"), MAX_MESSAGE),
         pid=foreign.whole(said.get("pid"), _MAX_PID),
+        dropped=foreign.whole(said.get("dropped")),
     )

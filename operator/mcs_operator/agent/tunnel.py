@@ -18,7 +18,7 @@ Times are seconds since the epoch, as ``time.time()`` gives them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, assert_never
 
@@ -85,6 +85,8 @@ class Link:
     ended: _Ended | None = None
     lost: float | None = None
     """When the last tunnel ended; None before the first one did."""
+    last: Session | None = None
+    """Whose tunnel that was: while nobody is there, where he dialled in from is what a person asks the site about."""
     fingerprint: str | None = None
     losses: tuple[float, ...] = ()
     """Times of the unplanned ones within the window, oldest first."""
@@ -166,11 +168,12 @@ class Link:
         known = link.session or (link.ended and link.ended.session) or None
         same = next((session for session in sessions if known and session.is_same(known)), None)
         if known and same:
-            # The list knows neither version nor fingerprint. The peer may differ: the client's NAT gave it another
-            # port, and OpenVPN followed ("floated") without a new handshake. And a process that seemed gone was only
-            # slow to answer.
+            # The list knows no fingerprint, and a version only where the log told it. The peer may differ: the client's
+            # NAT gave it another port, and OpenVPN followed ("floated") without a new handshake. And a process that
+            # seemed gone was only slow to answer.
             ended = None if link.session is None else link.ended
-            return replace(link, session=replace(known, peer=same.peer), ended=ended)
+            session = replace(known, peer=same.peer, version=known.version or same.version)
+            return replace(link, session=session, ended=ended)
         return link._joined(sessions[-1], now)
 
     def _refused(self, refused: Refused, now: float) -> Link:
@@ -211,13 +214,14 @@ class Link:
         if not self.ended:
             return self
         ended, link = self.ended, replace(self, ended=None)
+        link = replace(link, last=ended.session)
         stopped = ended.stopped or link.slot.state in (SlotState.IDLE, SlotState.STOPPING)
         if stopped or link.slot.revision != ended.revision:
             return replace(link, lost=ended.at)
         return link._counted(ended.at)
 
     def _lose(self, now: float) -> Link:
-        return replace(self, session=None)._counted(now)
+        return replace(self, session=None, last=self.session)._counted(now)
 
     def _counted(self, when: float) -> Link:
         losses = (*_recent(self.losses, when), when)[-FLAPS:]
@@ -243,14 +247,15 @@ class Link:
         status, reason, message = link._verdict(session)
         contested = reason is TunnelReason.WRONG_PEER
         since = link.contested if contested else session.since if session else link.lost
+        shown = None if contested else session or link.last
         return TunnelState(
             status=status,
             reason=reason,
             message=message[:MAX_MESSAGE],
             since=_moment(since),
             # With two places by turns this would change at every turn, and each change is a write of the status.
-            peer=session.peer if session and not contested else None,
-            clientVersion=session.version if session and not contested else None,
+            peer=shown.peer if shown else None,
+            clientVersion=shown.version if shown else None,
             flaps=link.flaps,
             fingerprint=link.fingerprint,
         )
@@ -271,8 +276,14 @@ class Link:
         if session:
             return up, TunnelReason.ESTABLISHED, ""
         if self.lost is None:
-            return up, TunnelReason.NEVER_CONNECTED, "nobody has connected yet"
-        return up, TunnelReason.LOST, "the tunnel ended"
+            return up, TunnelReason.NEVER_CONNECTED, f"nobody has connected yet{self._kept_out()}"
+        ended = _moment(self.lost)
+        when = f" at {ended:%Y-%m-%dT%H:%M:%SZ}" if ended else ""
+        return up, TunnelReason.LOST, f"the tunnel ended{when}{self._kept_out()}"
+
+    def _kept_out(self) -> str:
+        """Without the number, which grows: each change of the text would be a write of the status."""
+        return "; spec.allowedSources keeps out others who dial" if self.slot.dropped else ""
 
     def _contest(self) -> str:
         hosts = sorted({host for move in self.moves for host in (move.loser, move.winner)})[:4]
@@ -287,16 +298,9 @@ class Link:
         """
         if self.ended:
             return self._judged().remembered()
-        session = self.session
         return {
-            "session": session
-            and {
-                "client": session.client,
-                "peer": session.peer,
-                "since": session.since,
-                "version": session.version,
-                "fingerprint": session.fingerprint,
-            },
+            "session": self.session and asdict(self.session),
+            "last": self.last and asdict(self.last),
             "revision": self.revision,
             "pid": self.slot.pid,
             "lost": self.lost,
@@ -316,6 +320,7 @@ class Link:
         known = cls(
             slot=slot,
             lost=foreign.seconds(said.get("lost")),
+            last=_session(said.get("last")),
             fingerprint=foreign.sha256(said.get("fingerprint")),
             losses=tuple(filter(None, map(foreign.seconds, _listed(said.get("losses")))))[-FLAPS:],
             flaps=foreign.whole(said.get("flaps")) or 0,
@@ -331,7 +336,7 @@ class Link:
             return known
         if said.get("revision") != slot.revision and (slot.pid is None or said.get("pid") != slot.pid):
             # OpenVPN was restarted on purpose while nobody watched; client IDs begin anew, so the old one says nothing.
-            return replace(known, lost=now)
+            return replace(known, lost=now, last=session)
         return replace(known, session=session, revision=slot.revision)
 
 

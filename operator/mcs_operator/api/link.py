@@ -106,10 +106,14 @@ class Tunnel(Model):
 
     since: Timestamp | None = Field(default=None, description="Since when the tunnel is up, or down.")
     peer: str | None = Field(
-        default=None, max_length=64, description="Public address and port that the TVox dials in from."
+        default=None,
+        max_length=64,
+        description="Public address and port that the TVox dials in from; while the tunnel is down, the last ones.",
     )
     flaps: int | None = Field(default=None, ge=0, description="How often the tunnel was lost while this pod lives.")
-    client_version: str | None = Field(default=None, max_length=64, description="OpenVPN version of the TVox.")
+    client_version: str | None = Field(
+        default=None, max_length=64, description="OpenVPN version of the TVox; while the tunnel is down, the last one."
+    )
 
 
 class TVoxLinkStatus(Status):
@@ -149,16 +153,18 @@ class TVoxLink(KubernetesObject):
     short_names = ("tvl",)
     status_model = TVoxLinkStatus
     columns = (
+        # What a person has to look at fits into 80 columns; a line that breaks is read by nobody.
         Column("Slot", ".status.slot", "The link's number", type="integer"),
-        Column("Domain", ".spec.domain", "The customer's FQDN"),
-        Column("Address", ".status.vpnAddress", "VPN address of the TVox"),
-        Column("Port", ".status.port", "Public port that the TVox dials", type="integer"),
         condition_column("Ready", "Ready"),
         condition_column("Reason", "Ready", "reason"),
-        condition_column("Connected", "Connected"),
+        condition_column("Stalled", "Stalled"),
         condition_column("Tunnel", "Connected", "reason"),
         Column("Since", ".status.tunnel.since", "Time since the tunnel came up, or went down", type="date"),
         AGE,
+        Column("Domain", ".spec.domain", "The customer's FQDN", wide=True),
+        Column("Address", ".status.vpnAddress", "VPN address of the TVox", wide=True),
+        Column("Port", ".status.port", "Public port that the TVox dials", type="integer", wide=True),
+        condition_column("Connected", "Connected", wide=True),
         Column("Instance", ".spec.instanceRef.name", "MCSInstance that the TVox dials into", wide=True),
         Column("Community", ".spec.communityRef.name", "Community of its users", wide=True),
         Column("Service", ".status.serviceState", "Whether new sessions of this customer are taken", wide=True),

@@ -13,12 +13,20 @@ from mcs_operator.api.changes import Change, changes
 from mcs_operator.api.impact import dearest
 from mcs_operator.domain.pod.gate import foretold
 from mcs_operator.domain.pod.prediction import ANY_SIZE, Resizing, predicted
-from mcs_operator.domain.rules.costs import cut_off, erased, refused, stopped
+from mcs_operator.domain.rules.costs import (
+    LOADED_ANEW,
+    RECONNECTS,
+    cut_off,
+    erased,
+    is_about_sources_alone,
+    refused,
+    stopped,
+)
 
 _PREDICTED: Mapping[Impact, tuple[str, int]] = {
     Impact.HOT: ("nobody is interrupted", 0),
     Impact.IN_PLACE: ("the media's size changes while it runs: nobody is interrupted", 0),
-    Impact.THIS_LINK: ("this customer's tunnel reconnects once", 3),
+    Impact.THIS_LINK: (RECONNECTS, 3),
     Impact.NEW_PROFILE: ("this customer is cut off until a new profile is uploaded to his TVox", 3),
     Impact.MEDIA_RESTART: ("the media restarts after draining: every customer's calls end, tunnels stay up", 4),
     Impact.RESTART: ("the media pod restarts after draining: every customer is interrupted", 4),
@@ -40,6 +48,7 @@ class Effect:
 
     ``customers``: names of the TVoxLinks that are interrupted. ``cut_off``: why a TVox does not come back by itself.
     ``planned``: for what it waits, where it is not done at once. ``noticed``: what interrupts nobody, and is noticed.
+    ``milder``: what happens in a pod of today, where the impact is that in an older one.
     """
 
     kind: str
@@ -52,12 +61,13 @@ class Effect:
     refused: str = ""
     planned: str = ""
     noticed: tuple[str, ...] = ()
+    milder: str = ""
 
     @property
     def words(self) -> str:
         """What becomes of it, for a person."""
         predicted = _PREDICTED[self.impact][0] if self.impact else "nothing changes"
-        told = self.refused or self.cut_off or predicted
+        told = self.refused or self.cut_off or self.milder or predicted
         return "; ".join(filter(None, (told, self.planned, *self.noticed)))
 
     def as_data(self) -> dict[str, Any]:
@@ -142,7 +152,7 @@ def effect(
     differing = changes(before, after)
     impact = dearest(change.impact for change in differing)
     interrupted: tuple[str, ...] = ()
-    lost = planned = ""
+    lost = planned = milder = ""
     noticed: tuple[str, ...] = ()
     if isinstance(before, MCSInstance) and isinstance(after, MCSInstance):
         differing = predicted(before, after, resizing, status)
@@ -157,9 +167,13 @@ def effect(
         interrupted = (after.name,) if runs and impact not in (None, Impact.HOT) else ()
         lost = "; ".join((*cut_off(before, after, peer), *stopped(before, after)))
         noticed = tuple(refused(before, after, "this customer"))
+        milder = LOADED_ANEW if is_about_sources_alone(before, after) and runs else ""
     action = "changed" if differing else "unchanged"
     return Effect(
-        after.kind, after.name, action, impact, differing, interrupted, lost, planned=planned, noticed=noticed
+        *(after.kind, after.name, action, impact, differing, interrupted, lost),
+        planned=planned,
+        noticed=noticed,
+        milder=milder,
     )
 
 

@@ -20,6 +20,7 @@ from mcs_operator.cli.effects import Effect, deletion, effect
 from mcs_operator.cli.files import Document
 from mcs_operator.cli.schemacheck import check, parsed
 from mcs_operator.domain.pod.prediction import ANY_SIZE, Resizing
+from mcs_operator.domain.rules.costs import connected_peer
 from mcs_operator.kube.client import ApiError
 from mcs_operator.kube.discovery import resizing_of
 from mcs_operator.kube.resources import BY_KIND, COMMUNITIES, INSTANCES, LINKS, Object, Resource
@@ -123,7 +124,15 @@ async def _effect(cluster: Cluster, document: Document) -> Effect:
         return Effect(document.kind, document.name, action, None, refused=str(error))
     links, resizing = await _served(cluster, namespace, after), await _resizing(cluster, before, after)
     status = (live or {}).get("status")
-    return effect(before, after, links, _peer(live), now=datetime.now(UTC), resizing=resizing, status=status)
+    return effect(
+        before,
+        after,
+        links,
+        connected_peer((live or {}).get("status")),
+        now=datetime.now(UTC),
+        resizing=resizing,
+        status=status,
+    )
 
 
 async def _resizing(cluster: Cluster, before: KubernetesObject | None, after: KubernetesObject) -> Resizing:
@@ -166,12 +175,6 @@ async def _before_and_after(
     stored = await cluster.api.apply(resource, body, dry_run=True)
     after = parsed(model, body | {"metadata": stored["metadata"]})
     return (model.from_object(live) if live else None), after
-
-
-def _peer(live: Object | None) -> object:
-    """Where the TVox of a link is connected from; None where it is not connected, or this is no link."""
-    status = (live or {}).get("status") or {}
-    return (status.get("tunnel") or {}).get("peer")
 
 
 async def _served(cluster: Cluster, namespace: str, after: KubernetesObject) -> list[str]:

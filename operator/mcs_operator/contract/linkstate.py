@@ -107,7 +107,8 @@ class TunnelState(_Wire):
     since: Timestamp | None = None
     """When ``status`` last changed; for an established tunnel the time at which OpenVPN says it came up."""
     peer: Token | None = None
-    """Public address and port of the connected client, ``203.0.113.5:41234``; IPv6 as ``[2001:db8::1]:41234``."""
+    """Public address and port of the client, ``203.0.113.5:41234``; IPv6 as ``[2001:db8::1]:41234``. While nobody is
+    connected, of the last one."""
     clientVersion: Token | None = None  # noqa: N815 - a name of the wire format
     """The client's own word about its OpenVPN version (``2.4.12``); not to be trusted, only shown."""
     flaps: Count = 0

@@ -12,6 +12,9 @@ SLOT_FILES = ("DEFAULT", "ca.crt", "enabled", "firewall.nft", "server.conf", "tl
 FINGERPRINTS = "fingerprints.json"
 """A further entry of the Secret, which the slot ignores: what is known of its TVox's certificates."""
 
+PREVIOUS = ("previous.crt", "previous.key")
+"""Entries of a profile Secret while a rotation waits for the TVox: what it has until then."""
+
 _PINS = re.compile(r"<peer-fingerprint>\n(.*?)</peer-fingerprint>", re.DOTALL)
 
 

@@ -143,15 +143,16 @@ def _with_pins(world: World, plan: LinkPlan, profiles: Mapping[str, Profile]) ->
     number, name = plan.number, plan.link.name
     if number is None or not (plan.profile_lost or name in profiles):
         return plan
+    has_previous = False
     if plan.profile_lost:
         owner = plan.link.spec.instance_ref.name  # a slot of another instance may be a namesake's
         slots = (slot for slot in world.slots.values() if slot.instance == owner)
         known = next(slot.fingerprints for slot in slots if slot.link == name)
     else:
-        known = profiles[name].fingerprints
+        known, has_previous = profiles[name].fingerprints, profiles[name].previous is not None
     states = world.report.links if world.report else []
     shown = next((state.tunnel.fingerprint for state in states if state.slot == number), None)
-    return replace(plan, pins=decide_pins(known, plan.link.annotations, shown, world.now))
+    return replace(plan, pins=decide_pins(known, plan.link.annotations, shown, world.now, has_previous))
 
 
 def _kept_communities(world: World, instance: MCSInstance, strange: frozenset[str]) -> tuple[ServedCommunity, ...]:

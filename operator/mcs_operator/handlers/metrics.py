@@ -137,6 +137,12 @@ _CLIENT = Metric(
     "When the certificate of a link's TVox ends; of two that are accepted the first to end.",
     _LINK,
 )
+_ROTATION = Metric(
+    "mcs_link_rotation_deadline_timestamp_seconds",
+    "gauge",
+    "When a link's old certificate is refused though its TVox has not shown the new one; absent without a rotation.",
+    _LINK,
+)
 _LINK_SITE = Metric(
     "mcs_link_site_certificate_expiry_timestamp_seconds",
     "gauge",
@@ -183,6 +189,7 @@ OF_INSTANCES = (
         _SITE_BEGINS,
         _SERVER,
         _CLIENT,
+        _ROTATION,
         _LINK_SITE,
         _LINK_SITE_BEGINS,
         _PORTAL_SITE,
@@ -308,6 +315,7 @@ def _of_certificates(namespace: str, expiries: Expiries) -> Iterator[tuple[Metri
     for metric, by_number in (
         (_SERVER, expiries.servers),
         (_CLIENT, expiries.clients),
+        (_ROTATION, expiries.rotations),
         (_LINK_SITE, expiries.sites),
         (_LINK_SITE_BEGINS, expiries.sites_begin),
     ):

@@ -13,7 +13,7 @@ from mcs_operator.kube.cache.namespace import NamespaceCache
 from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.names import Names
 from mcs_operator.kube.parse.names import Role, place_of_name
-from mcs_operator.kube.resources import COMMUNITIES, INSTANCES, LINKS, Object, Resource
+from mcs_operator.kube.resources import COMMUNITIES, CONFIG_MAPS, INSTANCES, LINKS, SECRETS, Object, Resource
 from mcs_operator.settings import LABEL_LINK
 
 _RESOURCES = {Kind.INSTANCE: INSTANCES, Kind.COMMUNITY: COMMUNITIES, Kind.LINK: LINKS}
@@ -70,6 +70,17 @@ class Known:
     def resizing(self) -> Resizing:
         """Which sizes the cluster gives a container that runs."""
         return self.cluster_resizing()
+
+    def has_certificate(self, namespace: str, name: str) -> bool:
+        """Whether there is a Secret of this name, of the type that certificates have."""
+        child = self.store.cache(namespace).children.get((SECRETS, name))
+        return child is not None and child.tls
+
+    def has_users_file(self, namespace: str, kind: str, name: str) -> bool:
+        """Whether there is a ConfigMap or Secret of this name that is labelled as a users file."""
+        resource = CONFIG_MAPS if kind == CONFIG_MAPS.kind else SECRETS
+        child = self.store.cache(namespace).children.get((resource, name))
+        return child is not None and child.lists_users
 
     def identities(self, namespace: str, instance: str) -> Iterator[Profile | SlotSecret]:
         """What links of an instance of this name have, or had, as far as it was read; without what is an instance's

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from mcs_operator.api.conditions import OWNED, Kind
+from mcs_operator.api.conditions import OWNED, Kind, Type
 from mcs_operator.domain.status.events import Note, notes_for
 from mcs_operator.domain.status.faults import failed_status
 from mcs_operator.domain.status.patience import patience_ends
+from mcs_operator.domain.status.tunnels import Budget, TunnelNote, gathered, tunnel_note
 from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.client import Api, ApiError
 from mcs_operator.kube.events import Recorder
@@ -32,6 +34,11 @@ class Told:
     unwritten: list[str] = field(default_factory=list)
     errors: list[Exception] = field(default_factory=list)
     due: datetime | None = None
+    tunnels: list[TunnelNote] = field(default_factory=list)
+
+
+_REMEMBERED = 1000
+"""Namespaces whose budget of Events is known."""
 
 
 @dataclass(slots=True)
@@ -41,6 +48,7 @@ class Reporter:
     api: Api
     store: Store
     recorder: Recorder
+    budgets: OrderedDict[str, Budget] = field(default_factory=OrderedDict)
 
     async def write(self, namespace: str, statuses: Mapping[tuple[Kind, str], StatusObject], now: datetime) -> Told:
         """Write what differs."""
@@ -48,7 +56,17 @@ class Reporter:
         await together(
             *(self._guarded(namespace, kind, name, status, now, told) for (kind, name), status in statuses.items())
         )
+        await self._tell_tunnels(namespace, told.tunnels, now)
         return told
+
+    async def _tell_tunnels(self, namespace: str, notes: list[TunnelNote], now: datetime) -> None:
+        for kind, name, note in gathered(notes):
+            budget = self.budgets.setdefault(namespace, Budget())
+            self.budgets.move_to_end(namespace)
+            if admitted := budget.admitted(note, now.timestamp()):
+                await self.tell(namespace, kind, name, admitted, now)
+        while len(self.budgets) > _REMEMBERED:
+            self.budgets.popitem(last=False)
 
     async def write_failure(self, namespace: str, text: str, now: datetime) -> Told:
         """That the namespace's reconciliation fails, on its MCSInstances; on whatever of ours there is without one."""
@@ -102,8 +120,25 @@ class Reporter:
             return
         told.writes += 1
         self.store.take(resource, answer)
-        for note in notes_for(kind, live.get("status") or {}, status):
+        before = live.get("status") or {}
+        _log_service(namespace, kind, name, before, status)
+        for note in notes_for(kind, before, status):
             await self.tell(namespace, kind, name, note, now)
+        if kind is Kind.LINK and (gone_or_back := tunnel_note(before, status)):
+            told.tunnels.append(TunnelNote(name, live["spec"]["instanceRef"]["name"], gone_or_back))
+
+
+def _log_service(namespace: str, kind: Kind, name: str, before: StatusObject, after: StatusObject) -> None:
+    """A line for each change of what is served, and no other: what a tunnel does is the link agent's to log."""
+    was, now = _ready(before), _ready(after)
+    if now != was:
+        message = "%s %s/%s: Ready %s, %s; was %s, %s"
+        log.info(message, kind.value, namespace, name, *now, *was)
+
+
+def _ready(status: StatusObject) -> tuple[str, str]:
+    ready = next((c for c in status.get("conditions") or [] if c.get("type") == Type.READY), {})
+    return str(ready.get("status", "Unknown")), str(ready.get("reason", "Pending"))
 
 
 def _ours_of(status: StatusObject, kind: Kind) -> StatusObject:

@@ -66,7 +66,17 @@ def _profiles(world: World) -> tuple[dict[str, Profile], list[DamagedProfile]]:
         elif not _is_signed(profile.client, signers[profile.instance]):
             why = f"has a certificate that the CA of MCSInstance {profile.instance!r} did not sign"
             wrong[link] = DamagedProfile(link, profile.instance, profile.number, why)
-    return {link: p for link, p in world.profiles.items() if link not in wrong}, list(wrong.values())
+    kept = {link: _with_previous(p, signers[p.instance]) for link, p in world.profiles.items() if link not in wrong}
+    return kept, list(wrong.values())
+
+
+def _with_previous(profile: Profile, signer: str | None) -> Profile:
+    """What the TVox had before a rotation is believed by the same rules; where it is not, nothing is taken back."""
+    if profile.previous is None:
+        return profile
+    before = replace(profile, client=profile.previous)
+    is_good = not _problem_of(before) and _is_signed(profile.previous, signer)
+    return profile if is_good else replace(profile, previous=None)
 
 
 def _signer(world: World, instance: str) -> str | None:

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from mcs_operator.domain.keyring import Keys
 from mcs_operator.domain.plan import LinkPlan, Plan
-from mcs_operator.domain.rules.pins import accepted
+from mcs_operator.domain.rules.pins import accepted, rotation_deadline
 from mcs_operator.pki.inspect import not_after, not_before
 from mcs_operator.settings import MAX_LINKS
 
@@ -21,7 +21,8 @@ class Expiries:
     what is served for the domains of the instance and of links, and since when each is valid (``site_begins``,
     ``sites_begin``), as those of others may live for days or for a year; ``portals`` and ``portals_begin`` the same of
     portals, by community, the 250 that expire first. ``clients``: of the certificates that a TVox may show, the one
-    that expires first. A link whose dates are not known (its profile is lost, a certificate is damaged) or of whose
+    that expires first. ``rotations``: of a link whose TVox has yet to show its new certificate, when the old one is
+    refused all the same. A link whose dates are not known (its profile is lost, a certificate is damaged) or of whose
     certificates none is accepted is left out.
     """
 
@@ -33,6 +34,7 @@ class Expiries:
     site_begins: datetime | None = None
     servers: dict[int, datetime] = field(default_factory=dict)
     clients: dict[int, datetime] = field(default_factory=dict)
+    rotations: dict[int, datetime] = field(default_factory=dict)
     sites: dict[int, datetime] = field(default_factory=dict)
     sites_begin: dict[int, datetime] = field(default_factory=dict)
     portals: dict[str, datetime] = field(default_factory=dict)
@@ -60,6 +62,7 @@ def expiries(plan: Plan, keys: Keys) -> Expiries | None:
         site_begins=begins.get(plan.instance.spec.domain),
         servers={number: end for number, name in served if (end := _end_of(keys.links[name].server.cert_pem))},
         clients={number: end for number, name in served if (end := _client_end(keys, name))},
+        rotations={number: end for number, name in served if (end := rotation_deadline(keys.links[name].fingerprints))},
         sites={number: domains[domain] for number, domain in numbers.items() if domain in domains},
         sites_begin={number: begins[domain] for number, domain in numbers.items() if domain in begins},
         portals={name: domains[portals[name]] for name in first},

@@ -230,14 +230,29 @@ def _profile(
     pin = Fingerprint(fingerprint(client.cert_pem), not_after(client.cert_pem), created=now, deadline=deadline)
     pins = rotated(plan.pins.known, pin)
     if known:
-        return replace(known, client=client, fingerprints=pins, named=True)
+        return replace(known, client=client, fingerprints=pins, named=True, previous=_in_use(known))
     # Also where the profile was lost, the link keeps its key of the outer layer: the old profile is still in use.
     tls_crypt = (slot.tls_crypt if slot else None) or mint_tls_crypt()
     owner = plan.link.spec.instance_ref.name
     return Profile(plan.link.name, owner, plan.number or 0, now, None, pins, client, tls_crypt)
 
 
+def _in_use(profile: Profile) -> KeyPair | None:
+    """The pair of the oldest certificate that is accepted: what the TVox has. None where its key is not known."""
+    oldest = accepted(profile.fingerprints)[:1]
+    pairs = [pair for pair in (profile.previous, profile.client) if pair]
+    return next((pair for pair in pairs for pin in oldest if fingerprint(pair.cert_pem) == pin.sha256), None)
+
+
+def _with_what_is_accepted(profile: Profile) -> Profile:
+    """The profile of the certificate that is left: the newer one, or the older where the rotation was taken back."""
+    if profile.previous is None or len(accepted(profile.fingerprints)) > 1:
+        return profile
+    return replace(profile, client=_in_use(profile) or profile.client, previous=None, named=True)
+
+
 def _as_known(profile: Profile, plan: LinkPlan) -> Profile:
     """The identity of a link that is here. Where it is written anyway, it is written with its names."""
     changed = profile.released is not None or profile.fingerprints != plan.pins.known
-    return replace(profile, fingerprints=plan.pins.known, released=None, named=profile.named or changed)
+    known = replace(profile, fingerprints=plan.pins.known, released=None, named=profile.named or changed)
+    return _with_what_is_accepted(known)

@@ -8,7 +8,7 @@ from datetime import datetime
 from mcs_operator.api import MCSInstance, NetworkMode
 from mcs_operator.contract.digest import canonical
 from mcs_operator.contract.linkstate import metrics_token
-from mcs_operator.contract.slotfiles import FINGERPRINTS, slot_revision
+from mcs_operator.contract.slotfiles import FINGERPRINTS, PREVIOUS, slot_revision
 from mcs_operator.domain.facts.world import Fingerprint
 from mcs_operator.domain.facts.world import Profile as KnownProfile
 from mcs_operator.domain.keyring import Keys, LinkKeys
@@ -120,6 +120,8 @@ def build_identity(
         "tls-crypt.key": profile.tls_crypt,
         "identity.json": identity_json(profile),
     }
+    if profile.previous:
+        files |= dict(zip(PREVIOUS, (profile.previous.cert_pem, profile.previous.key_pem), strict=True))
     body = build_object(
         "v1",
         "Secret",
@@ -152,7 +154,8 @@ def identity_json(profile: KnownProfile) -> str:
 
 
 def _fingerprints(pins: Sequence[Fingerprint]) -> list[dict[str, str | None]]:
-    """The TVox's certificates, oldest first, without their keys."""
+    """The TVox's certificates, oldest first, without their keys. A mark of this operator's alone is told where it is
+    set: everybody's Secret would be written otherwise."""
     return [
         {
             "sha256": pin.sha256,
@@ -162,6 +165,7 @@ def _fingerprints(pins: Sequence[Fingerprint]) -> list[dict[str, str | None]]:
             "seen": _time(pin.seen),
             "revoked": _time(pin.revoked),
         }
+        | ({"withdrawn": _time(pin.withdrawn)} if pin.withdrawn else {})
         for pin in pins
     ]
 

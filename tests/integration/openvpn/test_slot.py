@@ -105,6 +105,7 @@ def test_a_new_firewall_costs_a_tvox_that_is_connected_no_packet(
     assert "link_017_tcp" in mcs.run("nft", "list", "ruleset")
     eventually("the shut out one is away", slot.is_running(slot.publish(allowed_sources=["192.0.2.1/32"])))
     assert mcs.ask("udp", "198.18.254.17", 7, seconds=1) is None
+    assert eventually("it is told how many packets were dropped", lambda: slot.state().get("dropped"), 40)
     eventually("and comes back", slot.is_running(slot.publish()))
     assert eventually("the TVox is there", lambda: mcs.ask("udp", "198.18.254.17", 7, seconds=0.5), 30) == "TVox 17"
 

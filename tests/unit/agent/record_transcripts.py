@@ -3,7 +3,7 @@
     PYTHONPATH=operator:tests .venv/bin/python tests/unit/agent/record_transcripts.py [SCENARIO...]
 
 Each line of a transcript is the time in seconds since the connection and the line as it came; the commands were those
-of the agent itself (`log on`, and `status 3` whenever its reader wants the list).
+of the agent itself (`verb 2`, `log on`, `log 100`, and `status 3` whenever its reader wants the list).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from mcs_operator.agent import management
+from mcs_operator.agent.lines import Event, Reader
 from unit.agent.openvpn_lab import Lab, why_not
 
 TRANSCRIPTS = Path(__file__).parent / "transcripts"
@@ -30,6 +31,11 @@ _TCP_RUBBISH = (
     "s = socket.create_connection(('10.77.0.1', 21017)); time.sleep(1); s.send(os.urandom(50)); time.sleep(2)"
 )
 Scenario = Callable[[Lab], Awaitable[None]]
+
+
+async def there_before(lab: Lab) -> None:
+    """The client connects before anybody reads; see ``record``."""
+    await asyncio.sleep(2)
 
 
 async def never(lab: Lab) -> None:
@@ -151,6 +157,8 @@ SCENARIOS: dict[str, tuple[str, Scenario]] = {
     "new-keys": ("UDP", new_keys_every_few_seconds),
     "old-client": ("UDP", as_an_old_client),
     "moved": ("UDP", moved),
+    "there-before": ("UDP", there_before),
+    "tcp-there-before": ("TCP", there_before),
 }
 
 
@@ -160,14 +168,18 @@ async def record(name: str) -> None:
     lines: list[str] = []
     began = time.monotonic()
 
-    class Recorder(management.Reader):
-        def feed(self, line: str) -> management.Event | None:
+    class Recorder(Reader):
+        def feed(self, line: str) -> Event | None:
             lines.append(f"{time.monotonic() - began:.3f} {line}")
             return super().feed(line)
 
-    management.Reader = Recorder  # type: ignore[misc]
+    management.Reader = Recorder  # type: ignore[attr-defined, misc]
     with tempfile.TemporaryDirectory() as folder, Lab(Path(folder), protocol) as lab:
         lab.start_server()
+        if scenario is there_before:
+            lab.start_client("a", "pinned")
+            await asyncio.sleep(3)
+            began = time.monotonic()
         reading = asyncio.create_task(management.converse(lab.socket, lambda heard: None))
         await scenario(lab)
         reading.cancel()

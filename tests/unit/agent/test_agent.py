@@ -14,7 +14,7 @@ from mcs_operator.agent import agent, management, server
 from mcs_operator.agent.agent import Config, Watch
 from mcs_operator.agent.board import Board
 from mcs_operator.agent.inputs import Gone
-from mcs_operator.agent.management import Heard, Noise
+from mcs_operator.agent.lines import Heard, Noise
 from mcs_operator.pki.mint import mint_agent, mint_ca
 from support.ports import free_port
 from support.virtual_time import VirtualTime

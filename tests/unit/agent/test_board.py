@@ -11,7 +11,7 @@ import pytest
 
 from mcs_operator.agent.board import CALM, Board, Counters
 from mcs_operator.agent.inputs import Established, Gone, Refusal, Refused, Session, Slot
-from mcs_operator.agent.management import Client, Listing, Noise
+from mcs_operator.agent.lines import Client, Listing, Noise
 from mcs_operator.agent.metrics import exposition
 from mcs_operator.agent.tunnel import Link
 from mcs_operator.contract.linkstate import (
@@ -504,7 +504,7 @@ async def test_the_whole_text_of_one_link_and_an_appliance() -> None:
     board.media_says(MediaState(connections=3, draining=True))
     text = exposition(board, "ns", "demo")
     assert series(text) == wanted | answering | {f"mcs_media_draining{{{place}}}": 1.0}
-    kinds = {name: kind for name, (kind, _) in of_slots.items()}
+    kinds = {name: kind for name, (kind, _) in of_slots.items()} | {"mcs_link_source_dropped_total": "counter"}
     kinds |= {f"mcs_media_{name}": "gauge" for name in ("up", "connections", "draining")}
     assert {words[2]: words[3] for line in text.splitlines() if (words := line.split())[1] == "TYPE"} == kinds
     board.close()

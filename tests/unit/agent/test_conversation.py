@@ -13,9 +13,9 @@ from typing import TypeVar, cast
 
 import pytest
 
-from mcs_operator.agent import management
+from mcs_operator.agent import lines, management
 from mcs_operator.agent.inputs import Established, Gone, Session
-from mcs_operator.agent.management import Client, Heard, Listing, Noise
+from mcs_operator.agent.lines import Client, Heard, Listing, Noise
 from support.virtual_time import VirtualTime
 
 T = TypeVar("T")
@@ -71,11 +71,12 @@ async def talked(openvpn: OpenVPN, seconds: float) -> OpenVPN:
     return openvpn
 
 
-def test_the_log_is_wanted_first_and_the_list_every_ten_seconds() -> None:
+def test_the_log_and_its_past_are_wanted_first_and_the_list_every_ten_seconds() -> None:
     async def story() -> list[tuple[float, str]]:
         return (await talked(OpenVPN(), 25)).commands
 
-    assert in_no_time(story()) == [(0, "log on\n"), (0, "status 3\n"), (10, "status 3\n"), (20, "status 3\n")]
+    listed = [(0, "status 3\n"), (10, "status 3\n"), (20, "status 3\n")]
+    assert in_no_time(story()) == [(0, "verb 2\nlog on\nlog 100\n"), *listed]
 
 
 def test_an_answer_may_take_four_seconds_and_no_longer() -> None:
@@ -116,6 +117,18 @@ def test_after_an_end_in_the_log_the_list_is_asked_for(happens: list[float], ask
         return (await talked(openvpn, 14)).asked()
 
     assert in_no_time(story()) == asked
+
+
+def test_of_a_client_that_says_good_bye_the_list_is_asked_for_when_it_has_left_it() -> None:
+    good_bye = ">LOG:1800000000,N,link-017/10.0.0.1:5 CC-EEN exit message received by peer"
+
+    async def story(at: float) -> list[float]:
+        openvpn = OpenVPN()
+        asyncio.get_running_loop().call_later(at, openvpn.says, good_bye)
+        return (await talked(openvpn, 19)).asked()
+
+    assert in_no_time(story(3)) == [0, 8.3, 9.3]
+    assert in_no_time(story(7)) == [0, 10, 12.3, 13.3], "also where the list was due in between"
 
 
 def test_a_list_that_was_asked_for_before_an_end_is_asked_for_once_more_and_then_seldom() -> None:
@@ -245,7 +258,7 @@ def test_nobody_there_is_looked_for_every_quarter_of_a_second(tmp_path: Path) ->
 
 def test_a_row_tells_what_passed_both_ways_and_none_where_it_tells_nothing() -> None:
     def rows(*rows: str) -> tuple[Client, ...]:
-        reader = management.Reader()
+        reader = lines.Reader()
         for line in ("TITLE\tx", HEADER, *rows):
             assert reader.feed(line) is None
         listing = reader.feed("END")

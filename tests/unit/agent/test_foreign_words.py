@@ -16,7 +16,7 @@ import pytest
 from mcs_operator.agent import foreign, media, slots, usage
 from mcs_operator.agent.board import Board
 from mcs_operator.agent.inputs import Slot
-from mcs_operator.agent.management import Heard, Listing, Reader, Stir
+from mcs_operator.agent.lines import Heard, Listing, Reader, Stir
 from mcs_operator.agent.metrics import exposition
 from mcs_operator.agent.slots import Slots
 from mcs_operator.contract.linkstate import MAX_MESSAGE, LinkReport, MediaState, SlotState

@@ -14,7 +14,8 @@ import pytest
 
 from mcs_operator.agent import management
 from mcs_operator.agent.inputs import Established, Gone, Refusal, Refused, Roster, Session, Slot
-from mcs_operator.agent.management import MAX_BLOCK, MAX_LINE, Event, Heard, Listing, Noise, Reader, Stir
+from mcs_operator.agent.lines import MAX_BLOCK, Event, GoodBye, Heard, Listing, Noise, Reader, Stir
+from mcs_operator.agent.management import MAX_LINE
 from mcs_operator.agent.tunnel import Link
 from mcs_operator.contract.linkstate import SlotState, TunnelReason, TunnelState, TunnelStatus
 
@@ -44,7 +45,7 @@ class Replay:
         self.link = Link().after(Slot(SlotState.RUNNING, "revision-1"), START)
         self.changes: list[tuple[float, TunnelState]] = []
         for at, event in events(name):
-            if isinstance(event, Stir | Noise):
+            if isinstance(event, Stir | GoodBye | Noise):
                 continue
             heard = event.roster if isinstance(event, Listing) else event
             self.link = self.link.after(heard, START + at)
@@ -86,6 +87,13 @@ def test_a_tunnel_is_known_at_once_with_peer_version_and_fingerprint(name: str) 
     assert session.fingerprint is not None and len(session.fingerprint) == 64
     first = next(tunnel for _, tunnel in Replay(name).changes if tunnel.status is TunnelStatus.TRUE)
     assert first.since is not None and first.since.timestamp() == session.since
+
+
+@pytest.mark.parametrize("name", ["there-before", "tcp-there-before"])
+def test_a_client_that_was_there_before_the_agent_is_known_with_its_version_from_the_first_list_on(name: str) -> None:
+    replay = Replay(name)
+    assert replay.reasons == ["Established"]
+    assert {tunnel.clientVersion for _, tunnel in replay.changes} == {"2.6.14"}
 
 
 @pytest.mark.parametrize(
@@ -222,6 +230,38 @@ def test_an_end_without_a_list_is_no_list() -> None:
     assert feed("END", "TITLE\tx", "END") == []
 
 
+def told(peer: str = "10.0.0.1:5", version: str = "2.4.12") -> str:
+    """A line of the log from before the agent listened."""
+    return f"1800000000,I,{peer} peer info: IV_VER={version}"
+
+
+@pytest.mark.parametrize(
+    ("past", "version"),
+    [
+        pytest.param([told()], "2.4.12", id="told before"),
+        pytest.param([told(), told("link-017/10.0.0.1:5", "2.4.13")], "2.4.13", id="told again with new keys"),
+        pytest.param([told("10.0.0.2:5")], None, id="told by another"),
+        pytest.param([told(version="2.4 or so")], None, id="no version"),
+        pytest.param([told("nonsense")], None, id="no address"),
+        pytest.param([], None, id="not told"),
+    ],
+)
+def test_the_log_from_before_tells_the_version_of_who_is_listed(past: list[str], version: str | None) -> None:
+    reader = Reader()
+    block = [*past, "END", _TITLE, _HEADER, row(), "END"]
+    (listing,) = [event for line in block if (event := reader.feed(line)) is not None]
+    assert isinstance(listing, Listing)
+    assert listing.clients[0].session.version == version
+    assert reader._told == {}, "later ones announce themselves"
+
+
+def test_of_the_log_from_before_no_more_is_kept_than_of_a_list() -> None:
+    reader = Reader()
+    for number in range(MAX_BLOCK * 3):
+        reader.feed(told(f"10.0.0.1:{number}"))
+    assert len(reader._told) == MAX_BLOCK
+
+
 def test_a_list_is_bounded() -> None:
     (listing,) = feed(_TITLE, _HEADER, *(row(client=str(n)) for n in range(MAX_BLOCK * 3)), "END")
     assert isinstance(listing, Listing)
@@ -284,6 +324,10 @@ def test_lines_of_a_client_that_are_no_announcement_are_passed_over() -> None:
 def test_an_end_in_the_log_is_a_stir_and_any_other_word_of_a_client_is_none() -> None:
     assert feed(">LOG:1,,x/10.0.0.1:5 SIGTERM[soft,remote-exit] received, client-instance exiting") == [Stir()]
     assert feed(">LOG:1,,x/10.0.0.1:5 SIGUSR1[soft,ping-restart] received, client-instance restarting") == [Stir()]
+    assert feed(">LOG:1,I,x/10.0.0.1:5 [x] Inactivity timeout (--ping-restart), restarting") == [Stir()]
+    assert feed(">LOG:1,N,x/10.0.0.1:5 Connection reset, restarting [-1]") == [Stir()]
+    assert feed(">LOG:1,N,x/10.0.0.1:5 OCC exit message received by peer") == [Stir()]
+    assert feed(">LOG:1,N,x/10.0.0.1:5 CC-EEN exit message received by peer") == [GoodBye()]
     assert feed(">LOG:1,,x/10.0.0.1:5 MULTI: Learn: 198.18.254.17 -> x/10.0.0.1:5") == []
 
 

@@ -101,3 +101,13 @@ async def test_a_tunnel_comes_survives_strangers_and_a_planned_restart_and_a_cra
         lab.kill_server()
         lost = await until(board, lambda tunnel: tunnel.reason is TunnelReason.LOST, 20)
         assert lost.flaps == 1
+
+
+async def test_a_tvox_that_dials_in_before_the_agent_looks_is_reported_with_its_version_at_once(lab: Lab) -> None:
+    lab.start_server()
+    supervise(lab, "revision-1")
+    lab.start_client("a", "pinned")
+    await asyncio.sleep(3)  # as on a slot that was enabled: its OpenVPN is up to a second older than the agent's look
+    async with watching(lab) as board:
+        up = await until(board, is_up, 20)
+        assert (up.reason, up.clientVersion) == (TunnelReason.ESTABLISHED, "2.6.14")

@@ -79,6 +79,17 @@ def test_before_openvpn_was_read_nothing_is_claimed() -> None:
     assert story.tunnel().since is None
 
 
+def test_a_tunnel_that_is_down_says_that_others_are_kept_out_and_once_whatever_their_number() -> None:
+    some, more = (replace(RUNNING, dropped=number) for number in (3, 400))
+    never = Story().at(1, Roster(()), some)
+    assert never.tunnel().message == "nobody has connected yet; spec.allowedSources keeps out others who dial"
+    assert never.at(60, more).tunnel() == never.tunnel()
+    lost = Story().connects(5).disappears(100).at(120, some)
+    assert lost.tunnel().message.endswith("Z; spec.allowedSources keeps out others who dial")
+    assert Story().at(1, Roster(()), replace(RUNNING, dropped=0)).tunnel().message == "nobody has connected yet"
+    assert Story().connects(5).at(6, some).tunnel().message == "", "who is connected is not asked"
+
+
 def test_a_link_on_which_nobody_came_never_connected() -> None:
     assert Story().at(1, Roster(())).says() == ("False", "NeverConnected")
 
@@ -99,7 +110,18 @@ def test_a_tunnel_that_ended_is_lost_since_then_and_counts_as_one_flap() -> None
     tunnel = Story().connects(5).disappears(100).tunnel(500)
     assert (tunnel.status, tunnel.reason, tunnel.flaps) == ("False", TunnelReason.LOST, 1)
     assert tunnel.since == moment(100)
-    assert tunnel.peer is None
+
+
+def test_a_tunnel_that_is_down_shows_who_was_there_last_and_since_when_nobody_is() -> None:
+    story = Story().connects(5, HOME).disappears(100).connects(200, OTHER).restarts(300)
+    tunnel = story.tunnel(400)
+    assert (tunnel.peer, tunnel.clientVersion, tunnel.since) == (f"{OTHER}:40002", "2.4.12", moment(300))
+    free = story.at(500, Slot(SlotState.IDLE))
+    assert free.tunnel().peer is None, "the next link's customer is somebody else"
+
+
+def test_where_nobody_ever_was_nobody_is_shown() -> None:
+    assert Story().at(1, Roster(())).tunnel().peer is None
 
 
 def test_the_fingerprint_that_was_seen_stays_after_the_tunnel_ended() -> None:
@@ -117,6 +139,13 @@ def test_a_client_that_connected_before_the_agent_did_is_taken_from_the_list() -
     story = Story().at(60, Roster((Session(4, f"{HOME}:40001", START - 3600),)))
     assert story.says() == UP
     assert story.tunnel().since == moment(-3600)
+
+
+def test_the_version_of_a_client_that_connected_before_the_agent_did_is_told_with_its_tunnel() -> None:
+    known = Session(4, f"{HOME}:40001", START - 3600, version="2.4.12")
+    assert Story().at(60, Roster((known,))).tunnel().clientVersion == "2.4.12"
+    nobody_knew = Story().at(60, Roster((replace(known, version=None),)))
+    assert nobody_knew.at(70, Roster((known,))).tunnel().clientVersion == "2.4.12"
 
 
 def test_a_client_whose_nat_gave_it_another_port_keeps_its_tunnel() -> None:
@@ -528,7 +557,7 @@ def test_what_is_said_of_a_link_without_a_refusal() -> None:
     assert Story().tunnel().message == "OpenVPN of this slot has not been read yet"
     assert Story().at(1, Roster(())).tunnel().message == "nobody has connected yet"
     assert Story().connects(5).tunnel().message == ""
-    assert Story().connects(5).disappears(6).tunnel().message == "the tunnel ended"
+    assert Story().connects(5).disappears(6).tunnel().message == "the tunnel ended at 2027-01-15T08:00:06Z"
     flapping = "lost 3 times within 10 minutes; over when 10 minutes are quiet"
     assert Story().flaps([100, 200, 300]).tunnel().message == flapping
 
@@ -598,7 +627,7 @@ def test_a_planned_restart_while_nobody_watched_ended_the_tunnel_when_the_agent_
     link = Story().connects(5).link
     slot = Slot(SlotState.RUNNING, "revision-2", pid=8)
     recalled = Link.recalled(link.remembered(), slot, START + 60)
-    assert recalled == Link(slot, lost=START + 60, fingerprint=PIN)
+    assert recalled == Link(slot, lost=START + 60, last=link.session, fingerprint=PIN)
 
 
 def test_a_new_revision_of_the_same_process_is_the_one_in_force_when_the_agent_is_back() -> None:

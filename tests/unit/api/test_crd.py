@@ -87,6 +87,14 @@ def test_the_files_checked_in_are_what_the_models_say(kind: type[KubernetesObjec
     assert yaml.safe_load(stored.read_text()) == crd, "run `make generate`"
 
 
+def test_what_a_person_looks_at_first_of_a_link_fits_into_80_columns_and_tells_of_stalled() -> None:
+    columns = [column.name.upper() for column in TVoxLink.columns if not column.wide]
+    row = {"NAME": "customer", "SLOT": "250", "READY": "False", "REASON": "Programmed", "STALLED": "False"}
+    row |= {"TUNNEL": "Established", "SINCE": "41s", "AGE": "52s"}
+    assert ["NAME", *columns] == list(row)
+    assert sum(max(len(name), len(value)) + 3 for name, value in row.items()) - 3 <= 80
+
+
 def test_people_can_say_mcs_tvl_community_and_tvox() -> None:
     names = {kind.kind: build_crd(kind)["spec"]["names"] for kind in (MCSInstance, TVoxLink, Community)}
     assert names["MCSInstance"]["shortNames"] == ["mcs"]

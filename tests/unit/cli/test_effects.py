@@ -10,6 +10,7 @@ from mcs_operator.api import Impact, MCSInstance, TVoxLink
 from mcs_operator.cli import effects
 from mcs_operator.cli.effects import Effect, exit_code
 from mcs_operator.domain.pod.prediction import Resizing
+from mcs_operator.domain.rules.costs import LOADED_ANEW
 from mcs_operator.render.hashes import restart_hash
 from support.objects import a_link, an_instance
 from support.worlds import NOW
@@ -47,7 +48,9 @@ def test_the_same_again_changes_nothing() -> None:
 def test_a_changed_link_interrupts_itself_only() -> None:
     found = effect(link(), link(allowedSources=["203.0.113.0/24"]), SERVED)
     assert (found.impact, found.customers) == (Impact.THIS_LINK, ("acme",))
-    assert found.words == "this customer's tunnel reconnects once"
+    assert found.words == LOADED_ANEW, "the slot's OpenVPN runs on"
+    both = effect(link(), link(allowedSources=["203.0.113.0/24"], enabled=False), SERVED)
+    assert "stays down" in both.words
 
 
 def test_a_link_that_is_switched_off_stops_and_one_that_is_switched_on_interrupts_nobody() -> None:

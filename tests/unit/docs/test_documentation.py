@@ -10,7 +10,7 @@ import pytest
 
 from mcs_operator.cli.main import cli
 from support.api import ROOT
-from support.documented import BY_HAND, ELSEWHERE, LAB, NO_SHELL, NODE, SERVER, SHELL, Block, blocks, pages
+from support.documented import BY_HAND, ELSEWHERE, FIRST, LAB, NO_SHELL, NODE, SERVER, SHELL, Block, blocks, pages
 from support.transcript import masked, stages
 
 PAGES = pages()
@@ -24,7 +24,7 @@ TARGETS = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.
 def test_every_block_says_what_it_is_and_what_runs_it(page: str) -> None:
     for block in blocks(page):
         assert block.language in SHELL | NO_SHELL, block.place
-        assert block.where in {SERVER, NODE, LAB}, block.place
+        assert block.where in {SERVER, NODE, FIRST, LAB}, block.place
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -70,6 +70,22 @@ def test_a_command_that_writes_keys_leaves_them_readable_by_their_owner_alone() 
     ]
     assert len(written) >= 5
     assert [place for place, command in written if not command.startswith("(umask 077; ")] == []
+
+
+WITHOUT_A_NAMESPACE = (
+    r"(-n |--namespace|-A\b|--all-namespaces|\b(namespace|node|crd)s?\b|flowschemas|config |auth can-i|explain|--raw"
+    r"|validatingwebhook|--local|-f (manifests|docs|secrets\.yaml)|-k manifests|kustomize|drain"
+    r"|mcs (size|import|validate|--help))"
+)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_command_about_objects_of_a_namespace_names_it(page: str) -> None:
+    """Whoever copies one line has not chosen the namespace of the page."""
+    for block in blocks(page):
+        for command in block.commands():
+            is_about_objects = re.search(r"\bkubectl (mcs )?[a-z]", command) and block.where != LAB
+            assert not is_about_objects or re.search(WITHOUT_A_NAMESPACE, command), f"{block.place}: {command}"
 
 
 ATTACKERS = {"tenant", "user", "TVox", "stranger", "agent", "slot", "media", "neighbour namespace"}

@@ -15,6 +15,7 @@ from mcs_operator.domain.admission import WARNING_LIMIT, Answer, Object, Operati
 from mcs_operator.domain.facts.networks import Network
 from mcs_operator.domain.facts.world import Profile, SlotSecret
 from mcs_operator.domain.pod.prediction import Resizing
+from mcs_operator.domain.rules.costs import LOADED_ANEW
 from support.objects import a_community, a_link, an_instance
 from support.worlds import NOW, profile, slot
 
@@ -31,6 +32,7 @@ class Known:
     cluster: list[Network] = field(default_factory=list)
     owned_elsewhere: set[str] = field(default_factory=set)
     sizes: Resizing = field(default_factory=Resizing)
+    missing: set[str] = field(default_factory=set)
 
     def find(self, kind: Kind, namespace: str, name: str) -> Object | None:
         return next((body for body in self._of(namespace, kind) if body["metadata"]["name"] == name), None)
@@ -55,6 +57,12 @@ class Known:
 
     def slots(self, namespace: str, instance: str) -> Mapping[int, str]:
         return self.held
+
+    def has_certificate(self, namespace: str, name: str) -> bool:
+        return name not in self.missing
+
+    def has_users_file(self, namespace: str, kind: str, name: str) -> bool:
+        return f"{kind}/{name}" not in self.missing
 
     def resizing(self) -> Resizing:
         return self.sizes
@@ -382,6 +390,36 @@ def test_a_change_that_makes_the_installed_profile_useless_is_a_warning_with_the
     )
 
 
+def test_a_certificate_that_is_not_there_yet_is_a_warning_where_it_is_named() -> None:
+    tls = {"secretRef": {"name": "no-such"}}
+    for body, before in (
+        (a_link("a", tls=tls), a_link("a")),
+        (a_community(portalDomain="meet.acme.test", tls=tls), a_community(portalDomain="meet.acme.test")),
+        (an_instance(tls=tls), an_instance()),
+    ):
+        known = cluster(MCS, ACME)
+        assert "no-such" not in " ".join(changed(before, body, known).warnings)
+        known.missing.add("no-such")
+        (told,) = [text for text in changed(before, body, known).warnings if "no-such" in text]
+        what = "no Secret 'no-such' of type kubernetes.io/tls in namespace demo yet"
+        assert told == f"spec.tls.secretRef.name: {what}; what is served now goes on until it is there"
+        assert "no-such" not in " ".join(changed(body, body, known).warnings), "it was told when it was named"
+
+
+def test_a_users_file_that_is_not_there_yet_is_a_warning_where_it_is_named() -> None:
+    known = cluster(MCS, ACME)
+    known.missing |= {"ConfigMap/staff", "Secret/heads"}
+    files = [{"configMapRef": {"name": "there"}}, {"configMapRef": {"name": "staff"}}, {"secretRef": {"name": "heads"}}]
+    told = changed(a_community(), a_community(usersFrom=files), known).warnings
+    label = "with label mcs.tvox.io/users=true in namespace demo yet; its users are served when it is there"
+    assert told == (
+        f"spec.usersFrom[1].configMapRef.name: no ConfigMap 'staff' {label}",
+        f"spec.usersFrom[2].secretRef.name: no Secret 'heads' {label}",
+    )
+    (left,) = changed(a_community(usersFrom=files[:2]), a_community(usersFrom=files), known).warnings
+    assert "heads" in left
+
+
 CONNECTED = a_link("a") | {"status": {"tunnel": {"peer": "203.0.113.9:40000"}}}
 
 
@@ -397,11 +435,11 @@ def test_sources_that_leave_out_the_tvox_that_is_connected_are_a_warning_with_it
     assert [warning.split(": ")[0] for warning in warnings] == ["spec.allowedSources", "spec.protocol"]
 
 
-def test_sources_that_leave_out_nobody_who_is_connected_cost_a_reconnect() -> None:
-    reconnects = ("spec.allowedSources: this customer's tunnel reconnects once",)
+def test_sources_that_leave_out_nobody_who_is_connected_cost_no_reconnect_in_a_pod_of_today() -> None:
+    loaded = (f"spec.allowedSources: {LOADED_ANEW}",)
     wider, other = (a_link("a", allowedSources=[source]) for source in ("203.0.113.0/24", "198.51.100.0/24"))
-    assert changed(CONNECTED, wider, cluster(MCS, ACME, CONNECTED)).warnings == reconnects
-    assert changed(a_link("a"), other, cluster(MCS, ACME, a_link("a"))).warnings == reconnects
+    assert changed(CONNECTED, wider, cluster(MCS, ACME, CONNECTED)).warnings == loaded
+    assert changed(a_link("a"), other, cluster(MCS, ACME, a_link("a"))).warnings == loaded
 
 
 def test_with_the_longest_names_that_command_is_still_whole() -> None:

@@ -43,6 +43,11 @@ exec 3<> <(:)
 while :; do read -r -t 1 -u 3; done
 """
 FAKE_NFT = """#!/bin/bash
+if [[ $1 == list ]]; then
+  printf '%s nft 0 list %s\\n' "$EPOCHREALTIME" "$*" >>"$FAKES/calls.log"
+  cat "$FAKES/listed"
+  exit
+fi
 if [[ $2 == - ]]; then what="undo: $(cat)"; else what="load: $2"; fi
 printf '%s nft 0 %s\\n' "$EPOCHREALTIME" "$what" >>"$FAKES/calls.log"
 if [[ $2 != - ]] && grep -q broken "$2"; then echo "$2:1:1-6: Error: syntax error"; exit 1; fi
@@ -153,7 +158,8 @@ class Slot:
         except FileNotFoundError:
             return {}
         assert isinstance(found, dict)
-        assert list(found) == ["revision", "pid", "state", "error", "changed"]
+        assert list(found)[:5] == ["revision", "pid", "state", "error", "changed"]
+        assert set(found) - {"dropped"} == {"revision", "pid", "state", "error", "changed"}
         return found
 
     def calls(self, program: str = "", saying: str = "") -> list[Call]:
@@ -251,6 +257,35 @@ def test_idle_and_running_slots_fork_nothing_and_write_nothing(slot: Slot) -> No
     assert slot.forked_and_reaped() == before
     assert (slot.run / "state.json").stat() == written
     assert not slot.calls("nft", "undo")
+
+
+SOME_SOURCES = "#- take it away\nip saddr != { 203.0.113.0/24 } counter drop\n"
+LISTED = """table inet mcs_links {
+	chain link_251_port {
+		ip saddr != 203.0.113.0/24 counter packets 17 bytes 1394 drop
+		meta l4proto udp ct state new counter packets 5 bytes 1 drop
+	}
+}
+"""
+
+
+def test_a_slot_that_hears_nobody_says_how_many_packets_of_others_its_firewall_has_dropped(slot: Slot) -> None:
+    (slot.fakes / "listed").write_text(LISTED)
+    slot.start()
+    slot.running(a_set(firewall__nft=SOME_SOURCES))
+    assert "dropped" not in slot.state(), "nobody was asked yet"
+    slot.wait("it is told", lambda: slot.state().get("dropped") == 17)
+    (asked,) = slot.calls("nft", "list")
+    assert asked.said == "list list chain inet mcs_links link_251_port"
+    slot.running(second := a_set("second", firewall__nft=SOME_SOURCES))
+    assert (slot.state()["revision"], "dropped" in slot.state()) == (second["revision"], False), "it counts anew"
+
+
+def test_a_slot_that_lets_everybody_in_asks_its_firewall_nothing(slot: Slot) -> None:
+    (slot.fakes / "listed").write_text(LISTED)
+    slot.running(a_set())
+    time.sleep(12)  # the first look would have been after ten
+    assert not slot.calls("nft", "list")
 
 
 def test_idle_slot_owns_half_a_mebibyte(slot: Slot) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -65,6 +65,17 @@ def test_each_certificate_has_its_own_end() -> None:
 def test_of_two_accepted_certificates_the_one_that_ends_first_is_told() -> None:
     pins = [replace(fingerprint(name), not_after=NOW + timedelta(days=days)) for name, days in (("a", 9), ("b", 8))]
     assert told(Keys(links={"acme": of_link(PAIR, *pins)})).clients == {17: NOW + timedelta(days=8)}
+
+
+def test_a_rotation_has_its_deadline_until_the_new_certificate_was_seen() -> None:
+    deadline = NOW + timedelta(days=30)
+    old, new = fingerprint("a"), replace(fingerprint("b"), deadline=deadline)
+
+    def rotations(*pins: Fingerprint) -> dict[int, datetime]:
+        return told(Keys(links={"acme": of_link(PAIR, *pins)})).rotations
+
+    assert rotations(old, new) == {17: deadline}
+    assert rotations(old, replace(new, seen=NOW)) == rotations(new) == rotations(old) == {}
 
 
 @pytest.mark.parametrize(

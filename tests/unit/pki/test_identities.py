@@ -27,7 +27,7 @@ from mcs_operator.pki import common_name, fingerprint, identities, issued_by, mi
 from mcs_operator.pki.foreign import ForeignError
 from mcs_operator.pki.renewal import renew_at
 from mcs_operator.pki.serving import serving
-from mcs_operator.settings import ANNOTATION_REVOKE, ANNOTATION_ROTATE, LABEL_SLOT
+from mcs_operator.settings import ANNOTATION_REVOKE, ANNOTATION_ROTATE, ANNOTATION_UNDO_ROTATE, LABEL_SLOT
 from support.certificates import case_pair
 from support.rounds import Rounds
 from support.worlds import NOW, PAIR, community, conditions, given, instance, link, links, message, slot
@@ -198,6 +198,63 @@ def test_a_rotation_restarts_that_link_twice_and_no_other() -> None:
     assert left["seen"] == f"{space.now:%Y-%m-%dT%H:%M:%SZ}"
     space.round(days=40)
     assert space.restarts == {"acme": 2}
+
+
+def test_a_rotation_that_is_taken_back_leaves_the_profile_as_it_was_and_restarts_no_other_link() -> None:
+    space = served("acme", "bolt")
+    space.show("acme")
+    old = space.round(days=100).profile("acme")
+    space.ask("acme", ANNOTATION_ROTATE)
+    void = space.round().current("acme")
+    assert space.profile("acme")["previous.crt"] == old["tls.crt"]
+    space.round(days=3).ask("acme", ANNOTATION_UNDO_ROTATE)
+    after = space.round().profile("acme")
+    assert {name: text for name, text in after.items() if name != "identity.json"} == {
+        name: text for name, text in old.items() if name != "identity.json"
+    }
+    assert space.pins("acme") == (space.current("acme"),) != (void,)
+    assert conditions(space.status("acme"))["RotationPending"] == ("False", "UpToDate")
+    assert space.restarts == {"acme": 2}
+    assert space.round(days=40).profile("acme") == after, "and the request that made it makes no other one"
+    assert space.restarts == {"acme": 2}
+
+
+def test_a_rotation_asked_for_twice_is_taken_back_to_what_the_tvox_has() -> None:
+    space = rotating()
+    (in_use, _) = space.pins("acme")
+    space.round(days=2).ask("acme", ANNOTATION_ROTATE)
+    space.round(days=2).ask("acme", ANNOTATION_UNDO_ROTATE)
+    assert space.round().pins("acme") == (in_use,) == (space.current("acme"),)
+
+
+def test_what_the_tvox_had_is_kept_no_longer_than_it_can_be_taken_back() -> None:
+    seen, late, revoked = rotating(), rotating(), rotating()
+    seen.show("acme")
+    revoked.ask("acme", ANNOTATION_REVOKE)
+    for space, days in ((seen, 1.0), (late, 31.0), (revoked, 0.0)):
+        made = space.current("acme")
+        assert "previous.key" in space.profile("acme")
+        space.round(days=days).ask("acme", ANNOTATION_UNDO_ROTATE)
+        assert "previous.key" not in space.round().profile("acme")
+        assert space.pins("acme") == (made,)
+
+
+def test_a_backup_from_the_midst_of_a_rotation_that_was_taken_back_brings_it_not_back() -> None:
+    space = rotating()
+    (in_use, _), backup = space.pins("acme"), copy.deepcopy(space.secrets["acme-profile"])
+    space.ask("acme", ANNOTATION_UNDO_ROTATE)
+    space.round(days=1)
+    space.secrets["acme-profile"] = backup
+    space.links[0].annotations.pop(ANNOTATION_UNDO_ROTATE)
+    assert space.round(days=1).pins("acme") == (in_use,) == (space.current("acme"),)
+
+
+def test_what_somebody_wrote_as_the_profile_of_before_is_not_taken() -> None:
+    space = rotating()
+    both = space.pins("acme")
+    put(space, "acme-profile", previous_crt=space.profile("bolt")["tls.crt"])
+    space.ask("acme", ANNOTATION_UNDO_ROTATE)
+    assert space.round(days=1).pins("acme") == both
 
 
 def test_after_the_deadline_the_old_certificate_is_refused_and_the_link_says_what_to_do() -> None:

@@ -8,7 +8,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from mcs_operator.cli.options import asked, instance_argument, link_argument, on_cluster, timeout_option, wait_option
-from mcs_operator.settings import ANNOTATION_ALLOWED, ANNOTATION_RESTART, ANNOTATION_REVOKE, ANNOTATION_ROTATE, GROUP
+from mcs_operator.settings import ANNOTATION_ALLOWED, ANNOTATION_RESTART, ANNOTATION_REVOKE, GROUP
 
 if TYPE_CHECKING:
     from mcs_operator.cli.access import Access
@@ -65,24 +65,13 @@ def forget(access: Access, user: str, timeout: int) -> None:
 @link_argument
 @wait_option
 @timeout_option
+@click.option("--undo", is_flag=True, help="Take it back, as long as the TVox has not shown the new certificate.")
 @on_cluster
-def rotate(access: Access, link: str, wait: bool, timeout: int) -> None:
+def rotate(access: Access, link: str, wait: bool, timeout: int, undo: bool) -> None:
     """Make a new profile for one TVox. The old one is accepted until the new one is seen, for a month at most."""
-    from mcs_operator.api.conditions import ConditionStatus, Type
-    from mcs_operator.cli import views
-    from mcs_operator.cli.asking import ask, await_change, get
-    from mcs_operator.kube.resources import LINKS
+    from mcs_operator.cli.rotating import rotate, take_back
 
-    before = views.condition(get(access, LINKS, link), Type.ROTATION_PENDING).get("message")
-    ask(access, LINKS, link, ANNOTATION_ROTATE)
-
-    def is_made(body: Object) -> bool:
-        pending = views.condition(body, Type.ROTATION_PENDING)  # its message has the time of the profile
-        return pending.get("status") == ConditionStatus.TRUE and pending.get("message") != before
-
-    if wait:
-        await_change(access, LINKS, link, is_made, timeout)
-        click.echo(f"the new profile is there: kubectl mcs profile {link}", err=True)
+    (take_back if undo else rotate)(access, link, timeout if wait else None)
 
 
 @click.command()

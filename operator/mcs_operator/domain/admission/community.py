@@ -8,6 +8,7 @@ from operator import attrgetter
 
 from mcs_operator.api import Community
 from mcs_operator.api.conditions import Kind
+from mcs_operator.domain.admission import missing
 from mcs_operator.domain.admission.known import (
     Cluster,
     Finding,
@@ -33,6 +34,8 @@ def check(cluster: Cluster, namespace: str, new: Community, old: Community | Non
     if (domain := new.spec.portal_domain) and (old is None or old.spec.portal_domain != domain):
         yield from domain_taken(cluster, Kind.COMMUNITY, namespace, new.name, domain, portals.FIELD)
     yield from map(Finding, portals.advice(old, new))
+    yield from missing.certificate(cluster, namespace, new, old)
+    yield from missing.users_files(cluster, namespace, new, old)
     instance = cluster.find(Kind.INSTANCE, namespace, name)
     if instance is None:
         yield Finding(

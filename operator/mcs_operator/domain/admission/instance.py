@@ -8,6 +8,7 @@ from datetime import datetime
 from mcs_operator.api import Impact, MCSInstance, NetworkMode
 from mcs_operator.api.changes import Change
 from mcs_operator.api.conditions import Kind
+from mcs_operator.domain.admission import missing
 from mcs_operator.domain.admission.known import (
     Cluster,
     Finding,
@@ -54,6 +55,7 @@ def check(
         yield from map(Finding, (*refused(old, new, f"{served} customers"), *erased(old, new)))
         status = at(cluster.find(Kind.INSTANCE, namespace, new.name), "status")
         yield from _disrupted(predicted(old, new, cluster.resizing(), status), new, served, now)
+    yield from missing.certificate(cluster, namespace, new, old)
     yield from _same_node(cluster, namespace, new, old)
 
 

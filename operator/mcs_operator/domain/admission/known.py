@@ -51,6 +51,12 @@ class Cluster(Protocol):
     def resizing(self) -> Resizing:
         """Which sizes the cluster gives a container that runs."""
 
+    def has_certificate(self, namespace: str, name: str) -> bool:
+        """Whether there is a Secret of this name, of the type that certificates have."""
+
+    def has_users_file(self, namespace: str, kind: str, name: str) -> bool:
+        """Whether there is a ConfigMap or Secret of this name that is labelled as a users file."""
+
     def identities(self, namespace: str, instance: str) -> Iterable[Profile | SlotSecret]:
         """What links of an instance of this name have, or had, as far as it was read."""
 

@@ -9,6 +9,7 @@ from operator import attrgetter
 from mcs_operator.api import TVoxLink
 from mcs_operator.api.conditions import Kind
 from mcs_operator.api.vpn import Vpn
+from mcs_operator.domain.admission import missing
 from mcs_operator.domain.admission.known import (
     Cluster,
     Finding,
@@ -26,7 +27,7 @@ from mcs_operator.domain.admission.known import (
 from mcs_operator.domain.facts.world import Profile
 from mcs_operator.domain.rules import messages
 from mcs_operator.domain.rules.addressing import address_of, last_number, number_of
-from mcs_operator.domain.rules.costs import costs
+from mcs_operator.domain.rules.costs import connected_peer, costs
 from mcs_operator.domain.rules.precedence import fits
 from mcs_operator.settings import MAX_LINKS
 
@@ -51,8 +52,9 @@ def check(cluster: Cluster, namespace: str, new: TVoxLink, old: TVoxLink | None,
     if instance is not None and (old is None or old.spec.community_ref != new.spec.community_ref):
         yield from _links_of_community(cluster, namespace, instance, new)
     yield from _community_of(cluster, namespace, new)
+    yield from missing.certificate(cluster, namespace, new, old)
     if old is not None:
-        yield from map(Finding, costs(old, new, at(stored, "status", "tunnel", "peer")))
+        yield from map(Finding, costs(old, new, connected_peer(at(stored, "status"))))
 
 
 def _room(

@@ -33,6 +33,7 @@ class Fingerprint:
     ``not_after`` and ``created`` are None where the profile is lost and nothing but the fingerprint is known.
     ``deadline``: until then the rotation that made it waits for the TVox to show it; None for a link's first one.
     ``seen``: when the TVox showed it first, noted only for one with a deadline. ``revoked``: when that was asked for.
+    ``withdrawn``: when it was asked for that the rotation that made it be taken back.
     """
 
     sha256: str
@@ -41,6 +42,7 @@ class Fingerprint:
     deadline: datetime | None = None
     seen: datetime | None = None
     revoked: datetime | None = None
+    withdrawn: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,8 @@ class Profile:
     again only for that: there are 250 of them."""
     where: Where | None = None
     """Where its ``.ovpn`` dials; None where that cannot be read."""
+    previous: KeyPair | None = None
+    """What the TVox has while a rotation waits for it: without it the rotation could not be taken back."""
 
     def released_at(self, moment: datetime | None) -> Profile:
         """The same identity, with its retention clock started, or stopped (None)."""

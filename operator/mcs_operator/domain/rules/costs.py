@@ -7,21 +7,31 @@ from ipaddress import IPv4Address, IPv4Network
 
 from mcs_operator.api import Impact, MCSInstance, ServiceState, TVoxLink
 from mcs_operator.api.changes import changes
+from mcs_operator.api.conditions import ConditionStatus, Type
 from mcs_operator.api.fields import seconds
 
 _SOURCES = "spec.allowedSources"
+RECONNECTS = "this customer's tunnel reconnects once"
+LOADED_ANEW = "his slot's firewall is loaded anew, the tunnel stays; in a pod from before an upgrade it reconnects once"
+"""A slot of an earlier release restarts its OpenVPN for whatever is new in its set."""
 
 
 def costs(before: TVoxLink, after: TVoxLink, peer: object) -> Iterator[str]:
-    """All that the customer will notice. ``peer``: status.tunnel.peer of the stored link."""
+    """All that the customer will notice. ``peer``: `connected_peer` of the stored link."""
     lost = tuple(cut_off(before, after, peer))
     shut = any(text.startswith(_SOURCES) for text in lost)
     yield from lost
     yield from stopped(before, after)
     fields = [f for f in _fields(before, after, Impact.THIS_LINK) if not (shut and f == _SOURCES)]
     if fields and before.spec.enabled and after.spec.enabled:
-        yield f"{', '.join(fields)}: this customer's tunnel reconnects once"
+        yield f"{', '.join(fields)}: {LOADED_ANEW if fields == [_SOURCES] else RECONNECTS}"
     yield from refused(before, after, "this customer")
+
+
+def is_about_sources_alone(before: TVoxLink, after: TVoxLink) -> bool:
+    """Whether nothing but the slot's firewall changes that a tunnel could notice."""
+    dear = [change.path for change in changes(before, after) if change.impact is not Impact.HOT]
+    return dear == [_SOURCES]
 
 
 def stopped(before: TVoxLink, after: TVoxLink) -> Iterator[str]:
@@ -64,6 +74,18 @@ def cut_off(before: TVoxLink, after: TVoxLink, peer: object) -> Iterator[str]:
             f"{', '.join(fields)}: the TVox is cut off until its new profile is uploaded to it: "
             f"kubectl mcs profile{namespace} {after.name}"
         )
+
+
+def connected_peer(status: object) -> object:
+    """Where the TVox of a link is connected from, by its stored status; None where it is not connected: the status
+    keeps the last peer of a tunnel that is down. A status may be anybody's writing."""
+    if not isinstance(status, dict):
+        return None
+    conditions, tunnel = status.get("conditions"), status.get("tunnel")
+    for one in conditions if isinstance(conditions, list) else ():
+        if isinstance(one, dict) and one.get("type") == Type.CONNECTED and one.get("status") == ConditionStatus.FALSE:
+            return None
+    return tunnel.get("peer") if isinstance(tunnel, dict) else None
 
 
 def _fields(before: TVoxLink, after: TVoxLink, impact: Impact) -> list[str]:

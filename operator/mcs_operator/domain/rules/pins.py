@@ -3,12 +3,14 @@
 ::
 
     one pin ──rotate──► old + new ──new one seen, or deadline──► new    (two restarts of that link's process, not more)
-       │                    └──revoke──► new                            (the old one is refused at once)
+       │            ├──revoke──► new                            (the old one is refused at once)
+       │            └──undo────► old                            (the new one, which nobody used, is void)
        └──revoke──► none: the process is stopped ──rotate──► new
 
 A revoked certificate stays on the list, marked, for two reasons: the mark says that this request was carried out, and
 a server's configuration must never be without a fingerprint (it would accept every certificate of its CA), not even
-that of a process that is stopped.
+that of a process that is stopped. One that was withdrawn stays on it, too, so that the request that made it, which may
+stand in Git for ever, makes no other one.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from enum import Enum, auto
 
 from mcs_operator.api.annotations import asked_at
 from mcs_operator.domain.facts.world import Fingerprint
-from mcs_operator.settings import ANNOTATION_REVOKE, ANNOTATION_ROTATE
+from mcs_operator.settings import ANNOTATION_REVOKE, ANNOTATION_ROTATE, ANNOTATION_UNDO_ROTATE
 
 OVERLAP = timedelta(days=30)
 """How long a rotation waits for the TVox to show its new certificate: a visit to the customer fits into a month."""
@@ -53,19 +55,28 @@ class Stage(Enum):
     """None is accepted, the process is stopped."""
 
 
-def decide_pins(known: Sequence[Fingerprint], annotations: Mapping[str, str], shown: str | None, now: datetime) -> Pins:
+def decide_pins(
+    known: Sequence[Fingerprint],
+    annotations: Mapping[str, str],
+    shown: str | None,
+    now: datetime,
+    has_previous: bool = False,
+) -> Pins:
     """What becomes of a link's certificates.
 
     ``annotations`` are the TVoxLink's. ``shown`` is the SHA-256 of the certificate that its TVox showed last, lower
-    hex, as the link agent tells.
+    hex, as the link agent tells. ``has_previous``: whether the profile that the TVox has is still known.
     """
     rotate, revoke = asked_at(annotations, ANNOTATION_ROTATE), asked_at(annotations, ANNOTATION_REVOKE)
+    undo = asked_at(annotations, ANNOTATION_UNDO_ROTATE)
     pins = _retired(_seen(known, shown, now), now)
     pins = _revoked(pins, revoke, now)
+    pins = _withdrawn(pins, undo, now) if has_previous else pins
     newest = max((_created(pin) for pin in pins), default=_LONG_AGO)
-    if rotate is not None and newest < rotate <= now:
+    taken_back = rotate is not None and undo is not None and rotate <= undo <= now
+    if rotate is not None and newest < rotate <= now and not taken_back:
         return Pins(pins, rotate=True)
-    moments = [m for m in (rotate, revoke) if m and m > now]
+    moments = [m for m in (rotate, revoke, undo) if m and m > now]
     if len(accepted(pins)) > 1 and (deadline := accepted(pins)[-1].deadline):
         moments.append(deadline)
     return Pins(pins, due=min(moments, default=None))
@@ -78,8 +89,8 @@ def rotated(known: Sequence[Fingerprint], new: Fingerprint) -> tuple[Fingerprint
 
 
 def accepted(known: Sequence[Fingerprint]) -> tuple[Fingerprint, ...]:
-    """Those that are not revoked, oldest first."""
-    return tuple(pin for pin in known if pin.revoked is None)
+    """Those that are neither revoked nor withdrawn, oldest first."""
+    return tuple(pin for pin in known if pin.revoked is None and pin.withdrawn is None)
 
 
 def stage(known: Sequence[Fingerprint]) -> Stage:
@@ -90,6 +101,11 @@ def stage(known: Sequence[Fingerprint]) -> Stage:
     if pins[-1].deadline is None or pins[-1].seen is not None:
         return Stage.UP_TO_DATE
     return Stage.OVERLAP if len(pins) > 1 else Stage.OLD_REFUSED
+
+
+def rotation_deadline(known: Sequence[Fingerprint]) -> datetime | None:
+    """When the old certificate is refused although the new one was not seen; None where none is waited for."""
+    return accepted(known)[-1].deadline if stage(known) is Stage.OVERLAP else None
 
 
 def _created(pin: Fingerprint) -> datetime:
@@ -117,8 +133,16 @@ def _retired(known: tuple[Fingerprint, ...], now: datetime) -> tuple[Fingerprint
 
 def _revoked(known: tuple[Fingerprint, ...], asked: datetime | None, now: datetime) -> tuple[Fingerprint, ...]:
     """With the oldest one revoked, if that was asked for and is not done yet. Only the last revoked one is kept."""
-    pins = accepted(known)
+    pins, withdrawn = accepted(known), [pin for pin in known if pin.withdrawn]
     done = any(pin.revoked and asked and pin.revoked >= asked for pin in known)
     if asked is None or done or not pins or not _created(pins[0]) <= asked <= now:
         return known
-    return (replace(pins[0], revoked=asked), *pins[1:])
+    return (replace(pins[0], revoked=asked), *pins[1:], *withdrawn)
+
+
+def _withdrawn(known: tuple[Fingerprint, ...], asked: datetime | None, now: datetime) -> tuple[Fingerprint, ...]:
+    """With the newest one withdrawn, if that was asked for after it was made and before it was seen."""
+    pins = accepted(known)
+    if asked is None or stage(known) is not Stage.OVERLAP or not _created(pins[-1]) <= asked <= now:
+        return known
+    return tuple(replace(pin, withdrawn=asked) if pin == pins[-1] else pin for pin in known)

@@ -20,7 +20,7 @@ _NEVER = datetime.fromtimestamp(0, UTC)
 
 def with_newest_identities(world: World) -> World:
     """The world without the profiles that their slots have outlived, which then are lost ones, and with every mark
-    (seen, revoked) that a slot remembers and the restored profile does not."""
+    (seen, revoked, withdrawn) that a slot remembers and the restored profile does not."""
     profiles = {name: _remembered(profile, _slot_of(world, profile)) for name, profile in world.profiles.items()}
     return replace(world, profiles={name: profile for name, profile in profiles.items() if profile})
 
@@ -51,4 +51,9 @@ def _newest(pins: Sequence[Fingerprint]) -> datetime:
 def _marked(pin: Fingerprint, known: Fingerprint | None) -> Fingerprint:
     if known is None:
         return pin
-    return replace(pin, seen=pin.seen or known.seen, revoked=pin.revoked or known.revoked)
+    return replace(
+        pin,
+        seen=pin.seen or known.seen,
+        revoked=pin.revoked or known.revoked,
+        withdrawn=pin.withdrawn or known.withdrawn,
+    )

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mcs_operator.contract.openvpn import where_of_profile, where_of_slot
-from mcs_operator.contract.slotfiles import FINGERPRINTS, SLOT_FILES, pins_in, slot_revision
+from mcs_operator.contract.slotfiles import FINGERPRINTS, PREVIOUS, SLOT_FILES, pins_in, slot_revision
 from mcs_operator.domain.facts.keys import Authority, KeyPair
 from mcs_operator.domain.facts.world import (
     AgentCredentials,
@@ -56,6 +56,7 @@ STRANGER = "has the operator's label and is not the operator's"
 OPAQUE = ("Opaque", "")
 _TLS = "kubernetes.io/tls"
 _PIN = re.compile(r"[0-9A-F]{2}(?::[0-9A-F]{2}){31}", re.ASCII)
+_TIMES = ("notAfter", "created", "deadline", "seen", "revoked", "withdrawn")
 _PROFILE_FILES = ("identity.json", "tls.crt", "tls.key", "tls-crypt.key")
 
 
@@ -151,7 +152,7 @@ def _fingerprints(listed: object) -> tuple[Fingerprint, ...]:
 def _fingerprint(told: Object) -> Fingerprint:
     if not _PIN.fullmatch(text(told.get("sha256"))):
         raise UnreadableError("has a fingerprint that is none")
-    times = [maybe_moment(told.get(name)) for name in ("notAfter", "created", "deadline", "seen", "revoked")]
+    times = [maybe_moment(told.get(name)) for name in _TIMES]
     return Fingerprint(told["sha256"], *times)
 
 
@@ -160,7 +161,7 @@ def _fingerprint(told: Object) -> Fingerprint:
 
 def _profile_or_damaged(link: str, kind: str, labels: Labels, data: Object) -> Profile | DamagedProfile:
     """The identity at the name of ``link``; nothing is written over what is there and is not that."""
-    files = files_in(data, (*_PROFILE_FILES, f"{link}.ovpn"))
+    files = files_in(data, (*_PROFILE_FILES, *PREVIOUS, f"{link}.ovpn"))
     told, unreadable = _identity(files)
     owner = _whose(told, data)
     instance = labels.get(LABEL_INSTANCE, "")
@@ -205,6 +206,7 @@ def _profile(link: str, instance: str, told: Mapping[str, Any], files: Mapping[s
     number = _number(told)
     if number is None:
         raise UnreadableError(f"has a slot that is not {FIRST_NUMBER} to {LAST_NUMBER}")
+    previous = [files[name] for name in PREVIOUS if files.get(name)]
     return Profile(
         link=link,
         instance=instance,
@@ -216,6 +218,7 @@ def _profile(link: str, instance: str, told: Mapping[str, Any], files: Mapping[s
         tls_crypt=files["tls-crypt.key"],
         named=bool(text(told.get("link")) and text(told.get("instance"))),
         where=where_of_profile(files.get(f"{link}.ovpn", ""), number),
+        previous=KeyPair(*previous) if len(previous) == len(PREVIOUS) else None,
     )
 
 

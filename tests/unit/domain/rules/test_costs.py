@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mcs_operator.domain.rules.costs import costs, cut_off
+from mcs_operator.domain.rules.costs import LOADED_ANEW, connected_peer, costs, cut_off
 from support.worlds import link
 
 PEER = "203.0.113.9:40000"
@@ -35,10 +35,31 @@ def test_a_tvox_that_is_connected_is_shut_out(before: dict[str, Any], after: dic
     assert [f"connected from {address}" in text for text in told] == ([True] if address else [])
 
 
+@pytest.mark.parametrize(
+    ("status", "peer"),
+    [
+        pytest.param(
+            {"tunnel": {"peer": PEER}, "conditions": [{"type": "Connected", "status": "True"}]}, PEER, id="up"
+        ),
+        pytest.param(
+            {"tunnel": {"peer": PEER}, "conditions": [{"type": "Connected", "status": "False"}]}, None, id="down"
+        ),
+        pytest.param(
+            {"tunnel": {"peer": PEER}, "conditions": [{"type": "Ready", "status": "False"}]}, PEER, id="another"
+        ),
+        pytest.param({"tunnel": {"peer": PEER}, "conditions": ["x"]}, PEER, id="somebody's conditions"),
+        pytest.param({"tunnel": "x", "conditions": "x"}, None, id="somebody's writing"),
+        pytest.param(None, None, id="none"),
+    ],
+)
+def test_who_is_shut_out_is_who_is_connected_and_not_who_was(status: object, peer: object) -> None:
+    assert connected_peer(status) == peer
+
+
 @pytest.mark.parametrize("peer", [None, "", "203.0.113.9", "[2001:db8::1]:40000", "nonsense:1", 7, {}, "::ffff:1"])
 def test_of_a_peer_that_is_not_known_nothing_is_said(peer: object) -> None:
     after = link("a", allowedSources=["10.0.0.0/8"])
-    assert list(costs(link("a"), after, peer)) == ["spec.allowedSources: this customer's tunnel reconnects once"]
+    assert list(costs(link("a"), after, peer)) == [f"spec.allowedSources: {LOADED_ANEW}"]
 
 
 def test_each_cost_is_told_for_itself() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
 
-from mcs_operator.domain.rules.pins import OVERLAP, Stage, decide_pins, rotated, stage
-from mcs_operator.settings import ANNOTATION_REVOKE, ANNOTATION_ROTATE
+from mcs_operator.domain.facts.world import Fingerprint
+from mcs_operator.domain.rules.pins import OVERLAP, Stage, accepted, decide_pins, rotated, stage
+from mcs_operator.settings import ANNOTATION_REVOKE, ANNOTATION_ROTATE, ANNOTATION_UNDO_ROTATE
 from support.worlds import NOW, fingerprint
 
 SECOND = timedelta(seconds=1)
@@ -81,6 +83,55 @@ def test_the_new_one_stands_beside_the_one_in_use() -> None:
 
 def test_asked_again_before_the_new_one_was_seen_the_one_in_use_stays_and_two_are_never_exceeded() -> None:
     assert rotated([OLD, NEW], NEWEST) == (OLD, NEWEST)
+
+
+# --- taken back ---
+
+
+def undo(moment: datetime) -> dict[str, str]:
+    return {ANNOTATION_UNDO_ROTATE: text(moment)}
+
+
+def test_a_rotation_that_nobody_has_moved_to_is_taken_back_and_made_no_second_time() -> None:
+    asked = rotate(MADE) | undo(NOW)
+    found = decide_pins([OLD, NEW], asked, shown(OLD), NOW, has_previous=True)
+    assert accepted(found.known) == (OLD,)
+    assert (stage(found.known), found.rotate, found.due) == (Stage.UP_TO_DATE, False, None)
+    assert decide_pins(found.known, asked, shown(OLD), NOW + SECOND, has_previous=False) == found
+    assert not decide_pins(found.known, rotate(MADE), shown(OLD), NOW + SECOND).rotate, "also without the request"
+    assert decide_pins(found.known, rotate(NOW), shown(OLD), NOW).rotate, "a new one is another matter"
+
+
+@pytest.mark.parametrize(
+    ("known", "asked", "has_previous"),
+    [
+        pytest.param([OLD, replace(NEW, seen=NOW)], NOW, True, id="the new one was seen"),
+        pytest.param([OLD, NEW], NOW, False, id="what the TVox has is not known"),
+        pytest.param([OLD, NEW], MADE - SECOND, True, id="of a rotation before"),
+        pytest.param([OLD], NOW, True, id="no rotation"),
+        pytest.param([NEW], NOW, True, id="the old one is refused already"),
+    ],
+)
+def test_what_cannot_be_taken_back_stays(known: list[Fingerprint], asked: datetime, has_previous: bool) -> None:
+    found = decide_pins(known, undo(asked), None, NOW, has_previous)
+    assert all(pin.withdrawn is None for pin in found.known)
+
+
+def test_a_rotation_that_was_taken_back_before_it_was_made_is_not_made() -> None:
+    assert not decide_pins([OLD], rotate(NOW - SECOND) | undo(NOW), None, NOW).rotate
+    later = decide_pins([OLD], rotate(NOW - SECOND) | undo(NOW + SECOND), None, NOW)
+    assert later.rotate, "a request to come is none yet"
+
+
+def test_revoked_and_taken_back_at_once_the_old_one_is_refused() -> None:
+    found = decide_pins([OLD, NEW], revoke(NOW) | undo(NOW), None, NOW, has_previous=True)
+    assert accepted(found.known) == (NEW,)
+
+
+def test_what_is_left_after_it_was_taken_back_can_be_revoked_and_the_old_request_makes_nothing() -> None:
+    known = decide_pins([OLD, NEW], undo(NOW), None, NOW, has_previous=True).known
+    found = decide_pins(known, rotate(MADE) | revoke(NOW), None, NOW)
+    assert (stage(found.known), found.rotate) == (Stage.REVOKED, False)
 
 
 # --- the end of the overlap ---

@@ -71,8 +71,8 @@ def test_a_capacity_that_runs_out_is_told_at_each_mark_and_not_in_between() -> N
 
 
 @pytest.mark.parametrize("reason", [r for r in TunnelReason if r is not TunnelReason.PENDING])
-def test_a_tunnel_that_comes_or_goes_is_told_in_the_status_and_in_metrics_only(reason: TunnelReason) -> None:
-    """A site with a bad line would fill the cluster's Events."""
+def test_a_tunnel_that_comes_or_goes_is_told_by_events_of_its_own_rules(reason: TunnelReason) -> None:
+    """A site with a bad line would fill the cluster's Events: see test_tunnels."""
     up = statuses(SERVED, report(state(17, "r17")))
     other = TunnelState(status=TunnelStatus.FALSE, reason=reason)
     assert told(statuses(SERVED, report(state(17, "r17", tunnel=other)), before=up), up) == []

@@ -1,0 +1,51 @@
+"""Warnings about what an object names and is not there yet: order does not matter, but a typing error does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mcs_operator.api import Community, MCSInstance, TVoxLink
+from mcs_operator.domain.admission.known import Cluster, Finding
+from mcs_operator.settings import LABEL_USERS
+
+
+def certificate(
+    cluster: Cluster,
+    namespace: str,
+    new: MCSInstance | Community | TVoxLink,
+    old: MCSInstance | Community | TVoxLink | None,
+) -> Iterator[Finding]:
+    """Of ``spec.tls``, where it is named now."""
+    name = _named(new)
+    if name and (old is None or _named(old) != name) and not cluster.has_certificate(namespace, name):
+        yield Finding(
+            f"spec.tls.secretRef.name: no Secret {name!r} of type kubernetes.io/tls in namespace {namespace} yet; what "
+            "is served now goes on until it is there"
+        )
+
+
+def users_files(cluster: Cluster, namespace: str, new: Community, old: Community | None) -> Iterator[Finding]:
+    """Of ``spec.usersFrom``, those that are named now."""
+    known = set(_sources(old)) if old else set()
+    for at, (kind, field, name) in enumerate(_sources(new)):
+        if (kind, field, name) not in known and not cluster.has_users_file(namespace, kind, name):
+            yield Finding(
+                f"spec.usersFrom[{at}].{field}.name: no {kind} {name!r} with label {LABEL_USERS}=true in namespace "
+                f"{namespace} yet; its users are served when it is there"
+            )
+
+
+def _named(body: MCSInstance | Community | TVoxLink) -> str:
+    reference = body.spec.tls.secret_ref
+    return reference.name if reference else ""
+
+
+def _sources(community: Community) -> list[tuple[str, str, str]]:
+    """Kind, field and name of each."""
+    found = []
+    for source in community.spec.users_from:
+        if source.config_map_ref:
+            found.append(("ConfigMap", "configMapRef", source.config_map_ref.name))
+        elif source.secret_ref:
+            found.append(("Secret", "secretRef", source.secret_ref.name))
+    return found
