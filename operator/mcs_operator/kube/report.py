@@ -137,7 +137,7 @@ def _log_service(namespace: str, kind: Kind, name: str, before: StatusObject, af
 
 
 def _ready(status: StatusObject) -> tuple[str, str]:
-    ready = next((c for c in status.get("conditions") or [] if c.get("type") == Type.READY), {})
+    ready: StatusObject = next((c for c in status.get("conditions") or [] if c.get("type") == Type.READY), {})
     return str(ready.get("status", "Unknown")), str(ready.get("reason", "Pending"))
 
 
