@@ -33,7 +33,7 @@ class CommunityLogins:
 class LoginsPlan:
     """Of all communities that declare a portal."""
 
-    logins: tuple[ServedLogin, ...] = field(default=(), repr=False)
+    logins: tuple[ServedLogin, ...] = ()
     by_community: Mapping[str, CommunityLogins] = field(default_factory=dict)
     erasures: tuple[ServedErasure, ...] = field(default=(), repr=False)
     """Whose data the portals are asked to erase."""
