@@ -24,8 +24,8 @@ from support.names import knowing
 from support.ports import free_port
 from support.waiting import until
 
-BLOCKED = "blocked.mcs.test"
-"""A name that it issues nothing for."""
+BLOCKED = "blocked.test"
+"""A name that it issues nothing for. Of two labels: a shorter name than the one that is blocked ends its answer."""
 _BUILD_SECONDS = 280
 
 

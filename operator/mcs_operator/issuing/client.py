@@ -72,6 +72,9 @@ class AcmeClient:
         except StoppedError:
             raise IssuerError("nothing is ordered any more") from None
         except (requests.ConnectionError, requests.Timeout) as error:
+            if self._account is not None and isinstance(_innermost(error), ConnectionResetError):
+                # It is there, and falls over this one request: the others must not wait for that.
+                raise RefusedError(f"the server broke off: {_cause(error)}") from None
             raise IssuerError(f"the ACME server does not answer: {_cause(error)}") from None
         except messages.Error as error:
             if _kind(error) in _OF_THE_ACCOUNT:
@@ -178,10 +181,14 @@ def _cause(error: Any) -> str:
     """What failed, in the innermost words: those around them repeat the address and name Python's objects."""
     if isinstance(error, messages.Error):
         return _words(error)
-    inner = error
-    while (cause := getattr(inner, "reason", None) or inner.__cause__ or inner.__context__) is not None:
-        if not isinstance(cause, BaseException):
-            break
-        inner = cause
+    inner = _innermost(error)
     text = str(inner)
     return text.rsplit("object at", 1)[-1].partition(": ")[2] or text or type(inner).__name__
+
+
+def _innermost(error: BaseException) -> BaseException:
+    while True:
+        cause = getattr(error, "reason", None) or error.__cause__ or error.__context__
+        if not isinstance(cause, BaseException):
+            return error
+        error = cause

@@ -254,3 +254,15 @@ def test_who_does_not_lead_any_more_sends_nothing(server: Server) -> None:
     with pytest.raises(IssuerError, match="nothing is ordered"):
         client.order("a.example.com")
     assert server.asked == []
+
+
+def test_a_server_that_falls_over_one_name_is_there_for_the_others(server: Server) -> None:
+    def broken_off(request: BaseHTTPRequestHandler) -> None:
+        request.close_connection = True
+
+    server.answers["newOrder"] = broken_off
+    with pytest.raises(RefusedError, match="broke off"):
+        server.client().order("a.example.com")
+    server.answers["dir"] = broken_off
+    with pytest.raises(IssuerError):
+        server.client().order("a.example.com")
