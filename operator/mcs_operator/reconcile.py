@@ -23,6 +23,7 @@ from mcs_operator.domain.status import all_statuses
 from mcs_operator.domain.status.faults import told
 from mcs_operator.domain.status.service import drain_ends
 from mcs_operator.following import Following, names_of
+from mcs_operator.issuing.orders import Orders
 from mcs_operator.kube.beside import beside
 from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.client import Api
@@ -58,6 +59,8 @@ class Reconciler:
     """The cluster's own."""
     unsettled: Backoff = field(default_factory=Backoff)
     expiries: dict[str, Expiries] = field(default_factory=dict)
+    orders: Orders | None = None
+    """Of certificates; without them nothing is ordered."""
     writes: Counter[str] = field(default_factory=Counter)
     """Objects and statuses written, by namespace."""
     executor: Executor = field(init=False)
@@ -71,7 +74,8 @@ class Reconciler:
         self.discovery = Discovery(self.api)
         self.failures = Failures(self.reporter)
         self.nodes = Nodes(self.api, self.store)
-        self.following = Following(self.agents, self.lookups, names_of(self.store, self.clock), self.expiries)
+        names = names_of(self.store, self.clock)
+        self.following = Following(self.agents, self.lookups, names, self.expiries, self.orders)
 
     async def __call__(self, namespace: str) -> float | None:
         """Reconcile one namespace; seconds after which it wants to be called again, or None.

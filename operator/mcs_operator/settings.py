@@ -6,6 +6,7 @@ name or number would orphan objects that a running operator wrote before.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -39,6 +40,9 @@ LABEL_PASSWORDS = f"{GROUP}/passwords"
 
 ERASURE_ID = re.compile(r"[0-9a-f]{32}")
 """A request to erase what is kept of a user: drawn at random, so that it may stand where no name may."""
+
+ANNOTATION_DOMAIN = f"{GROUP}/domain"
+"""On a Secret with a certificate that was issued by ACME: the public name that it is for, for people."""
 
 ANNOTATION_APPLIED = f"{GROUP}/applied"
 """SHA-256 of the manifest as last applied: tells a field that we no longer want from one that is not ours."""
@@ -194,6 +198,12 @@ def _resources(variable: str) -> ContainerResources:
         raise ValueError(
             f"{variable} is {text[:100]!r}, which is not resources in JSON; for example {example}"
         ) from None
+
+
+def certificate_secret(instance: str, domain: str) -> str:
+    """The Secret with the certificate that was issued for a public name. By its digest: a name may be longer than a
+    Secret's name can be with the instance's before it."""
+    return f"{instance}-acme-{hashlib.sha256(domain.encode()).hexdigest()[:16]}"
 
 
 def link_name(number: int) -> str:

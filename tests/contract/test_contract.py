@@ -209,6 +209,26 @@ def test_a_name_without_a_certificate_is_shown_none(subject: Subject, given: Giv
     assert subject.shown("nobody.example.com") == ""
 
 
+def test_whoever_confirms_an_account_answers_challenges_at_port_80_and_nothing_else_there(
+    subject: Subject, given: Given
+) -> None:
+    given.instance["acmeThumbprint"] = thumbprint = "9jg46WB3rR_AHD-EBXdN7cBkH1WOu0tA3M9fm21mqTI"
+    given.links[1] = replace(given.links[1], enabled=False)
+    subject.takes(given.write())
+    if subject.report().acmeThumbprint is None:
+        return  # it answers none, says so, and nothing is ordered for it
+    assert subject.report().acmeThumbprint == thumbprint
+    path = "/.well-known/acme-challenge/"
+    for host in (A, B, "mcs.example.com"):
+        assert subject.get(host, f"{path}a-_9").body == f"a-_9.{thumbprint}"
+    for token in ("", "a.b", "a%0a", "x" * 129):
+        assert thumbprint not in subject.get(A, path + token).body
+    del given.instance["acmeThumbprint"]
+    subject.takes(given.write())
+    assert subject.report().acmeThumbprint == ""
+    assert thumbprint not in subject.get(A, f"{path}a").body
+
+
 def test_who_is_disabled_is_refused_and_nobody_else(subject: Subject, given: Given) -> None:
     given.links[1] = replace(given.links[1], enabled=False)
     subject.takes(given.write())

@@ -217,6 +217,10 @@ STOLEN: dict[str, tuple[Object, str]] = {
         an_object("Secret", type="kubernetes.io/service-account-token", stringData={"x": "y"}),
         "type Opaque",
     ),
+    "a certificate where none that was ordered is kept": (
+        an_object("Secret", type="kubernetes.io/tls", stringData={"tls.crt": "", "tls.key": ""}),
+        "type Opaque",
+    ),
     "a Service at an address of somebody else": (
         an_object("Service", spec={"ports": [{"port": 443}], "externalIPs": ["203.0.113.7"]}),
         "external addresses",

@@ -58,13 +58,14 @@ def free_base_port() -> int:
 class FakeAppliance:
     """What the agent passes on of an appliance. ``open``: connections that are open, by link. ``orders``: to drain, and
     to end it, as they came. ``knows_service_states``: whether it is of a version that does. ``contract``: which one it
-    keeps; from 2 on it serves portals."""
+    keeps; from 2 on it serves portals. ``answers_challenges``: whether it knows those of ACME."""
 
     def __init__(self, api: Api, instance: str) -> None:
         self.open: dict[int, int] = {}
         self.orders: list[str] = []
         self.knows_service_states = True
         self.contract = 1
+        self.answers_challenges = False
         self._draining = False
         self._api, self._instance, self._name = api, instance, f"{instance}-links"
 
@@ -79,7 +80,8 @@ class FakeAppliance:
 
     def state(self) -> MediaState:
         """What it says of itself, of the newest set of files."""
-        links = json.loads(((self._api.find("ConfigMap", self._name) or {}).get("data") or {}).get("links.json", "{}"))
+        files = (self._api.find("ConfigMap", self._name) or {}).get("data") or {}
+        links, own = (json.loads(files.get(name, "{}")) for name in ("links.json", "instance.json"))
         out = [entry["number"] for entry in links.get("links", []) if entry.get("serviceState") == "OutOfService"]
         left = {number: self.open.get(number, 0) for number in out} if self.knows_service_states else None
         portals = self._portals() if self.contract > 1 else {}
@@ -90,6 +92,7 @@ class FakeAppliance:
             contract=self.contract,
             portals=portals,
             erased=self._erased() if self.contract > 1 else [],
+            acmeThumbprint=own.get("acmeThumbprint", "") if self.answers_challenges else None,
         )
 
     def _erased(self) -> list[str]:

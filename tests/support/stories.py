@@ -21,6 +21,7 @@ from mcs_operator.contract.openvpn import Where
 from mcs_operator.domain.decide import decide
 from mcs_operator.domain.facts.networks import Network
 from mcs_operator.domain.facts.nodes import CordonedNode
+from mcs_operator.domain.facts.orders import Attempt, Orders
 from mcs_operator.domain.facts.world import Damaged, Fingerprint, Resize, ResizeReason, Unreadable
 from mcs_operator.domain.pod.disruptions import Cause, Disruption
 from mcs_operator.domain.pod.rollout import Rollout, Step
@@ -33,17 +34,20 @@ from support.api import ROOT
 from support.worlds import (
     HASH,
     NOW,
+    THUMBPRINT,
     community,
     given,
     identity,
     instance,
     link,
     links,
+    ordering,
     passwords,
     pin,
     pod,
     portal,
     profile,
+    queued,
     report,
     slot,
     state,
@@ -64,6 +68,13 @@ def said(*things: Any, wanted: Wanted = WANTED, **more: Any) -> Iterator[Told]:
     world = given(*things, **more)
     for (kind, _), status in all_statuses(world, decide(world), wanted).items():
         yield kind, status
+
+
+def said_of_orders(*things: Any, **more: Any) -> Iterator[Told]:
+    """What every object of this world is told, whose instance orders certificates."""
+    options = {key: more.pop(key) for key in ("account", "issued") if key in more}
+    world = given(*things, **more)
+    yield from said(*things, **more, wanted=Wanted(revisions={}, queue=queued(world, **options)))
 
 
 def before_the_operator_comes() -> Iterator[Told]:
@@ -169,6 +180,28 @@ def portals() -> Iterator[Told]:
         yield from said(instance(), portal(), wanted=Wanted(revisions={}, certificates=problem))
 
 
+def certificates() -> Iterator[Told]:
+    served = [ordering(), portal(), link("a"), identity("a", 17), pod()]
+    names = ("mcs.test", "meet.acme.test", "a.mcs.test")
+    yield from said(*served[1:], instance(), report(), wanted=Wanted(revisions={}, certified=frozenset(names)))
+    yield from said(*served[1:], instance(tls={"secretRef": {"name": "wildcard"}}), report())
+    yield from said_of_orders(served, account=None)
+    for media in (MediaState(), MediaState(acmeThumbprint="")):
+        yield from said_of_orders(served, report(media=media))
+    yield from said_of_orders(served)
+    confirmed = report(media=MediaState(acmeThumbprint=THUMBPRINT))
+    yield from said_of_orders(served, confirmed)
+    right = Answer(addresses=(IPv4Address("10.89.0.1"),))
+    resolved = dict.fromkeys(names, Lookup(right, right))
+    wrong = Answer(addresses=(IPv4Address("192.0.2.9"),))
+    yield from said_of_orders(served, confirmed, lookups=dict.fromkeys(names, Lookup(right, wrong)))
+    yield from said_of_orders(served, confirmed, lookups=resolved)
+    failed = Orders(failed={name: Attempt(1, NOW, "dns") for name in names}, tried=frozenset(names))
+    for issued in (False, True):
+        yield from said_of_orders(served, confirmed, lookups=resolved, orders=failed, issued=issued)
+    yield from said_of_orders(served, confirmed, lookups=resolved, issued=True)
+
+
 def refused_links() -> Iterator[Told]:
     base = [instance(), community()]
     yield from said(base, links(250), link("a"))
@@ -264,6 +297,7 @@ STORIES: tuple[Callable[[], Iterator[Told]], ...] = (
     instances,
     communities,
     portals,
+    certificates,
     refused_links,
     waiting_links,
     programmed_links,

@@ -12,14 +12,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from mcs_operator.api import Community, MCSInstance, TVoxLink
+from mcs_operator.api.conditions import Kind
 from mcs_operator.api.passwords import PasswordsFile, take_passwords
 from mcs_operator.api.usersfile import UsersFile, take_users_file
 from mcs_operator.contract.linkstate import LinkReport, LinkState, SlotState, TunnelReason, TunnelState, TunnelStatus
 from mcs_operator.domain.decide import decide
-from mcs_operator.domain.facts.keys import Authority, KeyPair
+from mcs_operator.domain.facts.keys import AcmeAccount, Authority, KeyPair
+from mcs_operator.domain.facts.orders import Issuable
 from mcs_operator.domain.facts.world import AgentCredentials, Fingerprint, Pod, Profile, SlotSecret, Unreadable, World
-from mcs_operator.domain.keyring import Keys, LinkKeys
+from mcs_operator.domain.keyring import Keys, LinkKeys, Serving
 from mcs_operator.domain.plan import LinkPlan, Plan, Verdict
+from mcs_operator.domain.rules.issuance import Queue
+from mcs_operator.domain.status.queue import queue
 from support.objects import INSTANCE, a_community, a_link, an_instance
 
 NAMESPACE = "demo"
@@ -33,6 +37,8 @@ TLS_CRYPT = "\n".join(
 )
 PAIR = KeyPair(CERTIFICATE, KEY)
 AUTHORITY = Authority(CERTIFICATE, KEY)
+THUMBPRINT = "9jg46WB3rR_AHD-EBXdN7cBkH1WOu0tA3M9fm21mqTI"
+ACCOUNT = AcmeAccount(KEY, THUMBPRINT)
 
 
 def instance(name: str = INSTANCE, *, age: int = 0, uid: str = "", generation: int = 1, **spec: Any) -> MCSInstance:
@@ -238,6 +244,25 @@ def keys_for(plan: Plan) -> Keys:
             for p in plan.served
         },
     )
+
+
+def ordering(**acme: Any) -> MCSInstance:
+    """An instance that orders certificates by ACME."""
+    return instance(tls={"acme": {"server": "https://acme.example.com/directory"} | acme})
+
+
+def queued(world: World, *, account: AcmeAccount | None = ACCOUNT, issued: bool = False) -> Queue:
+    """What is to be ordered in a world in which nobody brings a certificate. ``issued``: each name has one already, of
+    90 days, since a day before NOW."""
+    plan = decide(world)
+    begins, expires = (NOW - timedelta(days=1), NOW + timedelta(days=89)) if issued else (None, None)
+    objects = [(Kind.INSTANCE, i.name, i.spec.domain) for i in world.instances[:1]]
+    objects += [(Kind.LINK, p.link.name, p.link.spec.domain) for p in plan.served]
+    objects += [(Kind.COMMUNITY, name, domain) for name, domain in plan.portals_served.items()]
+    names = [Issuable(*of, f"{INSTANCE}-acme-{of[1]}", begins, expires, begins) for of in objects]
+    problem = "" if account else "Secret 'account' does not exist"
+    keys = Keys(account=account, account_problem=problem, serving=Serving(issuable=tuple(names)))
+    return queue(world, plan, keys)
 
 
 def conditions(status: dict[str, Any]) -> dict[str, tuple[str, str]]:

@@ -22,6 +22,7 @@ from mcs_operator.contract.linkstate import MediaState, SlotState
 from mcs_operator.handlers import metrics
 from mcs_operator.handlers.queue import RECONCILE_SECONDS, RECONCILES
 from mcs_operator.handlers.service import Service
+from mcs_operator.issuing.orders import ORDERS
 from mcs_operator.kube.client import REQUEST_SECONDS, REQUESTS
 from mcs_operator.kube.resources import COMMUNITIES, INSTANCES, LINKS
 from mcs_operator.pki import Expiries
@@ -55,7 +56,10 @@ LINK = a_link("acme") | {
         "slot": 17,
         "serviceState": "Draining",
         "conditions": conditions(
-            Ready=("True", "Programmed"), Stalled=("True", "ProfileLost"), Connected=("False", "Lost")
+            Ready=("True", "Programmed"),
+            Stalled=("True", "ProfileLost"),
+            Connected=("False", "Lost"),
+            CertificateReady=("False", "OrderFailed"),
         ),
     }
 }
@@ -80,6 +84,7 @@ OF_THE_OPERATOR = {
     "mcs_operator_namespaces_unsettled": "1",
     "mcs_operator_namespaces_failed": "2",
     'mcs_operator_reconciles_total{outcome="failed"}': "1",
+    'mcs_operator_certificate_orders_total{outcome="issued"}': "1",
     "mcs_operator_reconcile_duration_seconds_count": "1",
     "mcs_operator_reconcile_duration_seconds_sum": "0.500000",
     'mcs_operator_api_requests_total{method="GET",resource="secrets",code="200"}': "1",
@@ -99,6 +104,7 @@ OF_INSTANCES = {
     f"mcs_instance_interruptions_total{{{PLACE}}}": "12",
     f"mcs_instance_communities_not_served{{{PLACE}}}": "1",
     f"mcs_instance_portals_not_ready{{{PLACE}}}": "1",
+    f'mcs_instance_certificates_not_ready{{{PLACE},reason="OrderFailed"}}': "1",
     f'mcs_link_info{{{PLACE},link="link-017",name="acme",community="acme"}}': "1",
     f'mcs_link_out_of_service{{{PLACE},link="link-017",name="acme",state="Draining"}}': "1",
     f'mcs_link_ready{{{PLACE},link="link-017",name="acme",reason="Programmed"}}': "1",
@@ -177,8 +183,10 @@ def told() -> dict[str, str]:
         known._leads = True
         known._queue = SimpleNamespace(depth=4, outcomes=outcomes, seconds=seconds)
         api = SimpleNamespace(requests=requests, seconds=answers)
+        orders = SimpleNamespace(outcomes=Counter(ORDERS))
+        orders.outcomes.add("issued")
         known._reconciler = SimpleNamespace(
-            unsettled={"a": 1}, failures={"a": 1, "b": 2}, api=api, expiries={NAMESPACE: EXPIRIES}
+            unsettled={"a": 1}, failures={"a": 1, "b": 2}, api=api, expiries={NAMESPACE: EXPIRIES}, orders=orders
         )
         return "".join(service._expose())
 

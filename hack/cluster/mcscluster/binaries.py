@@ -108,6 +108,7 @@ PROMETHEUS = Module(
     {name: _PROMETHEUS + name for name in ("promtool", "prometheus")},
     tags="remove_all_sd,enable_kubernetes_sd",  # the clients of twenty clouds would double what is built
 )
+PEBBLE = Module("pebble", {"pebble": "github.com/letsencrypt/pebble/v2/cmd/pebble"})  # an ACME server for tests
 DEVICE_PLUGIN = Module("deviceplugin", {"deviceplugin": "."})
 LOAD = Module("load", {"load": "."})  # participants of calls without a browser
 GITOPS = Module("gitops", {"gitops": "."})  # the libraries by which Flux and Argo CD judge an object

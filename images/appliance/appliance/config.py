@@ -33,13 +33,13 @@ LARGEST_PEM = 30_000
 """Bytes of chain and key together: HAProxy takes them as one command, which must fit its buffer of 32 KiB."""
 MOST_FILES = 100
 
+_THUMBPRINT = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 _FILE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 
 
 @dataclass(frozen=True)
 class Instance:
-    """The instance itself: `domain` is the host of its own page, `public_address` how the Internet reaches it ("" where
-    nobody says)."""
+    """The instance: the host of its own page, how the Internet reaches it, and the account that orders certificates."""
 
     name: str
     domain: str
@@ -48,6 +48,7 @@ class Instance:
     bandwidth_mbps: int | None = None
     portals: Mapping[str, int | None] = field(default_factory=dict)
     community_limits: Mapping[str, int] = field(default_factory=dict)
+    acme_thumbprint: str = ""
 
 
 @dataclass(frozen=True)
@@ -156,6 +157,7 @@ def remember(current: ConfigSet, path: Path) -> None:
         "domain": own.domain,
         "publicAddress": own.public_address,
         "mediaPort": own.media_port,
+        "acmeThumbprint": own.acme_thumbprint,
     }
     kept = {"version": 1, "config": current.config, "users": current.users, "instance": instance}
     kept["links"] = [asdict(link) for link in current.links]
@@ -245,8 +247,9 @@ def _instance(found: dict[str, Any]) -> Instance:
     except ValueError:
         address = ""
     port, bandwidth = _number(found.get("mediaPort"), 65_535), _number(found.get("bandwidthMbps"), 10**6)
-    limits = people.limits(found.get("communityLimits"))
-    return Instance(name, domain, address, port, bandwidth, people.kept(found.get("portals")), limits)
+    thumbprint, limits = text(found.get("acmeThumbprint")), people.limits(found.get("communityLimits"))
+    thumbprint = thumbprint if _THUMBPRINT.fullmatch(thumbprint) else ""  # it becomes a part of a command to HAProxy
+    return Instance(name, domain, address, port, bandwidth, people.kept(found.get("portals")), limits, thumbprint)
 
 
 def _number(value: object, most: int) -> int | None:

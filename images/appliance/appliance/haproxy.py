@@ -28,6 +28,8 @@ CERTIFICATES = "crt-list"
 SEATS = 250
 """Servers of haproxy.cfg for portals; with more portals than that, some share one's limit."""
 WAITING, OPEN, DRAINING = "waiting", "open", "draining"
+NO_ACCOUNT = "none"
+"""In the place of a thumbprint: no challenge is answered."""
 ANSWER_TIMEOUT = 5.0
 """Seconds HAProxy may take for one runtime command; it answers in well under a millisecond when healthy."""
 LONGEST_ANSWER = 4 * 1024 * 1024
@@ -161,7 +163,7 @@ class HAProxy:
     async def start(self) -> None:
         """Starts it with nothing configured: every name is unknown until the first apply()."""
         for name in (HOSTS, TVOXES, COMMUNITIES, STATE, CERTIFICATES):
-            (self.run_dir / name).write_text(f"mode {WAITING}\n" if name == STATE else "")
+            (self.run_dir / name).write_text(f"mode {WAITING}\nacme {NO_ACCOUNT}\n" if name == STATE else "")
         # Also of HTTP in a frontend that begins as TCP, which is as it should be.
         log.info("HAProxy starts without a certificate and warns about it: they come in at run time")
         self._process = await asyncio.create_subprocess_exec(
@@ -218,6 +220,7 @@ class HAProxy:
         await self._replace_map(TVOXES, tvoxes_entries(current.links))
         await self._replace_map(COMMUNITIES, communities_entries(current))
         await self._replace_map(HOSTS, hosts_entries(current, self.certified.keys() & keep, self._seats))
+        await self._do(f"set map {STATE} acme {current.instance.acme_thumbprint or NO_ACCOUNT}")
         for domain in gone:
             await self._remove_certificate(domain)
         for number in cut_off(self._links, current.links):

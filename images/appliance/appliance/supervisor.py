@@ -176,6 +176,7 @@ class Supervisor:
             "byCommunity": within(by_community, 8_000),
             "portals": portals_told(current, self.proxy.certified, talk.logins),
             "erased": list(talk.erased),
+            "acmeThumbprint": current.instance.acme_thumbprint if current else "",
             "byLink": {str(number): count for number, count in sorted(by_link.items())},
             "draining": self.draining,
             "config": current.config if current else None,

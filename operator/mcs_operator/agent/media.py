@@ -106,6 +106,7 @@ def parse(raw: bytes) -> MediaState | None:
         "contract": said.get("contract"),
         "portals": said.get("portals"),
         "erased": said.get("erased"),
+        "acmeThumbprint": said.get("acmeThumbprint"),
     }
     return MediaState.model_validate(told)
 

@@ -3,6 +3,7 @@
 Nothing here knows Kubernetes' client or decides anything; an object is parsed once, at the door.
 """
 
+from mcs_operator.api.acme import Acme, InstanceTls
 from mcs_operator.api.base import (
     InvalidObjectError,
     KubernetesObject,
@@ -43,6 +44,7 @@ KINDS: tuple[type[KubernetesObject], ...] = (MCSInstance, Community, TVoxLink)
 
 __all__ = [
     "KINDS",
+    "Acme",
     "Authentication",
     "Change",
     "Community",
@@ -50,6 +52,7 @@ __all__ = [
     "CommunityStatus",
     "Function",
     "Impact",
+    "InstanceTls",
     "InvalidObjectError",
     "KubernetesObject",
     "MCSInstance",

@@ -9,7 +9,8 @@ from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from mcs_operator.api.base import AGE, Column, KubernetesObject, Model, Reference, Rule, Tls, condition_column
+from mcs_operator.api.acme import InstanceTls
+from mcs_operator.api.base import AGE, Column, KubernetesObject, Model, Reference, Rule, condition_column
 from mcs_operator.api.disruptions import Disruptions
 from mcs_operator.api.fields import (
     Bandwidth,
@@ -239,10 +240,10 @@ class MCSInstanceSpec(Model):
     )
     storage: Storage = Field(default=Storage(), description="The appliance's data volume.")
     vpn: Vpn = Field(default=Vpn(), description="The OpenVPN side of the instance.")
-    tls: Tls = Field(
-        default=Tls(),
+    tls: InstanceTls = Field(
+        default=InstanceTls(),
         description="Certificate of the domain, and of every link's domain that has none of its own (a wildcard, or "
-        "one with all names). Default: no certificate, plain HTTP only.",
+        "one with all names); or the ACME server that issues them. Default: no certificate, plain HTTP only.",
         json_schema_extra=impact(HOT),
     )
     resources: Resources | None = Field(

@@ -213,6 +213,15 @@ def _erased(value: object) -> list[str]:
     return [entry for entry in entries if isinstance(entry, str) and ERASURE_ID.fullmatch(entry)]
 
 
+THUMBPRINT = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
+
+
+def _thumbprint(value: object) -> str | None:
+    """Of whatever an appliance says, a SHA-256 in base64url, or that there is none; None where it says nothing of the
+    kind."""
+    return value if isinstance(value, str) and (not value or THUMBPRINT.fullmatch(value)) else None
+
+
 class MediaState(_Wire):
     """The appliance's own ``GET /connections``, passed on."""
 
@@ -240,6 +249,9 @@ class MediaState(_Wire):
     """Communities whose portal is served, and how many of their users can log in."""
     erased: Annotated[list[str], BeforeValidator(_erased)] = Field(default_factory=list)
     """Ids of the requests to erase a user's data that are in the set in force, and done."""
+    acmeThumbprint: Annotated[str | None, BeforeValidator(_thumbprint)] = None  # noqa: N815 - as above
+    """Of the account by which it answers challenges of ACME; empty where there is none. None: it answers no challenge,
+    or the agent does not pass it on."""
 
 
 class LinkReport(_Wire):

@@ -8,7 +8,8 @@ from datetime import datetime
 
 from mcs_operator.api.conditions import Kind
 from mcs_operator.contract.shards import ServedCertificate
-from mcs_operator.domain.facts.keys import Authority, KeyPair
+from mcs_operator.domain.facts.keys import AcmeAccount, Authority, KeyPair
+from mcs_operator.domain.facts.orders import Issuable
 from mcs_operator.domain.facts.world import AgentCredentials, Fingerprint, Profile
 from mcs_operator.domain.rules.pins import accepted
 from mcs_operator.domain.rules.verdict import Verdict
@@ -44,11 +45,13 @@ class LinkKeys:
 @dataclass(frozen=True, slots=True)
 class Serving:
     """Certificates of the FQDNs, those of ``portals`` by themselves. ``problems``: whose certificate cannot be served,
-    by kind and name; where there is a last good one, that is among them."""
+    by kind and name; where there is a last good one, that is among them. ``issuable``: the names for which nobody
+    brings one, in the order in which they are ordered for."""
 
     certificates: tuple[ServedCertificate, ...] = ()
     problems: Mapping[tuple[Kind, str], Verdict] = field(default_factory=dict)
     portals: tuple[ServedCertificate, ...] = ()
+    issuable: tuple[Issuable, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,8 @@ class Keys:
     ``authority`` is the instance's own CA, to be kept in a Secret; None where it is lost, or is the user's. ``ca`` is
     the certificate alone, which also a slot's Secret tells. ``problem``: why nothing can be signed. ``damaged``: why a
     link has no keys although something can be signed, by its name. ``due``: when there will be something to do about
-    keys although nothing happens. ``defects``: links at whose keys the operator fails, and where.
+    keys although nothing happens. ``defects``: links at whose keys the operator fails, and where. ``account``: by which
+    certificates are ordered, where spec.tls.acme is declared; ``account_problem``: why there is none.
     """
 
     authority: Authority | None = None
@@ -70,3 +74,5 @@ class Keys:
     problem: Verdict | None = None
     due: datetime | None = None
     defects: Mapping[str, str] = field(default_factory=dict)
+    account: AcmeAccount | None = None
+    account_problem: str = ""

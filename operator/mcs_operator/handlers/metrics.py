@@ -6,14 +6,16 @@ into their statuses, so a new leader has all of it at once. What passes through 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from mcs_operator.api import ObservedServiceState
-from mcs_operator.api.conditions import ConditionStatus, Type
+from mcs_operator.api.conditions import ConditionStatus, Reason, Type
 from mcs_operator.handlers.queue import RECONCILE_SECONDS, RECONCILES
+from mcs_operator.issuing.orders import ORDERS
 from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.client import REQUEST_SECONDS, REQUESTS
 from mcs_operator.kube.parse.ours import named
@@ -74,6 +76,13 @@ _PORTALS = Metric(
     "gauge",
     "Communities that declare a portal, and whose LoginReady is False: nobody can log in there, or not as declared.",
     _INSTANCE,
+)
+_CERTIFICATES = Metric(
+    "mcs_instance_certificates_not_ready",
+    "gauge",
+    "Public names (of the instance, links and portals) whose CertificateReady is False, or whose renewal fails, by its "
+    "reason.",
+    (*_INSTANCE, "reason"),
 )
 _LINK_INFO = Metric(
     "mcs_link_info",
@@ -169,7 +178,7 @@ _PORTAL_SITE_BEGINS = Metric(
     (*_INSTANCE, "community"),
 )
 
-OF_THE_OPERATOR = (LEADER, DEPTH, UNSETTLED, FAILED, RECONCILES, RECONCILE_SECONDS, REQUESTS, REQUEST_SECONDS)
+OF_THE_OPERATOR = (LEADER, DEPTH, UNSETTLED, FAILED, RECONCILES, RECONCILE_SECONDS, REQUESTS, REQUEST_SECONDS, ORDERS)
 OF_INSTANCES = (
     _INFO,
     _CONDITION,
@@ -178,6 +187,7 @@ OF_INSTANCES = (
     _INTERRUPTIONS,
     _COMMUNITIES,
     _PORTALS,
+    _CERTIFICATES,
     _LINK_INFO,
     _LINK_SERVICE,
     *_LINK_CONDITIONS.values(),
@@ -212,6 +222,7 @@ def instances(store: Store, expiries: Mapping[str, Expiries]) -> Iterator[str]:
                 _add(told, _of_instance(namespace, body))
                 if body.get("status"):
                     _add(told, _of_communities(namespace, str(body["metadata"]["name"]), ours))
+                    _add(told, _of_orders(namespace, body, ours))
         slots = {link.slot: link for link in map(_Link.of, _bodies(ours)) if link}
         for _, link in sorted(slots.items()):
             _add(told, link.series(namespace))
@@ -258,6 +269,23 @@ def _of_communities(
     portals = [body for body in theirs if body["spec"].get("portalDomain")]
     yield _COMMUNITIES, ((namespace, instance), _false(theirs, Type.READY))
     yield _PORTALS, ((namespace, instance), _false(portals, Type.LOGIN_READY))
+
+
+def _of_orders(
+    namespace: str, instance: Object, ours: Mapping[tuple[Any, str], Object]
+) -> Iterator[tuple[Metric, Sample]]:
+    """Of all who have a name, how many have no certificate as they should, by what they say."""
+    name = str(instance["metadata"]["name"])
+    theirs = (body for body in ours.values() if named(body["spec"], "instanceRef", "name") == name)
+    told = (c for body in (instance, *theirs) for c in (body.get("status") or {}).get("conditions") or [])
+    reasons = Counter(
+        str(condition["reason"])
+        for condition in told
+        if condition["type"] == Type.CERTIFICATE_READY
+        and (condition["status"] == ConditionStatus.FALSE or condition["reason"] == Reason.RENEWAL_FAILED)
+    )
+    for reason, count in sorted(reasons.items()):
+        yield _CERTIFICATES, ((namespace, name, reason), count)
 
 
 def _false(communities: list[Object], type: Type) -> int:

@@ -9,10 +9,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from mcs_operator.domain.admission import review
+from mcs_operator.domain.facts.keys import KeyPair
 from mcs_operator.domain.facts.networks import Network
 from mcs_operator.domain.pod.prediction import NO_SIZE, Resizing
 from mcs_operator.following import names_of
@@ -23,17 +25,21 @@ from mcs_operator.handlers.registration import Registration
 from mcs_operator.handlers.route import Route
 from mcs_operator.handlers.scraping import Scraping
 from mcs_operator.handlers.webhook import Webhook
+from mcs_operator.issuing.issuer import Client, Issuer
+from mcs_operator.issuing.orders import Orders
 from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.cache.watch import Watcher
 from mcs_operator.kube.client import Api
 from mcs_operator.kube.events import Recorder
 from mcs_operator.kube.known import Known
 from mcs_operator.kube.lease import Leader
+from mcs_operator.kube.mackey import read_mac_key
 from mcs_operator.kube.networks import Networks
 from mcs_operator.kube.report import Reporter
 from mcs_operator.kube.resources import Resource
 from mcs_operator.media.agents import Agents
 from mcs_operator.media.lookups import Lookups
+from mcs_operator.pki.serving import check_certificate
 from mcs_operator.reconcile import Reconciler
 from mcs_operator.resolver import Resolver
 from mcs_operator.settings import LEASE, Settings
@@ -125,8 +131,12 @@ class Service:
         self._open.push_async_callback(agents.close)
         lookups = Lookups(agents.resolve, Resolver().resolve, wake=self._wake)
         self._open.push_async_callback(lookups.close)
+        orders = self._orders()
+        self._open.push_async_callback(orders.close)
         reporter = Reporter(self._api, self.store, Recorder(self._api, self._settings.identity))
-        self._reconciler = Reconciler(self._api, self.store, agents, lookups, reporter, self._settings, clock=_now)
+        self._reconciler = Reconciler(
+            self._api, self.store, agents, lookups, reporter, self._settings, clock=_now, orders=orders
+        )
         self._queue = Queue(self._reconciler, self._reconciler.writes.__getitem__)
         self._open.push_async_callback(self._queue.close)
         self._watcher = Watcher(self._api, self.store, self._settings.namespaces, on_list=self._wake_all)
@@ -144,6 +154,19 @@ class Service:
         if leader is None:
             log.info("not in a pod: leading without a Lease")
         self._tasks.begin(leader.run(self._lead) if leader else self._lead(), "leader")
+
+    def _orders(self) -> Orders:
+        """The library is loaded with the first order: most operators never have one."""
+
+        def make(issuer: Issuer, mac_key: str) -> Client:
+            from mcs_operator.issuing.client import AcmeClient  # noqa: PLC0415 - see above
+
+            return AcmeClient(issuer, mac_key, may_go=self._api.may_write)
+
+        def check(pair: KeyPair, domain: str, now: datetime) -> str:
+            return check_certificate(pair.cert_pem, pair.key_pem, domain, now)
+
+        return Orders(make, partial(read_mac_key, self._api), check, self._wake, _now)
 
     async def _candidate(self) -> Leader:
         """Who asks for the Lease, on connections of his own, and without whose say nothing is written."""
@@ -185,6 +208,8 @@ class Service:
             if self._queue:
                 await self._queue.close()
             if self._reconciler:
+                if self._reconciler.orders:
+                    await self._reconciler.orders.close()
                 self._reconciler.expiries.clear()
                 self._reconciler.failures.clear()
 
@@ -210,6 +235,7 @@ class Service:
             text += exposed(metrics.FAILED, [((), len(reconciler.failures))])
             text += queue.outcomes.text() + queue.seconds.text()
             text += reconciler.api.requests.text() + reconciler.api.seconds.text()
+            text += reconciler.orders.outcomes.text() if reconciler.orders else ""
         yield text
         if self._leads and reconciler:
             yield from metrics.instances(self.store, reconciler.expiries)

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from mcs_operator.api.conditions import Kind
 from mcs_operator.contract.linkstate import LinkReport
-from mcs_operator.domain.facts.keys import Authority
+from mcs_operator.domain.facts.keys import AcmeAccount, Authority
 from mcs_operator.domain.facts.world import (
     AgentCredentials,
     Damaged,
@@ -47,7 +47,7 @@ from mcs_operator.kube.together import together
 from mcs_operator.kube.usersfiles import read_users_files
 from mcs_operator.settings import LABEL_INSTANCE, LABEL_LINK, LABEL_MANAGED_BY, OPERATOR
 
-Detail = TypeVar("Detail", Authority, AgentCredentials)
+Detail = TypeVar("Detail", Authority, AgentCredentials, AcmeAccount)
 
 _KINDS = {INSTANCES: Kind.INSTANCE, COMMUNITIES: Kind.COMMUNITY, LINKS: Kind.LINK}
 _MANY_INLINE = 5_000
@@ -126,6 +126,7 @@ def _world(cache: NamespaceCache, namespace: str, now: datetime, report: LinkRep
         unreadable=tuple(unreadable),
         authorities=_by_instance(alive, Authority),
         agents=_by_instance(alive, AgentCredentials),
+        acme_accounts=_by_instance(alive, AcmeAccount),
         profiles={d.link: d for d in details if isinstance(d, Profile)},
         damaged=tuple(d for d in details if isinstance(d, DamagedProfile)),
         damaged_objects=tuple(damaged for damaged in wrong if not damaged.foreign),

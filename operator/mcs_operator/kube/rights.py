@@ -77,9 +77,9 @@ IN_ALL_NAMESPACES = (
     Right(
         SECRETS,
         (*_FOUND, *_APPLIED, "delete"),
-        "CA, agent, slots, profiles and shards. A slot is claimed by creating its Secret and freed by deleting it. "
-        "Read: ours, and the users files, passwords and certificates that users name; of pull secrets, whether they "
-        "are there.",
+        "CA, agent, slots, profiles, shards, and certificates that were ordered. A slot is claimed by creating its "
+        "Secret and freed by deleting it. Read: ours, and the users files, passwords and certificates that users name; "
+        "of pull secrets, whether they are there.",
     ),
     Right(
         CONFIG_MAPS,

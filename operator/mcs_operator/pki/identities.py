@@ -24,6 +24,7 @@ from mcs_operator.domain.rules.addressing import agent_name, common_name
 from mcs_operator.domain.rules.pins import OVERLAP, accepted, rotated
 from mcs_operator.domain.rules.verdict import Verdict
 from mcs_operator.domain.status.faults import told
+from mcs_operator.pki.account import account
 from mcs_operator.pki.authority import InvalidAuthorityError, load_authority
 from mcs_operator.pki.foreign import ForeignError
 from mcs_operator.pki.inspect import fingerprint, has_dates, is_certificate, is_pair, issued_by, not_after
@@ -71,6 +72,7 @@ def complete(world: World, plan: Plan) -> Keys:
             links[name] = keys
         elif authority:
             problems[name] = _NOTHING_LEFT.format(name, f"{instance.name}-{link_name(link_plan.number or 0)}")
+    ordered_by, no_account = account(world, instance)
     moments = [moment for moment in (due, *(p.pins.due for p in plan.served)) if moment]
     return Keys(
         authority=_kept(authority, world, instance),
@@ -82,6 +84,8 @@ def complete(world: World, plan: Plan) -> Keys:
         problem=problem,
         due=min(moments, default=None),
         defects=defects,
+        account=ordered_by,
+        account_problem=no_account,
     )
 
 

@@ -1,4 +1,5 @@
-"""Certificates of the FQDNs: taken from the Secrets that users name, checked, and the last good one kept.
+"""Certificates of the FQDNs: taken from the Secrets that users name, or from those of what was ordered by ACME;
+checked, and the last good one kept.
 
 A certificate that cannot be served would be noticed by the appliance at best and by every browser at worst, so it is
 refused here, for its own domain only, while the one before it stays. Whether a browser trusts its root is not asked:
@@ -8,7 +9,7 @@ that is known to the browser alone.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from cryptography import x509
@@ -16,10 +17,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from mcs_operator.api import Tls
+from mcs_operator.api import MCSInstance, Tls
 from mcs_operator.api.conditions import Kind, Reason
 from mcs_operator.contract.shards import ServedCertificate, certificates_in, served_certificate, too_large
 from mcs_operator.domain.facts.keys import KeyPair
+from mcs_operator.domain.facts.orders import Issuable
 from mcs_operator.domain.facts.world import World
 from mcs_operator.domain.keyring import Serving
 from mcs_operator.domain.plan import Plan
@@ -38,6 +40,7 @@ from mcs_operator.pki.inspect import signed_by
 from mcs_operator.pki.leaf import pem
 from mcs_operator.pki.privatekey import SigningKey, load_private_key
 from mcs_operator.pki.verifier import verify_server
+from mcs_operator.settings import certificate_secret
 
 CURVES = ("secp256r1", "secp384r1")
 MIN_RSA_BITS, MAX_RSA_BITS = 2048, 8192
@@ -48,12 +51,14 @@ _REMEMBERED = 8192
 
 @dataclass(frozen=True, slots=True)
 class _Site:
-    """One domain that is served. ``own``: the Secret was named for it, it is not the instance's that stands in."""
+    """One domain that is served. ``secret``: whose certificate it is to have, "" where none is named; ``own``: it was
+    named for it, it is not the instance's that stands in. ``issued``: the Secret of what was ordered for it."""
 
     kind: Kind
     name: str
     domain: str
     secret: str
+    issued: str
     own: bool = True
 
 
@@ -72,49 +77,96 @@ def serving(world: World, plan: Plan) -> Serving:
     found: list[ServedCertificate] = []
     portals: list[ServedCertificate] = []
     problems: dict[tuple[Kind, str], Verdict] = {}
-    last: dict[str, ServedCertificate] | None = None
+    issuable: list[Issuable] = []
+    last = _LastGood(world)
+    orders = plan.instance is not None and plan.instance.spec.tls.acme is not None
     for site in _sites(plan):
-        place = portals if site.kind is Kind.COMMUNITY else found
-        secret = world.tls_secrets.get(site.secret)
-        pair = served_certificate(site.domain, secret.chain, secret.key) if secret else None
-        verdict = _problem(pair, site, world.now)
-        if pair is not None and verdict is None:
-            if _is_for(pair, site.domain):
-                place.append(pair)
-            continue
-        if verdict is not None and site.own:  # what is wrong with the instance's is told there, not at 250 links
-            problems[site.kind, site.name] = verdict
-        last = certificates_in(world.shards) if last is None else last
-        if site.domain in last:
-            place.append(last[site.domain])
-    if plan.kept.links or plan.kept.communities:
-        last = certificates_in(world.shards) if last is None else last
-        found += [last[line.domain] for line in plan.kept.links if line.domain in last]
-        portals += [last[line.portal] for line in plan.kept.communities if line.portal in last]
-    return Serving(tuple(found), problems, tuple(portals))
+        pair, verdict = _given(world, site)
+        # One that stands in for others and is missing for a moment is no reason to order 250.
+        is_issuable = pair is None and verdict is None and not site.own
+        if is_issuable and orders:
+            issuable.append(_issuable(world, site))
+        if pair is None and not site.own:
+            pair = _issued(world, site)
+        if pair is None and verdict is not None and site.own:
+            problems[site.kind, site.name] = verdict  # of the instance's own it is told there, not at 250 links
+        if pair is None and (verdict is not None or orders or site.issued in world.tls_secrets):
+            pair = last.of(site.domain)
+        if pair is not None:
+            (portals if site.kind is Kind.COMMUNITY else found).append(pair)
+    found += filter(None, (last.of(line.domain) for line in plan.kept.links))
+    portals += filter(None, (last.of(line.portal) for line in plan.kept.communities if line.portal))
+    return Serving(tuple(found), problems, tuple(portals), tuple(issuable))
+
+
+@dataclass(slots=True)
+class _LastGood:
+    """What the appliance was given last, unpacked when somebody needs it."""
+
+    world: World
+    known: dict[str, ServedCertificate] | None = None
+
+    def of(self, domain: str) -> ServedCertificate | None:
+        self.known = certificates_in(self.world.shards) if self.known is None else self.known
+        return self.known.get(domain)
 
 
 def _sites(plan: Plan) -> Iterator[_Site]:
-    """The domains that the appliance is told of, and have a Secret, the instance's own first."""
+    """The domains that the appliance is told of, the instance's own first."""
     instance = plan.instance
     if instance is None:
         return
     common = instance.spec.tls.secret_ref.name if instance.spec.tls.secret_ref else ""
-    if common:
-        yield _Site(Kind.INSTANCE, instance.name, instance.spec.domain, common)
+    issued = certificate_secret(instance.name, instance.spec.domain)
+    yield _Site(Kind.INSTANCE, instance.name, instance.spec.domain, common, issued, own=bool(common))
     for link_plan in plan.served:
         refusal, spec = link_plan.refusal, link_plan.link.spec
         if refusal and refusal.reason is Reason.DOMAIN_TAKEN:
             continue
-        yield from _site(Kind.LINK, link_plan.link.name, spec.domain, spec.tls, common)
+        yield _site(instance, Kind.LINK, link_plan.link.name, spec.domain, spec.tls)
     for name, domain in plan.portals_served.items():
-        yield from _site(Kind.COMMUNITY, name, domain, plan.portals[name].community.spec.tls, common)
+        yield _site(instance, Kind.COMMUNITY, name, domain, plan.portals[name].community.spec.tls)
 
 
-def _site(kind: Kind, name: str, domain: str, tls: Tls, common: str) -> Iterator[_Site]:
-    own = tls.secret_ref
-    if own or common:
-        yield _Site(kind, name, domain, own.name if own else common, own is not None)
+def _site(instance: MCSInstance, kind: Kind, name: str, domain: str, tls: Tls) -> _Site:
+    named = tls.secret_ref or instance.spec.tls.secret_ref
+    issued = certificate_secret(instance.name, domain)
+    return _Site(kind, name, domain, named.name if named else "", issued, own=tls.secret_ref is not None)
+
+
+def _given(world: World, site: _Site) -> tuple[ServedCertificate | None, Verdict | None]:
+    """The certificate that is named for a domain, where it can be served for it; or what is wrong with it. Neither
+    where none is named, or the instance's is for other names."""
+    if not site.secret:
+        return None, None
+    pair = _pair(world, site.secret, site.domain)
+    verdict = _problem(pair, site, world.now)
+    return (pair if pair and not verdict and _is_for(pair, site.domain) else None), verdict
+
+
+def _issued(world: World, site: _Site) -> ServedCertificate | None:
+    """What was ordered for a domain, where it can be served: also after spec.tls.acme was taken away."""
+    pair = _pair(world, site.issued, site.domain)
+    return pair if pair and not _wrong(pair, site.domain, world.now) else None
+
+
+def _pair(world: World, secret: str, domain: str) -> ServedCertificate | None:
+    found = world.tls_secrets.get(secret)
+    return served_certificate(domain, found.chain, found.key) if found else None
+
+
+def _issuable(world: World, site: _Site) -> Issuable:
+    """With the dates of what was issued last, if it is for this name and can be used; it may have expired."""
+    known = Issuable(site.kind, site.name, site.domain, site.issued)
+    secret, pair = world.tls_secrets.get(site.issued), _pair(world, site.issued, site.domain)
+    if secret is None or pair is None or not _is_for(pair, site.domain):
+        return known
+    leaf = _read(pair.chain, pair.key)
+    return replace(known, begins=leaf.begins, expires=leaf.expires, first=secret.created or leaf.begins)
+
+
+def _wrong(pair: ServedCertificate, domain: str | None, now: datetime) -> str:
+    return too_large(pair.chain, pair.key) or check_certificate(pair.chain, pair.key, domain, now)
 
 
 def _problem(pair: ServedCertificate | None, site: _Site, now: datetime) -> Verdict | None:
@@ -122,7 +174,7 @@ def _problem(pair: ServedCertificate | None, site: _Site, now: datetime) -> Verd
         return Verdict(Reason.CERTIFICATE_NOT_FOUND, messages.no_tls_secret("spec.tls.secretRef", site.secret))
     # The instance's certificate need not be for a link: that one then has none, as if there were no reference.
     domain = site.domain if site.own else None
-    if wrong := too_large(pair.chain, pair.key) or check_certificate(pair.chain, pair.key, domain, now):
+    if wrong := _wrong(pair, domain, now):
         message = f"spec.tls.secretRef: Secret {site.secret!r}: {wrong}; replace its content"
         return Verdict(Reason.CERTIFICATE_INVALID, message)
     return None

@@ -17,6 +17,7 @@ from mcs_operator.domain.pod.template import Template, other_parts
 from mcs_operator.domain.rules.pins import accepted, decide_pins
 from mcs_operator.domain.status.faults import told
 from mcs_operator.render.budget import build_disruption_budget
+from mcs_operator.render.certificates import build_account, build_certificates
 from mcs_operator.render.network import build_network_policy, build_services
 from mcs_operator.render.pod import build_stateful_set
 from mcs_operator.render.pull import build_image_pulls
@@ -97,6 +98,8 @@ def render(world: World, plan: Plan, keys: Keys, settings: Settings) -> Desired:
     if is_kept:  # what a CA signs that cannot be kept would be void at the next run, which makes another one
         made.part("the agent's Secrets", lambda: build_agent(instance, keys))
         made.slots(world, plan, keys, instance, _in_force(world, instance, template))
+    made.part("the account for certificates", lambda: build_account(instance, keys))
+    made.part("the certificates", lambda: build_certificates(instance, world.orders))
     made.part("the quota", lambda: [build_quota(instance)])
     shards = made.part("the appliance's files", lambda: build_shards(world, plan, keys, instance, instead.size))
     made.part("the Services", lambda: build_services(instance))

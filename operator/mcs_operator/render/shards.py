@@ -31,7 +31,8 @@ def build_shards(world: World, plan: Plan, keys: Keys, instance: MCSInstance, si
     ``size``: the media's."""
     users = users_files(plan.users.users, plan.logins.logins, plan.logins.erasures)
     secret = users | certificates_files(keys.serving.certificates, keys.serving.portals)
-    config = _config_files(world, plan, instance, size)
+    thumbprint = keys.account.thumbprint if keys.account else ""
+    config = _config_files(world, plan, instance, size, thumbprint)
     checksums = checksum_manifest({name: digest(text) for name, text in (secret | config).items()})
     return [
         *(_secret(instance, part, files) for part, files in sorted(_by_secret(secret).items())),
@@ -59,7 +60,7 @@ def _config_map(instance: MCSInstance, name: str, files: dict[str, str], wave: W
     return Manifest(body, wave)
 
 
-def _config_files(world: World, plan: Plan, instance: MCSInstance, size: Size) -> dict[str, str]:
+def _config_files(world: World, plan: Plan, instance: MCSInstance, size: Size, thumbprint: str = "") -> dict[str, str]:
     spec = instance.spec
     links = [
         ServedLink(
@@ -93,6 +94,8 @@ def _config_files(world: World, plan: Plan, instance: MCSInstance, size: Size) -
         facts["portals"] = kept
     if limits := spec.community_limits.as_numbers():
         facts["communityLimits"] = limits
+    if thumbprint:
+        facts["acmeThumbprint"] = thumbprint
     return {
         "instance.json": canonical(facts),
         **links_file([*links, *plan.kept.links]),

@@ -72,6 +72,7 @@ OF_THE_APPLIANCE = (
     "contract",
     "portals",
     "erased",
+    "acmeThumbprint",
 )
 
 

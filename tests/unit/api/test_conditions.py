@@ -34,6 +34,7 @@ SERVED = [
     Condition(Type.ACCEPTED, T, Reason.ACCEPTED),
     Condition(Type.LOGIN_READY, F, Reason.NOT_CONFIGURED),
     Condition(Type.DOMAIN_RESOLVED, ConditionStatus.UNKNOWN, Reason.NOT_CONFIGURED),
+    Condition(Type.CERTIFICATE_READY, ConditionStatus.UNKNOWN, Reason.NOT_CONFIGURED),
 ]
 
 

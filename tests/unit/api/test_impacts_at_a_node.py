@@ -87,6 +87,7 @@ SEEN: dict[str, tuple[Impact, str]] = {
 }
 AS_TOLERATIONS = "no test; a part of the template as spec.tolerations[].key, which restarts the pod"
 AS_THE_FILES = "no test; in the appliance's files alone, as spec.users[].name of a Community"
+AS_A_CERTIFICATE = "no test; what is issued reaches the appliance as spec.tls.secretRef.name of a TVoxLink"
 AS_THE_GATE = "no test; read by the gate alone, as spec.disruptions.windows"
 UNSEEN: dict[str, str] = {
     "MCSInstance spec.domain": "cannot be changed while links exist",
@@ -96,6 +97,18 @@ UNSEEN: dict[str, str] = {
     "MCSInstance spec.storage.size": "the node's volumes do not grow",
     "MCSInstance spec.vpn.caSecretRef.name": "no test; it costs each customer a new profile",
     "MCSInstance spec.tls.secretRef.name": "no test; as spec.tls.secretRef.name of a TVoxLink",
+    **{
+        f"MCSInstance spec.tls.acme.{field}": AS_A_CERTIFICATE
+        for field in (
+            "server",
+            "email",
+            "accountSecretRef.name",
+            "externalAccountBinding.keyID",
+            "externalAccountBinding.keySecretRef.name",
+            "caBundle",
+            "certificatesPerWeek",
+        )
+    },
     "MCSInstance spec.tier": "no test; a size, as spec.resources",
     "MCSInstance spec.resources.requests.cpu": "no test; a size, as spec.resources.limits",
     "MCSInstance spec.resources.requests.memory": "no test; a size, as spec.resources.limits",

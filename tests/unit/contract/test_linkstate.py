@@ -275,10 +275,22 @@ def test_what_can_be_no_id_of_a_request_is_not_taken_for_one(said: object, taken
     assert MediaState.model_validate({"erased": said}).erased == taken
 
 
+@pytest.mark.parametrize(
+    ("said", "taken"),
+    [
+        ("", ""), ("x" * 43, "x" * 43), ("-_" + "A" * 41, "-_" + "A" * 41),
+        ("x" * 42, None), ("x" * 44, None), ("x" * 42 + "=", None), ("x" * 42 + "\n", None), ("٣" * 43, None),
+        (None, None), (7, None), (["x" * 43], None),
+    ],
+)  # fmt: skip
+def test_what_can_be_no_thumbprint_confirms_none(said: object, taken: str | None) -> None:
+    assert MediaState.model_validate({"acmeThumbprint": said}).acmeThumbprint == taken
+
+
 def test_of_an_appliance_that_says_nothing_the_least_is_taken() -> None:
     assert MediaState().model_dump(mode="json") == {
         "connections": 0, "draining": False, "config": None, "users": 0, "links": 0, "error": None, "refused": [],
         "notTaken": None, "outOfService": None, "size": None, "contract": 1, "portals": {},
-        "erased": [],
+        "erased": [], "acmeThumbprint": None,
     }  # fmt: skip
     assert read({"epoch": "e", "version": 0}).model_dump() == {"epoch": "e", "version": 0, "links": [], "media": None}

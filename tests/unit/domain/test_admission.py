@@ -406,6 +406,17 @@ def test_a_certificate_that_is_not_there_yet_is_a_warning_where_it_is_named() ->
         assert "no-such" not in " ".join(changed(body, body, known).warnings), "it was told when it was named"
 
 
+def test_an_account_for_certificates_that_is_not_there_yet_is_a_warning_where_it_is_named() -> None:
+    acme = {"server": "https://acme.example.com/directory"}
+    before, body = (an_instance(tls={"acme": acme | more}) for more in ({}, {"accountSecretRef": {"name": "no-such"}}))
+    known = cluster(MCS, ACME)
+    assert "no-such" not in " ".join(changed(before, body, known).warnings)
+    known.missing.add("no-such")
+    (told,) = [text for text in changed(before, body, known).warnings if "no-such" in text]
+    assert told.endswith("no certificate is ordered until it is there")
+    assert "no-such" not in " ".join(changed(body, body, known).warnings), "it was told when it was named"
+
+
 def test_a_users_file_that_is_not_there_yet_is_a_warning_where_it_is_named() -> None:
     known = cluster(MCS, ACME)
     known.missing |= {"ConfigMap/staff", "Secret/heads"}

@@ -191,6 +191,28 @@ def test_portals_at_which_nobody_can_log_in_are_counted_and_communities_without_
     assert found["mcs_instance_portals_not_ready"] == "1"
 
 
+def test_names_without_a_certificate_are_counted_by_their_reason_and_those_that_only_have_none_are_not() -> None:
+    def of(status: str, reason: str) -> dict[str, Any]:
+        return {"status": {"conditions": conditions(CertificateReady=(status, reason))}}
+
+    found = series(
+        stored(
+            an_instance() | of("False", "IssuerNotReady"),
+            a_community("acme") | of("Unknown", "NotConfigured"),
+            *(a_link(name) | of("False", "OrderFailed") for name in ("a", "b")),
+            a_link("c") | of("True", "RenewalFailed"),
+            a_link("d") | of("True", "Issued"),
+            a_link("e", instance="former") | of("False", "OrderFailed"),
+        )
+    )
+    told = {name: count for name, count in found.items() if "certificates_not_ready" in name}
+    assert {name.partition('reason="')[2]: count for name, count in told.items()} == {
+        'IssuerNotReady"}': "1",
+        'OrderFailed"}': "2",
+        'RenewalFailed"}': "1",
+    }
+
+
 @pytest.mark.parametrize(("count", "told"), [(0, 0), (1, 1), (250, 250), (251, 250)])
 def test_of_the_certificates_of_portals_the_250_that_end_first_are_told(count: int, told: int) -> None:
     portals = [community(f"c{n}", portalDomain=f"c{n}.mcs.test") for n in range(count)]

@@ -14,11 +14,26 @@ from mcs_operator.api import Function
 from mcs_operator.contract.digest import digest
 from mcs_operator.contract.shards import LARGEST_PEM, ServedCertificate, served_certificate
 from mcs_operator.domain.decide import decide
+from mcs_operator.domain.facts.keys import AcmeAccount
 from mcs_operator.domain.keyring import Serving
 from mcs_operator.domain.manifest import Wave
 from mcs_operator.render.render import render
 from mcs_operator.settings import Settings
-from support.worlds import HASH, community, given, identity, instance, keys_for, link, links, passwords, portal
+from support.worlds import (
+    ACCOUNT,
+    HASH,
+    THUMBPRINT,
+    community,
+    given,
+    identity,
+    instance,
+    keys_for,
+    link,
+    links,
+    ordering,
+    passwords,
+    portal,
+)
 from unit.images.appliance_set import certificate, config, handover
 
 CONTRACT = Path(__file__).parents[3] / "docs" / "appliance-contract.md"
@@ -42,7 +57,8 @@ def keys(value: Any) -> Any:
 def test_a_file_has_exactly_the_names_that_the_page_about_the_contract_shows(tmp_path: Path, file: str) -> None:
     kept = {"retention": {"chat": "720h", "files": "168h"}, "quota": "1Gi"}
     limits = {"calls": 20, "participants": 60}
-    mounted(tmp_path, instance(portals=kept, communityLimits=limits), portal(), links(1))
+    declared = instance(portals=kept, communityLimits=limits)
+    mounted(tmp_path, declared, portal(), links(1), account=ACCOUNT)
     assert keys(json.loads((tmp_path / file).read_text())) == keys(shown(file))
 
 
@@ -87,11 +103,16 @@ def test_who_declares_nothing_of_portals_has_the_files_of_before(tmp_path: Path)
     assert "portals" not in json.loads((tmp_path / "instance.json").read_text())
 
 
-def mounted(directory: Path, *things: Any, certificates: tuple[ServedCertificate, ...] = ()) -> bytes:
+def mounted(
+    directory: Path,
+    *things: Any,
+    certificates: tuple[ServedCertificate, ...] = (),
+    account: AcmeAccount | None = None,
+) -> bytes:
     """Mount what is rendered of a world; the manifest."""
     world = given(*things)
     plan = decide(world)
-    keys = replace(keys_for(plan), serving=Serving(certificates))
+    keys = replace(keys_for(plan), serving=Serving(certificates), account=account)
     for manifest in render(world, plan, keys, Settings()).manifests:
         if manifest.wave not in (Wave.SHARD, Wave.CHECKSUMS):
             continue
@@ -102,6 +123,17 @@ def mounted(directory: Path, *things: Any, certificates: tuple[ServedCertificate
     found = config.read_manifest(directory)
     assert found is not None
     return found
+
+
+def test_the_thumbprint_of_the_account_is_taken_and_its_key_is_in_no_file(tmp_path: Path) -> None:
+    manifest = mounted(tmp_path, ordering(), account=ACCOUNT)
+    assert config.read_set(tmp_path, manifest, None).instance.acme_thumbprint == THUMBPRINT
+    assert not any(b"SECRET" in file.read_bytes() for file in tmp_path.iterdir())
+
+
+def test_without_an_account_the_file_about_the_instance_is_to_the_byte_as_it_always_was(tmp_path: Path) -> None:
+    mounted(tmp_path, instance())
+    assert "acme" not in (tmp_path / "instance.json").read_text()
 
 
 def test_an_instance_without_anybody_is_a_complete_set(tmp_path: Path) -> None:

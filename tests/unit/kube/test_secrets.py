@@ -13,7 +13,7 @@ import pytest
 from mcs_operator.contract.openvpn import Where
 from mcs_operator.contract.shards import packed
 from mcs_operator.contract.slotfiles import SLOT_FILES, slot_revision
-from mcs_operator.domain.facts.keys import Authority, KeyPair
+from mcs_operator.domain.facts.keys import AcmeAccount, Authority, KeyPair
 from mcs_operator.domain.facts.world import (
     AgentCredentials,
     Damaged,
@@ -27,7 +27,14 @@ from mcs_operator.kube.parse import parse_body
 from mcs_operator.kube.parse.names import Place, Role, place_of_name
 from mcs_operator.kube.parse.shard import read_shard
 from mcs_operator.kube.resources import CONFIG_MAPS, LINKS, PODS, SECRETS
-from mcs_operator.settings import LABEL_INSTANCE, LABEL_LINK, LABEL_MANAGED_BY, LABEL_SLOT, OPERATOR
+from mcs_operator.settings import (
+    LABEL_INSTANCE,
+    LABEL_LINK,
+    LABEL_MANAGED_BY,
+    LABEL_SLOT,
+    OPERATOR,
+    certificate_secret,
+)
 from support.hostile import encoded
 from support.worlds import pin
 
@@ -86,6 +93,30 @@ def test_without_our_label_it_is_nobodys_whatever_its_name() -> None:
 
 def test_an_object_that_is_only_compared_is_not_read() -> None:
     assert parse_body(CONFIG_MAPS, {"metadata": {"name": "mcs-links"}}) is None
+
+
+# --- certificates that are ordered ---
+
+
+def test_an_account_is_read_by_its_exact_name_and_its_labels() -> None:
+    assert secret("mcs-acme-account", {"tls.key": "k", "x": "y"}) == AcmeAccount("k")
+    assert secret("mcs-acme-account", {"tls.key": "k"}, {}) is None
+    wrong = secret("mcs-acme-account", {"x": "y"})
+    assert wrong == Damaged("Secret", "mcs-acme-account", "cannot be read: tls.key missing, too long or no text")
+
+
+def test_what_was_issued_is_read_as_a_certificate_with_the_time_of_its_first_order() -> None:
+    name, files = certificate_secret("mcs", "acme.mcs.test"), {"tls.crt": "c", "tls.key": "k"}
+    found = secret(name, files, type="kubernetes.io/tls", creationTimestamp="2026-01-02T00:00:00Z")
+    assert found == TlsSecret(name, "c", "k", datetime(2026, 1, 2, tzinfo=UTC))
+    assert secret(name, files, type="kubernetes.io/tls", creationTimestamp="yesterday") == TlsSecret(name, "c", "k")
+    assert place_of_name(SECRETS, name) == Place(Role.CERTIFICATE, "mcs")
+
+
+def test_a_secret_of_another_type_with_the_name_of_one_is_damaged() -> None:
+    name = certificate_secret("mcs", "acme.mcs.test")
+    wrong = "has type Opaque, and certificates that are ordered are of type kubernetes.io/tls"
+    assert secret(name, {"tls.crt": "c", "tls.key": "k"}) == Damaged("Secret", name, wrong)
 
 
 # --- certificates that ours name ---

@@ -292,8 +292,10 @@ def test_a_certificate_wakes_its_namespace_as_long_as_an_object_names_it(known: 
     assert change(3) == ["Secret tls", "Secret ca"]
     names(4, tls={"secretRef": {"name": "other"}})
     assert change(5) == ["Secret other"]
+    names(6, tls={"acme": {"accountSecretRef": {"name": "ca"}}})
+    assert change(7) == ["Secret ca"]
     known.store.drop(INSTANCES, "demo", "mcs", "i1")
-    assert change(6) == []
+    assert change(8) == []
     known.woken.clear()
     known.store.drop(SECRETS, "demo", "tls", "tls")
     assert known.woken == []

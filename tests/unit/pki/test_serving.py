@@ -30,6 +30,7 @@ from mcs_operator.pki.inspect import load_certificate
 from mcs_operator.pki.leaf import pem
 from mcs_operator.pki.mint import mint_https
 from mcs_operator.pki.serving import _check_key, _read, check_certificate, serving
+from mcs_operator.settings import certificate_secret
 from support import certificates
 from support.certificates import CASES_BEGIN, COMPOSITE, PEM, case_pair, key, text_of
 from support.worlds import NOW, community, given, identity, instance, link, links
@@ -545,3 +546,86 @@ def test_one_certificate_of_250_links_is_looked_at_once() -> None:
     begun = time.process_time()
     assert len(serving(world, plan).certificates) == 251
     assert time.process_time() - begun < 0.1
+
+
+# --- what is ordered by ACME ---
+
+SERVER = {"server": "https://acme.example.com/directory"}
+
+
+def served(of: dict[str, Any], *secrets: TlsSecret, **options: Any) -> Serving:
+    """Of an instance with link `acme` of acme.mcs.test."""
+    world = given(
+        instance(tls=of),
+        community(),
+        link("acme", **options),
+        identity("acme", 17),
+        tls_secrets={secret.name: secret for secret in secrets},
+    )
+    return serving(world, decide(world))
+
+
+def issued(domain: str = "acme.mcs.test", **dates: Any) -> TlsSecret:
+    return TlsSecret(certificate_secret("mcs", domain), chain(domain, **dates), text_of(key()), NOW)
+
+
+def test_names_for_which_nobody_brings_a_certificate_are_ordered_for_the_instances_first() -> None:
+    found = served({"acme": SERVER})
+    assert [(one.kind, one.domain, one.expires) for one in found.issuable] == [
+        (Kind.INSTANCE, "mcs.test", None),
+        (Kind.LINK, "acme.mcs.test", None),
+    ]
+    assert found.problems == {}
+
+
+def test_nothing_is_ordered_where_no_server_is_named() -> None:
+    assert served({}).issuable == ()
+
+
+def test_what_was_issued_is_served_as_one_that_is_brought_and_tells_its_dates() -> None:
+    found = served({"acme": SERVER}, issued())
+    assert [one.domain for one in found.certificates] == ["acme.mcs.test"]
+    (_, one) = found.issuable
+    assert (one.begins, one.expires, one.first) == (NOW - timedelta(days=1), NOW + timedelta(days=90), NOW)
+
+
+def test_what_was_issued_is_served_on_when_the_server_is_named_no_more() -> None:
+    found = served({}, issued())
+    assert [one.domain for one in found.certificates] == ["acme.mcs.test"]
+    assert found.issuable == ()
+
+
+def test_a_name_with_a_secret_of_its_own_is_not_ordered_for_be_it_there_or_not() -> None:
+    own = {"tls": {"secretRef": {"name": "own"}}}
+    for secrets in ([], [TlsSecret("own", chain("acme.mcs.test"), text_of(key()))]):
+        found = served({"acme": SERVER}, *secrets, **own)
+        assert [one.domain for one in found.issuable] == ["mcs.test"]
+
+
+def test_what_the_instances_certificate_covers_is_not_ordered_for() -> None:
+    wildcard = TlsSecret("wildcard", chain("mcs.test", "*.mcs.test"), text_of(key()))
+    assert served({"acme": SERVER, "secretRef": {"name": "wildcard"}}, wildcard).issuable == ()
+    other = TlsSecret("wildcard", chain("mcs.test", "*.other.test"), text_of(key()))
+    found = served({"acme": SERVER, "secretRef": {"name": "wildcard"}}, other)
+    assert [one.domain for one in found.issuable] == ["acme.mcs.test"]
+
+
+def test_a_wildcard_that_is_missing_for_a_moment_is_no_reason_to_order_one_for_each_name() -> None:
+    assert served({"acme": SERVER, "secretRef": {"name": "wildcard"}}).issuable == ()
+
+
+@pytest.mark.parametrize(
+    ("secret", "expires"),
+    [
+        (issued(ends=NOW - timedelta(hours=1), begins=NOW - timedelta(days=90)), NOW - timedelta(hours=1)),
+        (replace(issued(), chain=chain("other.mcs.test")), None),
+        (replace(issued(), key=text_of(key("another"))), None),
+        (replace(issued(), chain="damaged"), None),
+    ],
+    ids=["expired", "another name's", "another key's", "damaged"],
+)
+def test_what_was_issued_and_cannot_be_served_is_ordered_anew(secret: TlsSecret, expires: object) -> None:
+    found = served({"acme": SERVER}, secret)
+    assert found.certificates == ()
+    assert found.problems == {}, "nobody brought it, so nobody has to put it right"
+    assert found.issuable[1].expires == expires

@@ -2,7 +2,8 @@
 
 from mcs_operator.api.conditions.objects import MESSAGE_LIMIT, NOT_SERVED, Condition, as_objects, is_known
 from mcs_operator.api.conditions.reasons import ConditionStatus, Kind, Reason, Type
-from mcs_operator.api.conditions.table import OWNED, REFUSALS, TABLE, WAITING, Row
+from mcs_operator.api.conditions.rows import Row
+from mcs_operator.api.conditions.table import OWNED, REFUSALS, TABLE, WAITING
 
 __all__ = [
     "MESSAGE_LIMIT",

@@ -43,6 +43,7 @@ NOT_SERVED: Mapping[Type, Condition] = {
         ),
         Condition(Type.IN_SERVICE, ConditionStatus.UNKNOWN, Reason.NOT_ACCEPTED, "it is not accepted"),
         Condition(Type.LOGIN_READY, ConditionStatus.FALSE, Reason.NOT_ACCEPTED, "it is not accepted"),
+        Condition(Type.CERTIFICATE_READY, ConditionStatus.UNKNOWN, Reason.NOT_ACCEPTED, "it is not accepted"),
     )
 }
 """What a condition says about an object that is not served, beside why it is not."""

@@ -29,6 +29,7 @@ class Type(StrEnum):
     ROTATION_PENDING = "RotationPending"
     DOMAIN_RESOLVED = "DomainResolved"
     LOGIN_READY = "LoginReady"
+    CERTIFICATE_READY = "CertificateReady"
 
 
 class ConditionStatus(StrEnum):
@@ -130,3 +131,9 @@ class Reason(StrEnum):
     WRONG_ADDRESS = "WrongAddress"
     RESOLVER_UNAVAILABLE = "ResolverUnavailable"
     AGENT_OUTDATED = "AgentOutdated"
+    # … and their certificates
+    PROVIDED = "Provided"
+    ISSUED = "Issued"
+    ORDER_FAILED = "OrderFailed"
+    RENEWAL_FAILED = "RenewalFailed"
+    ISSUER_NOT_READY = "IssuerNotReady"

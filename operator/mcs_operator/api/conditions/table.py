@@ -7,48 +7,29 @@ Programmed). A condition that is not in the table cannot be written: `as_objects
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-from mcs_operator.api.conditions.reasons import ConditionStatus, Kind, Reason, Type
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line of the table."""
-
-    kind: Kind
-    type: Type
-    status: ConditionStatus
-    reason: Reason
-    trigger: str
-
-
-def _rows(kind: Kind, type: Type, *lines: tuple[ConditionStatus, Reason, str]) -> list[Row]:
-    return [Row(kind, type, status, reason, trigger) for status, reason, trigger in lines]
-
-
-T, F, U = ConditionStatus.TRUE, ConditionStatus.FALSE, ConditionStatus.UNKNOWN
-R = Reason
+from mcs_operator.api.conditions.reasons import Kind, Type
+from mcs_operator.api.conditions.rows import F, R, Row, T, U, certificate_ready, domain_resolved, in_service, rows
 
 _EVERY_KIND = [
     row
     for kind in Kind
     for row in (
-        *_rows(kind, Type.READY, (U, R.PENDING, "The operator has not seen this generation of the object yet.")),
-        *_rows(
+        *rows(kind, Type.READY, (U, R.PENDING, "The operator has not seen this generation of the object yet.")),
+        *rows(
             kind,
             Type.RECONCILING,
             (T, R.PROGRESSING, "The operator, the node or another object has still something to do."),
             (F, R.RECONCILED, "The world is as declared, or only a change by the user gets it there."),
         ),
-        *_rows(kind, Type.STALLED, (F, R.NOT_STALLED, "Nothing waits for the user.")),
-        *_rows(
+        *rows(kind, Type.STALLED, (F, R.NOT_STALLED, "Nothing waits for the user.")),
+        *rows(
             kind,
             Type.ACCEPTED,
             (T, R.ACCEPTED, "The object is valid and is served."),
             (F, R.INVALID_SPEC, "The stored object does not fit the schema of this operator's version."),
         ),
-        *_rows(
+        *rows(
             kind,
             Type.STALLED,
             (T, R.INVALID_SPEC, "As Accepted=False, InvalidSpec."),
@@ -58,19 +39,19 @@ _EVERY_KIND = [
                 "The operator fails at this object, or at its namespace; the message says where. What runs goes on.",
             ),
         ),
-        *_rows(kind, Type.READY, (F, R.INVALID_SPEC, "As Accepted=False, InvalidSpec.")),
+        *rows(kind, Type.READY, (F, R.INVALID_SPEC, "As Accepted=False, InvalidSpec.")),
     )
 ]
 
 _MAY_STILL_COME = "for less than two minutes: it may still come, from the same commit for example."
 
 _INSTANCE = [
-    *_rows(
+    *rows(
         Kind.INSTANCE,
         Type.ACCEPTED,
         (F, R.NAMESPACE_OCCUPIED, "Another MCSInstance has this namespace: one per namespace."),
     ),
-    *_rows(
+    *rows(
         Kind.INSTANCE,
         Type.READY,
         (T, R.SERVING, "The media container is ready."),
@@ -81,14 +62,14 @@ _INSTANCE = [
         (U, R.AGENT_UNREACHABLE, "The link agent, by the kubelet's last word ready, has not answered for 30 s."),
         (F, R.NAMESPACE_OCCUPIED, "As Accepted."),
     ),
-    *_rows(
+    *rows(
         Kind.INSTANCE,
         Type.RECONCILING,
         (T, R.CA_NOT_FOUND, f"As Stalled, {_MAY_STILL_COME}"),
         (T, R.PULL_SECRET_NOT_FOUND, f"As Stalled, {_MAY_STILL_COME}"),
         (T, R.CERTIFICATE_NOT_FOUND, f"As Stalled, {_MAY_STILL_COME}"),
     ),
-    *_rows(
+    *rows(
         Kind.INSTANCE,
         Type.STALLED,
         (T, R.NAMESPACE_OCCUPIED, "As Accepted."),
@@ -112,7 +93,7 @@ _INSTANCE = [
         (T, R.CERTIFICATE_NOT_FOUND, "The Secret of tls.secretRef is missing; the last good certificate stays."),
         (T, R.DOMAIN_TAKEN, "spec.domain is an object's of another namespace that came first; what runs goes on."),
     ),
-    *_rows(
+    *rows(
         Kind.INSTANCE,
         Type.SIZED,
         (T, R.AS_TIER, "The pod has the resources of its tier, or more."),
@@ -124,7 +105,7 @@ _INSTANCE = [
             "The node will never have room for it; the media, and the next pod, keep what they have.",
         ),
     ),
-    *_rows(
+    *rows(
         Kind.INSTANCE,
         Type.RESTART_PENDING,
         (F, R.UP_TO_DATE, "The pod runs the current template."),
@@ -140,7 +121,7 @@ _INSTANCE = [
         ),
         (T, R.DRAINING, "It is to be replaced: the media drains until nobody talks, or drainSeconds are over."),
     ),
-    *_rows(
+    *rows(
         Kind.INSTANCE,
         Type.CAPACITY_PRESSURE,
         (F, R.SUFFICIENT, "Less than 80 % of the slots are taken, and of the tier's users are there."),
@@ -150,41 +131,20 @@ _INSTANCE = [
 ]
 
 
-def _domain_resolved(kind: Kind, wanted: str) -> list[Row]:
-    return _rows(
-        kind,
-        Type.DOMAIN_RESOLVED,
-        (T, R.RESOLVED, f"Both the media pod and the operator are told {wanted} by their DNS, and no other address."),
-        (F, R.NOT_RESOLVED, "One of them, at least, is told that there is no such name, or no IPv4 address of it."),
-        (F, R.WRONG_ADDRESS, "One of them, at least, is told another address."),
-        (U, R.PENDING, "Not asked yet."),
-        (U, R.RESOLVER_UNAVAILABLE, "The DNS of one of them does not answer, three times in a row."),
-        (U, R.AGENT_OUTDATED, "The link agent in the media pod is too old to be asked."),
-        (U, R.AGENT_UNREACHABLE, "The link agent in the media pod does not answer."),
-        (U, R.NOT_ACCEPTED, "Accepted is False: nobody asks."),
-    )
-
-
-def _in_service(kind: Kind, but: str) -> list[Row]:
-    return _rows(
-        kind,
-        Type.IN_SERVICE,
-        (T, R.IN_SERVICE, f"New sessions are not refused{but}."),
-        (T, R.PENDING, "OutOfService is declared, and the appliance still takes new sessions."),
-        (F, R.DRAINING, "New sessions are refused; open ones go on, and drainSeconds are not over."),
-        (F, R.OUT_OF_SERVICE, "New sessions are refused; none is open, or drainSeconds are over: see the message."),
-        (U, R.AGENT_UNREACHABLE, "OutOfService is declared, and the link agent in the media pod does not answer."),
-        (U, R.MEDIA_NOT_READY, "OutOfService is declared, and the appliance does not answer the link agent."),
-        (U, R.NOT_ACCEPTED, "Accepted is False."),
-    )
-
-
-_INSTANCE += _domain_resolved(Kind.INSTANCE, "spec.publicAddress for spec.domain")
-_INSTANCE += _in_service(Kind.INSTANCE, "; whether it can serve any, Ready says")
+_INSTANCE += domain_resolved(Kind.INSTANCE, "spec.publicAddress for spec.domain")
+_INSTANCE += in_service(Kind.INSTANCE, "; whether it can serve any, Ready says")
+_INSTANCE += certificate_ready(
+    Kind.INSTANCE,
+    (
+        F,
+        R.ISSUER_NOT_READY,
+        "The ACME server does not answer or take the account, or the account's key is missing: see the message.",
+    ),
+)
 
 _COMMUNITY = [
-    *_rows(Kind.COMMUNITY, Type.ACCEPTED, (F, R.INSTANCE_NOT_FOUND, "spec.instanceRef names no accepted instance.")),
-    *_rows(
+    *rows(Kind.COMMUNITY, Type.ACCEPTED, (F, R.INSTANCE_NOT_FOUND, "spec.instanceRef names no accepted instance.")),
+    *rows(
         Kind.COMMUNITY,
         Type.READY,
         (T, R.SERVED, "All enabled users are in the appliance's configuration."),
@@ -196,13 +156,13 @@ _COMMUNITY = [
         (F, R.TIER_EXCEEDED, "Users beyond the tier are not served: how many, and where the first one is listed."),
         (F, R.COMMUNITY_LIMIT_EXCEEDED, "As TierExceeded, beyond spec.communityLimits.users of the instance."),
     ),
-    *_rows(
+    *rows(
         Kind.COMMUNITY,
         Type.RECONCILING,
         (T, R.USERS_NOT_FOUND, f"As Ready, {_MAY_STILL_COME}"),
         (T, R.CERTIFICATE_NOT_FOUND, f"As Stalled, {_MAY_STILL_COME}"),
     ),
-    *_rows(
+    *rows(
         Kind.COMMUNITY,
         Type.STALLED,
         (T, R.USERS_INVALID, "As Ready."),
@@ -214,7 +174,7 @@ _COMMUNITY = [
         (T, R.CERTIFICATE_INVALID, "The certificate of spec.portalDomain cannot be served; the last good one stays."),
         (T, R.CERTIFICATE_NOT_FOUND, "The Secret of tls.secretRef is missing; the last good certificate stays."),
     ),
-    *_rows(
+    *rows(
         Kind.COMMUNITY,
         Type.LOGIN_READY,
         (T, R.SERVED, "The appliance serves the portal; the message says where, and how many users can log in."),
@@ -236,9 +196,11 @@ _COMMUNITY = [
         (U, R.MEDIA_NOT_READY, "The appliance does not answer the link agent."),
         (U, R.AGENT_UNREACHABLE, "The link agent in the media pod does not answer."),
     ),
-    *_domain_resolved(Kind.COMMUNITY, "spec.publicAddress of the instance for spec.portalDomain"),
-    *_rows(Kind.COMMUNITY, Type.DOMAIN_RESOLVED, (U, R.NOT_CONFIGURED, "spec.portalDomain is not set: nobody asks.")),
+    *domain_resolved(Kind.COMMUNITY, "spec.publicAddress of the instance for spec.portalDomain"),
+    *rows(Kind.COMMUNITY, Type.DOMAIN_RESOLVED, (U, R.NOT_CONFIGURED, "spec.portalDomain is not set: nobody asks.")),
 ]
+
+_COMMUNITY += certificate_ready(Kind.COMMUNITY)
 
 REFUSALS = {
     R.CAPACITY_EXCEEDED: "The instance serves 250 TVoxLinks already; this one takes over when a place frees up.",
@@ -261,8 +223,8 @@ WAITING = {
 """Why a link is not accepted, where another object may still come."""
 
 _LINK = [
-    *_rows(Kind.LINK, Type.ACCEPTED, *[(F, reason, text) for reason, text in (REFUSALS | WAITING).items()]),
-    *_rows(
+    *rows(Kind.LINK, Type.ACCEPTED, *[(F, reason, text) for reason, text in (REFUSALS | WAITING).items()]),
+    *rows(
         Kind.LINK,
         Type.PROGRAMMED,
         (T, R.PROGRAMMED, "The agent reports that the slot runs this revision."),
@@ -279,7 +241,7 @@ _LINK = [
         (F, R.CA_INVALID, "As Stalled of the instance: no identity can be made."),
         (U, R.AGENT_UNREACHABLE, "The link agent in the media pod does not answer."),
     ),
-    *_rows(
+    *rows(
         Kind.LINK,
         Type.CONNECTED,
         (T, R.ESTABLISHED, "The tunnel is up."),
@@ -297,7 +259,7 @@ _LINK = [
         (F, R.PENDING, "The slot does not run yet."),
         (U, R.AGENT_UNREACHABLE, "The link agent in the media pod does not answer."),
     ),
-    *_rows(
+    *rows(
         Kind.LINK,
         Type.READY,
         (T, R.PROGRAMMED, "Accepted and Programmed. Whether the TVox is connected is in Connected."),
@@ -315,8 +277,8 @@ _LINK = [
         (U, R.AGENT_UNREACHABLE, "As Programmed."),
         *[(F, reason, "As Accepted.") for reason in REFUSALS | WAITING if reason is not R.NO_FREE_SLOT],
     ),
-    *_rows(Kind.LINK, Type.RECONCILING, (T, R.CERTIFICATE_NOT_FOUND, f"As Stalled, {_MAY_STILL_COME}")),
-    *_rows(
+    *rows(Kind.LINK, Type.RECONCILING, (T, R.CERTIFICATE_NOT_FOUND, f"As Stalled, {_MAY_STILL_COME}")),
+    *rows(
         Kind.LINK,
         Type.STALLED,
         (T, R.QUARANTINED, "As Programmed."),
@@ -330,7 +292,7 @@ _LINK = [
         (T, R.CERTIFICATE_NOT_FOUND, "The Secret of tls.secretRef is missing; the last good certificate stays."),
         *[(T, reason, "As Accepted.") for reason in REFUSALS if reason is not R.NO_FREE_SLOT],
     ),
-    *_rows(
+    *rows(
         Kind.LINK,
         Type.ROTATION_PENDING,
         (F, R.UP_TO_DATE, "The TVox has the newest profile, or the link never had another one."),
@@ -340,15 +302,17 @@ _LINK = [
     ),
 ]
 
-_LINK += _domain_resolved(Kind.LINK, "spec.publicAddress of the instance for spec.domain")
-_LINK += _in_service(Kind.LINK, " for this link's own sake; the MCSInstance says the same of all")
-_LINK += _rows(
+_LINK += domain_resolved(Kind.LINK, "spec.publicAddress of the instance for spec.domain")
+_LINK += in_service(Kind.LINK, " for this link's own sake; the MCSInstance says the same of all")
+_LINK += rows(
     Kind.LINK,
     Type.IN_SERVICE,
     (F, R.PENDING, "InService is declared, and the appliance still refuses new sessions."),
     (F, R.DISABLED, "spec.enabled is false: there are no sessions."),
     (U, R.NOT_CONFIRMED, "OutOfService is declared, and the media image, or the pod's agent, knows no such thing."),
 )
+
+_LINK += certificate_ready(Kind.LINK)
 
 TABLE: tuple[Row, ...] = (*_EVERY_KIND, *_INSTANCE, *_COMMUNITY, *_LINK)
 

@@ -56,6 +56,7 @@ def check(
         status = at(cluster.find(Kind.INSTANCE, namespace, new.name), "status")
         yield from _disrupted(predicted(old, new, cluster.resizing(), status), new, served, now)
     yield from missing.certificate(cluster, namespace, new, old)
+    yield from missing.account(cluster, namespace, new, old)
     yield from _same_node(cluster, namespace, new, old)
 
 

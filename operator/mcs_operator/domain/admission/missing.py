@@ -24,6 +24,16 @@ def certificate(
         )
 
 
+def account(cluster: Cluster, namespace: str, new: MCSInstance, old: MCSInstance | None) -> Iterator[Finding]:
+    """Of ``spec.tls.acme``, where one of the user's is named now."""
+    name = _account(new)
+    if name and (old is None or _account(old) != name) and not cluster.has_certificate(namespace, name):
+        yield Finding(
+            f"spec.tls.acme.accountSecretRef.name: no Secret {name!r} of type kubernetes.io/tls in namespace "
+            f"{namespace} yet; no certificate is ordered until it is there"
+        )
+
+
 def users_files(cluster: Cluster, namespace: str, new: Community, old: Community | None) -> Iterator[Finding]:
     """Of ``spec.usersFrom``, those that are named now."""
     known = set(_sources(old)) if old else set()
@@ -37,6 +47,11 @@ def users_files(cluster: Cluster, namespace: str, new: Community, old: Community
 
 def _named(body: MCSInstance | Community | TVoxLink) -> str:
     reference = body.spec.tls.secret_ref
+    return reference.name if reference else ""
+
+
+def _account(instance: MCSInstance) -> str:
+    reference = instance.spec.tls.acme.account_secret_ref if instance.spec.tls.acme else None
     return reference.name if reference else ""
 
 

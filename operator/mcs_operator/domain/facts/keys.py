@@ -15,6 +15,15 @@ class KeyPair:
 
 
 @dataclass(frozen=True, slots=True)
+class AcmeAccount:
+    """The private key of an account at an ACME server. ``thumbprint``: of its public half (RFC 7638), by which the
+    appliance answers every challenge; empty where the key cannot be used."""
+
+    key_pem: str = field(repr=False)
+    thumbprint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Authority:
     """A CA that may sign: ``cert_pem`` begins with the signing certificate.
 

@@ -21,9 +21,10 @@ from mcs_operator.api.usersfile import UsersFile
 from mcs_operator.contract.linkstate import LinkReport
 from mcs_operator.contract.lookup import Lookup
 from mcs_operator.contract.openvpn import Where
-from mcs_operator.domain.facts.keys import Authority, KeyPair
+from mcs_operator.domain.facts.keys import AcmeAccount, Authority, KeyPair
 from mcs_operator.domain.facts.networks import Network
 from mcs_operator.domain.facts.nodes import CordonedNode
+from mcs_operator.domain.facts.orders import Orders
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,11 +203,13 @@ class Pod:
 
 @dataclass(frozen=True, slots=True)
 class TlsSecret:
-    """A Secret of type kubernetes.io/tls that one of our objects names; unchecked."""
+    """A Secret of type kubernetes.io/tls that one of our objects names, or that was made for a certificate which the
+    operator ordered; unchecked. ``created``: since when it is there."""
 
     name: str
     chain: str
     key: str = field(repr=False)
+    created: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,6 +284,10 @@ class World:
     passwords: Mapping[str, PasswordsFile] = field(default_factory=dict)
     """Secrets with passwords that Communities name, by name; each says whose it is."""
     tls_secrets: Mapping[str, TlsSecret] = field(default_factory=dict)
+    acme_accounts: Mapping[str, AcmeAccount] = field(default_factory=dict)
+    """Keys of accounts that the operator made, by instance."""
+    orders: Orders = field(default_factory=Orders)
+    """What came of ordering certificates."""
     shards: Mapping[str, bytes] = field(default_factory=dict)
     """What the appliance was given last, packed, by file: the last good state of what is broken."""
     elsewhere: Mapping[str, Kind] = field(default_factory=dict)

@@ -11,7 +11,7 @@ from mcs_operator.domain.plan import Plan
 from mcs_operator.domain.rules.logins import CommunityLogins
 from mcs_operator.domain.rules.users import CommunityUsers
 from mcs_operator.domain.rules.verdict import Verdict
-from mcs_operator.domain.status.login import login_ready, portal_resolved
+from mcs_operator.domain.status.login import login_ready, portal_certified, portal_resolved
 from mcs_operator.domain.status.patience import patient
 from mcs_operator.domain.status.shared import F, T, reconciling, stalled_by, status_of, status_of_refused
 from mcs_operator.domain.status.wanted import Wanted
@@ -27,7 +27,11 @@ def community_status(world: World, plan: Plan, community: Community, wanted: Wan
     if problem is None and (unwritten := wanted.unwritten.get(name)):
         problem = Verdict(Reason.PENDING, f"not written: {unwritten}; what was served before still is")
     portal = portal_resolved(world, plan, community), login_ready(world, plan, community, wanted)
-    conditions = [*portal, *_conditions(world, community, problem, _stalled(plan, community, wanted))]
+    conditions = [
+        *portal,
+        portal_certified(world, plan, community, wanted),
+        *_conditions(world, community, problem, _stalled(plan, community, wanted)),
+    ]
     return {
         **status_of(world, Kind.COMMUNITY, name, generation, conditions),
         "users": {"served": users.served, "notServed": users.beyond}

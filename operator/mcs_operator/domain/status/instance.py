@@ -19,6 +19,7 @@ from mcs_operator.domain.rules.addressing import last_number
 from mcs_operator.domain.rules.capacity import Capacity, capacity_of, pressure
 from mcs_operator.domain.rules.verdict import Verdict
 from mcs_operator.domain.rules.windows import problems
+from mcs_operator.domain.status.certificate import instance_certificate_ready
 from mcs_operator.domain.status.disruptions import disruptions_status
 from mcs_operator.domain.status.faults import GOES_ON
 from mcs_operator.domain.status.link import is_programmed, programmed_of
@@ -53,7 +54,8 @@ def instance_status(world: World, plan: Plan, instance: MCSInstance, wanted: Wan
     pod, known = world.pod, capacity_of(instance, with_slot, len(plan.users.users))
     in_service = instance_in_service(world, instance)
     told = _conditions(world, plan, instance, wanted, known, in_service)
-    conditions = [*told, in_service, _domain_resolved(world, instance)]
+    certificate = instance_certificate_ready(world, plan, wanted, instance)
+    conditions = [*told, in_service, _domain_resolved(world, instance), certificate]
     status = {
         **status_of(world, Kind.INSTANCE, instance.name, instance.generation, conditions),
         "links": {

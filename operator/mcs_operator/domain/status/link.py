@@ -13,6 +13,7 @@ from mcs_operator.domain.plan import LinkPlan, Plan
 from mcs_operator.domain.rules import messages
 from mcs_operator.domain.rules.addressing import address_of, last_number
 from mcs_operator.domain.rules.pins import Stage, accepted, stage
+from mcs_operator.domain.status.certificate import certificate_ready
 from mcs_operator.domain.status.patience import patient
 from mcs_operator.domain.status.service import link_in_service, observed
 from mcs_operator.domain.status.shared import (
@@ -48,6 +49,7 @@ def link_status(world: World, plan: Plan, link_plan: LinkPlan, wanted: Wanted) -
         *always,
         *_conditions(world, link_plan, programmed, in_service, wanted),
         _domain_resolved(world, plan.instance, link_plan),
+        _certificate_ready(world, plan, link_plan, wanted),
     ]
     status = status_of(world, Kind.LINK, link.name, link.generation, conditions)
     if number is None or plan.instance is None:
@@ -233,3 +235,12 @@ def _domain_resolved(world: World, instance: MCSInstance | None, link_plan: Link
     name, domain = link_plan.link.name, link_plan.link.spec.domain
     remedy = f"publish {domain} as a CNAME of {instance.spec.domain}"
     return domain_resolved(world, Kind.LINK, name, domain, instance.spec.public_address, remedy)
+
+
+def _certificate_ready(world: World, plan: Plan, link_plan: LinkPlan, wanted: Wanted) -> Condition:
+    """Also of one that is refused for a lost reference and goes on in its slot; nobody has another's name."""
+    taken = link_plan.refusal is not None and link_plan.refusal.reason is Reason.DOMAIN_TAKEN
+    if link_plan.number is None or taken:
+        return NOT_SERVED[Type.CERTIFICATE_READY]
+    name, domain = link_plan.link.name, link_plan.link.spec.domain
+    return certificate_ready(world, plan, wanted, Kind.LINK, name, domain)

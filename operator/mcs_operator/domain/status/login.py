@@ -12,6 +12,7 @@ from mcs_operator.domain.facts.world import World
 from mcs_operator.domain.plan import Plan
 from mcs_operator.domain.rules.logins import CommunityLogins
 from mcs_operator.domain.rules.verdict import Verdict
+from mcs_operator.domain.status.certificate import certificate_ready
 from mcs_operator.domain.status.shared import SUSPENDED, UNREACHABLE, F, T, U, domain_resolved
 from mcs_operator.domain.status.wanted import Wanted
 
@@ -29,6 +30,16 @@ def portal_resolved(world: World, plan: Plan, community: Community) -> Condition
         return NOT_SERVED[Type.DOMAIN_RESOLVED]
     remedy = f"publish {portal.domain} as a CNAME of {instance.spec.domain}"
     return domain_resolved(world, Kind.COMMUNITY, community.name, portal.domain, instance.spec.public_address, remedy)
+
+
+def portal_certified(world: World, plan: Plan, community: Community, wanted: Wanted) -> Condition:
+    """Whether the portal's name has a certificate."""
+    portal = plan.portals.get(community.name)
+    if portal is None:
+        return Condition(Type.CERTIFICATE_READY, U, Reason.NOT_CONFIGURED, _NO_PORTAL)
+    if portal.refusal:
+        return NOT_SERVED[Type.CERTIFICATE_READY]
+    return certificate_ready(world, plan, wanted, Kind.COMMUNITY, community.name, portal.domain)
 
 
 def login_ready(world: World, plan: Plan, community: Community, wanted: Wanted) -> Condition:

@@ -10,6 +10,7 @@ from mcs_operator.domain.facts.world import Fingerprint
 from mcs_operator.domain.plan import LinkPlan
 from mcs_operator.domain.pod.rollout import Rollout, Step
 from mcs_operator.domain.pod.sizing import Sizing
+from mcs_operator.domain.rules.issuance import Queue
 from mcs_operator.domain.rules.pins import Stage, stage
 from mcs_operator.domain.rules.verdict import Verdict
 
@@ -23,7 +24,8 @@ class Wanted:
     be made; ``certificates`` whose certificate cannot be served, and why; ``authority`` why the instance's CA cannot
     sign. ``fingerprints``: the certificates of each link's TVox, by link; a link without any could not be given keys.
     ``unwritten``: why some of a Community's users could not be written, by Community; ``unwritten_logins``: the same of
-    their passwords. ``certified``: public names for which there is a certificate.
+    their passwords. ``certified``: public names for which there is a certificate; ``queue``: those for which one is
+    ordered.
     """
 
     revisions: Mapping[int, str]
@@ -46,6 +48,7 @@ class Wanted:
     unwritten: Mapping[str, str] = field(default_factory=dict)
     unwritten_logins: Mapping[str, str] = field(default_factory=dict)
     certified: frozenset[str] = frozenset()
+    queue: Queue = field(default_factory=Queue)
 
     def runs(self, link_plan: LinkPlan) -> bool:
         """Whether this link's process should run."""

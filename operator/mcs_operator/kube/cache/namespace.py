@@ -15,6 +15,9 @@ Key = tuple[Resource, str]
 """Kind and name."""
 
 
+_TLS_SECRETS = (("tls", "secretRef"), ("tls", "acme", "accountSecretRef"), ("vpn", "caSecretRef"))
+
+
 @dataclass(frozen=True, slots=True)
 class Sighting:
     """What came of a look for a Secret by its name, at this time of the monotonic clock. ``labels`` is None where it is
@@ -78,12 +81,10 @@ class NamespaceCache:
         return child.resource is SECRETS and child.name in self.named().tls_secrets
 
     def named(self) -> Named:
-        """What tls.secretRef, vpn.caSecretRef, usersFrom and passwordsFrom of our objects name."""
+        """What tls.secretRef and the like, vpn.caSecretRef, usersFrom and passwordsFrom of our objects name."""
         if self.names is None:
             specs = [mapping(body.get("spec")) for body in self.ours.values()]
-            tls = {
-                named(spec, *path, "name") for spec in specs for path in (("tls", "secretRef"), ("vpn", "caSecretRef"))
-            }
+            tls = {named(spec, *path, "name") for spec in specs for path in _TLS_SECRETS}
             users = {source for spec in specs for source in users_sources(spec)}
             passwords = {source for spec in specs for source in passwords_sources(spec)}
             self.names = Named(frozenset(tls - {""}), frozenset(users), frozenset(passwords))

@@ -7,7 +7,7 @@ to look. Whether a certificate is what its Secret says is asked in `pki.belief`:
 
 from __future__ import annotations
 
-from mcs_operator.domain.facts.keys import Authority
+from mcs_operator.domain.facts.keys import AcmeAccount, Authority
 from mcs_operator.domain.facts.world import (
     AgentCredentials,
     Damaged,
@@ -26,7 +26,8 @@ from mcs_operator.kube.parse.secret import read_secret
 from mcs_operator.kube.resources import PODS, RESOURCE_QUOTAS, SECRETS, Object, Resource
 
 Parsed = (
-    AgentCredentials
+    AcmeAccount
+    | AgentCredentials
     | Authority
     | Damaged
     | DamagedProfile

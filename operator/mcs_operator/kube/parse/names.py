@@ -20,6 +20,8 @@ class Role(Enum):
     SLOT = auto()
     PROFILE = auto()
     SHARD = auto()
+    ACCOUNT = auto()
+    CERTIFICATE = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,14 @@ class Place:
 _SLOT = re.compile(r"(?P<owner>.+)-link-(?P<number>\d{3})", re.ASCII)
 _POD = re.compile(r"(?P<owner>.+)-(0|(?P<pull>pull-[0-9a-f]{8}))", re.ASCII)
 _SHARD = re.compile(r"(?P<owner>.+)-(users-\d{2}|certs-\d)", re.ASCII)
-_SECRETS = {"-profile": Role.PROFILE, "-ca": Role.AUTHORITY, "-agent": Role.AGENT, "-metrics": Role.METRICS}
+_CERTIFICATE = re.compile(r"(?P<owner>.+)-acme-[0-9a-f]{16}", re.ASCII)
+_SECRETS = {
+    "-profile": Role.PROFILE,
+    "-ca": Role.AUTHORITY,
+    "-agent": Role.AGENT,
+    "-metrics": Role.METRICS,
+    "-acme-account": Role.ACCOUNT,
+}
 _CONFIG_MAPS = {"-links": Role.SHARD, "-manifest": Role.SHARD}
 
 
@@ -47,6 +56,8 @@ def place_of_name(resource: Resource, name: str) -> Place | None:
             return Place(Role.SLOT, slot["owner"], number) if FIRST_NUMBER <= number <= LAST_NUMBER else None
         if shard := _SHARD.fullmatch(name):
             return Place(Role.SHARD, shard["owner"])
+        if certificate := _CERTIFICATE.fullmatch(name):
+            return Place(Role.CERTIFICATE, certificate["owner"])
     endings = _SECRETS if resource is SECRETS else _CONFIG_MAPS if resource is CONFIG_MAPS else {}
     found = next((ending for ending in endings if name.endswith(ending) and name != ending), None)
     return Place(endings[found], name.removesuffix(found)) if found else None

@@ -28,7 +28,7 @@ _SHAPES: Mapping[str, type] = {
 _BELOW: Mapping[str, Mapping[str, type]] = {
     "instanceRef": {"name": str},
     "communityRef": {"name": str},
-    "tls": {"secretRef": dict},
+    "tls": {"secretRef": dict, "acme": dict},
     "vpn": {"caSecretRef": dict, "cidr": str, "basePort": int, "slots": int},
     "network": {"mode": str},
     "authentication": {"passwordsFrom": list},

@@ -12,7 +12,7 @@ from typing import Any
 
 from mcs_operator.contract.openvpn import where_of_profile, where_of_slot
 from mcs_operator.contract.slotfiles import FINGERPRINTS, PREVIOUS, SLOT_FILES, pins_in, slot_revision
-from mcs_operator.domain.facts.keys import Authority, KeyPair
+from mcs_operator.domain.facts.keys import AcmeAccount, Authority, KeyPair
 from mcs_operator.domain.facts.world import (
     AgentCredentials,
     Damaged,
@@ -48,7 +48,7 @@ from mcs_operator.settings import (
 )
 
 Labels = Mapping[str, str]
-Found = AgentCredentials | Authority | Damaged | DamagedProfile | Profile | SlotSecret | TlsSecret | None
+Found = AcmeAccount | AgentCredentials | Authority | Damaged | DamagedProfile | Profile | SlotSecret | TlsSecret | None
 
 MOST_FINGERPRINTS = 32
 """A link has three at most: two that are accepted, and the one that was revoked last."""
@@ -64,7 +64,7 @@ def read_secret(name: str, kind: str, labels: Labels, body: Object) -> Found:
     """What a Secret is to us, or what is wrong with it; None for one of ours that nobody reads."""
     data = mapping(body.get("data"))
     if kind == _TLS:
-        return _tls_secret(name, data)
+        return _tls_secret(name, data, mapping(body.get("metadata")).get("creationTimestamp"))
     place = place_of_name(SECRETS, name)
     if labels.get(LABEL_MANAGED_BY) != OPERATOR:
         return None  # a users file, or one that is named where a certificate should be
@@ -74,6 +74,8 @@ def read_secret(name: str, kind: str, labels: Labels, body: Object) -> Found:
         return _profile_or_damaged(place.owner, kind, labels, data)
     if place.role in (Role.METRICS, Role.SHARD):
         return None
+    if place.role is Role.CERTIFICATE:
+        return Damaged("Secret", name, f"has type {kind[:64]}, and certificates that are ordered are of type {_TLS}")
     number = f"{place.number:03d}" if place.role is Role.SLOT else None
     if why := _wrong_labels(labels, {LABEL_INSTANCE: place.owner, LABEL_SLOT: number}) or _wrong_type(kind):
         slot = (place.owner, place.number) if place.role is Role.SLOT else None
@@ -83,19 +85,28 @@ def read_secret(name: str, kind: str, labels: Labels, body: Object) -> Found:
     return _of_the_instance(name, place.role, data)
 
 
-def _of_the_instance(name: str, role: Role, data: Object) -> Authority | AgentCredentials | Damaged:
-    wanted = ("ca.crt", "ca.key") if role is Role.AUTHORITY else ("tls.crt", "tls.key", "token")
+_FILES = {Role.AUTHORITY: ("ca.crt", "ca.key"), Role.ACCOUNT: ("tls.key",), Role.AGENT: ("tls.crt", "tls.key", "token")}
+
+
+def _of_the_instance(name: str, role: Role, data: Object) -> AcmeAccount | Authority | AgentCredentials | Damaged:
+    wanted = _FILES[role]
     files = files_in(data, wanted)
     if missing := [file for file in wanted if not files.get(file)]:
         return Damaged("Secret", name, f"cannot be read: {' and '.join(missing)} missing, too long or no text")
     if role is Role.AUTHORITY:
         return Authority(files["ca.crt"], files["ca.key"])
+    if role is Role.ACCOUNT:
+        return AcmeAccount(files["tls.key"])
     return AgentCredentials(KeyPair(files["tls.crt"], files["tls.key"]), files["token"])
 
 
-def _tls_secret(name: str, data: Object) -> TlsSecret:
+def _tls_secret(name: str, data: Object, created: object) -> TlsSecret:
     """Whatever is in it, cut where it is too long: what is wrong with a certificate is said where it is checked."""
-    return TlsSecret(name, *(_as_text(data.get(file)) for file in ("tls.crt", "tls.key")))
+    chain, key = (_as_text(data.get(file)) for file in ("tls.crt", "tls.key"))
+    try:
+        return TlsSecret(name, chain, key, maybe_moment(created))
+    except UnreadableError:
+        return TlsSecret(name, chain, key)
 
 
 def _as_text(value: object) -> str:

@@ -73,6 +73,7 @@ def test_a_link_whose_slot_runs_its_revision_is_ready_and_connected() -> None:
         "Programmed": ("True", "Programmed"),
         "Connected": ("True", "Established"),
         "RotationPending": ("False", "UpToDate"),
+        "CertificateReady": ("Unknown", "NotConfigured"),
         "DomainResolved": ("Unknown", "Pending"),
         "InService": ("True", "InService"),
     }
@@ -325,6 +326,7 @@ def test_an_instance_is_ready_when_its_media_is_and_never_because_of_a_link() ->
         "CapacityPressure": ("False", "Sufficient"),
         "DomainResolved": ("Unknown", "Pending"),
         "InService": ("True", "InService"),
+        "CertificateReady": ("Unknown", "NotConfigured"),
     }
 
 

@@ -1,0 +1,282 @@
+"""Ordering certificates, beside the reconciliation: a task per namespace, which wakes it when an order has ended.
+
+Nothing is written here: what was issued is handed over, and kept here until it is known to be in its Secret. What
+fails is tried again in its own time (`domain.rules.issuance`), and delays nobody: of all namespaces a few orders are
+under way at once, each in a thread and within bounds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Collection
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from threading import Thread
+
+from mcs_operator.domain.facts.keys import KeyPair
+from mcs_operator.domain.facts.orders import Attempt, Issuable, Issued
+from mcs_operator.domain.facts.orders import Orders as Known
+from mcs_operator.domain.rules import issuance
+from mcs_operator.issuing.issuer import Client, Issuer, IssuerError, RefusedError, Wanted
+from mcs_operator.tasks import end_all
+from mcs_operator.telemetry import Counter, Metric
+
+log = logging.getLogger(__name__)
+
+AT_ONCE = 4
+"""Orders under way, of all namespaces."""
+FIRST_PAUSE, LONGEST_PAUSE = timedelta(minutes=1), timedelta(hours=1)
+"""Between two orders from a server that cannot be used: doubled from the first to the longest."""
+AGAIN = timedelta(hours=1)
+"""Between two orders for a name that succeed: where the clocks differ by months, each would be due again at once."""
+LONGEST_ORDER = 300.0
+"""Seconds: the client ends before, but for a server that sends the head of an answer a byte at a time."""
+LONGEST_SLEEP = 600.0
+"""Seconds: the clock of dates may be put right meanwhile, and asyncio's goes on."""
+SLACK = timedelta(minutes=10)
+"""By which the server's clock may be ahead of ours."""
+
+ORDERS = Metric(
+    "mcs_operator_certificate_orders_total",
+    "counter",
+    "Certificates ordered by ACME, by how the order ended: issued, refused (for this name), or failed (the server).",
+    ("outcome",),
+)
+
+MakeClient = Callable[[Issuer, str], Client]
+"""Of an issuer and the key of its external account."""
+ReadKey = Callable[[str, str], Awaitable[str]]
+"""The key in a Secret of a namespace; raises IssuerError where there is none."""
+Aside = Callable[[Callable[[str], KeyPair], str], Awaitable[KeyPair]]
+"""Does a work that blocks beside the event loop."""
+Check = Callable[[KeyPair, str, datetime], str]
+"""Why a certificate cannot be served for a name at a time; empty where it can."""
+
+
+@dataclass(slots=True)
+class _Namespace:
+    wanted: Wanted
+    client: Client | None = None
+    failed: dict[str, Attempt] = field(default_factory=dict)
+    issued: dict[str, Issued] = field(default_factory=dict)
+    lately: dict[str, datetime] = field(default_factory=dict)
+    """When something was issued, for an hour."""
+    tried: set[str] = field(default_factory=set)
+    running: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    issuer: str | None = None
+    failures: int = 0
+    due: datetime | None = None
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    task: asyncio.Task[None] | None = None
+
+    @property
+    def attempts(self) -> dict[str, Attempt]:
+        """What failed: of names that were not tried here, what is told of them."""
+        return {domain: a for domain, a in self.wanted.attempts.items() if domain not in self.tried} | self.failed
+
+
+class Orders:
+    """All orders by namespace. ``wake`` is called with a namespace in which one has ended."""
+
+    def __init__(
+        self,
+        make_client: MakeClient,
+        read_key: ReadKey,
+        check: Check,
+        wake: Callable[[str], None],
+        clock: Callable[[], datetime],
+        aside: Aside | None = None,
+    ) -> None:
+        self._make_client, self._read_key, self._check = make_client, read_key, check
+        self._wake, self._clock = wake, clock
+        self._namespaces: dict[str, _Namespace] = {}
+        self._places = asyncio.Semaphore(AT_ONCE)
+        self._aside = aside or in_a_thread
+        self.outcomes = Counter(ORDERS)
+
+    def known(self, namespace: str) -> Known:
+        """What is known by now."""
+        here = self._namespaces.get(namespace)
+        if here is None:
+            return Known()
+        return Known(dict(here.failed), dict(here.issued), frozenset(here.tried), here.issuer)
+
+    def follow(self, namespace: str, wanted: Wanted | None, kept: Collection[str] = ()) -> None:
+        """Order this from now on, or nothing (None). ``kept``: names whose certificate is in its Secret by now."""
+        here = self._namespaces.get(namespace)
+        if wanted is None:
+            if here is not None:
+                self._end(self._namespaces.pop(namespace))
+            return
+        if here is None:
+            here = self._namespaces[namespace] = _Namespace(wanted)
+        if wanted.issuer != here.wanted.issuer:
+            self._forget(here)
+        here.wanted = wanted
+        for domain in kept:
+            here.issued.pop(domain, None)
+        names = {one.domain for one in wanted.names}
+        for domain in here.tried - names - here.running.keys():
+            here.tried.discard(domain)
+            here.failed.pop(domain, None)
+        here.changed.set()
+        if here.task is None:
+            here.task = asyncio.create_task(self._run(namespace, here), name=f"certificates of {namespace}")
+
+    async def close(self) -> None:
+        """End all orders: nothing more is sent. It may be followed anew."""
+        ended = list(self._namespaces.values())
+        self._namespaces.clear()
+        for here in ended:
+            self._end(here)
+        await end_all(task for here in ended for task in (here.task, *here.running.values()))
+
+    @staticmethod
+    def _end(here: _Namespace) -> None:
+        for task in (here.task, *here.running.values()):
+            if task is not None:
+                task.cancel()
+        if here.client is not None:
+            here.client.stop()
+
+    @staticmethod
+    def _forget(here: _Namespace) -> None:
+        """Another issuer: what the one before has refused says nothing of it."""
+        if here.client is not None:
+            here.client.stop()
+        here.client, here.issuer, here.due, here.failures = None, None, None, 0
+        here.failed.clear()
+        here.tried |= {one.domain for one in here.wanted.names}
+
+    async def _run(self, namespace: str, here: _Namespace) -> None:
+        while True:
+            here.changed.clear()
+            try:
+                pause = await self._begin(namespace, here)
+            except Exception:  # one namespace's orders, which nobody would notice to have ended
+                log.exception("%s: certificates cannot be ordered", namespace)
+                pause = LONGEST_SLEEP
+            try:
+                async with asyncio.timeout(pause):
+                    await here.changed.wait()
+            except TimeoutError:
+                pass
+
+    async def _begin(self, namespace: str, here: _Namespace) -> float:
+        """Begin what is due; seconds until there is something to look at again."""
+        now = self._clock()
+        if here.due is not None and now < here.due:
+            return min(LONGEST_SLEEP, (here.due - now).total_seconds())
+        dates = issuance.dates(here.wanted.names, here.attempts, here.wanted.per_week, now)
+        here.lately = {domain: at for domain, at in here.lately.items() if now - AGAIN < at <= now}
+        dates = {domain: max(due, here.lately.get(domain, due - AGAIN) + AGAIN) for domain, due in dates.items()}
+        waiting = {d: due for d, due in dates.items() if d not in here.running and d not in here.issued}
+        names = {one.domain: one for one in here.wanted.names}
+        for domain in [domain for domain, due in waiting.items() if due <= now]:
+            if len(here.running) >= AT_ONCE:
+                return LONGEST_SLEEP  # whoever ends wakes us
+            if here.client is None and not await self._connect(namespace, here):
+                return FIRST_PAUSE.total_seconds()
+            del waiting[domain]
+            work = self._order(namespace, here, here.client, names[domain])
+            here.running[domain] = asyncio.create_task(work, name=f"certificate of {domain}")
+        pauses = ((due - now).total_seconds() for due in waiting.values())
+        return max(0.0, min(LONGEST_SLEEP, *pauses, LONGEST_SLEEP))
+
+    async def _connect(self, namespace: str, here: _Namespace) -> bool:
+        issuer = here.wanted.issuer
+        try:
+            key = await self._read_key(namespace, issuer.key_secret) if issuer.key_secret else ""
+        except IssuerError as error:
+            self._fail(namespace, here, str(error))
+            return False
+        here.client = self._make_client(issuer, key)
+        return True
+
+    async def _order(self, namespace: str, here: _Namespace, client: Client | None, one: Issuable) -> None:
+        try:
+            async with self._places:
+                if client is not None and client is here.client and not self._is_paused(here):
+                    await self._ordered(namespace, here, client, one)
+        finally:
+            here.running.pop(one.domain, None)
+            here.changed.set()
+
+    def _is_paused(self, here: _Namespace) -> bool:
+        return here.due is not None and self._clock() < here.due
+
+    async def _ordered(self, namespace: str, here: _Namespace, client: Client, one: Issuable) -> None:
+        domain = one.domain
+        try:
+            async with asyncio.timeout(LONGEST_ORDER):
+                pair = await self._aside(client.order, domain)
+            if wrong := self._check(pair, domain, self._clock() + SLACK):
+                raise RefusedError(f"what the server issued cannot be served: {wrong}")
+        except IssuerError as error:
+            if client is here.client:
+                self.outcomes.add("failed")
+                self._fail(namespace, here, str(error))
+            return
+        except RefusedError as error:
+            self._refuse(here, domain, str(error), error.again)
+        except TimeoutError:
+            self._refuse(here, domain, f"the order does not end within {LONGEST_ORDER:.0f} s", None)
+        except Exception as error:
+            log.exception("%s: the order for %s failed", namespace, domain)
+            self._refuse(here, domain, f"the operator fails at it: {type(error).__name__}", None)
+        else:
+            self.outcomes.add("issued")
+            log.info("%s: a certificate for %s was issued", namespace, domain)
+            here.issued[domain], here.lately[domain] = Issued(one.secret, pair), self._clock()
+            here.failed.pop(domain, None)
+        here.tried.add(domain)
+        here.issuer, here.failures, here.due = "", 0, None
+        self._wake(namespace)
+
+    def _refuse(self, here: _Namespace, domain: str, problem: str, again: datetime | None) -> None:
+        self.outcomes.add("refused")
+        before = here.attempts.get(domain)
+        here.failed[domain] = failed = issuance.failed(domain, before, problem, self._clock(), again)
+        log.warning("no certificate for %s: %s", domain, failed.problem)
+
+    def _fail(self, namespace: str, here: _Namespace, problem: str) -> None:
+        """Of several orders that meet the same silence, the first is told, and counts."""
+        if self._is_paused(here):
+            return
+        pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(here.failures, 10))
+        here.failures += 1
+        here.due, here.client = self._clock() + pause, None
+        text = issuance.words(problem)
+        if text != here.issuer:
+            log.warning("%s: certificates cannot be ordered: %s", namespace, text)
+            here.issuer = text
+            self._wake(namespace)
+
+
+async def in_a_thread(work: Callable[[str], KeyPair], domain: str) -> KeyPair:
+    """In a thread of its own, which nobody waits for at the end: an order may take minutes, and of the threads that
+    everybody shares Python waits for each before a process ends."""
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[KeyPair] = loop.create_future()
+
+    def settle(pair: KeyPair | None, error: Exception | None) -> None:
+        if ended.done():  # nobody wants it any more
+            return
+        if pair is not None:
+            ended.set_result(pair)
+        else:
+            ended.set_exception(error or RuntimeError("an order without an end"))
+
+    def run() -> None:
+        pair, failed = None, None
+        try:
+            pair = work(domain)
+        except Exception as error:
+            failed = error
+        with suppress(RuntimeError):  # the loop has ended meanwhile
+            loop.call_soon_threadsafe(settle, pair, failed)
+
+    Thread(target=run, name=f"order for {domain}", daemon=True).start()
+    return await ended

@@ -1,0 +1,174 @@
+"""When certificates are ordered: pure, so weeks pass in no time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+import pytest
+
+from mcs_operator.api.conditions import Kind
+from mcs_operator.domain.facts.orders import Attempt, Issuable
+from mcs_operator.domain.rules import issuance
+from support.worlds import NOW
+
+DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
+
+
+def name(domain: str, *, since: datetime | None = None, days: int = 90, first: datetime | None = None) -> Issuable:
+    """A name, with a certificate of so many days where it has one since then."""
+    until = since + days * DAY if since else None
+    return Issuable(Kind.LINK, domain.partition(".")[0], domain, f"demo-acme-{domain}", since, until, first or since)
+
+
+def names(count: int, of: str = "example.com") -> list[Issuable]:
+    return [name(f"c{number:03d}.{of}") for number in range(count)]
+
+
+def due(
+    listed: Iterable[Issuable], attempts: dict[str, Attempt] | None = None, per_week: int = 50, now: datetime = NOW
+) -> dict[str, datetime]:
+    return issuance.dates(listed, attempts or {}, per_week, now)
+
+
+def test_names_without_a_certificate_are_ordered_for_at_once_in_their_order() -> None:
+    listed = names(50)
+    assert list(due(listed).items()) == [(one.domain, NOW) for one in listed]
+
+
+def test_what_is_beyond_the_weekly_limit_is_told_its_day() -> None:
+    found = list(due(names(120)).values())
+    assert found == [NOW] * 50 + [NOW + 7 * DAY] * 50 + [NOW + 14 * DAY] * 20
+
+
+def test_what_was_issued_within_the_week_takes_a_place_until_the_week_is_over() -> None:
+    there = [name(f"old{n:02d}.example.com", since=NOW - n * DAY / 10) for n in range(1, 50)]
+    found = due([*there, *names(3)])
+    assert [found[one.domain] for one in names(3)] == [NOW, NOW - 4.9 * DAY + 7 * DAY, NOW - 4.8 * DAY + 7 * DAY]
+
+
+def test_250_names_of_one_domain_take_five_weeks_and_no_week_has_more_than_50() -> None:
+    """As it happens: what is issued has its date, and the rest is reckoned anew each time."""
+    listed, now, issued = {one.domain: one for one in names(250)}, NOW, list[datetime]()
+    while any(one.begins is None for one in listed.values()):
+        dates = {d: at for d, at in due(listed.values(), now=now).items() if listed[d].begins is None}
+        now = max(now, min(dates.values()))
+        for domain in [d for d, at in dates.items() if at <= now]:
+            listed[domain] = name(domain, since=now)
+            issued.append(now)
+    assert (now - NOW) == 28 * DAY
+    assert all(sum(at - 7 * DAY < other <= at for other in issued) <= 50 for at in issued)
+
+
+def test_each_registered_domain_has_a_limit_of_its_own() -> None:
+    found = due([*names(60), *names(50, "example.org")])
+    assert sum(at == NOW for at in found.values()) == 100
+
+
+def test_a_renewal_does_not_count_and_is_ahead_of_all_that_is_new() -> None:
+    old = [name(f"old{n}.example.com", since=NOW - 70 * DAY) for n in range(60)]
+    found = due([*names(50), *old])
+    assert [domain for domain, at in found.items() if at <= NOW] == [
+        *sorted((one.domain for one in old), key=lambda domain: found[domain]),
+        *(one.domain for one in names(50)),
+    ]
+
+
+@pytest.mark.parametrize("days", [6, 45, 90, 365])
+def test_it_is_renewed_at_two_thirds_of_its_life_each_name_at_a_moment_of_its_own(days: int) -> None:
+    life = days * DAY
+    moments = {issuance.renewal(one.domain, NOW, NOW + life) - NOW for one in names(250)}
+    assert len(moments) == 250
+    assert min(moments) >= life * 2 / 3
+    assert max(moments) <= life * 0.7
+
+
+def test_a_name_that_fails_is_tried_ever_later_and_never_more_than_a_day_apart() -> None:
+    attempt, now, pauses = None, NOW, []
+    for _ in range(12):
+        attempt = issuance.failed("acme.example.com", attempt, "dns: no such name", now)
+        pauses.append((attempt.due - now) / MINUTE)
+        now = attempt.due
+    for tries, pause in enumerate(pauses):
+        wanted = min(10 * 2**tries, 24 * 60)
+        assert wanted - 1 <= pause <= wanted * 1.1
+    assert sum(1 for n in range(len(pauses)) if sum(pauses[: n + 1]) < 60) < 5, "a public server takes five an hour"
+
+
+def test_names_that_fail_together_do_not_come_back_together() -> None:
+    assert len({issuance.failed(one.domain, None, "dns", NOW).due for one in names(60)}) > 30
+
+
+def test_one_bad_name_delays_nobody_and_takes_no_place_of_the_week() -> None:
+    bad = {one.domain: issuance.failed(one.domain, None, "dns: no such name", NOW) for one in names(50)}
+    good = name("good.example.com")
+    assert due([*names(50), good], bad)["good.example.com"] == NOW
+
+
+def test_where_the_servers_limit_is_met_all_of_that_registered_domain_wait_until_it_says() -> None:
+    limited = issuance.failed("c000.example.com", None, "rateLimited: too many", NOW, NOW + 2 * DAY)
+    found = due([*names(3), name("a.example.org")], {"c000.example.com": limited})
+    assert found == {
+        **dict.fromkeys(("c000.example.com", "c001.example.com", "c002.example.com"), NOW + 2 * DAY),
+        "a.example.org": NOW,
+    }
+
+
+def test_what_a_server_asks_to_wait_is_kept_and_has_an_end() -> None:
+    assert issuance.failed("a.example.com", None, "x", NOW, NOW + 3 * DAY).due == NOW + 3 * DAY
+    assert issuance.failed("a.example.com", None, "x", NOW, NOW + 900 * DAY).due == NOW + 8 * DAY
+    assert issuance.failed("a.example.com", None, "x", NOW, NOW - DAY).due > NOW
+    assert issuance.failed("a.example.com", None, "rateLimited: x", NOW).due >= NOW + HOUR
+
+
+@pytest.mark.parametrize(
+    ("domain", "registered"),
+    [
+        ("acme.mcs.example.com", "example.com"),
+        ("example.com", "example.com"),
+        ("acme.example.co.uk", "example.co.uk"),
+        ("a.b.example.it", "example.it"),
+        ("co.uk", "co.uk"),
+    ],
+)
+def test_names_are_counted_by_their_registered_domain(domain: str, registered: str) -> None:
+    assert issuance.registered(domain) == registered
+
+
+def test_a_renewal_that_fails_is_tried_again_in_its_time() -> None:
+    old = name("a.example.com", since=NOW - 70 * DAY)
+    attempt = issuance.failed("a.example.com", None, "caa: forbidden", NOW)
+    assert due([old], {"a.example.com": attempt}) == {"a.example.com": attempt.due}
+
+
+@pytest.mark.parametrize(
+    "problem", ["dns: no such name", "", "a: b: c", "two\nlines\x00\u202e", "x" * 5000, "unauthorized: “404”"]
+)
+def test_what_failed_is_read_back_from_what_is_told(problem: str) -> None:
+    attempt = issuance.failed("acme.example.com", Attempt(3, NOW, ""), problem, NOW)
+    text = issuance.told("acme.example.com", attempt)
+    assert issuance.read_back("acme.example.com", text, NOW) == attempt
+    assert len(text) < 1024
+    assert text.isprintable()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "acme.example.com: an order is under way, or next in the queue",
+        "other.example.com: 1 order failed, the next is due at 2026-03-01T12:10:00Z: dns",
+        "acme.example.com: 1 order failed, the next is due at 2026-13-41T12:10:00Z: dns",
+        "acme.example.com: ٣ orders failed, the next is due at 2026-03-01T12:10:00Z: dns",
+        "acme.example.com: 99999 orders failed, the next is due at 2026-03-01T12:10:00Z: dns",
+    ],
+)
+def test_what_tells_of_no_failure_is_none(text: str) -> None:
+    assert issuance.read_back("acme.example.com", text, NOW) is None
+
+
+def test_a_date_that_somebody_wrote_into_a_status_holds_nothing_back_for_years() -> None:
+    text = "acme.example.com: 1 order failed, the next is due at 2999-01-01T00:00:00Z: dns"
+    found = issuance.read_back("acme.example.com", text, NOW)
+    assert found is not None
+    assert found.due == NOW + issuance.LONGEST_ASKED
