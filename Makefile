@@ -140,10 +140,14 @@ URL ?= https://releases.example.com/mcs-operator
 REGISTRY ?= localhost/mcs
 KEY ?=
 REBUILD ?=
+ANEW := $(if $(REBUILD),MCS_IMAGES_CACHE=build/images)
 release: $(DEPS) ## Build what a team consumes into build/release, and try it; URL=, REGISTRY= where it will be, KEY= cosign's, REBUILD=1
 	@hack/helm version >/dev/null && hack/tool cosign version >/dev/null 2>&1
-	@$(BIN)/python hack/release/release --url '$(URL)' --registry '$(REGISTRY)' --key '$(KEY)'
-	@MCS_KEY='$(KEY)' $(PYTEST) $(if $(REBUILD),,--ignore=tests/release/test_rebuilt.py) tests/release
+	@rm -rf build/images
+	@$(ANEW) $(BIN)/python hack/release/release --url '$(URL)' --registry '$(REGISTRY)' --key '$(KEY)'
+	@$(ANEW) MCS_KEY='$(KEY)' $(PYTEST) $(if $(REBUILD),,--ignore=tests/release/test_rebuilt.py) tests/release
+	@rm -rf build/images
+
 FROM ?=
 upgrade: $(DEPS) node ## From the last release (FROM=<commit>: from there) to this tree and back, under probes, on a real node
 	@hack/prepare
