@@ -68,8 +68,7 @@ def told(mcs: Mcs) -> dict[str, Any]:
 
 
 def somebody_comes_and_talks(mcs: Mcs, name: str) -> None:
-    """A new customer is served, connects and leaves again. He may come to a slot that is just getting another image, and
-    dials anew then."""
+    """A new customer is served, connects and leaves. Where his slot is just getting another image he dials anew."""
     mcs.link(name)
     begun = time.monotonic()
     mcs.connect(name, timeout=120)
