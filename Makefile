@@ -135,12 +135,23 @@ alerts: $(DEPS) ## Play the alerts with promtool, which is built the first time 
 docs: $(DOCS_DEPS) ## Build the site from docs/ into build/site; a warning, such as a dead link, is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-.PHONY: release
+.PHONY: release upgrade
 URL ?= https://releases.example.com/mcs-operator
-release: $(DEPS) ## Build what a team consumes into build/release (plugin, chart, bills of materials), and try it; URL= where it will be
-	@hack/helm version >/dev/null
-	@$(BIN)/python hack/release/release --url '$(URL)'
-	$(PYTEST) tests/release
+REGISTRY ?= localhost/mcs
+KEY ?=
+REBUILD ?=
+ANEW := $(if $(REBUILD),MCS_IMAGES_CACHE=build/images)
+release: $(DEPS) ## Build what a team consumes into build/release, and try it; URL=, REGISTRY= where it will be, KEY= cosign's, REBUILD=1
+	@hack/helm version >/dev/null && hack/tool cosign version >/dev/null 2>&1
+	@rm -rf build/images
+	@$(ANEW) $(BIN)/python hack/release/release --url '$(URL)' --registry '$(REGISTRY)' --key '$(KEY)'
+	@$(ANEW) MCS_KEY='$(KEY)' $(PYTEST) $(if $(REBUILD),,--ignore=tests/release/test_rebuilt.py) tests/release
+	@rm -rf build/images
+
+FROM ?=
+upgrade: $(DEPS) node ## From the last release (FROM=<commit>: from there) to this tree and back, under probes, on a real node
+	@hack/prepare
+	@MCS_FROM='$(FROM)' hack/test-e2e $(PYTEST) -s tests/upgrade
 
 lint: $(DEPS) ## Format, lint, types, layers, workflows
 	$(BIN)/ruff format --check .

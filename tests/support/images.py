@@ -16,12 +16,17 @@ from support.cluster import CLUSTER
 def load_under_another_name(image: str, name: str) -> None:
     """Have the node hold the content of an image that is built here under this name, too."""
     built = subprocess.run([ROOT / "hack" / "images" / "build"], stdout=subprocess.PIPE, text=True, check=True)
+    if not any(load_renamed(Path(archive), image, name) for archive in built.stdout.split()):
+        raise AssertionError(f"{image} is not built here")
+
+
+def load_renamed(archive: Path, image: str, name: str) -> bool:
+    """Have the node hold this docker-archive's image under this name alone; whether it is in there."""
     with tempfile.NamedTemporaryFile(suffix=".tar") as file:
-        for archive in built.stdout.split():
-            if _renamed(Path(archive), Path(file.name), image, name):
-                subprocess.run([CLUSTER, "load", file.name], check=True, stdout=subprocess.DEVNULL)
-                return
-    raise AssertionError(f"{image} is not built here")
+        found = _renamed(archive, Path(file.name), image, name)
+        if found:
+            subprocess.run([CLUSTER, "load", file.name], check=True, stdout=subprocess.DEVNULL)
+        return found
 
 
 def _renamed(archive: Path, copy: Path, image: str, name: str) -> bool:

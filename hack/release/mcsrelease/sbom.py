@@ -1,4 +1,5 @@
-"""Bills of materials in the form of CycloneDX, from the lock files: what is installed is what they name, by hash."""
+"""Bills of materials in the form of CycloneDX: from the lock files, as what is installed is what they name by hash, and
+from what dpkg says in an image."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ import re
 import uuid
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
@@ -18,13 +20,16 @@ _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 _REQUIRED = re.compile(r"^(?:require )?\s*(?P<name>[\w.~/-]+\.[\w.~/-]+) (?P<version>v[\w.+-]+)", re.MULTILINE)
 
 
-def bill(name: str, version: str, moment: int, components: Iterable[Component]) -> str:
-    """The bill of one thing that is released. Its serial number follows from what is in it."""
+def bill(name: str, version: str, moment: int, components: Iterable[Component], image: str = "") -> str:
+    """The bill of one thing that is released; ``image``: the digest, where it is one. Its serial number follows from
+    what is in it."""
+    kind = {"type": "container", "hashes": [{"alg": "SHA-256", "content": image.removeprefix("sha256:")}]}
+    told = kind if image else {"type": "application"}
     found = sorted({c["bom-ref"]: c for c in components}.values(), key=lambda component: str(component["bom-ref"]))
     body = {
         "metadata": {
             "timestamp": datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "component": {"type": "application", "bom-ref": f"{name}@{version}", "name": name, "version": version},
+            "component": told | {"bom-ref": f"{name}@{version}", "name": name, "version": version},
         },
         "components": found,
     }
@@ -38,10 +43,14 @@ def of_pip(lock: str) -> list[Component]:
     found = []
     for entry in lock.replace("\\\n", " ").splitlines():
         if match := _REQUIREMENT.match(entry):
-            name = re.sub(r"[-_.]+", "-", match["name"]).lower()
             hashes = [("SHA-256", text) for text in sorted(_HASH.findall(entry))]
-            found.append(_component("pypi", "", name, match["version"], hashes))
+            found.append(_component("pypi", "", normal(match["name"]), match["version"], hashes))
     return found
+
+
+def normal(name: str) -> str:
+    """A package's name as PyPI compares it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def of_npm(lock: str) -> list[Component]:
@@ -64,9 +73,32 @@ def of_go(module: str) -> list[Component]:
     return found
 
 
-def _component(kind: str, group: str, name: str, version: str, hashes: Iterable[tuple[str, str]]) -> Component:
+def of_debian(status: str, distribution: str) -> list[Component]:
+    """From dpkg's status file: what is installed. Advisories name sources, so the source is told where it differs."""
+    found = []
+    for stanza in status.split("\n\n"):
+        fields = dict(line.partition(": ")[::2] for line in stanza.splitlines() if not line.startswith(" "))
+        if fields.get("Status") != "install ok installed":
+            continue
+        source, _, its_version = fields.get("Source", "").rstrip(")").partition(" (")
+        upstream = f"{source}@{its_version}" if its_version else source
+        known = {"arch": fields["Architecture"], "distro": distribution} | ({"upstream": upstream} if upstream else {})
+        found.append(_component("deb", "debian", fields["Package"], fields["Version"], [], known))
+    return found
+
+
+def _component(
+    kind: str,
+    group: str,
+    name: str,
+    version: str,
+    hashes: Iterable[tuple[str, str]],
+    qualifiers: Mapping[str, str] = MappingProxyType({}),
+) -> Component:
     parts = [*filter(None, group.split("/")), name]
     purl = f"pkg:{kind}/{'/'.join(quote(part, safe='') for part in parts)}@{quote(version, safe='')}"
+    if qualifiers:
+        purl += "?" + "&".join(f"{key}={quote(qualifiers[key], safe='')}" for key in sorted(qualifiers))
     files = [
         {"type": "distribution", "url": purl, "hashes": [{"alg": algorithm, "content": text}]}
         for algorithm, text in hashes

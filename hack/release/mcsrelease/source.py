@@ -25,6 +25,16 @@ def tracked(folder: str) -> list[Path]:
     return [Path(name) for name in _git("ls-files", "-z", "--", folder).split("\0") if name]
 
 
+def commit() -> str:
+    """Its hash."""
+    return _git("rev-parse", "HEAD").strip()
+
+
+def is_changed() -> bool:
+    """Whether the tree holds something else than the commit."""
+    return bool(_git("status", "--porcelain").strip())
+
+
 def _git(*arguments: str) -> str:
     command = ["git", "-C", str(ROOT), *arguments]
     return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout

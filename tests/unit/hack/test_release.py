@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import base64
+import gzip
+import hashlib
 import importlib
+import io
 import json
 import subprocess
 import sys
@@ -48,6 +51,27 @@ require (
 	cel.dev/expr v0.25.2 // indirect
 	buf.build/gen/go/x v1.36.11-20260709200747-435963d16310.1 // indirect
 )
+"""
+
+DPKG = """\
+Package: libc6
+Status: install ok installed
+Architecture: amd64
+Source: glibc
+Version: 2.36-9+deb12u13
+Description: a library
+ of many lines: with colons
+
+Package: login
+Status: install ok installed
+Architecture: amd64
+Source: shadow (1:4.13+dfsg1)
+Version: 1:4.13
+
+Package: gone
+Status: deinstall ok config-files
+Architecture: amd64
+Version: 1
 """
 
 CHANGELOG = """\
@@ -271,14 +295,172 @@ def test_a_bill_names_itself_by_what_is_in_it(release: Part) -> None:
     assert json.loads(one)["metadata"]["timestamp"] == "1970-01-01T00:00:00Z"
 
 
+def test_a_bill_of_an_image_has_the_debian_packages_that_are_installed_and_their_sources(release: Part) -> None:
+    found = {c["purl"] for c in release("mcsrelease.sbom").of_debian(DPKG, "debian-12")}
+    assert found == {
+        "pkg:deb/debian/libc6@2.36-9%2Bdeb12u13?arch=amd64&distro=debian-12&upstream=glibc",
+        "pkg:deb/debian/login@1%3A4.13?arch=amd64&distro=debian-12&upstream=shadow%401%3A4.13%2Bdfsg1",
+    }
+
+
 def test_the_bills_have_all_that_is_locked(release: Part) -> None:
-    operator, appliance = release("mcsrelease.main").bills("1").values()
-    locked = [
-        line for line in (ROOT / "requirements" / "runtime.txt").read_text().splitlines() if "==" in line.split(" ")[0]
-    ]
-    assert len(json.loads(operator)["components"]) == len(locked) > 30
-    kinds = {c["purl"].split("/")[0] for c in json.loads(appliance)["components"]}
+    images = release("mcsrelease.images")
+    lines = (ROOT / "requirements" / "runtime.txt").read_text().splitlines()
+    assert len(images.locked("operator")) == len([line for line in lines if "==" in line.split(" ")[0]]) > 30
+    kinds = {c["purl"].split("/")[0] for c in images.locked("appliance")}
     assert kinds == {"pkg:pypi", "pkg:npm", "pkg:golang"}
+
+
+def test_of_the_locked_packages_a_bill_has_those_that_are_in_the_image(release: Part) -> None:
+    images, oci = release("mcsrelease.images"), release("mcsrelease.oci")
+    known = {
+        "opt/mcs/typing_extensions-4.16.0.dist-info/METADATA": b"",
+        "opt/mcs/aiohttp-3.13.0.dist-info/METADATA": b"",  # of another marker
+        oci.DPKG_STATUS: DPKG.encode(),
+    }
+    found = images.installed(release("mcsrelease.sbom").of_pip(PIP), known)
+    assert [c["purl"] for c in found] == ["pkg:pypi/typing-extensions@4.16.0"]
+
+
+# --- images ---
+
+
+def a_layer(entries: dict[str, bytes], moment: int) -> io.BytesIO:
+    """As an engine writes it, at that time; a name that ends with / is a folder."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as layer:
+        for name, content in entries.items():
+            entry = tarfile.TarInfo(name.rstrip("/"))
+            entry.size, entry.mtime, entry.mode, entry.uname = len(content), moment, 0o755, "builder"
+            entry.type = tarfile.DIRTYPE if name.endswith("/") else tarfile.REGTYPE
+            entry.pax_headers = {"atime": str(moment + 0.5), "SCHILY.xattr.security.capability": "\x01\udcff\0"}
+            layer.addfile(entry, io.BytesIO(content))
+    out.seek(0)
+    return out
+
+
+def built_at(moment: int, source: bytes = b"x = 1\n") -> dict[str, bytes]:
+    compiled = b"\xa7\r\r\n" + bytes(4) + moment.to_bytes(4, "little") + len(source).to_bytes(4, "little") + b"code"
+    return {
+        "etc/shadow": f"root:*:{moment // 86400}:0:99999:7:::\n".encode(),
+        "opt/x.py": source,
+        "opt/__pycache__/x.cpython-311.pyc": compiled,
+        "run/adduser": b"",
+        "var/log/": b"",
+        "var/log/dpkg.log": str(moment).encode(),
+        "var/lib/dpkg/status": DPKG.encode(),
+    }
+
+
+def test_a_layer_says_nothing_of_when_and_where_it_was_built(release: Part) -> None:
+    oci, written = release("mcsrelease.oci"), []
+    for moment in (1_700_000_000, 1_800_000_000):
+        out = io.BytesIO()
+        assert oci.normalise(a_layer(built_at(moment), moment), out) == {"var/lib/dpkg/status": DPKG.encode()}
+        written.append(out.getvalue())
+    assert written[0] == written[1]
+    with tarfile.open(fileobj=io.BytesIO(written[0])) as layer:
+        names = layer.getnames()
+        assert "var/log" in names, "programs expect the folder"
+        assert not {"var/log/dpkg.log", "run/adduser"} & set(names)
+        entry = layer.getmember("opt/x.py")
+        assert entry.mode == 0o755
+        kept = {key: text for key, text in entry.pax_headers.items() if key != "hdrcharset"}
+        assert kept == {"SCHILY.xattr.security.capability": "\x01\udcff\0"}, "ping would need root"
+
+
+def test_a_compiled_module_fits_its_source_still(release: Part) -> None:
+    """Or each start would compile it anew, which a read-only root does not keep."""
+    out = io.BytesIO()
+    release("mcsrelease.oci").normalise(a_layer(built_at(1_700_000_000), 1_700_000_000), out)
+    with tarfile.open(fileobj=io.BytesIO(out.getvalue())) as layer:
+        compiled = layer.extractfile("opt/__pycache__/x.cpython-311.pyc")
+        assert compiled
+        assert int.from_bytes(compiled.read()[8:12], "little") == layer.getmember("opt/x.py").mtime
+
+
+def an_archive(path: Path, *layers: dict[str, bytes], moment: int = 1_700_000_000) -> Path:
+    """A docker-archive."""
+    told = {"Config": "config.json", "RepoTags": ["localhost/mcs/x:dev"], "Layers": []}
+    config = {
+        "architecture": "amd64",
+        "os": "linux",
+        "config": {"User": "65532", "Labels": {"io.buildah.version": "1"}},
+    }
+    files = {"config.json": json.dumps(config | {"created": str(moment)}).encode()}
+    for content in layers:
+        layer = a_layer(content, moment).getvalue()
+        name = f"{hashlib.sha256(layer).hexdigest()}.tar"
+        told["Layers"].append(name)
+        files[name] = layer
+    release_file = json.dumps([told]).encode()
+    with tarfile.open(path, "w") as archive:
+        for name, content in (files | {"manifest.json": release_file}).items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+    return path
+
+
+def test_an_image_of_the_same_content_has_the_same_digest_and_each_blob_is_what_its_name_says(
+    release: Part, tmp_path: Path
+) -> None:
+    oci, images = release("mcsrelease.oci"), []
+    for moment in (1_700_000_000, 1_800_000_000):
+        folder = tmp_path / str(moment)
+        folder.mkdir()
+        archive = an_archive(folder / "docker.tar", {"usr/bin/x": b"1"}, built_at(moment), moment=moment)
+        images.append(
+            oci.write_image(archive, folder / "oci.tar", oci.Layers(folder), {"a": "b"}, "now", "localhost/mcs/x:1")
+        )
+    assert images[0].digest == images[1].digest
+    packed = tmp_path / "1700000000" / "oci.tar"
+    assert packed.read_bytes() == (tmp_path / "1800000000" / "oci.tar").read_bytes()
+    with tarfile.open(packed) as layout:
+        blobs = {entry.name: content.read() for entry in layout if (content := layout.extractfile(entry))}
+    assert json.loads(blobs.pop("oci-layout")) == {"imageLayoutVersion": "1.0.0"}
+    index = json.loads(blobs.pop("index.json"))
+    assert all(name == f"blobs/sha256/{hashlib.sha256(content).hexdigest()}" for name, content in blobs.items())
+    assert index["manifests"][0]["digest"] == images[0].digest
+    manifest = json.loads(blobs[f"blobs/sha256/{images[0].digest.removeprefix('sha256:')}"])
+    config = json.loads(blobs[f"blobs/{manifest['config']['digest'].replace(':', '/')}"])
+    assert config["config"] == {"User": "65532", "Labels": {"a": "b"}}
+    layers = [gzip.decompress(blobs[f"blobs/{layer['digest'].replace(':', '/')}"]) for layer in manifest["layers"]]
+    assert [f"sha256:{hashlib.sha256(layer).hexdigest()}" for layer in layers] == config["rootfs"]["diff_ids"]
+
+
+def test_chart_and_manifest_name_the_images_by_digest(release: Part) -> None:
+    images, oci = release("mcsrelease.images"), release("mcsrelease.oci")
+    known = {name: oci.Image(f"sha256:{name}", "linux/amd64", {}) for name in images.NAMES}
+    made = images.Release("1.2", "registry.example.com/mcs", known)
+    values = yaml.safe_load(images.values(made))
+    assert values["linkImage"] == {
+        "repository": "registry.example.com/mcs/link",
+        "tag": "1.2",
+        "digest": "sha256:link",
+    }
+    text = images.manifest(made)
+    assert "image: registry.example.com/mcs/operator:1.2@sha256:operator" in text
+    assert "localhost/" not in text
+
+
+# --- where it is from ---
+
+
+def test_the_provenance_names_what_was_built_and_the_commit_and_lock_files_that_it_was_built_from(
+    release: Part,
+) -> None:
+    text = release("mcsrelease.provenance").statement({"a.tgz": "ab"}, {"r/operator": "sha256:cd"}, {"url": "u"})
+    told = json.loads(text)
+    assert told["subject"] == [
+        {"name": "a.tgz", "digest": {"sha256": "ab"}},
+        {"name": "r/operator", "digest": {"sha256": "cd"}},
+    ]
+    built_from = told["predicate"]["buildDefinition"]["resolvedDependencies"]
+    assert built_from[0] == {"name": "source", "digest": {"gitCommit": release("mcsrelease.source").commit()}}
+    assert {"requirements/runtime.txt", "images/appliance/web/package-lock.json"} <= {
+        part["name"] for part in built_from
+    }
 
 
 # --- the changelog ---

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.machinery
 import importlib.util
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -72,6 +73,16 @@ def test_key_follows_what_goes_into_the_image(
     change(tmp_path / "images" / image / "Containerfile")
     after = keys(build)
     assert {name for name in before if before[name] != after[name]} == changed
+
+
+def test_another_debian_under_docker_is_another_image_and_buildah_knows_nothing_of_it(
+    build: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {engine: build.content_key(build.IMAGES["link"], engine) for engine in ("docker", "buildah")}
+    assert re.fullmatch(r"debian:bookworm-slim@sha256:[0-9a-f]{64}", build.DEBIAN)
+    monkeypatch.setattr(build, "DEBIAN", "debian:bookworm-slim@sha256:0")
+    after = {engine: build.content_key(build.IMAGES["link"], engine) for engine in before}
+    assert {engine for engine in before if before[engine] != after[engine]} == {"docker"}
 
 
 def test_context_holds_the_hashed_files_with_plain_modes(build: ModuleType, tmp_path: Path) -> None:
