@@ -23,6 +23,7 @@ ROWS = (
     "video-processor",
     "room-processor",
     "audio-memory",
+    "video-memory",
     "room-memory",
     "sixty-lost",
     "socket-memory",
