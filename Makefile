@@ -78,7 +78,7 @@ demo-clean: $(DEPS) ## Remove what the demo made (the node stays)
 
 ## ---- checks and tests; T='expression' picks some of them
 
-.PHONY: test unit integration contract e2e pages bench soak mutants lint generate verify alerts docs
+.PHONY: test unit integration contract e2e pages bench soak mutants ecosystem lint generate verify alerts docs
 # Helm and Prometheus first: tests take the ones that are built by then. The rest waits for most of its time, on servers,
 # kubelet and tunnels, so that two lanes fit two cores. What runs on a real node takes longest, so the others are nice
 # to it; but not the unit tests, some of which have a clock to mind as well.
@@ -125,6 +125,10 @@ SEED ?= 1
 mutants: $(DEPS) ## How many small faults the unit tests notice, by package (SAMPLE=0: all of them, SEED=, T=<file>)
 	@hack/prepare
 	PYTHONPATH=tests:operator $(BIN)/python -m mutants.run --sample $(SAMPLE) --seed $(SEED) --only '$(T)'
+
+ecosystem: $(DEPS) ## Beside our users' own tools, each with what it needs and takes: T=flux picks one (docs/ecosystem.md)
+	@hack/prepare git
+	$(BIN)/pytest $(if $(T),$(foreach part,$(subst -,_,$(T)),tests/ecosystem/test_$(part).py),tests/ecosystem)
 
 alerts: $(DEPS) ## Play the alerts with promtool, which is built the first time (four minutes)
 	@promtool=$$(hack/prometheus)/promtool; \

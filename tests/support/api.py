@@ -59,6 +59,11 @@ _CLUSTER_WIDE = {
 }
 
 
+def know_kinds(root: str, **plurals: str) -> None:
+    """Kinds of somebody else that are in namespaces: ``know_kinds("/apis/argoproj.io/v1alpha1", Application="…")``."""
+    _PLACES.update({kind: (root, plural) for kind, plural in plurals.items()})
+
+
 _INSTANCES = "mcsinstances.mcs.tvox.io"
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import json
 import os
 import re
 import shutil
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import settings, toolchain
@@ -25,6 +27,7 @@ class Module:
     version_of: str = ""  # the required module whose version the programs must report, as Kubernetes does
     tags: str = ""  # build tags: what is left out
     beside: Path = settings.GO_MODULES
+    files: Mapping[str, str] = field(default_factory=dict)  # folder -> "module//path" of what goes there: CRDs
 
     @property
     def folder(self) -> Path:
@@ -52,6 +55,7 @@ class Module:
         _, go_version = toolchain.go()
         parts = [self._text("go.mod"), self._text("go.sum"), *FLAGS, self.ldflags(), "CGO_ENABLED=0", go_version]
         parts += [self.tags] if self.tags else []
+        parts += [f"{folder}={source}" for folder, source in self.files.items()]
         parts += [source.read_text() for source in sorted(self.folder.glob("*.go")) if not is_test(source)]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
@@ -130,12 +134,15 @@ def build(module: Module, *programs: str) -> Path:
     """Build what is not in the cache (all programs by default); returns the folder. Raises ClusterError."""
     folder = folder_of(module)
     wanted = programs or tuple(module.packages)
-    if all((folder / name).exists() for name in wanted):
+    if all((folder / name).exists() for name in (*wanted, *module.files)):
         return folder
     with only_one(folder.with_suffix(".lock")):
         absent = [name for name in wanted if not (folder / name).exists()]
         if absent:
             _go_build(module, absent, folder)
+        for name, source in module.files.items():
+            if not (folder / name).exists():
+                _copy(module, source, folder / name)
     return folder
 
 
@@ -177,3 +184,22 @@ def _go_build(module: Module, programs: list[str], folder: Path) -> None:
     for name in programs:
         (fresh / name).replace(folder / name)  # atomic: who finds the file finds all of it
     shutil.rmtree(fresh)
+
+
+def _copy(module: Module, source: str, target: Path) -> None:
+    """A folder of a module that go.mod requires, or one file of it: Go's own cache of modules may be emptied."""
+    go, _ = toolchain.go()
+    required, _, path = source.partition("//")
+    told = run(go, "-C", module.folder, "mod", "download", "-json", required, env=_environment(), limit=600)
+    found = Path(json.loads(told)["Dir"]) / path
+    fresh = target.with_name(f"{target.name}.new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    for file in found.glob("*.yaml") if found.is_dir() else [found]:
+        shutil.copyfile(file, fresh / file.name)
+    fresh.replace(target)
+
+
+def _environment() -> dict[str, str]:
+    # GOTOOLCHAIN=local: no toolchain of its own choice. GOWORK=off: a go.work above must not change what is built.
+    return {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOWORK": "off"}

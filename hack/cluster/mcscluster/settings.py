@@ -29,6 +29,7 @@ ENTRY_POINT = SOURCES / "cluster"
 MANIFESTS = SOURCES / "manifests"
 GO_MODULES = SOURCES / "go"
 APPLIANCE_MODULES = SOURCES.parents[1] / "images/appliance/go"
+ECOSYSTEM_MODULES = SOURCES.parent / "ecosystem/go"
 
 
 @dataclass(frozen=True)

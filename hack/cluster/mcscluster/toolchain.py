@@ -25,7 +25,8 @@ def parse_version(text: str) -> Version:
 
 def needed_version() -> Version:
     """The highest `go` line of the modules built here."""
-    files = [*settings.GO_MODULES.glob("*/go.mod"), *settings.APPLIANCE_MODULES.glob("*/go.mod")]
+    folders = (settings.GO_MODULES, settings.APPLIANCE_MODULES, settings.ECOSYSTEM_MODULES)
+    files = (file for folder in folders for file in folder.glob("*/go.mod"))
     lines = (re.search(r"^go (\S+)$", file.read_text(), re.M) for file in files)
     return max(parse_version(line.group(1)) for line in lines if line)
 

@@ -33,7 +33,8 @@ async def annotate(api: Api, store: Store, namespace: str, pod: str, annotations
             return
         if error.status != 409:
             raise
-        await api.merge(PODS, namespace, pod, {"metadata": change}, metadata_only=True)
+        # It may have been on its way out: then it is gone by now.
+        await _unless_changed(api.merge(PODS, namespace, pod, {"metadata": change}, metadata_only=True))
         return
     store.take_annotated(child, answer)
 

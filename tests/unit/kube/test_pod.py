@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,7 +12,9 @@ import pytest
 from mcs_operator.contract.digest import canonical
 from mcs_operator.domain.facts.world import Damaged, Pod, Pull, Resize, ResizeReason, Size
 from mcs_operator.domain.rules.quota import Usage
+from mcs_operator.kube.client import ApiError
 from mcs_operator.kube.parse import parse_body
+from mcs_operator.kube.pod import annotate
 from mcs_operator.kube.resources import PODS, RESOURCE_QUOTAS
 from mcs_operator.settings import ANNOTATION_UPDATE
 
@@ -348,3 +351,31 @@ def test_a_count_of_18_digits_is_one(amount: Any) -> None:
 @pytest.mark.parametrize("amount", ["9" * 19, 10**18, "1e18", True, None, 1.0, ["1"], "many"])
 def test_what_is_no_count_or_a_longer_one_is_left_out(amount: Any) -> None:
     assert parse_body(RESOURCE_QUOTAS, {"status": {"hard": {LINKS: amount}}}) == Usage({}, {})
+
+
+class Refusing:
+    """An API server that answers every merge with one of these, in turn."""
+
+    def __init__(self, *statuses: int) -> None:
+        self.left = list(statuses)
+
+    async def merge(self, *_: object, **__: object) -> None:
+        raise ApiError(self.left.pop(0), "", "")
+
+
+@pytest.mark.parametrize("statuses", [(404,), (409, 404)], ids=["gone", "deleted while it was looked at"])
+async def test_a_pod_that_goes_meanwhile_is_not_woken_and_that_is_no_failure(statuses: tuple[int, ...]) -> None:
+    """As where a pipeline prunes the instance: 409 is its deletion, 404 its end."""
+    child = SimpleNamespace(parsed="5")
+    store: Any = SimpleNamespace(cache=lambda _: SimpleNamespace(children={(PODS, "mcs-0"): child}))
+    api: Any = Refusing(*statuses)
+    await annotate(api, store, "demo", "mcs-0", {"mcs.tvox.io/poke": "1"})
+    assert api.left == []
+
+
+async def test_another_refusal_is_told() -> None:
+    child = SimpleNamespace(parsed="5")
+    store: Any = SimpleNamespace(cache=lambda _: SimpleNamespace(children={(PODS, "mcs-0"): child}))
+    api: Any = Refusing(409, 403)
+    with pytest.raises(ApiError):
+        await annotate(api, store, "demo", "mcs-0", {"mcs.tvox.io/poke": "1"})
