@@ -112,6 +112,8 @@ UNSEEN: dict[str, str] = {
     "MCSInstance spec.tier": "no test; a size, as spec.resources",
     "MCSInstance spec.resources.requests.cpu": "no test; a size, as spec.resources.limits",
     "MCSInstance spec.resources.requests.memory": "no test; a size, as spec.resources.limits",
+    "MCSInstance spec.communityLimits.calls": "no test; as spec.communityLimits.users",
+    "MCSInstance spec.communityLimits.participants": "no test; as spec.communityLimits.users",
     "MCSInstance spec.nodeSelector": "there is one node",
     "MCSInstance spec.imagePullSecrets[].name": AS_TOLERATIONS,
     "MCSInstance spec.tolerations[].value": AS_TOLERATIONS,
