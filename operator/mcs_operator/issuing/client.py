@@ -108,7 +108,7 @@ class AcmeClient:
             if self._account is None:
                 try:
                     self._account = self._register(network)
-                except StoppedError:
+                except (StoppedError, requests.ConnectionError, requests.Timeout):
                     raise
                 except Exception as error:
                     raise IssuerError(f"the ACME server does not take the account: {_cause(error)}") from None
