@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from support.api import ROOT, Api, Object, know_kinds
+from support.api import ROOT, Api, Object, know_kinds, until_established
 from support.certificates import chain, tls_secret
 from support.fake_agent import fake_agent
 from support.git_server import BRANCH, Repository
@@ -41,7 +41,7 @@ def flux(server: Api, repository: Repository, tmp_path_factory: pytest.TempPathF
     with left_out_if_missing():
         programs = built("flux")
     server.kubectl("apply", "--server-side", "-f", f"{programs}/source-crds", "-f", f"{programs}/kustomize-crds")
-    server.kubectl("wait", "--for=condition=Established", "crd", "--all")
+    until_established(server)
     know_kinds("/apis/source.toolkit.fluxcd.io/v1", GitRepository="gitrepositories")
     know_kinds("/apis/kustomize.toolkit.fluxcd.io/v1", Kustomization="kustomizations")
     know_kinds("/apis/apps/v1", Deployment="deployments")

@@ -308,6 +308,18 @@ def install_crds(api: Api) -> None:
         until(f"{name} is served", lambda name=name: is_served(api, name), 30)
 
 
+def until_established(api: Api) -> None:
+    """Wait until all CRDs of this server are. `kubectl wait` fails for one that has no conditions yet."""
+
+    def look() -> bool:
+        for crd in api.list("CustomResourceDefinition"):
+            conditions = {c["type"]: c["status"] for c in crd.get("status", {}).get("conditions") or []}
+            assert conditions.get("Established") == "True", crd["metadata"]["name"]
+        return True
+
+    until("all CRDs are established", look)
+
+
 def is_served(api: Api, crd: str) -> bool:
     """Whether the kind of a CRD of ours is there to be used, by the CRD's name."""
     stored = api.find("CustomResourceDefinition", crd) or {}
