@@ -161,7 +161,7 @@ class Service:
         def make(issuer: Issuer, mac_key: str) -> Client:
             from mcs_operator.issuing.client import AcmeClient  # noqa: PLC0415 - see above
 
-            return AcmeClient(issuer, mac_key, may_go=self._api.may_write)
+            return AcmeClient(issuer, mac_key, may_go=self._api.may_write, loopback=not self._settings.namespace)
 
         def check(pair: KeyPair, domain: str, now: datetime) -> str:
             return check_certificate(pair.cert_pem, pair.key_pem, domain, now)

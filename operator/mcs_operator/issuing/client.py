@@ -46,11 +46,13 @@ class AcmeClient:
     """Orders from one issuer, several at a time, each with a connection of its own.
 
     ``mac_key``: of an external account. ``may_go``: whether anything may be sent, asked before each request.
+    ``loopback``: whether the server may be on this machine.
     """
 
     issuer: Issuer
     mac_key: str = field(repr=False)
     may_go: Callable[[], bool] = lambda: True
+    loopback: bool = False
     seconds: float = ORDER_SECONDS
     _account: _Account | None = None
     _door: Lock = field(default_factory=Lock)
@@ -99,7 +101,9 @@ class AcmeClient:
         except (ValueError, JoseError) as error:
             raise IssuerError(str(error)) from None
         algorithm = ES256 if isinstance(key, JWKEC) else RS256
-        limits = Limits(time.monotonic() + self.seconds, lambda: self.may_go() and not self._stopped.is_set())
+        limits = Limits(
+            time.monotonic() + self.seconds, lambda: self.may_go() and not self._stopped.is_set(), self.loopback
+        )
         return Network(key, algorithm, context, limits)
 
     def _known(self, network: Network) -> _Account:

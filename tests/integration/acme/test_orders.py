@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -52,7 +53,7 @@ class Ordering:
     orders: Orders = field(init=False)
 
     def __post_init__(self) -> None:
-        self.orders = Orders(AcmeClient, self._no_key, self.check, self.ended, self.now)
+        self.orders = Orders(partial(AcmeClient, loopback=True), self._no_key, self.check, self.ended, self.now)
 
     def now(self) -> datetime:
         return datetime.now(UTC) + self.ahead
@@ -107,7 +108,7 @@ def issuer(server: Pebble, **more: str) -> Issuer:
 
 
 def client(server: Pebble, **more: str) -> AcmeClient:
-    return AcmeClient(issuer(server, **more), "")
+    return AcmeClient(issuer(server, **more), "", loopback=True)
 
 
 async def test_a_handful_of_names_gets_certificates_that_browsers_would_take(
@@ -220,19 +221,21 @@ async def test_an_account_is_found_again_by_its_key_and_a_stranger_needs_a_bindi
         with pytest.raises(IssuerError, match=r"[Ee]xternal"):
             await asyncio.to_thread(client(server).order, NAMES[0])
         known = issuer(server, key_id="kid-1")
-        await asyncio.to_thread(AcmeClient(known, mac).order, NAMES[0])
-        await asyncio.to_thread(AcmeClient(known, mac).order, NAMES[1])
+        await asyncio.to_thread(AcmeClient(known, mac, loopback=True).order, NAMES[0])
+        await asyncio.to_thread(AcmeClient(known, mac, loopback=True).order, NAMES[1])
         other = text_of(key("another account"))
         stranger = replace(known, account=AcmeAccount(other, thumbprint(other)))
         with pytest.raises(IssuerError):
-            await asyncio.to_thread(AcmeClient(stranger, mac[::-1]).order, NAMES[2])
+            await asyncio.to_thread(AcmeClient(stranger, mac[::-1], loopback=True).order, NAMES[2])
 
 
 async def test_a_server_that_nobody_vouches_for_is_sent_nothing(appliance: Running, tmp_path: Path) -> None:
     with pebble(tmp_path, appliance.http, NAMES) as server:
         for ca in ("", text_of(key("x")), "rubbish"):
             with pytest.raises(IssuerError) as refused:
-                await asyncio.to_thread(AcmeClient(replace(issuer(server), ca_pem=ca), "").order, NAMES[0])
+                await asyncio.to_thread(
+                    AcmeClient(replace(issuer(server), ca_pem=ca), "", loopback=True).order, NAMES[0]
+                )
             assert "PRIVATE" not in str(refused.value)
         assert "/sign-me-up" not in server.log.read_text()
 

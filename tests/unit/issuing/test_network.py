@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import socket
 import ssl
 import threading
 import time
@@ -16,9 +18,10 @@ from typing import Any
 import pytest
 
 from mcs_operator.domain.facts.keys import AcmeAccount
+from mcs_operator.issuing import network
 from mcs_operator.issuing.client import AcmeClient
 from mcs_operator.issuing.issuer import Issuer, IssuerError, RefusedError
-from mcs_operator.issuing.network import LONGEST_BODY
+from mcs_operator.issuing.network import LONGEST_BODY, MOST_ADDRESSES, MOST_BYTES, forbidden
 from mcs_operator.pki.mint import mint_ca, mint_https
 from support.certificates import key, text_of
 
@@ -40,7 +43,7 @@ class Server:
 
     def client(self, seconds: float = 5.0) -> AcmeClient:
         issuer = Issuer(self.url("dir"), AcmeAccount(KEY, ""), ca_pem=self.ca)
-        return AcmeClient(issuer, "", seconds=seconds)
+        return AcmeClient(issuer, "", loopback=True, seconds=seconds)
 
     def works(self) -> None:
         """As a server does, up to the new order."""
@@ -127,9 +130,44 @@ def drip(request: BaseHTTPRequestHandler) -> None:
         pass
 
 
+def drip_head(request: BaseHTTPRequestHandler) -> None:
+    """A head that has no end, a byte now and then."""
+    send_for_ever(request, b"HTTP/1.1 200 OK\r\nX: ", b"x", 0.05)
+
+
+def go_on(request: BaseHTTPRequestHandler) -> None:
+    """HTTP's "go on, I listen", for ever."""
+    send_for_ever(request, b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 100, 0.001)
+
+
+def drip_trailer(request: BaseHTTPRequestHandler) -> None:
+    """A body that ends, with trailers that do not."""
+    send_for_ever(request, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n", b"X: y\r\n", 0.01)
+
+
+def bomb(request: BaseHTTPRequestHandler) -> None:
+    """64 MiB in 64 KiB."""
+    said(gzip.compress(b" " * 2**26), Content_Encoding="gzip")(request)
+
+
+def send_for_ever(request: BaseHTTPRequestHandler, first: bytes, then: bytes, pause: float) -> None:
+    try:
+        request.wfile.write(first)
+        while True:
+            request.wfile.write(then)
+            request.wfile.flush()
+            time.sleep(pause)
+    except OSError:
+        pass
+
+
 @pytest.mark.parametrize(
     "answer",
     [
+        drip_head,
+        go_on,
+        drip_trailer,
+        bomb,
         said(b"{"),
         said(b"\xff\xfe"),
         said([]),
@@ -149,7 +187,7 @@ def test_whatever_the_directory_is_the_order_ends_in_words(server: Server, answe
     begun = time.monotonic()
     with pytest.raises((IssuerError, RefusedError)) as told:
         server.client(2.0).order("a.example.com")
-    assert time.monotonic() - begun < 8
+    assert time.monotonic() - begun < 4
     assert str(told.value)
     assert "PRIVATE" not in str(told.value)
     assert "object at 0x" not in str(told.value)
@@ -266,3 +304,77 @@ def test_a_server_that_falls_over_one_name_is_there_for_the_others(server: Serve
     server.answers["dir"] = broken_off
     with pytest.raises(IssuerError):
         server.client().order("a.example.com")
+
+
+def test_a_server_that_says_ask_again_at_once_is_not_asked_for_ever(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(network, "MOST_REQUESTS", 20)
+    places = {"status": "processing", "authorizations": [], "finalize": server.url("finalize")}
+    server.answers["newOrder"] = said({**places, "status": "ready"}, 201, Location=server.url("order"))
+    server.answers["finalize"] = said({})
+    server.answers["order"] = said(places, 200, Retry_After="0")
+    with pytest.raises((IssuerError, RefusedError), match="more than 20 requests"):
+        server.client(60.0).order("a.example.com")
+    assert len(server.asked) <= 20
+
+
+@pytest.mark.parametrize("where", ["body", "head"])
+def test_what_a_server_tells_in_all_is_bounded(server: Server, where: str) -> None:
+    """The library keeps each authorization of an order, and each nonce."""
+    places = [server.url(f"authorization/{n}") for n in range(300)]
+    order = {"status": "pending", "authorizations": places, "finalize": server.url("finalize")}
+    server.answers["newOrder"] = said(order, 201, Location=server.url("order"))
+    large = "x" * 50_000
+    one = {"status": "pending", "challenges": [], "identifier": {"type": "dns", "value": "a"}}
+    answer = said({**one, "x": large}) if where == "body" else said(one, 200, X_Large=large)
+    server.answers |= {f"authorization/{n}": answer for n in range(300)}
+    with pytest.raises((IssuerError, RefusedError), match=f"more than {MOST_BYTES} bytes for one order"):
+        server.client(60.0).order("a.example.com")
+    assert len(server.asked) < 100
+
+
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [
+        ("169.254.169.254", "link-local"),
+        ("::ffff:169.254.169.254", "link-local"),
+        ("fe80::1%eth0", "link-local"),
+        ("127.0.0.1", "loopback"),
+        ("::1", "loopback"),
+        ("::ffff:127.0.0.1", "loopback"),
+        ("0.0.0.0", "no address of a host"),  # noqa: S104 - nothing binds to it
+        ("::", "no address of a host"),
+        ("ff02::1", "no address of a host"),
+        ("10.0.0.1", ""),
+        ("2001:db8::1", ""),
+    ],
+)
+def test_nobody_has_the_operator_ask_itself_or_its_node(address: str, why: str) -> None:
+    assert why in forbidden(address, loopback=False)
+    assert bool(forbidden(address, loopback=False)) == bool(why)
+
+
+def test_a_name_that_leads_there_is_not_asked_either(server: Server) -> None:
+    client = server.client()
+    client.loopback = False
+    with pytest.raises(IssuerError, match=r"127\.0\.0\.1 leads to a loopback address, where no server is asked"):
+        client.order("a.example.com")
+    assert server.asked == []
+
+
+def test_of_a_name_with_a_thousand_silent_addresses_a_few_are_tried(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = []
+
+    def connect(address: tuple[str, int], timeout: float, **_: Any) -> socket.socket:
+        tried.append(address)
+        raise TimeoutError("timed out")
+
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (f"198.51.100.{n % 250}", 443)) for n in range(1000)]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    monkeypatch.setattr(socket, "create_connection", connect)
+    with pytest.raises(IssuerError, match="does not take the account: timed out"):
+        server.client().order("a.example.com")
+    assert len(tried) == MOST_ADDRESSES
