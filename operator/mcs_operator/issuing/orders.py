@@ -1,18 +1,20 @@
 """Ordering certificates, beside the reconciliation: a task per namespace, which wakes it when an order has ended.
 
 Nothing is written here: what was issued is handed over, and kept here until it is known to be in its Secret. What
-fails is tried again in its own time (`domain.rules.issuance`), and delays nobody: of all namespaces a few orders are
-under way at once, each in a thread and within bounds.
+fails is tried again in its own time (`domain.rules.issuance`), and delays nobody: of each namespace a few orders are
+under way at once, each in a thread and within bounds, and of all no more than three such namespaces would have.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter as Counts
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from threading import Thread
 
 from mcs_operator.domain.facts.keys import KeyPair
@@ -26,7 +28,9 @@ from mcs_operator.telemetry import Counter, Metric
 log = logging.getLogger(__name__)
 
 AT_ONCE = 4
-"""Orders under way, of all namespaces."""
+"""Orders under way, of one namespace: one whose server takes minutes keeps no other waiting."""
+IN_ALL = 12
+"""Orders under way, of all namespaces; beyond that they take turns."""
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(minutes=1), timedelta(hours=1)
 """Between two orders from a server that cannot be used: doubled from the first to the longest."""
 AGAIN = timedelta(hours=1)
@@ -92,7 +96,8 @@ class Orders:
         self._make_client, self._read_key, self._check = make_client, read_key, check
         self._wake, self._clock = wake, clock
         self._namespaces: dict[str, _Namespace] = {}
-        self._places = asyncio.Semaphore(AT_ONCE)
+        self._places = asyncio.Semaphore(IN_ALL)
+        self._threads = Counts[str]()
         self._aside = aside or in_a_thread
         self.outcomes = Counter(ORDERS)
 
@@ -175,7 +180,7 @@ class Orders:
         waiting = {d: due for d, due in dates.items() if d not in here.running and d not in here.issued}
         names = {one.domain: one for one in here.wanted.names}
         for domain in [domain for domain, due in waiting.items() if due <= now]:
-            if len(here.running) >= AT_ONCE:
+            if len(here.running) >= AT_ONCE or self._is_full(namespace):
                 return LONGEST_SLEEP  # whoever ends wakes us
             if here.client is None and not await self._connect(namespace, here):
                 return FIRST_PAUSE.total_seconds()
@@ -197,9 +202,11 @@ class Orders:
 
     async def _order(self, namespace: str, here: _Namespace, client: Client | None, one: Issuable) -> None:
         try:
-            async with self._places:
-                if client is not None and client is here.client and not self._is_paused(here):
-                    await self._ordered(namespace, here, client, one)
+            await self._places.acquire()
+            if client is None or client is not here.client or self._is_paused(here) or self._is_full(namespace):
+                self._places.release()
+                return
+            await self._ordered(namespace, here, client, one)
         finally:
             here.running.pop(one.domain, None)
             here.changed.set()
@@ -207,11 +214,33 @@ class Orders:
     def _is_paused(self, here: _Namespace) -> bool:
         return here.due is not None and self._clock() < here.due
 
+    def _is_full(self, namespace: str) -> bool:
+        return self._threads[namespace] >= AT_ONCE
+
+    def _begun(self, namespace: str, client: Client, domain: str) -> asyncio.Future[KeyPair]:
+        """A thread cannot be ended. It has its place until it ends by itself, also where nobody waits for it any more:
+        who sets spec.tls.acme and takes it away, again and again, would have thousands otherwise."""
+        work = asyncio.ensure_future(self._aside(client.order, domain))
+        self._threads[namespace] += 1
+        work.add_done_callback(partial(self._ended, namespace))
+        return work
+
+    def _ended(self, namespace: str, work: asyncio.Future[KeyPair]) -> None:
+        self._places.release()
+        self._threads[namespace] -= 1
+        if not self._threads[namespace]:
+            del self._threads[namespace]
+        if not work.cancelled():
+            work.exception()  # of one that nobody waits for any more, it is told nobody
+        if here := self._namespaces.get(namespace):
+            here.changed.set()
+
     async def _ordered(self, namespace: str, here: _Namespace, client: Client, one: Issuable) -> None:
+        issuer, work = here.wanted.issuer, self._begun(namespace, client, one.domain)
         domain = one.domain
         try:
             async with asyncio.timeout(LONGEST_ORDER):
-                pair = await self._aside(client.order, domain)
+                pair = await asyncio.shield(work)
             if wrong := self._check(pair, domain, self._clock() + SLACK):
                 raise RefusedError(f"what the server issued cannot be served: {wrong}")
         except IssuerError as error:
@@ -220,6 +249,8 @@ class Orders:
                 self._fail(namespace, here, str(error))
             return
         except RefusedError as error:
+            if here.wanted.issuer != issuer:
+                return
             self._refuse(here, domain, str(error), error.again)
         except TimeoutError:
             self._refuse(here, domain, f"the order does not end within {LONGEST_ORDER:.0f} s", None)

@@ -88,7 +88,7 @@ def test_a_command_about_objects_of_a_namespace_names_it(page: str) -> None:
             assert not is_about_objects or re.search(WITHOUT_A_NAMESPACE, command), f"{block.place}: {command}"
 
 
-ATTACKERS = {"tenant", "user", "TVox", "stranger", "agent", "slot", "media", "neighbour namespace"}
+ATTACKERS = {"tenant", "user", "TVox", "stranger", "agent", "slot", "media", "neighbour namespace", "ACME server"}
 
 
 def tried() -> list[tuple[str, ...]]:

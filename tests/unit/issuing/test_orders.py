@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections import Counter
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -16,7 +17,7 @@ from mcs_operator.api.conditions import Kind
 from mcs_operator.domain.facts.keys import AcmeAccount, KeyPair
 from mcs_operator.domain.facts.orders import Attempt, Issuable
 from mcs_operator.issuing.issuer import Issuer, IssuerError, RefusedError, Wanted
-from mcs_operator.issuing.orders import AT_ONCE, Orders, in_a_thread
+from mcs_operator.issuing.orders import AT_ONCE, IN_ALL, LONGEST_ORDER, Orders, in_a_thread
 from support.virtual_time import VirtualTime
 from support.worlds import NOW
 
@@ -166,28 +167,97 @@ def test_a_server_that_does_not_answer_is_asked_ever_less_and_counts_against_no_
     assert server.woken.count("demo") == 21, "a silence that goes on is told once"
 
 
-def test_a_few_orders_are_under_way_at_once() -> None:
-    running, most = 0, 0
+@dataclass
+class Slow:
+    """Orders that take their time, by namespace, which is in each name; as a thread, each ends by itself alone."""
 
-    async def slow(work: Callable[[str], KeyPair], domain: str) -> KeyPair:
-        nonlocal running, most
-        running += 1
-        most = max(most, running)
-        await asyncio.sleep(100)
-        running -= 1
+    seconds: Mapping[str, float]
+    running: list[str] = field(default_factory=list)
+    most: dict[str, int] = field(default_factory=dict)
+
+    async def aside(self, work: Callable[[str], KeyPair], domain: str) -> KeyPair:
+        return await asyncio.shield(asyncio.ensure_future(self._thread(work, domain)))
+
+    async def _thread(self, work: Callable[[str], KeyPair], domain: str) -> KeyPair:
+        namespace = domain.split(".")[1]
+        self.running.append(namespace)
+        counts = Counter(self.running)
+        self.most["all"] = max(self.most.get("all", 0), counts.total())
+        self.most[namespace] = max(self.most.get(namespace, 0), counts[namespace])
+        try:
+            await asyncio.sleep(self.seconds[namespace])
+        finally:
+            self.running.remove(namespace)
         return work(domain)
 
+    def follow(self, server: Server, namespace: str, count: int) -> None:
+        if server.orders._aside != self.aside:
+            server.orders = Orders(server.make, server.read, server.check, server.woken.append, server.now, self.aside)
+        server.orders.follow(namespace, wanted(*(f"c{n}.{namespace}.example.com" for n in range(count))))
+
+
+def test_a_few_orders_are_under_way_at_once() -> None:
+    slow = Slow(dict.fromkeys(("one", "two", "three", "four", "five"), 100.0))
+
     async def story(server: Server) -> None:
-        server.orders = Orders(server.make, server.read, server.check, server.woken.append, server.now, slow)
-        for namespace in ("one", "two", "three"):
-            server.orders.follow(namespace, wanted(*(f"c{n}.{namespace}.example.com" for n in range(8))))
+        for namespace in slow.seconds:
+            slow.follow(server, namespace, 8)
         await asyncio.sleep(1000)
 
     server = told(story)
-    assert most == AT_ONCE
-    first = [domain.split(".")[1] for _, domain in server.asked[: 3 * AT_ONCE]]
-    assert set(first) == {"one", "two", "three"}, "nobody with many names keeps others waiting"
-    assert len(server.asked) == 24
+    assert slow.most == {"all": IN_ALL} | dict.fromkeys(slow.seconds, AT_ONCE)
+    first = {domain.split(".")[1] for _, domain in server.asked[: 2 * IN_ALL]}
+    assert first == set(slow.seconds), "nobody with many names keeps others waiting"
+    assert len(server.asked) == 40
+
+
+def test_a_slow_server_of_one_namespace_keeps_no_other_waiting() -> None:
+    slow = Slow({"one": 180.0, "two": 180.0, "mine": 1.0})
+
+    async def story(server: Server) -> None:
+        for namespace in ("one", "two"):
+            slow.follow(server, namespace, 250)
+        await asyncio.sleep(60)
+        slow.follow(server, "mine", 40)
+        await asyncio.sleep(12)
+        assert len(server.orders.known("mine").issued) == 40
+
+    told(story)
+
+
+def test_who_names_a_server_and_takes_it_away_again_and_again_has_no_more_threads_than_others() -> None:
+    slow = Slow({"one": LONGEST_ORDER - 1, "mine": 1.0})
+
+    async def story(server: Server) -> None:
+        for _ in range(100):
+            slow.follow(server, "one", 250)
+            await asyncio.sleep(1)
+            server.orders.follow("one", None)
+        slow.follow(server, "mine", 4)
+        await asyncio.sleep(2)
+        assert len(server.orders.known("mine").issued) == 4
+        slow.follow(server, "one", 4)
+        await asyncio.sleep(2 * LONGEST_ORDER)
+        assert len(server.orders.known("one").issued) == 4, "once those of before have ended"
+
+    told(story)
+    assert slow.most["one"] == AT_ONCE
+
+
+def test_what_the_issuer_of_before_says_last_counts_against_no_name() -> None:
+    slow = Slow({"example": 10.0})
+
+    async def story(server: Server) -> None:
+        server.answers["a.example"] = [RefusedError("caa: forbidden")]
+        server.orders = Orders(server.make, server.read, server.check, server.woken.append, server.now, slow.aside)
+        server.orders.follow("demo", wanted("a.example"))
+        await asyncio.sleep(5)
+        other = replace(ISSUER, server="https://other.example.com/directory")
+        server.orders.follow("demo", Wanted(other, (name("a.example"),)))
+        await asyncio.sleep(20)
+        assert set(server.orders.known("demo").issued) == {"a.example"}
+
+    told(story)
 
 
 def test_what_failed_before_this_process_is_waited_for() -> None:
