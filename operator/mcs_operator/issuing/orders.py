@@ -176,7 +176,7 @@ class Orders:
             return min(LONGEST_SLEEP, (here.due - now).total_seconds())
         dates = issuance.dates(here.wanted.names, here.attempts, here.wanted.per_week, now)
         here.lately = {domain: at for domain, at in here.lately.items() if now - AGAIN < at <= now}
-        dates = {domain: max(due, here.lately.get(domain, due - AGAIN) + AGAIN) for domain, due in dates.items()}
+        dates |= {domain: max(dates[domain], at + AGAIN) for domain, at in here.lately.items() if domain in dates}
         waiting = {d: due for d, due in dates.items() if d not in here.running and d not in here.issued}
         names = {one.domain: one for one in here.wanted.names}
         for domain in [domain for domain, due in waiting.items() if due <= now]:

@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -339,6 +339,17 @@ def test_clocks_that_differ_by_months_cost_one_order_an_hour_and_no_more() -> No
             await asyncio.sleep(10 * MINUTE)
 
     assert len(told(story).asked) <= 9
+
+
+def test_a_certificate_of_the_first_year_keeps_no_name_from_an_order() -> None:
+    async def story(server: Server) -> None:
+        ancient = datetime.min.replace(tzinfo=UTC)
+        old = replace(name("a.example.com"), begins=ancient, expires=ancient + timedelta(minutes=1), first=ancient)
+        server.orders.follow("demo", Wanted(ISSUER, (old, name("b.example.com"))))
+        await asyncio.sleep(1)
+        assert set(server.orders.known("demo").issued) == {"a.example.com", "b.example.com"}
+
+    told(story)
 
 
 def test_what_nobody_thought_of_costs_one_name_and_not_the_others() -> None:

@@ -26,8 +26,9 @@ hour for one name."""
 RATE_LIMITED_PAUSE, LONGEST_ASKED = timedelta(hours=1), timedelta(days=8)
 """Where the server's limit is met and it does not say until when; and the longest that it may ask to wait."""
 WEEK = timedelta(days=7)
-RATE_LIMITED = "rateLimited"
-"""As servers name the problem."""
+RATE_LIMITED = "rateLimited:"
+"""How a problem begins that a server names so. Further on are its words, in which it quotes what it found at a name:
+whoever has the site there writes what he likes."""
 SHORT_SUFFIX = 3
 """Letters of the label before a country's, such as co in co.uk: below it names are registered."""
 MOST_TRIES = 9999
@@ -66,7 +67,7 @@ def dates(
         if one.first and one.first > now - WEEK:
             given[registered(one.domain)].append(one.first)
     for domain, attempt in attempts.items():
-        if RATE_LIMITED in attempt.problem:
+        if attempt.problem.startswith(RATE_LIMITED):
             limited[registered(domain)] = max(attempt.due, limited.get(registered(domain), now))
     renewals: dict[str, datetime] = {}
     first: dict[str, datetime] = {}
@@ -101,7 +102,7 @@ def failed(domain: str, before: Attempt | None, problem: str, now: datetime, ask
     """One more order that failed; ``asked``: the server's word when to come again."""
     tries = min((before.tries if before else 0) + 1, MOST_TRIES)
     pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(tries - 1, 10))
-    if RATE_LIMITED in problem:
+    if problem.startswith(RATE_LIMITED):
         pause = max(pause, RATE_LIMITED_PAUSE)
     due = now + pause * (1 + _share(f"{domain} {tries}") / 10)
     if asked is not None:

@@ -172,3 +172,11 @@ def test_a_date_that_somebody_wrote_into_a_status_holds_nothing_back_for_years()
     found = issuance.read_back("acme.example.com", text, NOW)
     assert found is not None
     assert found.due == NOW + issuance.LONGEST_ASKED
+
+
+def test_a_customers_own_words_that_a_server_quotes_delay_nobody_elses_name() -> None:
+    """Servers quote what they found at the name: whoever has its site writes what he likes there."""
+    quoted = 'unauthorized: Invalid response from http://c000.example.com/.well-known/acme-challenge/x: "rateLimited"'
+    attempt = issuance.failed("c000.example.com", None, quoted, NOW)
+    assert attempt.due < NOW + HOUR
+    assert due(names(2), {"c000.example.com": attempt})["c001.example.com"] == NOW
