@@ -19,9 +19,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
-from josepy.errors import Error as JoseError
 from josepy.jwa import ES256, RS256
-from josepy.jwk import JWK, JWKEC
+from josepy.jwk import JWK, JWKEC, JWKRSA
 
 from mcs_operator.domain.facts.keys import KeyPair
 from mcs_operator.issuing.issuer import Issuer, IssuerError, RefusedError
@@ -96,10 +95,10 @@ class AcmeClient:
 
     def _network(self) -> Network:
         try:
-            key = JWK.load(self.issuer.account.key_pem.encode())
             context = trusting(self.issuer.ca_pem)
-        except (ValueError, JoseError) as error:
+        except ValueError as error:
             raise IssuerError(str(error)) from None
+        key = _signing_key(self.issuer.account.key_pem)
         algorithm = ES256 if isinstance(key, JWKEC) else RS256
         limits = Limits(
             time.monotonic() + self.seconds, lambda: self.may_go() and not self._stopped.is_set(), self.loopback
@@ -131,6 +130,13 @@ class AcmeClient:
             return _Account(directory, client.ClientV2(directory, network).new_account(wanted))
         except errors.ConflictError as known:
             return _Account(directory, messages.RegistrationResource(body=wanted, uri=known.location))
+
+
+def _signing_key(pem: str) -> JWK:
+    """The account's key, which was looked at where its thumbprint was taken (`pki.account`). josepy would test whether
+    an RSA key's factors are primes: for half a second nothing else of the operator runs."""
+    key = serialization.load_pem_private_key(pem.encode(), password=None, unsafe_skip_rsa_key_validation=True)
+    return JWKEC(key=key) if isinstance(key, ec.EllipticCurvePrivateKey) else JWKRSA(key=key)
 
 
 def _issued(orders: client.ClientV2, network: Network, domain: str, seconds: float) -> KeyPair:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from mcs_operator.domain.facts.keys import AcmeAccount
 from mcs_operator.issuing import network
@@ -378,3 +379,16 @@ def test_of_a_name_with_a_thousand_silent_addresses_a_few_are_tried(
     with pytest.raises(IssuerError, match="does not take the account: timed out"):
         server.client().order("a.example.com")
     assert len(tried) == MOST_ADDRESSES
+
+
+def test_the_largest_key_of_an_account_keeps_nobody_waiting(server: Server) -> None:
+    """Whether its factors are primes is reckoned for half a second, in which nothing else of the operator runs."""
+    client = server.client()
+    pem = text_of(rsa.generate_private_key(public_exponent=65537, key_size=4096))
+    client.issuer = Issuer(server.url("dir"), AcmeAccount(pem, ""), ca_pem=server.ca)
+    begun = time.thread_time()
+    client._network().session.close()
+    assert time.thread_time() - begun < 0.05
+    server.answers["newOrder"] = problem("rejectedIdentifier", "not this one")
+    with pytest.raises(RefusedError, match="not this one"):
+        client.order("a.example.com")
