@@ -39,6 +39,8 @@ LONGEST_ORDER = 300.0
 """Seconds: the client ends before, but for a server that sends the head of an answer a byte at a time."""
 LONGEST_SLEEP = 600.0
 """Seconds: the clock of dates may be put right meanwhile, and asyncio's goes on."""
+MOST_UNKEPT = 1000
+"""Certificates that wait for their Secrets, such as while a quota is full. An instance has fewer names."""
 SLACK = timedelta(minutes=10)
 """By which the server's clock may be ahead of ours."""
 
@@ -180,7 +182,7 @@ class Orders:
         waiting = {d: due for d, due in dates.items() if d not in here.running and d not in here.issued}
         names = {one.domain: one for one in here.wanted.names}
         for domain in [domain for domain, due in waiting.items() if due <= now]:
-            if len(here.running) >= AT_ONCE or self._is_full(namespace):
+            if len(here.running) >= AT_ONCE or self._is_full(namespace) or len(here.issued) >= MOST_UNKEPT:
                 return LONGEST_SLEEP  # whoever ends wakes us
             if here.client is None and not await self._connect(namespace, here):
                 return FIRST_PAUSE.total_seconds()

@@ -17,7 +17,7 @@ from mcs_operator.api.conditions import Kind
 from mcs_operator.domain.facts.keys import AcmeAccount, KeyPair
 from mcs_operator.domain.facts.orders import Attempt, Issuable
 from mcs_operator.issuing.issuer import Issuer, IssuerError, RefusedError, Wanted
-from mcs_operator.issuing.orders import AT_ONCE, IN_ALL, LONGEST_ORDER, Orders, in_a_thread
+from mcs_operator.issuing.orders import AT_ONCE, IN_ALL, LONGEST_ORDER, MOST_UNKEPT, Orders, in_a_thread
 from support.virtual_time import VirtualTime
 from support.worlds import NOW
 
@@ -348,6 +348,22 @@ def test_a_certificate_of_the_first_year_keeps_no_name_from_an_order() -> None:
         server.orders.follow("demo", Wanted(ISSUER, (old, name("b.example.com"))))
         await asyncio.sleep(1)
         assert set(server.orders.known("demo").issued) == {"a.example.com", "b.example.com"}
+
+    told(story)
+
+
+def test_so_many_certificates_wait_for_their_secrets_and_no_more() -> None:
+    """Where a quota is full, or somebody has taken their names, they are kept in memory alone."""
+
+    async def story(server: Server) -> None:
+        for number in range(20):
+            of = f"example{number}.com"
+            server.orders.follow("demo", wanted(*(f"c{n}.{of}" for n in range(100)), per_week=1000))
+            await asyncio.sleep(1)
+        assert MOST_UNKEPT <= len(server.orders.known("demo").issued) < MOST_UNKEPT + AT_ONCE
+        server.orders.follow("demo", wanted("a.example.com"), list(server.orders.known("demo").issued)[:10])
+        await asyncio.sleep(1)
+        assert "a.example.com" in server.orders.known("demo").issued
 
     told(story)
 
