@@ -71,7 +71,7 @@ def decide_pins(
     undo = asked_at(annotations, ANNOTATION_UNDO_ROTATE)
     pins = _retired(_seen(known, shown, now), now)
     pins = _revoked(pins, revoke, now)
-    pins = _withdrawn(pins, undo, now) if has_previous else pins
+    pins = _withdrawn(pins, rotate, undo, now) if has_previous else pins
     newest = max((_created(pin) for pin in pins), default=_LONG_AGO)
     taken_back = rotate is not None and undo is not None and rotate <= undo <= now
     if rotate is not None and newest < rotate <= now and not taken_back:
@@ -140,9 +140,18 @@ def _revoked(known: tuple[Fingerprint, ...], asked: datetime | None, now: dateti
     return (replace(pins[0], revoked=asked), *pins[1:], *withdrawn)
 
 
-def _withdrawn(known: tuple[Fingerprint, ...], asked: datetime | None, now: datetime) -> tuple[Fingerprint, ...]:
-    """With the newest one withdrawn, if that was asked for after it was made and before it was seen."""
+def _withdrawn(
+    known: tuple[Fingerprint, ...], rotate: datetime | None, asked: datetime | None, now: datetime
+) -> tuple[Fingerprint, ...]:
+    """With the newest one withdrawn, if that was asked for after the request that made it, and before it was seen.
+
+    Not after it was made: it may have been asked for meanwhile, or by a clock that is behind.
+    """
     pins = accepted(known)
-    if asked is None or stage(known) is not Stage.OVERLAP or not _created(pins[-1]) <= asked <= now:
+    if asked is None or stage(known) is not Stage.OVERLAP:
+        return known
+    made = _created(pins[-1])
+    since = rotate if rotate is not None and _created(pins[0]) < rotate <= made else made
+    if not since <= asked <= now:
         return known
     return tuple(replace(pin, withdrawn=asked) if pin == pins[-1] else pin for pin in known)

@@ -123,6 +123,17 @@ def test_a_rotation_that_was_taken_back_before_it_was_made_is_not_made() -> None
     assert later.rotate, "a request to come is none yet"
 
 
+def test_taken_back_while_it_was_being_made_it_is_void_all_the_same() -> None:
+    """The operator may see the second request once it has carried out the first; or its clock is ahead of the user's."""
+    asked = rotate(MADE - 20 * SECOND) | undo(MADE - 10 * SECOND)
+    found = decide_pins([OLD, NEW], asked, shown(OLD), NOW, has_previous=True)
+    assert accepted(found.known) == (OLD,)
+    assert (stage(found.known), found.rotate) == (Stage.UP_TO_DATE, False)
+    assert decide_pins(found.known, asked, shown(OLD), NOW + SECOND).known == found.known
+    former = undo(MADE - 30 * SECOND) | rotate(MADE - 20 * SECOND)
+    assert accepted(decide_pins([OLD, NEW], former, None, NOW, has_previous=True).known) == (OLD, NEW)
+
+
 def test_revoked_and_taken_back_at_once_the_old_one_is_refused() -> None:
     found = decide_pins([OLD, NEW], revoke(NOW) | undo(NOW), None, NOW, has_previous=True)
     assert accepted(found.known) == (NEW,)
