@@ -124,7 +124,7 @@ def test_a_rotation_that_was_taken_back_before_it_was_made_is_not_made() -> None
 
 
 def test_taken_back_while_it_was_being_made_it_is_void_all_the_same() -> None:
-    """The operator may see the second request once it has carried out the first; or its clock is ahead of the user's."""
+    """The operator may see the second request after it carried out the first; or its clock is ahead of the user's."""
     asked = rotate(MADE - 20 * SECOND) | undo(MADE - 10 * SECOND)
     found = decide_pins([OLD, NEW], asked, shown(OLD), NOW, has_previous=True)
     assert accepted(found.known) == (OLD,)
