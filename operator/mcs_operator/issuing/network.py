@@ -25,11 +25,12 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPSConnection
 from urllib3.connectionpool import HTTPSConnectionPool
 
-LONGEST_BODY = 256 * 1024
-"""Bytes. The longest chain that an appliance takes has 30,000."""
+LONGEST_BODY = 64 * 1024
+"""Bytes. The longest chain that an appliance takes has 30,000. A parser of JSON does not let go of the interpreter:
+with four times as much it took all that the event loop may wait."""
 MOST_REQUESTS = 250
 """Of one order, which looks once a second for three minutes; one that says "ask again at once" has thousands made."""
-MOST_BYTES = 4 * 1024 * 1024
+MOST_BYTES = 1024 * 1024
 """Of one order, as they come in and as they are unpacked: the library keeps all that it was told, such as 5,000
 authorizations, and reads for ever where a server says "go on" before each answer."""
 MOST_ADDRESSES = 4

@@ -2,7 +2,7 @@
 
 Nothing is written here: what was issued is handed over, and kept here until it is known to be in its Secret. What
 fails is tried again in its own time (`domain.rules.issuance`), and delays nobody: of each namespace a few orders are
-under way at once, each in a thread and within bounds, and of all no more than three such namespaces would have.
+under way at once, each in a thread and within bounds, and of all no more than four such namespaces have.
 """
 
 from __future__ import annotations
@@ -27,10 +27,11 @@ from mcs_operator.telemetry import Counter, Metric
 
 log = logging.getLogger(__name__)
 
-AT_ONCE = 4
+AT_ONCE = 2
 """Orders under way, of one namespace: one whose server takes minutes keeps no other waiting."""
-IN_ALL = 12
-"""Orders under way, of all namespaces; beyond that they take turns."""
+IN_ALL = 8
+"""Orders under way, of all namespaces; beyond that they take turns. Each is a thread that competes with the event loop
+for the interpreter."""
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(minutes=1), timedelta(hours=1)
 """Between two orders from a server that cannot be used: doubled from the first to the longest."""
 AGAIN = timedelta(hours=1)

@@ -219,7 +219,7 @@ def test_a_slow_server_of_one_namespace_keeps_no_other_waiting() -> None:
             slow.follow(server, namespace, 250)
         await asyncio.sleep(60)
         slow.follow(server, "mine", 40)
-        await asyncio.sleep(12)
+        await asyncio.sleep(22)
         assert len(server.orders.known("mine").issued) == 40
 
     told(story)
@@ -234,10 +234,10 @@ def test_who_names_a_server_and_takes_it_away_again_and_again_has_no_more_thread
             await asyncio.sleep(1)
             server.orders.follow("one", None)
         slow.follow(server, "mine", 4)
-        await asyncio.sleep(2)
+        await asyncio.sleep(3)
         assert len(server.orders.known("mine").issued) == 4
         slow.follow(server, "one", 4)
-        await asyncio.sleep(2 * LONGEST_ORDER)
+        await asyncio.sleep(3 * LONGEST_ORDER)
         assert len(server.orders.known("one").issued) == 4, "once those of before have ended"
 
     told(story)
