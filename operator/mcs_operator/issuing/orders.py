@@ -2,7 +2,7 @@
 
 Nothing is written here: what was issued is handed over, and kept here until it is known to be in its Secret. What
 fails is tried again in its own time (`domain.rules.issuance`), and delays nobody: of each namespace a few orders are
-under way at once, each in a thread and within bounds, and of all no more than four such namespaces have.
+under way at once, each in a thread and within bounds, and of all no more than two such namespaces have.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ from mcs_operator.telemetry import Counter, Metric
 
 log = logging.getLogger(__name__)
 
-AT_ONCE = 2
-"""Orders under way, of one namespace: one whose server takes minutes keeps no other waiting."""
+AT_ONCE, IN_A_CROWD = 4, 2
+"""Orders under way, of one namespace; the second where half of all places are taken. One whose server takes minutes
+keeps no other waiting."""
 IN_ALL = 8
 """Orders under way, of all namespaces; beyond that they take turns. Each is a thread that competes with the event loop
 for the interpreter."""
@@ -218,7 +219,8 @@ class Orders:
         return here.due is not None and self._clock() < here.due
 
     def _is_full(self, namespace: str) -> bool:
-        return self._threads[namespace] >= AT_ONCE
+        is_crowded = self._threads.total() >= IN_ALL // 2
+        return self._threads[namespace] >= (IN_A_CROWD if is_crowded else AT_ONCE)
 
     def _begun(self, namespace: str, client: Client, domain: str) -> asyncio.Future[KeyPair]:
         """A thread cannot be ended. It has its place until it ends by itself, also where nobody waits for it any more:

@@ -205,7 +205,8 @@ def test_a_few_orders_are_under_way_at_once() -> None:
         await asyncio.sleep(1000)
 
     server = told(story)
-    assert slow.most == {"all": IN_ALL} | dict.fromkeys(slow.seconds, AT_ONCE)
+    assert slow.most.pop("all") == IN_ALL
+    assert max(slow.most.values()) == AT_ONCE
     first = {domain.split(".")[1] for _, domain in server.asked[: 2 * IN_ALL]}
     assert first == set(slow.seconds), "nobody with many names keeps others waiting"
     assert len(server.asked) == 40
