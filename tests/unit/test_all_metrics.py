@@ -226,3 +226,10 @@ def test_every_metric_has_a_row() -> None:
     assert names(OF_INSTANCES) == {metric.name for metric in metrics.OF_INSTANCES}
     of_the_agent = (*agent_metrics.OF_SLOTS, *agent_metrics.OF_MEDIA, *agent_metrics.OF_PORTALS)
     assert names(OF_THE_AGENT) == {metric.name for metric in of_the_agent}
+
+
+def test_what_only_grows_is_a_counter_and_says_so_in_its_name() -> None:
+    of_the_agent = (*agent_metrics.OF_SLOTS, *agent_metrics.OF_MEDIA, *agent_metrics.OF_PORTALS)
+    for metric in (*metrics.OF_THE_OPERATOR, *metrics.OF_INSTANCES, *of_the_agent):
+        expected = {"counter"} if metric.name.endswith("_total") else {"gauge", "histogram"}
+        assert metric.kind in expected, metric.name

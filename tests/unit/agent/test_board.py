@@ -233,6 +233,16 @@ async def test_before_the_first_report_is_complete_it_names_no_appliance() -> No
     board.close()
 
 
+async def test_a_link_that_changes_leaves_the_appliance_as_it_was_reported() -> None:
+    board = await board_with(17)
+    board.media_says(MediaState(connections=5))
+    await calm()
+    board.hear(17, Established(session()))
+    await calm()
+    assert board.report.links[0].tunnel.status is TunnelStatus.TRUE
+    assert board.report.media == MediaState(connections=5)
+
+
 async def test_after_closing_nothing_is_planned_any_more() -> None:
     board = await board_with(17)
     before = board.report
