@@ -6,6 +6,7 @@ that is written here may be edited by hand.
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 import textwrap
@@ -28,6 +29,7 @@ from mcs_operator.api.crd import build_crd, root_schema  # noqa: E402
 from mcs_operator.api.impact import Impact  # noqa: E402
 from mcs_operator.api.schema import plain_schema  # noqa: E402
 from mcs_operator.api.wording import SAYS_KEY, plain_sentence  # noqa: E402
+from mcs_operator.contract.appliance import schemas  # noqa: E402
 from mcs_operator.domain.rules import messages  # noqa: E402
 from mcs_operator.domain.rules.quota import LINKS_COUNT, quota_name  # noqa: E402
 from mcs_operator.domain.rules.tiers import TIERS  # noqa: E402
@@ -371,6 +373,7 @@ def main() -> None:
     files |= {docs / "sizing.md": sizing_page()}
     files |= chart_files(definitions) | pictures()
     files[ROOT / "manifests/argocd/argocd-cm.yaml"] = argocd()
+    files |= {docs / "contract" / name: f"{json.dumps(schema, indent=2)}\n" for name, schema in schemas().items()}
     for folder in (ROOT / "crds", ROOT / "charts/mcs-operator/templates/crds"):
         for stale in set(folder.glob("*.yaml")) - set(files):
             stale.unlink()

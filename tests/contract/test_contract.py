@@ -16,6 +16,7 @@ import pytest
 from contract.given import HASH, MEET, Given, a_certificate, a_link, a_login, a_user
 from contract.subject import Subject
 from mcs_operator.api import ServiceState
+from mcs_operator.contract.appliance import Connections, Usage
 from mcs_operator.contract.digest import digest
 from mcs_operator.contract.linkstate import MAX_MESSAGE, MediaState
 from mcs_operator.contract.shards import ServedCommunity
@@ -76,8 +77,9 @@ def test_what_it_says_is_understood_as_it_was_said(subject: Subject, given: Give
     given.certificates.append(replace(a_certificate(B), key=a_certificate(A).key))
     given.links[1] = replace(given.links[1], service_state=ServiceState.OUT_OF_SERVICE)
     subject.takes(given.write())
-    raw = subject.ask("/connections").json()
-    understood = subject.report()
+    answer = subject.ask("/connections")
+    Connections.model_validate_json(answer.body)  # its schema is published
+    raw, understood = answer.json(), subject.report()
     for name in MediaState.model_fields:
         if raw.get(name) is not None:
             assert as_said(getattr(understood, name)) == as_said(raw[name]), name
@@ -353,6 +355,15 @@ def test_a_portal_of_who_is_disabled_is_gone_and_none_is_served_without_a_certif
     portal.certificates = portal.certificates[:1]
     subject.takes(portal.write())
     assert subject.shown(MEET) == "" and subject.report().portals == {}
+
+
+def test_what_a_customer_uses_is_told_as_agreed(subject: Subject, portal: Given) -> None:
+    subject.takes(portal.write())
+    answer = subject.ask("/usage")
+    assert answer.status in (200, 404), "404 of an image that has no such thing"
+    if answer.status == 200:
+        used = Usage.model_validate_json(answer.body)
+        assert set(used.communities) <= {"acme"} and min(used.refused.values(), default=0) >= 0
 
 
 def test_no_hash_and_no_user_is_in_what_strangers_and_neighbours_see(subject: Subject, portal: Given) -> None:
