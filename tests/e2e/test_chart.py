@@ -188,6 +188,10 @@ EMPTY_IS_WELL = {
     "mcs_media_quota_bytes",
     "mcs_media_retention_seconds",
     "mcs_media_stored_bytes",
+    # While a certificate is being exchanged, where sources are limited, and where certificates are ordered.
+    "mcs_link_rotation_deadline_timestamp_seconds",
+    "mcs_link_source_dropped_total",
+    "mcs_operator_certificate_orders_total",
 }
 """Panels, and metrics, of which nothing is shown as long as all is well."""
 
