@@ -519,10 +519,7 @@ class TestWhatPeopleSee:
         [
             (instance, ["Name", "Ready", "Reason", "Up", "Links", "Max", "Users", "Tier", "Node", "Age"]),
             (community, ["Name", "Ready", "Reason", "Users", "Login", "Instance", "Age"]),
-            (
-                link,
-                ["Name", "Slot", "Domain", "Address", "Port", "Ready", "Reason", "Connected", "Tunnel", "Since", "Age"],
-            ),
+            (link, ["Name", "Slot", "Ready", "Reason", "Stalled", "Tunnel", "Since", "Age"]),
         ],
     )
     def test_kubectl_get_tells_the_story(self, server: Server, build: Any, columns: list[str]) -> None:

@@ -58,7 +58,8 @@ def declare(api: Api, base: int) -> None:
 def all_run(api: Api) -> None:
     """Wait until every link's slot has what is declared."""
     for name in LINKS:
-        api.wait_condition("TVoxLink", name, "Ready", "True")
+        # The names may be those of a test before this one, whose namespaces are still being deleted.
+        api.wait_condition("TVoxLink", name, "Ready", "True", timeout=120)
 
 
 @pytest.mark.parametrize("page", pages_to_run(SERVER))
