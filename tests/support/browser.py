@@ -42,6 +42,10 @@ def beside(node: str) -> Iterator[str | Path | None]:
         return
     host = Namespace("browsers")
     try:
+        # A link gets an address of IPv6 by itself a second or two later: a change of networks, and a page that is
+        # loading then is given up (ERR_NETWORK_CHANGED).
+        for_all = "for f in /proc/sys/net/ipv6/conf/*/disable_ipv6; do [ ! -e $f ] || echo 1 >$f; done"
+        host.run("sh", "-c", for_all)
         host.plug_in(bridge, node.rsplit(".", 1)[0] + ".81", node)
         with TemporaryDirectory() as folder:
             program = Path(folder, "chromium")
