@@ -198,8 +198,3 @@ def _copy(module: Module, source: str, target: Path) -> None:
     for file in found.glob("*.yaml") if found.is_dir() else [found]:
         shutil.copyfile(file, fresh / file.name)
     fresh.replace(target)
-
-
-def _environment() -> dict[str, str]:
-    # GOTOOLCHAIN=local: no toolchain of its own choice. GOWORK=off: a go.work above must not change what is built.
-    return {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOWORK": "off"}

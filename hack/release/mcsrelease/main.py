@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +13,7 @@ from mcsrelease import images, krew, provenance, sbom, signing
 from mcsrelease.archives import write_tar
 from mcsrelease.chart import build_chart
 from mcsrelease.plugin import PLATFORMS, build_plugin
-from mcsrelease.source import ROOT, is_changed, moment, version
+from mcsrelease.source import ROOT, digest, is_changed, moment, version
 
 _NOWHERE = "https://releases.example.com/mcs-operator"
 
@@ -106,9 +105,3 @@ def plugins(folder: Path, number: str, platforms: Iterable[str], url: str) -> No
 def digests(folder: Path) -> dict[str, str]:
     """SHA-256 of each file, by name."""
     return {path.name: digest(path) for path in sorted(folder.iterdir())}
-
-
-def digest(path: Path) -> str:
-    """SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -8,7 +8,6 @@ have the Debian packages of one release need not fetch them again for the next.
 from __future__ import annotations
 
 import gzip
-import hashlib
 import io
 import json
 import shutil
@@ -17,6 +16,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
+
+from mcsrelease.source import digest
 
 MOMENT = 1
 """The time of every file in a layer, in seconds since 1970. Not 0, which some programs take for none."""
@@ -69,7 +70,7 @@ class Layers:
         plain = self.folder / "layer.tar"
         with plain.open("wb") as out:
             known = normalise(_opened(archive, name), out)
-        diff_id = _digest(plain)
+        diff_id = f"sha256:{digest(plain)}"
         layer = Layer(_kept(_compressed(plain), _LAYER), diff_id, known)
         plain.unlink()
         return layer
@@ -214,14 +215,9 @@ def _blob(folder: Path, content: Mapping[str, Any], media_type: str) -> Blob:
 
 
 def _kept(path: Path, media_type: str) -> Blob:
-    digest = _digest(path)
-    return Blob(path.rename(path.with_name(digest.replace(":", "-"))), digest, media_type)
+    sha256 = digest(path)
+    return Blob(path.rename(path.with_name(f"sha256-{sha256}")), f"sha256:{sha256}", media_type)
 
 
 def _json(content: Mapping[str, Any]) -> bytes:
     return json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"

@@ -5,12 +5,10 @@ It is the word of whoever ran `make release`, and no more than that: no builder 
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
-from pathlib import Path
 
-from mcsrelease.source import ROOT, commit, is_changed, moment
+from mcsrelease.source import ROOT, commit, digest, is_changed, moment
 
 _KIND = "https://mcs.tvox.io/release/v1"
 _LOCKS = (
@@ -29,7 +27,7 @@ def statement(digests: Mapping[str, str], images: Mapping[str, str], parameters:
     subjects += [{"name": name, "digest": {"sha256": text.removeprefix("sha256:")}} for name, text in images.items()]
     built_from = [{"name": "source", "digest": {"gitCommit": commit()}}]
     for path in sorted(path for lock in _LOCKS for path in ROOT.glob(lock)):
-        built_from.append({"name": str(path.relative_to(ROOT)), "digest": {"sha256": _sha256(path)}})
+        built_from.append({"name": str(path.relative_to(ROOT)), "digest": {"sha256": digest(path)}})
     told = {
         "_type": "https://in-toto.io/Statement/v1",
         "subject": subjects,
@@ -45,7 +43,3 @@ def statement(digests: Mapping[str, str], images: Mapping[str, str], parameters:
         },
     }
     return json.dumps(told, indent=2) + "\n"
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

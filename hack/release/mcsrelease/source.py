@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import tomllib
@@ -33,6 +34,12 @@ def commit() -> str:
 def is_changed() -> bool:
     """Whether the tree holds something else than the commit."""
     return bool(_git("status", "--porcelain").strip())
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _git(*arguments: str) -> str:
