@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mcs_operator.api.annotations import moment
-from mcs_operator.api.conditions import ConditionStatus, Reason, Type
+from mcs_operator.api.conditions import ConditionStatus, Reason, Type, find_condition
 from mcs_operator.domain.rules.advice import Advice
 from mcs_operator.kube.resources import Object
 from mcs_operator.settings import MAX_LINKS
@@ -22,7 +22,7 @@ for."""
 
 def condition(body: Object, type: str) -> Mapping[str, Any]:
     """One condition of an object; empty where it is not set."""
-    return next((c for c in _conditions(body) if c.get("type") == type), {})
+    return find_condition(_conditions(body), type)
 
 
 def attention(body: Object) -> list[str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from mcs_operator.api.conditions import OWNED, Kind, Type
+from mcs_operator.api.conditions import OWNED, Kind, Type, find_condition
 from mcs_operator.domain.status.events import Note, notes_for
 from mcs_operator.domain.status.faults import failed_status
 from mcs_operator.domain.status.patience import patience_ends
@@ -137,7 +137,7 @@ def _log_service(namespace: str, kind: Kind, name: str, before: StatusObject, af
 
 
 def _ready(status: StatusObject) -> tuple[str, str]:
-    ready: StatusObject = next((c for c in status.get("conditions") or [] if c.get("type") == Type.READY), {})
+    ready = find_condition(status.get("conditions"), Type.READY)
     return str(ready.get("status", "Unknown")), str(ready.get("reason", "Pending"))
 
 

@@ -54,6 +54,24 @@ def is_known(kind: Kind, condition: Condition) -> bool:
     return (kind, condition.type, condition.status, condition.reason) in _KNOWN
 
 
+def find_condition(conditions: Iterable[Mapping[str, Any]] | None, type: str) -> Mapping[str, Any]:
+    """The one of this type among status objects; empty where there is none."""
+    return next((condition for condition in conditions or () if condition.get("type") == type), {})
+
+
+def as_decided(kind: Kind, type: Type, live: Mapping[str, Any], about: str) -> Condition | None:
+    """A live condition as it was decided, if it is one of ours whose message begins with what it is about: so an
+    operator that starts anew says the same, and writes nothing."""
+    message = str(live.get("message", ""))
+    if not message.startswith(about):
+        return None
+    try:
+        found = Condition(type, ConditionStatus(live.get("status", "")), Reason(live.get("reason", "")), message)
+    except ValueError:
+        return None
+    return found if is_known(kind, found) else None
+
+
 def as_objects(
     kind: Kind,
     decided: Sequence[Condition],

@@ -7,7 +7,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from mcs_operator.api import MCSInstance
-from mcs_operator.api.conditions import Condition, ConditionStatus, Kind, Reason, Type, is_known
+from mcs_operator.api.conditions import Condition, ConditionStatus, Kind, Reason, Type, as_decided
 from mcs_operator.domain.facts.orders import Issuable
 from mcs_operator.domain.facts.world import World
 from mcs_operator.domain.plan import Plan
@@ -68,16 +68,9 @@ def _ordered(world: World, wanted: Wanted, one: Issuable) -> Condition:
 
 
 def _standing(world: World, one: Issuable) -> Condition | None:
-    """The live condition, if it is one of ours about this name: so an operator that starts anew writes nothing."""
+    """The live condition, if it is one of ours about this name."""
     live = certificate_standing(world, one.kind, one.name)
-    message = str(live.get("message", ""))
-    if not message.startswith(f"{one.domain}: "):
-        return None
-    try:
-        found = _condition(ConditionStatus(live.get("status", "")), Reason(live.get("reason", "")), message)
-    except ValueError:
-        return None
-    return found if is_known(one.kind, found) else None
+    return as_decided(one.kind, Type.CERTIFICATE_READY, live, f"{one.domain}: ")
 
 
 def _condition(status: ConditionStatus, reason: Reason, message: str) -> Condition:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from mcs_operator.api.conditions import MESSAGE_LIMIT, OWNED, ConditionStatus, Kind, Reason, Type
+from mcs_operator.api.conditions import MESSAGE_LIMIT, OWNED, ConditionStatus, Kind, Reason, Type, find_condition
 from mcs_operator.timestamps import rfc3339
 
 _OURS = "mcs_operator/"
@@ -31,7 +31,7 @@ def failed_status(kind: Kind, live: Mapping[str, Any], generation: int, message:
     Of an object that nobody has told anything yet, that is seen now: else a pipeline would wait for its time-out.
     """
     conditions = [dict(c) for c in live.get("conditions") or [] if c.get("type") in OWNED[kind]]
-    before = next((c for c in conditions if c["type"] == Type.STALLED), {})
+    before = find_condition(conditions, Type.STALLED)
     since = before.get("lastTransitionTime") if before.get("status") == ConditionStatus.TRUE else None
     stalled = {
         "type": str(Type.STALLED),

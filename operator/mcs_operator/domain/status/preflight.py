@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mcs_operator.api.conditions import Condition, ConditionStatus, Kind, Reason, Type, is_known
+from mcs_operator.api.conditions import Condition, ConditionStatus, Kind, Reason, Type, as_decided
 from mcs_operator.contract.lookup import Answer, Failure, Lookup
 from mcs_operator.domain.plan import Plan
 
@@ -33,9 +33,8 @@ def domain_resolved(
     """
     asked = f"{domain} should lead to {address}"
     if known.pod is None or known.operator is None:
-        return _still(kind, standing, asked) or _resolved(
-            ConditionStatus.UNKNOWN, Reason.PENDING, f"{asked}: not asked yet"
-        )
+        still = as_decided(kind, Type.DOMAIN_RESOLVED, standing, f"{asked}:")
+        return still or _resolved(ConditionStatus.UNKNOWN, Reason.PENDING, f"{asked}: not asked yet")
     said = f"{asked}: the media pod is told {_words(known.pod)}, the operator {_words(known.operator)}"
     answers = (known.pod, known.operator)
     if any(answer.failure is Failure.NOT_FOUND for answer in answers):
@@ -52,18 +51,6 @@ def domain_resolved(
 
 def _resolved(status: ConditionStatus, reason: Reason, message: str) -> Condition:
     return Condition(Type.DOMAIN_RESOLVED, status, reason, message)
-
-
-def _still(kind: Kind, standing: Mapping[str, Any], asked: str) -> Condition | None:
-    """The live condition, if it is one of ours about the same question."""
-    message = str(standing.get("message", ""))
-    if not message.startswith(f"{asked}:"):
-        return None
-    try:
-        condition = _resolved(ConditionStatus(standing.get("status", "")), Reason(standing.get("reason", "")), message)
-    except ValueError:
-        return None
-    return condition if is_known(kind, condition) else None
 
 
 def _words(answer: Answer) -> str:

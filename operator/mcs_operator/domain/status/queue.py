@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mcs_operator.api.conditions import Kind, Reason, Type
+from mcs_operator.api.conditions import Kind, Reason, Type, find_condition
 from mcs_operator.contract.lookup import Lookup
 from mcs_operator.domain.facts.orders import Attempt, Issuable
 from mcs_operator.domain.facts.world import World
@@ -22,8 +22,7 @@ NOT_ASKED = Verdict(Reason.PENDING, "whether the name leads here is not known ye
 
 def certificate_standing(world: World, kind: Kind, name: str) -> Mapping[str, Any]:
     """The live condition CertificateReady of an object."""
-    live: list[Mapping[str, Any]] = world.conditions.get((kind, name), [])
-    return next((c for c in live if c.get("type") == Type.CERTIFICATE_READY), {})
+    return find_condition(world.conditions.get((kind, name)), Type.CERTIFICATE_READY)
 
 
 def queue(world: World, plan: Plan, keys: Keys) -> Queue:

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-from mcs_operator.api.conditions import NOT_SERVED, OWNED, Condition, ConditionStatus, Kind, Reason, Type, as_objects
+from mcs_operator.api.conditions import (
+    NOT_SERVED,
+    OWNED,
+    Condition,
+    ConditionStatus,
+    Kind,
+    Reason,
+    Type,
+    as_objects,
+    find_condition,
+)
 from mcs_operator.contract.lookup import Lookup
 from mcs_operator.domain.facts.world import World
 from mcs_operator.domain.rules.verdict import Verdict
@@ -60,7 +69,6 @@ def domain_resolved(world: World, kind: Kind, name: str, domain: str, address: s
     """Whether the public name of an object that is served leads to the instance."""
     if world.report is None:
         return Condition(Type.DOMAIN_RESOLVED, U, Reason.AGENT_UNREACHABLE, UNREACHABLE)
-    live: list[Mapping[str, Any]] = world.conditions.get((kind, name), [])
-    standing = next((c for c in live if c.get("type") == Type.DOMAIN_RESOLVED), {})
+    standing = find_condition(world.conditions.get((kind, name)), Type.DOMAIN_RESOLVED)
     known = world.lookups.get(domain, Lookup())
     return preflight.domain_resolved(kind, domain, address, remedy, known, standing)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
-from mcs_operator.api.conditions import ConditionStatus, Kind, Reason, Type
+from mcs_operator.api.conditions import ConditionStatus, Kind, Reason, Type, find_condition
 from mcs_operator.domain.status.events import NOTE_LIMIT, Note
 
 EACH = 3
@@ -44,7 +44,7 @@ class TunnelNote:
 def tunnel_note(before: Mapping[str, Any], after: Mapping[str, Any]) -> Note | None:
     """What is told where a link's status changes so. A first tunnel is no news, nor is one of which it was not known
     what it was: an agent that is back would tell of 250."""
-    old, new = _connected(before), _connected(after)
+    old, new = (find_condition(status.get("conditions"), Type.CONNECTED) for status in (before, after))
     reason, was = new.get("reason"), old.get("reason")
     if reason == was or old.get("status") not in (ConditionStatus.TRUE, ConditionStatus.FALSE):
         return None
@@ -55,10 +55,6 @@ def tunnel_note(before: Mapping[str, Any], after: Mapping[str, Any]) -> Note | N
         return None
     dialled = f"; the TVox dialled in from {host}" if host else ""
     return Note(True, str(reason), "Watch", f"{new.get('message', '')}{dialled}"[:NOTE_LIMIT])
-
-
-def _connected(status: Mapping[str, Any]) -> Mapping[str, Any]:
-    return next((one for one in status.get("conditions", []) if one.get("type") == Type.CONNECTED), {})
 
 
 def gathered(notes: Iterable[TunnelNote]) -> Iterator[tuple[Kind, str, Note]]:
