@@ -124,15 +124,8 @@ async def _effect(cluster: Cluster, document: Document) -> Effect:
         return Effect(document.kind, document.name, action, None, refused=str(error))
     links, resizing = await _served(cluster, namespace, after), await _resizing(cluster, before, after)
     status = (live or {}).get("status")
-    return effect(
-        before,
-        after,
-        links,
-        connected_peer((live or {}).get("status")),
-        now=datetime.now(UTC),
-        resizing=resizing,
-        status=status,
-    )
+    peer = connected_peer(status)
+    return effect(before, after, links, peer, now=datetime.now(UTC), resizing=resizing, status=status)
 
 
 async def _resizing(cluster: Cluster, before: KubernetesObject | None, after: KubernetesObject) -> Resizing:

@@ -60,7 +60,7 @@ def _config_map(instance: MCSInstance, name: str, files: dict[str, str], wave: W
     return Manifest(body, wave)
 
 
-def _config_files(world: World, plan: Plan, instance: MCSInstance, size: Size, thumbprint: str = "") -> dict[str, str]:
+def _config_files(world: World, plan: Plan, instance: MCSInstance, size: Size, thumbprint: str) -> dict[str, str]:
     spec = instance.spec
     links = [
         ServedLink(

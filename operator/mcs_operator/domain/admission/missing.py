@@ -16,22 +16,25 @@ def certificate(
     old: MCSInstance | Community | TVoxLink | None,
 ) -> Iterator[Finding]:
     """Of ``spec.tls``, where it is named now."""
-    name = _named(new)
-    if name and (old is None or _named(old) != name) and not cluster.has_certificate(namespace, name):
-        yield Finding(
-            f"spec.tls.secretRef.name: no Secret {name!r} of type kubernetes.io/tls in namespace {namespace} yet; what "
-            "is served now goes on until it is there"
-        )
+    consequence = "what is served now goes on until it is there"
+    yield from _tls_secret(
+        cluster, namespace, "spec.tls.secretRef", _named(new), _named(old) if old else "", consequence
+    )
 
 
 def account(cluster: Cluster, namespace: str, new: MCSInstance, old: MCSInstance | None) -> Iterator[Finding]:
     """Of ``spec.tls.acme``, where one of the user's is named now."""
-    name = _account(new)
-    if name and (old is None or _account(old) != name) and not cluster.has_certificate(namespace, name):
-        yield Finding(
-            f"spec.tls.acme.accountSecretRef.name: no Secret {name!r} of type kubernetes.io/tls in namespace "
-            f"{namespace} yet; no certificate is ordered until it is there"
-        )
+    field, consequence = "spec.tls.acme.accountSecretRef", "no certificate is ordered until it is there"
+    yield from _tls_secret(cluster, namespace, field, _account(new), _account(old) if old else "", consequence)
+
+
+def _tls_secret(
+    cluster: Cluster, namespace: str, field: str, name: str, before: str, consequence: str
+) -> Iterator[Finding]:
+    """Of a reference to one, "" where there is none."""
+    if name and name != before and not cluster.has_certificate(namespace, name):
+        secret = f"no Secret {name!r} of type kubernetes.io/tls in namespace {namespace} yet"
+        yield Finding(f"{field}.name: {secret}; {consequence}")
 
 
 def users_files(cluster: Cluster, namespace: str, new: Community, old: Community | None) -> Iterator[Finding]:
