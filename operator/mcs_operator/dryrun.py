@@ -113,7 +113,7 @@ class DryRun:
                 observed = await reconciler.observe(namespace)
                 if observed.pod:
                     decision = await reconciler.decide(observed)
-                    reconciler.following.follow(decision.world, decision.plan, decision.keys)
+                    reconciler.following.follow(decision.world, decision.plan, decision.keys, decision.queue)
                     asked.append(namespace)
             except Exception as error:
                 log.debug("%s", namespace, exc_info=error)

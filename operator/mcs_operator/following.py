@@ -13,10 +13,10 @@ from mcs_operator.domain.facts.networks import Network
 from mcs_operator.domain.facts.world import TlsSecret, World
 from mcs_operator.domain.keyring import Keys
 from mcs_operator.domain.plan import Plan
+from mcs_operator.domain.rules.issuance import Queue
 from mcs_operator.domain.rules.restored import with_newest_identities
 from mcs_operator.domain.status.faults import told
 from mcs_operator.domain.status.preflight import names_to_ask
-from mcs_operator.domain.status.queue import queue
 from mcs_operator.issuing.issuer import Issuer, Wanted
 from mcs_operator.issuing.orders import Orders
 from mcs_operator.kube.cache.store import Store
@@ -50,15 +50,14 @@ class Following:
         world = replace(world, lookups=lookups, elsewhere=elsewhere, networks=tuple(networks()), idle_since=idle_since)
         return self._with_orders(world)
 
-    def follow(self, world: World, plan: Plan, keys: Keys) -> None:
+    def follow(self, world: World, plan: Plan, keys: Keys, queue: Queue) -> None:
         """From now on what this plan is about."""
         namespace = world.namespace
         self._note_expiries(namespace, plan, keys)
         self.names.tell(namespace)
         self.agents.follow(namespace, endpoint_of(world, plan, keys))
         self.lookups.follow(namespace, world.pod.uid if world.pod and world.report else "", names_to_ask(plan))
-
-        self._order(world, plan, keys)
+        self._order(world, plan, keys, queue)
 
     def _with_orders(self, world: World) -> World:
         """What was issued and is not in its Secret yet is served as if it were: where a quota is full, that Secret
@@ -72,7 +71,7 @@ class Following:
         served = {i.secret: TlsSecret(i.secret, i.pair.cert_pem, i.pair.key_pem) for i in new.values()}
         return replace(world, orders=replace(found, issued=new), tls_secrets={**world.tls_secrets, **served})
 
-    def _order(self, world: World, plan: Plan, keys: Keys) -> None:
+    def _order(self, world: World, plan: Plan, keys: Keys, queue: Queue) -> None:
         """From now on the certificates that may be ordered; the others are told why not."""
         if self.orders is None:
             return
@@ -90,8 +89,7 @@ class Following:
             key_id=binding.key_id if binding else "",
             key_secret=binding.key_secret_ref.name if binding else "",
         )
-        known = queue(world, plan, keys)
-        wanted = Wanted(issuer, known.ready, known.attempts, acme.certificates_per_week)
+        wanted = Wanted(issuer, queue.ready, queue.attempts, acme.certificates_per_week)
         self.orders.follow(world.namespace, wanted, there)
 
     def _note_expiries(self, namespace: str, plan: Plan, keys: Keys) -> None:

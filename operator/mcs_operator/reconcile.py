@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from mcs_operator.domain.changes import PodChanges, Poke
@@ -21,6 +21,7 @@ from mcs_operator.domain.pod.rollout import Rollout
 from mcs_operator.domain.rules.restored import with_newest_identities
 from mcs_operator.domain.status import all_statuses
 from mcs_operator.domain.status.faults import told
+from mcs_operator.domain.status.queue import queue
 from mcs_operator.domain.status.service import drain_ends
 from mcs_operator.following import Following, names_of
 from mcs_operator.issuing.orders import Orders
@@ -127,8 +128,8 @@ class Reconciler:
         world, namespace = decision.world, decision.world.namespace
         outcome = await self.executor.carry_out(decision.changes)
         errors += outcome.raised
-        decision = decision.vouched(outcome.checksums)
-        self.following.follow(world, decision.plan, decision.keys)
+        decision = replace(decision.vouched(outcome.checksums), queue=queue(world, decision.plan, decision.keys))
+        self.following.follow(world, decision.plan, decision.keys, decision.queue)
         pod = self._pod_changes(decision, outcome, errors)
         told_now = await tried(self._report(decision, outcome, pod.rollout), errors) or Told(unwritten=["statuses"])
         errors += told_now.errors

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from mcs_operator.api import Impact, MCSInstance
@@ -32,6 +32,7 @@ from mcs_operator.domain.pod.ledger import interrupted, over_now, read_ledger, s
 from mcs_operator.domain.pod.rollout import LOOK_AGAIN, Rollout, Step, decide_rollout
 from mcs_operator.domain.pod.template import Template, brought_up_to_date, image_of
 from mcs_operator.domain.pod.updates import Update, customers_left
+from mcs_operator.domain.rules.issuance import Queue
 from mcs_operator.domain.status.events import Note
 from mcs_operator.render.objects import identity_owners
 from mcs_operator.render.outofservice import TOLD_AGAIN, kept_out_of_service, stays_out_of_service
@@ -60,6 +61,8 @@ class Decision:
     keys: Keys
     desired: Desired
     changes: Changes
+    queue: Queue = field(default_factory=Queue)
+    """Of certificates to be ordered; known when what was decided is written."""
 
     def vouched(self, checksums: str) -> Decision:
         """The same where another manifest.json than the desired one had to be written; its digest, if so."""

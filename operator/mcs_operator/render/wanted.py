@@ -15,7 +15,6 @@ from mcs_operator.domain.rules.logins import logins_changed
 from mcs_operator.domain.rules.users import communities_of
 from mcs_operator.domain.rules.verdict import Verdict
 from mcs_operator.domain.status import Wanted, refused
-from mcs_operator.domain.status.queue import queue
 from mcs_operator.render.changes import Decision
 from mcs_operator.render.render import Desired
 
@@ -39,7 +38,7 @@ def wanted(decision: Decision, outcome: Outcome, rollout: Rollout) -> Wanted:
         fingerprints={name: link_keys.fingerprints for name, link_keys in keys.links.items()},
         unwritten=unwritten_users(world, outcome),
         unwritten_logins=unwritten_logins(world, outcome),
-        queue=queue(world, plan, keys),
+        queue=decision.queue,
         certified=frozenset(site.domain for site in (*keys.serving.certificates, *keys.serving.portals)),
     )
 
