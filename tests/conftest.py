@@ -15,8 +15,7 @@ import pytest
 from support import cluster
 from support.api import Api, install_crds
 from support.levels import left_out_if_missing, must_run
-from support.names import knowing_only
-from support.operator import Operator
+from support.operator import Operator, running
 from support.waiting import until
 
 
@@ -78,11 +77,7 @@ def api(server: Api, namespace: str) -> Api:
 @pytest.fixture(scope="session")
 def operator_process(server: Api, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
     """The one operator of this session."""
-    folder = tmp_path_factory.mktemp("operator")
-    operator = Operator(server.kubeconfig, folder / "operator.log", within=knowing_only(server, folder))
-    operator.start()
-    yield operator
-    operator.stop()
+    yield from running(server, tmp_path_factory.mktemp("operator"))
 
 
 @pytest.fixture

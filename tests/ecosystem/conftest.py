@@ -13,8 +13,7 @@ from support import cluster
 from support.api import Api, install_crds
 from support.git_server import Repository, git_server
 from support.levels import left_out_if_missing
-from support.names import knowing_only
-from support.operator import Operator
+from support.operator import Operator, running
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -44,11 +43,7 @@ def server(kubeconfig: Path) -> Api:
 @pytest.fixture(scope="module")
 def operator_process(server: Api, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
     """The operator of this part."""
-    folder = tmp_path_factory.mktemp("operator")
-    operator = Operator(server.kubeconfig, folder / "operator.log", within=knowing_only(server, folder))
-    operator.start()
-    yield operator
-    operator.stop()
+    yield from running(server, tmp_path_factory.mktemp("operator"))
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
-from support.api import ROOT
+from support.api import ROOT, Api
+from support.names import knowing_only
 from support.waiting import until
 
 READY = "the world is listed"
@@ -127,3 +128,11 @@ class Operator:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def running(server: Api, folder: Path) -> Iterator[Operator]:
+    """The operator of a session, or of a part of it, as long as the fixture that yields from here lives."""
+    operator = Operator(server.kubeconfig, folder / "operator.log", within=knowing_only(server, folder))
+    operator.start()
+    yield operator
+    operator.stop()
