@@ -68,7 +68,7 @@ class Following:
         chains = {name: secret.chain for name, secret in world.tls_secrets.items()}
         new = {d: issued for d, issued in found.issued.items() if chains.get(issued.secret) != issued.pair.cert_pem}
         self._kept[world.namespace] = frozenset(found.issued.keys() - new.keys())
-        served = {i.secret: TlsSecret(i.secret, i.pair.cert_pem, i.pair.key_pem) for i in new.values()}
+        served = {i.secret: TlsSecret(i.secret, i.pair.cert_pem, i.pair.key_pem, domain=d) for d, i in new.items()}
         return replace(world, orders=replace(found, issued=new), tls_secrets={**world.tls_secrets, **served})
 
     def _order(self, world: World, plan: Plan, keys: Keys, queue: Queue) -> None:
@@ -89,7 +89,8 @@ class Following:
             key_id=binding.key_id if binding else "",
             key_secret=binding.key_secret_ref.name if binding else "",
         )
-        wanted = Wanted(issuer, queue.ready, queue.attempts, acme.certificates_per_week)
+        per_week, issued = acme.certificates_per_week, keys.serving.issued
+        wanted = Wanted(issuer, queue.ready, queue.attempts, per_week, issued)
         self.orders.follow(world.namespace, wanted, there)
 
     def _note_expiries(self, namespace: str, plan: Plan, keys: Keys) -> None:

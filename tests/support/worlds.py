@@ -259,9 +259,10 @@ def queued(world: World, *, account: AcmeAccount | None = ACCOUNT, issued: bool 
     objects = [(Kind.INSTANCE, i.name, i.spec.domain) for i in world.instances[:1]]
     objects += [(Kind.LINK, p.link.name, p.link.spec.domain) for p in plan.served]
     objects += [(Kind.COMMUNITY, name, domain) for name, domain in plan.portals_served.items()]
-    names = [Issuable(*of, f"{INSTANCE}-acme-{of[1]}", begins, expires, begins) for of in objects]
+    names = [Issuable(*of, f"{INSTANCE}-acme-{of[1]}", begins, expires) for of in objects]
+    times = {domain: begins for *_, domain in objects if begins}
     problem = "" if account else "Secret 'account' does not exist"
-    keys = Keys(account=account, account_problem=problem, serving=Serving(issuable=tuple(names)))
+    keys = Keys(account=account, account_problem=problem, serving=Serving(issuable=tuple(names), issued=times))
     return queue(world, plan, keys)
 
 

@@ -48,6 +48,12 @@ class Place:
             self.memory.add(self.store, resource, body)
         self.operator = self.an_operator()
 
+    def link(self, domain: str) -> None:
+        """Its object, under another name from now on."""
+        body = dict(self.memory.find(LINKS, "acme") or {})
+        body["spec"] = {**body["spec"], "domain": domain}
+        self.memory.add(self.store, LINKS, body)
+
     def declare(self, **spec: Any) -> None:
         body = an_instance(retain={"pki": "Retain"}, **spec)
         body["metadata"] |= {"namespace": "demo"}
@@ -62,7 +68,8 @@ class Place:
 
         class Known(Lookups):
             def known(self, namespace: str) -> dict[str, Lookup]:
-                return dict.fromkeys(("mcs.test", "acme.mcs.test"), Lookup(RIGHT, RIGHT))
+                names = ("mcs.test", "acme.mcs.test", *(f"c{n}.mcs.test" for n in range(10)))
+                return dict.fromkeys(names, Lookup(RIGHT, RIGHT))
 
             def follow(self, namespace: str, pod: str, names: Mapping[str, str]) -> None:
                 """Nobody is asked."""
@@ -219,6 +226,39 @@ def test_where_the_secret_cannot_be_written_the_certificate_is_served_and_ordere
         assert place.ordered.count("acme.mcs.test") == 1
         shards = [b for (k, _, n), b in place.memory.objects.items() if k is SECRETS and "-certs-" in n]
         assert any(b"acme.mcs.test" in base64.b64decode(text) for b in shards for text in b["data"].values())
+
+    told(story)
+
+
+def test_who_renames_his_link_again_and_again_uses_up_no_more_than_five_certificates_of_a_week() -> None:
+    async def story(place: Place) -> None:
+        await place.settle()
+        for n in range(10):
+            place.link(f"c{n}.mcs.test")
+            await place.settle()
+            place.now += timedelta(minutes=1)
+        assert place.ordered[2:] == ["c0.mcs.test", "c1.mcs.test", "c2.mcs.test", "c3.mcs.test"]
+        text = "c9.mcs.test: it is the 6th name of this object within a week; its turn comes on 2026-03-08"
+        assert place.said(LINKS, "acme") == ("False", "Pending", text)
+
+    told(story)
+
+
+def test_what_was_issued_for_a_name_that_is_gone_is_counted_also_by_an_operator_that_starts_anew() -> None:
+    async def story(place: Place) -> None:
+        place.declare(tls={"acme": {**SERVER["acme"], "certificatesPerWeek": 3}})
+        await place.settle()
+        place.link("c0.mcs.test")
+        await place.settle()
+        assert len(place.ordered) == 3
+        place.link("c1.mcs.test")
+        for _ in range(2):
+            await place.settle()
+            assert len(place.ordered) == 3
+            text = "c1.mcs.test: the server's weekly limit for mcs.test is reached; its turn comes on 2026-03-08"
+            assert place.said(LINKS, "acme") == ("False", "Pending", text)
+            await place.operator.following.orders.close()  # type: ignore[union-attr]
+            place.operator = place.an_operator()
 
     told(story)
 

@@ -46,12 +46,14 @@ class LinkKeys:
 class Serving:
     """Certificates of the FQDNs, those of ``portals`` by themselves. ``problems``: whose certificate cannot be served,
     by kind and name; where there is a last good one, that is among them. ``issuable``: the names for which nobody
-    brings one, in the order in which they are ordered for."""
+    brings one, in the order in which they are ordered for. ``issued``: when a name got its first one by an order, also
+    of names that nobody has any more: the server counts them all."""
 
     certificates: tuple[ServedCertificate, ...] = ()
     problems: Mapping[tuple[Kind, str], Verdict] = field(default_factory=dict)
     portals: tuple[ServedCertificate, ...] = ()
     issuable: tuple[Issuable, ...] = ()
+    issued: Mapping[str, datetime] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,12 +26,14 @@ class Issuer:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is to be ordered in a namespace: the names that may be ordered for, and what failed of them before."""
+    """What is to be ordered in a namespace: the names that may be ordered for, and what failed of them before.
+    ``issued``: when names got their first certificate, also those that may not be ordered for."""
 
     issuer: Issuer
     names: tuple[Issuable, ...]
     attempts: Mapping[str, Attempt] = field(default_factory=dict)
     per_week: int = 50
+    issued: Mapping[str, datetime] = field(default_factory=dict)
 
 
 class RefusedError(Exception):

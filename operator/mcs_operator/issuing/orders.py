@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from threading import Thread
 
+from mcs_operator.api.conditions import Kind
 from mcs_operator.domain.facts.keys import KeyPair
 from mcs_operator.domain.facts.orders import Attempt, Issuable, Issued
 from mcs_operator.domain.facts.orders import Orders as Known
@@ -43,6 +44,8 @@ LONGEST_SLEEP = 600.0
 """Seconds: the clock of dates may be put right meanwhile, and asyncio's goes on."""
 MOST_UNKEPT = 1000
 """Certificates that wait for their Secrets, such as while a quota is full. An instance has fewer names."""
+MOST_NOTED = 1000
+"""Objects whose new names are remembered. An instance has fewer."""
 SLACK = timedelta(minutes=10)
 """By which the server's clock may be ahead of ours."""
 
@@ -71,6 +74,8 @@ class _Namespace:
     issued: dict[str, Issued] = field(default_factory=dict)
     lately: dict[str, datetime] = field(default_factory=dict)
     """When something was issued, for an hour."""
+    begun: dict[tuple[Kind, str], dict[str, datetime]] = field(default_factory=dict)
+    """New names by their objects, and when an order was begun, for a week."""
     tried: set[str] = field(default_factory=set)
     running: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     issuer: str | None = None
@@ -83,6 +88,17 @@ class _Namespace:
     def attempts(self) -> dict[str, Attempt]:
         """What failed: of names that were not tried here, what is told of them."""
         return {domain: a for domain, a in self.wanted.attempts.items() if domain not in self.tried} | self.failed
+
+    def note(self, one: Issuable, now: datetime) -> None:
+        """An order begins; that of a new name counts for its object. Objects that come and go are as many as somebody
+        likes: those of longest ago are left out."""
+        if one.begins is not None:
+            return
+        known = self.begun.pop((one.kind, one.name), {})
+        lately = {domain: at for domain, at in known.items() if at > now - issuance.WEEK}
+        self.begun[one.kind, one.name] = lately | {one.domain: now}
+        if len(self.begun) > MOST_NOTED:
+            del self.begun[next(iter(self.begun))]
 
 
 class Orders:
@@ -110,7 +126,7 @@ class Orders:
         here = self._namespaces.get(namespace)
         if here is None:
             return Known()
-        return Known(dict(here.failed), dict(here.issued), frozenset(here.tried), here.issuer)
+        return Known(dict(here.failed), dict(here.issued), frozenset(here.tried), here.issuer, dict(here.begun))
 
     def follow(self, namespace: str, wanted: Wanted | None, kept: Collection[str] = ()) -> None:
         """Order this from now on, or nothing (None). ``kept``: names whose certificate is in its Secret by now."""
@@ -157,6 +173,7 @@ class Orders:
             here.client.stop()
         here.client, here.issuer, here.due, here.failures = None, None, None, 0
         here.failed.clear()
+        here.begun.clear()
         here.tried |= {one.domain for one in here.wanted.names}
 
     async def _run(self, namespace: str, here: _Namespace) -> None:
@@ -178,17 +195,19 @@ class Orders:
         now = self._clock()
         if here.due is not None and now < here.due:
             return min(LONGEST_SLEEP, (here.due - now).total_seconds())
-        dates = issuance.dates(here.wanted.names, here.attempts, here.wanted.per_week, now)
+        wanted = here.wanted
+        dates = issuance.dates(wanted.names, here.attempts, wanted.per_week, now, wanted.issued, here.begun)
         here.lately = {domain: at for domain, at in here.lately.items() if now - AGAIN < at <= now}
         dates |= {domain: max(dates[domain], at + AGAIN) for domain, at in here.lately.items() if domain in dates}
         waiting = {d: due for d, due in dates.items() if d not in here.running and d not in here.issued}
-        names = {one.domain: one for one in here.wanted.names}
+        names = {one.domain: one for one in wanted.names}
         for domain in [domain for domain, due in waiting.items() if due <= now]:
             if len(here.running) >= AT_ONCE or self._is_full(namespace) or len(here.issued) >= MOST_UNKEPT:
                 return LONGEST_SLEEP  # whoever ends wakes us
             if here.client is None and not await self._connect(namespace, here):
                 return FIRST_PAUSE.total_seconds()
             del waiting[domain]
+            here.note(names[domain], now)
             work = self._order(namespace, here, here.client, names[domain])
             here.running[domain] = asyncio.create_task(work, name=f"certificate of {domain}")
         pauses = ((due - now).total_seconds() for due in waiting.values())

@@ -26,6 +26,7 @@ from mcs_operator.domain.facts.world import World
 from mcs_operator.domain.keyring import Serving
 from mcs_operator.domain.plan import Plan
 from mcs_operator.domain.rules import messages
+from mcs_operator.domain.rules.issuance import WEEK
 from mcs_operator.domain.rules.verdict import Verdict
 from mcs_operator.pki.foreign import (
     ForeignError,
@@ -78,6 +79,7 @@ def serving(world: World, plan: Plan) -> Serving:
     portals: list[ServedCertificate] = []
     problems: dict[tuple[Kind, str], Verdict] = {}
     issuable: list[Issuable] = []
+    issued = _issued_lately(world, plan)
     last = _LastGood(world)
     orders = plan.instance is not None and plan.instance.spec.tls.acme is not None
     for site in _sites(plan):
@@ -85,7 +87,9 @@ def serving(world: World, plan: Plan) -> Serving:
         # One that stands in for others and is missing for a moment is no reason to order 250.
         is_issuable = pair is None and verdict is None and not site.own
         if is_issuable and orders:
-            issuable.append(_issuable(world, site))
+            issuable.append(one := _issuable(world, site))
+            if one.begins:
+                issued.setdefault(site.domain, world.tls_secrets[site.issued].created or one.begins)
         if pair is None and not site.own:
             pair = _issued(world, site)
         if pair is None and verdict is not None and site.own:
@@ -96,7 +100,7 @@ def serving(world: World, plan: Plan) -> Serving:
             (portals if site.kind is Kind.COMMUNITY else found).append(pair)
     found += filter(None, (last.of(line.domain) for line in plan.kept.links))
     portals += filter(None, (last.of(line.portal) for line in plan.kept.communities if line.portal))
-    return Serving(tuple(found), problems, tuple(portals), tuple(issuable))
+    return Serving(tuple(found), problems, tuple(portals), tuple(issuable), issued)
 
 
 @dataclass(slots=True)
@@ -158,11 +162,26 @@ def _pair(world: World, secret: str, domain: str) -> ServedCertificate | None:
 def _issuable(world: World, site: _Site) -> Issuable:
     """With the dates of what was issued last, if it is for this name and can be used; it may have expired."""
     known = Issuable(site.kind, site.name, site.domain, site.issued)
-    secret, pair = world.tls_secrets.get(site.issued), _pair(world, site.issued, site.domain)
-    if secret is None or pair is None or not _is_for(pair, site.domain):
+    pair = _pair(world, site.issued, site.domain)
+    if pair is None or not _is_for(pair, site.domain):
         return known
     leaf = _read(pair.chain, pair.key)
-    return replace(known, begins=leaf.begins, expires=leaf.expires, first=secret.created or leaf.begins)
+    return replace(known, begins=leaf.begins, expires=leaf.expires)
+
+
+def _issued_lately(world: World, plan: Plan) -> dict[str, datetime]:
+    """When names got their first certificate by an order, as far as a server may still count it; also of names that
+    nobody has any more, whose Secrets stay. Found by their own names, which nobody gets by chance."""
+    if plan.instance is None or plan.instance.spec.tls.acme is None:
+        return {}
+    found: dict[str, datetime] = {}
+    for secret in world.tls_secrets.values():
+        if secret.created and secret.created <= world.now - WEEK:
+            continue
+        if secret.domain and secret.name == certificate_secret(plan.instance.name, secret.domain):
+            first = secret.created or _read(secret.chain, secret.key).begins
+            found |= {secret.domain: first} if first else {}
+    return found
 
 
 def _wrong(pair: ServedCertificate, domain: str | None, now: datetime) -> str:

@@ -79,7 +79,7 @@ class Ordering:
             return found
         leaf = x509.load_pem_x509_certificates(self.certificates[domain].cert_pem.encode())[0]
         begins, expires = leaf.not_valid_before_utc, leaf.not_valid_after_utc
-        return replace(found, begins=begins, expires=expires, first=begins)
+        return replace(found, begins=begins, expires=expires)
 
     async def until(self, holds: Callable[[], object], within: float = 60) -> None:
         await eventually(holds, within)

@@ -17,7 +17,7 @@ from mcs_operator.api.conditions import Kind
 from mcs_operator.domain.facts.keys import AcmeAccount, KeyPair
 from mcs_operator.domain.facts.orders import Attempt, Issuable
 from mcs_operator.issuing.issuer import Issuer, IssuerError, RefusedError, Wanted
-from mcs_operator.issuing.orders import AT_ONCE, IN_ALL, LONGEST_ORDER, MOST_UNKEPT, Orders, in_a_thread
+from mcs_operator.issuing.orders import AT_ONCE, IN_ALL, LONGEST_ORDER, MOST_NOTED, MOST_UNKEPT, Orders, in_a_thread
 from support.virtual_time import VirtualTime
 from support.worlds import NOW
 
@@ -100,7 +100,7 @@ def kept(server: Server, *domains: str, **more: Any) -> None:
     """The namespace was reconciled: what was issued is in its Secrets."""
     known = server.orders.known("demo").issued
     now = server.now()
-    there = {d: replace(name(d), begins=now, expires=now + timedelta(days=90), first=now) for d in known}
+    there = {d: replace(name(d), begins=now, expires=now + timedelta(days=90)) for d in known}
     server.orders.follow("demo", Wanted(ISSUER, tuple(there.get(d, name(d)) for d in domains), **more), known)
 
 
@@ -345,10 +345,37 @@ def test_clocks_that_differ_by_months_cost_one_order_an_hour_and_no_more() -> No
 def test_a_certificate_of_the_first_year_keeps_no_name_from_an_order() -> None:
     async def story(server: Server) -> None:
         ancient = datetime.min.replace(tzinfo=UTC)
-        old = replace(name("a.example.com"), begins=ancient, expires=ancient + timedelta(minutes=1), first=ancient)
+        old = replace(name("a.example.com"), begins=ancient, expires=ancient + timedelta(minutes=1))
         server.orders.follow("demo", Wanted(ISSUER, (old, name("b.example.com"))))
         await asyncio.sleep(1)
         assert set(server.orders.known("demo").issued) == {"a.example.com", "b.example.com"}
+
+    told(story)
+
+
+def test_an_object_that_has_a_new_name_each_minute_has_five_orders_in_a_week() -> None:
+    def named(domain: str) -> Issuable:
+        return replace(name(domain), name="acme")
+
+    async def story(server: Server) -> None:
+        for minute in range(7 * 1440 + 10):
+            of_acme = named(f"c{minute}.example.com")
+            there = (of_acme, *([name("good.example.com")] if minute >= 30 else []))
+            server.orders.follow("demo", Wanted(ISSUER, there), server.orders.known("demo").issued)
+            await asyncio.sleep(MINUTE)
+
+    server = told(story)
+    asked = [(int(at / MINUTE), domain) for at, domain in server.asked if domain != "good.example.com"]
+    assert [at for at, _ in asked] == [*range(5), *range(7 * 1440, 7 * 1440 + 5)]
+    assert (30 * MINUTE, "good.example.com") in server.asked
+
+
+def test_of_objects_that_come_and_go_so_many_are_remembered() -> None:
+    async def story(server: Server) -> None:
+        for number in range(MOST_NOTED + 10):
+            server.orders.follow("demo", wanted(f"c{number}.example.com"), server.orders.known("demo").issued)
+            await asyncio.sleep(1)
+        assert len(server.orders.known("demo").begun) == MOST_NOTED
 
     told(story)
 

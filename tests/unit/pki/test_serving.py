@@ -586,7 +586,36 @@ def test_what_was_issued_is_served_as_one_that_is_brought_and_tells_its_dates() 
     found = served({"acme": SERVER}, issued())
     assert [one.domain for one in found.certificates] == ["acme.mcs.test"]
     (_, one) = found.issuable
-    assert (one.begins, one.expires, one.first) == (NOW - timedelta(days=1), NOW + timedelta(days=90), NOW)
+    assert (one.begins, one.expires) == (NOW - timedelta(days=1), NOW + timedelta(days=90))
+    assert found.issued == {"acme.mcs.test": NOW}
+
+
+def of_a_name_that_is_gone(at: datetime | None = NOW, **other: Any) -> TlsSecret:
+    domain = "gone.mcs.test"
+    return replace(issued(domain), **{"created": at, "domain": domain, **other})
+
+
+@pytest.mark.parametrize(
+    ("secret", "counted"),
+    [
+        pytest.param(of_a_name_that_is_gone(), {"gone.mcs.test": NOW}, id="issued now"),
+        pytest.param(of_a_name_that_is_gone(NOW - timedelta(days=7)), {}, id="a week ago"),
+        pytest.param(
+            of_a_name_that_is_gone(NOW - timedelta(days=6, hours=23)),
+            {"gone.mcs.test": NOW - timedelta(days=6, hours=23)},
+            id="within the week",
+        ),
+        pytest.param(of_a_name_that_is_gone(None), {"gone.mcs.test": NOW - timedelta(days=1)}, id="not kept yet"),
+        pytest.param(of_a_name_that_is_gone(None, chain="damaged"), {}, id="without any date"),
+        pytest.param(of_a_name_that_is_gone(name="ours-acme-tls"), {}, id="a Secret that somebody else made"),
+        pytest.param(of_a_name_that_is_gone(domain="other.mcs.test"), {}, id="one that says another name"),
+    ],
+)
+def test_what_was_issued_for_a_name_that_is_gone_is_counted_for_a_week(
+    secret: TlsSecret, counted: dict[str, datetime]
+) -> None:
+    assert served({"acme": SERVER}, secret).issued == counted
+    assert served({}, secret).issued == {}, "nothing is ordered, nothing is counted"
 
 
 def test_what_was_issued_is_served_on_when_the_server_is_named_no_more() -> None:

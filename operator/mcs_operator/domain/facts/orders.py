@@ -13,8 +13,7 @@ from mcs_operator.domain.facts.keys import KeyPair
 @dataclass(frozen=True, slots=True)
 class Issuable:
     """A public name for which nobody brings a certificate. ``kind`` and ``name`` of its object; ``secret``: where what
-    is issued is kept. ``begins`` and ``expires`` of what was issued last, None where nothing was, or nothing usable;
-    ``first``: when something was issued for it at all."""
+    is issued is kept. ``begins`` and ``expires`` of what was issued last, None where nothing was, or nothing usable."""
 
     kind: Kind
     name: str
@@ -22,7 +21,6 @@ class Issuable:
     secret: str
     begins: datetime | None = None
     expires: datetime | None = None
-    first: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +44,11 @@ class Issued:
 class Orders:
     """What this process has found out by ordering. ``failed`` and ``issued`` by domain; a name that is in neither was
     not ordered for. ``issued`` is what is not known to be in its Secret yet. ``issuer``: why the server cannot be used
-    at all; empty where it can, None where it was not asked yet."""
+    at all; empty where it can, None where it was not asked yet. ``begun``: when an order was begun last for each new
+    name that an object has had within a week, by the object's kind and name."""
 
     failed: Mapping[str, Attempt] = field(default_factory=dict)
     issued: Mapping[str, Issued] = field(default_factory=dict)
     tried: frozenset[str] = frozenset()
     issuer: str | None = None
+    begun: Mapping[tuple[Kind, str], Mapping[str, datetime]] = field(default_factory=dict)

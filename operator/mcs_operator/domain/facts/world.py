@@ -204,12 +204,14 @@ class Pod:
 @dataclass(frozen=True, slots=True)
 class TlsSecret:
     """A Secret of type kubernetes.io/tls that one of our objects names, or that was made for a certificate which the
-    operator ordered; unchecked. ``created``: since when it is there."""
+    operator ordered; unchecked. ``created``: since when it is there. ``domain``: what it was ordered for, as it says
+    itself; empty where it was not ordered."""
 
     name: str
     chain: str
     key: str = field(repr=False)
     created: datetime | None = None
+    domain: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
+from mcs_operator.api.conditions import Kind
 from mcs_operator.domain.facts.orders import Attempt, Issuable
 from mcs_operator.domain.rules.verdict import Verdict
 from mcs_operator.timestamps import rfc3339
@@ -26,6 +27,9 @@ hour for one name."""
 RATE_LIMITED_PAUSE, LONGEST_ASKED = timedelta(hours=1), timedelta(days=8)
 """Where the server's limit is met and it does not say until when; and the longest that it may ask to wait."""
 WEEK = timedelta(days=7)
+NAMES_A_WEEK = 5
+"""New names of one object that are ordered for in a week. Who may change the name of his portal, or of his link, uses
+up the limits of all others otherwise: the server counts also what nobody needs any more."""
 RATE_LIMITED = "rateLimited:"
 """How a problem begins that a server names so. Further on are its words, in which it quotes what it found at a name:
 whoever has the site there writes what he likes."""
@@ -33,6 +37,10 @@ SHORT_SUFFIX = 3
 """Letters of the label before a country's, such as co in co.uk: below it names are registered."""
 MOST_TRIES = 9999
 MOST_WORDS = 400
+
+
+Begun = Mapping[tuple[Kind, str], Mapping[str, datetime]]
+"""By kind and name of an object: the new names for which orders were begun, and when last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +63,23 @@ class Queue:
 
 
 def dates(
-    names: Iterable[Issuable], attempts: Mapping[str, Attempt], per_week: int, now: datetime
+    names: Iterable[Issuable],
+    attempts: Mapping[str, Attempt],
+    per_week: int,
+    now: datetime,
+    issued: Mapping[str, datetime],
+    begun: Begun,
 ) -> dict[str, datetime]:
     """When an order for each name is due, those that come first at the front; many may be due now.
 
     ``per_week``: so many names of a registered domain get their first certificate in seven days. A name whose orders
-    fail waits like the others, and takes none of these places from them.
+    fail waits like the others, and takes none of these places from them. ``issued``: when names got their first one,
+    also those that are not listed any more. ``begun``: for which new names of an object orders were begun.
     """
     listed, given, limited = list(names), defaultdict(list), dict[str, datetime]()
-    for one in listed:
-        if one.first and one.first > now - WEEK:
-            given[registered(one.domain)].append(one.first)
+    for domain, at in issued.items():
+        if at > now - WEEK:
+            given[registered(domain)].append(at)
     for domain, attempt in attempts.items():
         if attempt.problem.startswith(RATE_LIMITED):
             limited[registered(domain)] = max(attempt.due, limited.get(registered(domain), now))
@@ -78,7 +92,8 @@ def dates(
             due = renewal(one.domain, one.begins, one.expires)
             renewals[one.domain] = max(due, known.due) if known else due
             continue
-        first[one.domain] = place = _place(given[area], per_week, max(earliest, limited.get(area, earliest)))
+        earliest = max(earliest, limited.get(area, now), renamed_until(one, begun, now) or now)
+        first[one.domain] = place = _place(given[area], per_week, earliest)
         if known is None:
             given[area].append(place)
     return dict(sorted(renewals.items(), key=lambda item: item[1])) | first
@@ -90,6 +105,16 @@ def _place(given: list[datetime], per_week: int, earliest: datetime) -> datetime
     if len(latest) < per_week:
         return earliest
     return max(earliest, latest[per_week - 1] + WEEK)
+
+
+def renamed_until(one: Issuable, begun: Begun, now: datetime) -> datetime | None:
+    """Until when a name is not ordered for because its object has had so many new ones; None where it may be. One that
+    was ordered for already waits for nothing but its own failures."""
+    known = begun.get((one.kind, one.name), {})
+    others = sorted((at for at in known.values() if at > now - WEEK), reverse=True)
+    if one.domain in known or len(others) < NAMES_A_WEEK:
+        return None
+    return others[NAMES_A_WEEK - 1] + WEEK
 
 
 def renewal(domain: str, begins: datetime, expires: datetime) -> datetime:

@@ -63,6 +63,9 @@ def _ordered(world: World, wanted: Wanted, one: Issuable) -> Condition:
         return _condition(U if unknown else F, held.reason, held.message)
     if due <= world.now + SOON:
         return _condition(F, Reason.PENDING, f"{domain}: an order is under way, or next in the queue")
+    if issuance.renamed_until(one, world.orders.begun, world.now):
+        many = f"it is the {issuance.NAMES_A_WEEK + 1}th name of this object within a week"
+        return _condition(F, Reason.PENDING, f"{domain}: {many}; its turn comes on {due:%Y-%m-%d}")
     limit = f"the server's weekly limit for {issuance.registered(domain)} is reached"
     return _condition(F, Reason.PENDING, f"{domain}: {limit}; its turn comes on {due:%Y-%m-%d}")
 

@@ -35,7 +35,7 @@ def queue(world: World, plan: Plan, keys: Keys) -> Queue:
     return Queue(
         names={one.domain: one for one in names},
         attempts=attempts,
-        dates=dates(names, attempts, acme.certificates_per_week, world.now),
+        dates=dates(names, attempts, acme.certificates_per_week, world.now, keys.serving.issued, world.orders.begun),
         held={domain: verdict for domain, verdict in holds if verdict},
     )
 

@@ -38,6 +38,7 @@ from mcs_operator.kube.parse.bounds import (
 from mcs_operator.kube.parse.names import Place, Role, place_of_name
 from mcs_operator.kube.resources import SECRETS, Object
 from mcs_operator.settings import (
+    ANNOTATION_DOMAIN,
     FIRST_NUMBER,
     LABEL_INSTANCE,
     LABEL_LINK,
@@ -57,6 +58,7 @@ OPAQUE = ("Opaque", "")
 _TLS = "kubernetes.io/tls"
 _PIN = re.compile(r"[0-9A-F]{2}(?::[0-9A-F]{2}){31}", re.ASCII)
 _TIMES = ("notAfter", "created", "deadline", "seen", "revoked", "withdrawn")
+_LONGEST_DOMAIN = 253
 _PROFILE_FILES = ("identity.json", "tls.crt", "tls.key", "tls-crypt.key")
 
 
@@ -64,7 +66,7 @@ def read_secret(name: str, kind: str, labels: Labels, body: Object) -> Found:
     """What a Secret is to us, or what is wrong with it; None for one of ours that nobody reads."""
     data = mapping(body.get("data"))
     if kind == _TLS:
-        return _tls_secret(name, data, mapping(body.get("metadata")).get("creationTimestamp"))
+        return _tls_secret(name, data, mapping(body.get("metadata")))
     place = place_of_name(SECRETS, name)
     if labels.get(LABEL_MANAGED_BY) != OPERATOR:
         return None  # a users file, or one that is named where a certificate should be
@@ -100,13 +102,14 @@ def _of_the_instance(name: str, role: Role, data: Object) -> AcmeAccount | Autho
     return AgentCredentials(KeyPair(files["tls.crt"], files["tls.key"]), files["token"])
 
 
-def _tls_secret(name: str, data: Object, created: object) -> TlsSecret:
+def _tls_secret(name: str, data: Object, metadata: Object) -> TlsSecret:
     """Whatever is in it, cut where it is too long: what is wrong with a certificate is said where it is checked."""
     chain, key = (_as_text(data.get(file)) for file in ("tls.crt", "tls.key"))
+    domain = text(mapping(metadata.get("annotations")).get(ANNOTATION_DOMAIN), _LONGEST_DOMAIN)
     try:
-        return TlsSecret(name, chain, key, maybe_moment(created))
+        return TlsSecret(name, chain, key, maybe_moment(metadata.get("creationTimestamp")), domain)
     except UnreadableError:
-        return TlsSecret(name, chain, key)
+        return TlsSecret(name, chain, key, domain=domain)
 
 
 def _as_text(value: object) -> str:

@@ -15,10 +15,10 @@ from support.worlds import NOW
 DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
 
 
-def name(domain: str, *, since: datetime | None = None, days: int = 90, first: datetime | None = None) -> Issuable:
+def name(domain: str, *, since: datetime | None = None, days: int = 90) -> Issuable:
     """A name, with a certificate of so many days where it has one since then."""
     until = since + days * DAY if since else None
-    return Issuable(Kind.LINK, domain.partition(".")[0], domain, f"demo-acme-{domain}", since, until, first or since)
+    return Issuable(Kind.LINK, domain.partition(".")[0], domain, f"demo-acme-{domain}", since, until)
 
 
 def names(count: int, of: str = "example.com") -> list[Issuable]:
@@ -26,9 +26,16 @@ def names(count: int, of: str = "example.com") -> list[Issuable]:
 
 
 def due(
-    listed: Iterable[Issuable], attempts: dict[str, Attempt] | None = None, per_week: int = 50, now: datetime = NOW
+    listed: Iterable[Issuable],
+    attempts: dict[str, Attempt] | None = None,
+    per_week: int = 50,
+    now: datetime = NOW,
+    gone: dict[str, datetime] | None = None,
+    begun: issuance.Begun | None = None,
 ) -> dict[str, datetime]:
-    return issuance.dates(listed, attempts or {}, per_week, now)
+    listed = list(listed)
+    issued = {one.domain: one.begins for one in listed if one.begins} | (gone or {})
+    return issuance.dates(listed, attempts or {}, per_week, now, issued, begun or {})
 
 
 def test_names_without_a_certificate_are_ordered_for_at_once_in_their_order() -> None:
@@ -45,6 +52,32 @@ def test_what_was_issued_within_the_week_takes_a_place_until_the_week_is_over() 
     there = [name(f"old{n:02d}.example.com", since=NOW - n * DAY / 10) for n in range(1, 50)]
     found = due([*there, *names(3)])
     assert [found[one.domain] for one in names(3)] == [NOW, NOW - 4.9 * DAY + 7 * DAY, NOW - 4.8 * DAY + 7 * DAY]
+
+
+def test_a_name_that_nobody_has_any_more_has_its_place_until_the_week_is_over() -> None:
+    gone = {f"old{n:02d}.example.com": NOW - n * HOUR for n in range(50)}
+    assert due(names(2), gone=gone)["c000.example.com"] == NOW - 49 * HOUR + 7 * DAY
+    assert due(names(1), gone=dict(list(gone.items())[:49])) == {"c000.example.com": NOW}
+    assert due(names(1), gone=dict.fromkeys(gone, NOW - 7 * DAY)) == {"c000.example.com": NOW}
+
+
+def test_an_object_has_five_new_names_in_a_week_and_the_sixth_waits() -> None:
+    one = name("c.example.com")
+    of_its_own = {f"old{n}.example.com": NOW - n * DAY for n in range(5)}
+    begun = {(one.kind, one.name): of_its_own}
+    assert due([one], begun=begun) == {"c.example.com": NOW + 3 * DAY}
+    assert due([name("c.example.org")], begun=begun) == {"c.example.org": NOW + 3 * DAY}, "wherever the name is"
+    assert due([name("other.example.com")], begun=begun) == {"other.example.com": NOW}, "no other object waits"
+    assert due([one], begun={(one.kind, one.name): dict(list(of_its_own.items())[:4])}) == {"c.example.com": NOW}
+    assert due([one], begun={(one.kind, one.name): {**of_its_own, "old4.example.com": NOW - 7 * DAY}}) == {
+        "c.example.com": NOW
+    }
+
+
+def test_a_name_that_was_ordered_for_waits_for_its_own_failures_alone() -> None:
+    one = name("c.example.com")
+    begun = {(one.kind, one.name): {f"old{n}.example.com": NOW for n in range(9)} | {"c.example.com": NOW}}
+    assert due([one], begun=begun) == {"c.example.com": NOW}
 
 
 def test_250_names_of_one_domain_take_five_weeks_and_no_week_has_more_than_50() -> None:
