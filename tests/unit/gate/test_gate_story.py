@@ -406,7 +406,7 @@ async def test_a_gate_that_was_started_anew_knows_who_is_in_a_call_and_judges_th
     try:
         await eventually(lambda: "permit bob~s2 True microphone,camera" in world.orders)
         await eventually(lambda: "remove gone~s3" in world.orders)
-            await eventually(lambda: gate.participants.counts() == {"acme": 1})
+        await eventually(lambda: gate.participants.counts() == {"acme": 1})
     finally:
         following.cancel()
         await gate.rooms.stop()
