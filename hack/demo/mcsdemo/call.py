@@ -15,6 +15,7 @@ from typing import Any
 import argon2
 
 from mcs_operator.pki.mint import mint_ca, mint_https
+from mcsdemo.clip import record
 from support.api import ROOT, Api, Object
 from support.browser import CHROMIUM, GIVING, beside, launched
 from support.people import Person, received_over, sign_in, talk
@@ -22,7 +23,8 @@ from support.people import Person, received_over, sign_in, talk
 COMMUNITY, PORTAL = "acme", "meet.acme.mcs.test"
 USERS = {"anna": "Anna Rossi", "bruno": "Bruno Bianchi"}
 LEFT = ROOT / "build" / "demo"
-"""What stays of a run: the CA to trust, and a picture of the call."""
+"""What stays of a run: the CA to trust, and a picture and a clip of the call."""
+PICTURE, CLIP = "call.png", "call.webm"
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,8 @@ async def call_while(address: str, logins: Logins, changes: Callable[[], None]) 
         await anna.call(bruno.name)
         await bruno.accept()
         begun = await talk(anna, bruno)
-        received = await received_over(bruno, asyncio.to_thread(changes))
+        clip = record(browser, LEFT / CLIP, anna, bruno)
+        received = await received_over(bruno, asyncio.gather(asyncio.to_thread(changes), clip))
         await _take_picture(browser, anna, bruno, received)
         await anna.hang_up()
     return received | {"begun": begun}
@@ -108,4 +111,4 @@ async def _take_picture(browser: Any, anna: Person, bruno: Person, received: dic
     page = await browser.new_page(viewport={"width": 1300, "height": 480})
     style = "margin:6px;background:#10141a;color:#fff;font:20px sans-serif;text-align:center"
     await page.set_content(f'<body style="{style}">{images}<p>{told}</p></body>')
-    await page.screenshot(path=LEFT / "call.png")
+    await page.screenshot(path=LEFT / PICTURE)

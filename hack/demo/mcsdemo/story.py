@@ -177,7 +177,8 @@ class Demo:
         at_pace = audio > 40 * received["seconds"] and video > received["seconds"]  # or it would prove nothing
         text = f"Bruno received {audio} audio and {video} video packets, {lost} lost, in {received['seconds']:.0f} s"
         self.prove(text, lost == 0 and at_pace)
-        self.teller.say(f"a picture of it: {(call.LEFT / 'call.png').relative_to(ROOT)}")
+        picture, clip = (f"{(call.LEFT / name).relative_to(ROOT)}" for name in (call.PICTURE, call.CLIP))
+        self.teller.say(f"a picture of it: {picture}, and a clip: {clip}")
         self.logins = logins
 
     def others_come_and_go(self) -> None:
