@@ -210,20 +210,49 @@ class _Tvoxes(ThreadingHTTPServer):
         """Who asked has gone."""
 
 
+class Solver(BaseHTTPRequestHandler):
+    """As one of cert-manager's: it knows one name and one token, and says 404 to all else."""
+
+    domain, path_known, says = "", "", ""
+
+    def do_GET(self) -> None:
+        is_known = (self.headers["Host"], self.path) == (self.domain, self.path_known)
+        self.send_response(200 if is_known else 404)
+        self.end_headers()
+        self.wfile.write(self.says.encode() if is_known else b"404 page not found\n")
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def a_solver(place: Place, number: int, domain: str, path: str, says: str) -> Iterator[tuple[str, int]]:
+    """Where it listens, among the TVoxes."""
+    known = type("Known", (Solver,), {"domain": domain, "path_known": path, "says": says})
+    with _server(place, number, 0, known) as address:
+        yield address
+
+
 @contextmanager
 def a_tvox(place: Place, number: int) -> Iterator[None]:
+    with _server(place, number, place.tvox, Tvox):
+        yield
+
+
+@contextmanager
+def _server(place: Place, number: int, port: int, handler: type[BaseHTTPRequestHandler]) -> Iterator[tuple[str, int]]:
     listening = place.socket()
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listening.bind((f"{place.tvoxes}.{number}", place.tvox))
+    listening.bind((f"{place.tvoxes}.{number}", port))
     listening.listen()
-    server = _Tvoxes(listening.getsockname(), Tvox, bind_and_activate=False)
+    server = _Tvoxes(listening.getsockname(), handler, bind_and_activate=False)
     server.socket.close()
     server.socket = listening
     server.is_over = threading.Event()  # type: ignore[attr-defined]
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     try:
-        yield
+        yield listening.getsockname()
     finally:
         server.is_over.set()  # type: ignore[attr-defined]
         server.shutdown()
@@ -254,7 +283,8 @@ def our_programs(root: Path, home: Path = APPLIANCE, address: str = "127.0.0.1")
         "MCS_CONTRACT_PORT": place.contract, "MCS_HTTP_PORT": place.http, "MCS_HTTPS_PORT": place.https,
         "MCS_TVOX_PORT": place.tvox, "MCS_MEDIA_PORT": free_port(), "MCS_TURN_PORT": free_port(),
         "MCS_INSTANCE": "demo", "MCS_HAPROXY": haproxy, "MCS_PROGRAMS": programs(), "MCS_POD_ADDRESS": address,
-        "MCS_POLL_SECONDS": 0.2, "PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1",
+        "MCS_POLL_SECONDS": 0.2, "MCS_SOLVERS_ON_LOOPBACK": 1, "PATH": os.environ["PATH"],
+        "PYTHONDONTWRITEBYTECODE": "1",
     }  # fmt: skip
     said = {name: str(value) for name, value in environment.items()}
     return Subject(root, place, [sys.executable, "-m", "appliance"], said, home)

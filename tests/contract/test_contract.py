@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from contract.given import HASH, MEET, Given, a_certificate, a_link, a_login, a_user
-from contract.subject import Subject
+from contract.subject import Subject, a_solver
 from mcs_operator.api import ServiceState
 from mcs_operator.contract.appliance import Connections, Usage
 from mcs_operator.contract.digest import digest
@@ -230,6 +230,33 @@ def test_whoever_confirms_an_account_answers_challenges_at_port_80_and_nothing_e
     subject.takes(given.write())
     assert subject.report().acmeThumbprint == ""
     assert thumbprint not in subject.get(A, f"{path}a").body
+
+
+def test_whoever_confirms_solvers_passes_challenges_of_known_names_on_to_them_and_nothing_else_back(
+    subject: Subject, given: Given
+) -> None:
+    path, says = "/.well-known/acme-challenge/a-_9", "a-_9.9jg46WB3rR_AHD-EBXdN7cBkH1WOu0tA3M9fm21mqTI"
+    given.links[0] = replace(given.links[0], enabled=False)
+    with a_solver(subject.place, 19, A, path, says) as (host, port):
+        given.instance["http01Solver"] = {"host": host, "port": port}
+        subject.takes(given.write())
+        if subject.report().http01Solver is None:
+            return  # it passes none on, and says so
+        assert subject.report().http01Solver == f"{host}:{port}"
+        eventually("the solver answers", lambda: subject.get(A, path).body == says or None)
+        assert [subject.get(name, path).status for name in (B, MEET, "mcs.example.com")] == [404] * 3
+        assert subject.get("nobody.example.com", path).status == 404
+        for other in ("", "a.b", "a%0a", "x" * 129):
+            assert says not in subject.get(A, path.removesuffix("a-_9") + other).body
+    with a_solver(subject.place, 19, A, path, "what else listens here") as (host, port):
+        given.instance["http01Solver"] = {"host": host, "port": port}
+        subject.takes(given.write())
+        eventually("what it says is not passed on", lambda: subject.get(A, path).status == 404 or None)
+        assert "what else" not in subject.get(A, path).body
+    assert subject.get(A, path).status == 503
+    del given.instance["http01Solver"]
+    subject.takes(given.write())
+    assert subject.report().http01Solver == ""
 
 
 def test_who_is_disabled_is_refused_and_nobody_else(subject: Subject, given: Given) -> None:

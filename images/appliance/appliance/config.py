@@ -38,8 +38,20 @@ _FILE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 
 
 @dataclass(frozen=True)
+class Solver:
+    """Who solves challenges of HTTP-01: all addresses of this name, at this port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True)
 class Instance:
-    """The instance: the host of its own page, how the Internet reaches it, and the account that orders certificates."""
+    """The instance: the host of its own page, how the Internet reaches it, and who answers for its certificates: an
+    account, or somebody else's solvers."""
 
     name: str
     domain: str
@@ -49,6 +61,7 @@ class Instance:
     portals: Mapping[str, int | None] = field(default_factory=dict)
     community_limits: Mapping[str, int] = field(default_factory=dict)
     acme_thumbprint: str = ""
+    http01_solver: Solver | None = None
 
 
 @dataclass(frozen=True)
@@ -158,6 +171,7 @@ def remember(current: ConfigSet, path: Path) -> None:
         "publicAddress": own.public_address,
         "mediaPort": own.media_port,
         "acmeThumbprint": own.acme_thumbprint,
+        "http01Solver": asdict(own.http01_solver) if own.http01_solver else None,
     }
     kept = {"version": 1, "config": current.config, "users": current.users, "instance": instance}
     kept["links"] = [asdict(link) for link in current.links]
@@ -249,7 +263,18 @@ def _instance(found: dict[str, Any]) -> Instance:
     port, bandwidth = _number(found.get("mediaPort"), 65_535), _number(found.get("bandwidthMbps"), 10**6)
     thumbprint, limits = text(found.get("acmeThumbprint")), people.limits(found.get("communityLimits"))
     thumbprint = thumbprint if _THUMBPRINT.fullmatch(thumbprint) else ""  # it becomes a part of a command to HAProxy
-    return Instance(name, domain, address, port, bandwidth, people.kept(found.get("portals")), limits, thumbprint)
+    kept, solver = people.kept(found.get("portals")), _solver(found.get("http01Solver"))
+    return Instance(name, domain, address, port, bandwidth, kept, limits, thumbprint, solver)
+
+
+def _solver(found: object) -> Solver | None:
+    """None for whatever names no host and port: a challenge then is no question to anybody."""
+    said = found if isinstance(found, dict) else {}
+    port = _number(said.get("port"), 65_535)
+    try:
+        return Solver(dns_name(said.get("host")), port) if port else None
+    except EntryError:
+        return None
 
 
 def _number(value: object, most: int) -> int | None:

@@ -1,6 +1,7 @@
 """WHAT OUR PARTS ARE TOLD: files in the run directory, in memory, each replaced whole.
 
-Gate and relay read the set, the portal reads all of it; whoever cannot use what is new goes on with what was there.
+Gate and relay read the set, the portal reads all of it; whoever cannot use what is new goes on with what was there. Who
+asks solvers of challenges reads where they are, and nothing else.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 
 from appliance.config import ConfigSet
 
-SET, LOGINS, MODE = "set.json", "logins.json", "mode.json"
+SET, LOGINS, MODE, SOLVER = "set.json", "logins.json", "mode.json", "solver.json"
 
 
 def set_document(current: ConfigSet) -> dict[str, Any]:

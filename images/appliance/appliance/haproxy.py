@@ -30,11 +30,14 @@ SEATS = 250
 WAITING, OPEN, DRAINING = "waiting", "open", "draining"
 NO_ACCOUNT = "none"
 """In the place of a thumbprint: no challenge is answered."""
+SOLVED, UNSOLVED = "on", "none"
+"""Whether challenges go to somebody else's solvers."""
 ANSWER_TIMEOUT = 5.0
 """Seconds HAProxy may take for one runtime command; it answers in well under a millisecond when healthy."""
 LONGEST_ANSWER = 4 * 1024 * 1024
 """Bytes; the statistics of all links are 100 KiB."""
 STOP_TIMEOUT = 2.0
+_FIRST_STATE = f"mode {WAITING}\nacme {NO_ACCOUNT}\nsolver {UNSOLVED}\n"
 _LINES_PER_COMMAND = 100
 """Map entries per command: 100 of the longest (253 + 25 bytes) stay under HAProxy's command buffer of 32 KiB."""
 
@@ -163,7 +166,7 @@ class HAProxy:
     async def start(self) -> None:
         """Starts it with nothing configured: every name is unknown until the first apply()."""
         for name in (HOSTS, TVOXES, COMMUNITIES, STATE, CERTIFICATES):
-            (self.run_dir / name).write_text(f"mode {WAITING}\nacme {NO_ACCOUNT}\n" if name == STATE else "")
+            (self.run_dir / name).write_text(_FIRST_STATE if name == STATE else "")
         # Also of HTTP in a frontend that begins as TCP, which is as it should be.
         log.info("HAProxy starts without a certificate and warns about it: they come in at run time")
         self._process = await asyncio.create_subprocess_exec(
@@ -221,6 +224,7 @@ class HAProxy:
         await self._replace_map(COMMUNITIES, communities_entries(current))
         await self._replace_map(HOSTS, hosts_entries(current, self.certified.keys() & keep, self._seats))
         await self._do(f"set map {STATE} acme {current.instance.acme_thumbprint or NO_ACCOUNT}")
+        await self._do(f"set map {STATE} solver {SOLVED if current.instance.http01_solver else UNSOLVED}")
         for domain in gone:
             await self._remove_certificate(domain)
         for number in cut_off(self._links, current.links):

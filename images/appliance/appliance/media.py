@@ -23,7 +23,8 @@ from appliance.parts import Part
 MIB = 1024 * 1024
 _NOWHERE = ("192.0.2.1", 9)
 """An address of documentation; a UDP socket that is connected to it sends nothing, and tells its own address."""
-_INHERITED = ("PATH", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED", "LANG", "HOME", "TMPDIR", "TZ")
+INHERITED = ("PATH", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED", "LANG", "HOME", "TMPDIR", "TZ")
+"""Variables that every part has of this process."""
 
 
 def free_port() -> int:
@@ -55,7 +56,7 @@ class Media:
 
     def parts(self, env: Mapping[str, str] = os.environ) -> list[Part]:
         """All parts, the media server first. It gets SIGKILL soon: told to stop, it waits for its calls to end."""
-        base = {name: env[name] for name in _INHERITED if name in env}
+        base = {name: env[name] for name in INHERITED if name in env}
         server, relay = self.programs / "livekit-server", self.programs / "relay"
         return [
             Part("livekit", (str(server),), base | self._for_livekit(), server, patience=3.0, deaths=3),

@@ -37,6 +37,7 @@ class Settings:
     turn_port: int = 3478
     pod_address: str | None = None
     programs: Path = Path("/opt/appliance/bin")
+    solvers_on_loopback: bool = False
 
     @staticmethod
     def from_environment(env: Mapping[str, str] = os.environ) -> Settings:
@@ -59,6 +60,7 @@ class Settings:
             turn_port=int(env.get("MCS_TURN_PORT", "3478")),
             pod_address=env.get("MCS_POD_ADDRESS"),
             programs=Path(env.get("MCS_PROGRAMS", str(home / "bin"))),
+            solvers_on_loopback=env.get("MCS_SOLVERS_ON_LOOPBACK") == "1",
         )
 
     def for_media(self) -> Media:

@@ -10,11 +10,11 @@ import signal
 import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from appliance import config, contract, handover
-from appliance.config import ConfigSet
+from appliance import config, contract, handover, http01
+from appliance.config import ConfigSet, Solver
 from appliance.documents import ContentError, SetError
 from appliance.haproxy import DRAINING, OPEN, WAITING, HAProxy, RuntimeApiError
 from appliance.parts import Parts
@@ -34,6 +34,9 @@ class Supervisor:
     settings: Settings
     proxy: HAProxy
     parts: Parts = field(init=False)
+    """Those for calls."""
+    solving: Parts = field(init=False)
+    """Who asks solvers of challenges."""
     talk: Talk = field(init=False)
     started: float = field(default_factory=time.monotonic)
     current: ConfigSet | None = None
@@ -55,7 +58,8 @@ class Supervisor:
     _refused_since: float = 0.0
 
     def __post_init__(self) -> None:
-        self.parts, self.talk = Parts(self.settings.home), Talk(self.settings.run_dir)
+        self.parts, self.solving = Parts(self.settings.home), Parts(self.settings.home)
+        self.talk = Talk(self.settings.run_dir)
 
     async def follow(self) -> None:
         """Takes every new set, for ever."""
@@ -91,6 +95,7 @@ class Supervisor:
                 await self._recall()
 
     async def _take(self, found: ConfigSet, is_whole: bool) -> None:
+        await self._name_solvers(found.instance.http01_solver)
         refused = await self.proxy.apply(found)
         told = [f"certificate of {domain}: {why}" for domain, why in refused.items()]
         async with self._door:
@@ -108,6 +113,13 @@ class Supervisor:
                  len(found.certificates))  # fmt: skip
         for problem in self.problems[:_MOST_LOGGED]:
             log.warning("left out: %s", problem)
+
+    async def _name_solvers(self, solver: Solver | None) -> None:
+        """Before a challenge is led there. Who asks them starts with the first, and runs until the container ends."""
+        told = asdict(solver) if solver else {}
+        await asyncio.to_thread(handover.write, self.settings.run_dir / handover.SOLVER, told)
+        if solver and not self.solving.started:
+            self.solving.start([http01.part(self.settings)])
 
     async def _recall(self) -> None:
         """After a restart in the middle of a change: the routing of before, with the certificates that are mounted.
@@ -177,6 +189,7 @@ class Supervisor:
             "portals": portals_told(current, self.proxy.certified, talk.logins),
             "erased": list(talk.erased),
             "acmeThumbprint": current.instance.acme_thumbprint if current else "",
+            "http01Solver": str(current.instance.http01_solver or "") if current else "",
             "byLink": {str(number): count for number, count in sorted(by_link.items())},
             "draining": self.draining,
             "config": current.config if current else None,
@@ -236,6 +249,7 @@ async def run(settings: Settings) -> int:
         await proxy.start()
         stack.push_async_callback(proxy.stop)
         stack.push_async_callback(supervisor.parts.stop)
+        stack.push_async_callback(supervisor.solving.stop)
         answers = contract.connection(contract.contract(supervisor))
         await stack.enter_async_context(
             await asyncio.start_server(answers, port=settings.contract_port, limit=contract.LONGEST_HEAD)

@@ -107,6 +107,7 @@ def parse(raw: bytes) -> MediaState | None:
         "portals": said.get("portals"),
         "erased": said.get("erased"),
         "acmeThumbprint": said.get("acmeThumbprint"),
+        "http01Solver": said.get("http01Solver"),
     }
     return MediaState.model_validate(told)
 

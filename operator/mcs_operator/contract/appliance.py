@@ -66,6 +66,11 @@ class CommunityLimits(_Given):
     participants: int | None = Field(default=None, gt=0, description="Who are in them, or are rung.")
 
 
+class Http01Solver(_Given):
+    host: Name = Field(description="Ask all its IPv4 addresses, looked up for each challenge.")
+    port: int = Field(ge=1, le=65_535)
+
+
 class Instance(_File):
     """`instance.json`: the instance itself."""
 
@@ -80,6 +85,9 @@ class Instance(_File):
     community_limits: CommunityLimits | None = None
     acme_thumbprint: Thumbprint | None = Field(
         default=None, description="RFC 7638, of the account that orders certificates: answer its challenges."
+    )
+    http01_solver: Http01Solver | None = Field(
+        default=None, description="Who solves challenges where somebody else orders certificates: pass them on."
     )
 
 
@@ -191,6 +199,7 @@ class Connections(_Answer):
     size: dict[Literal["cpuMillicores", "memoryBytes"], int] | None = None
     portals: dict[str, Portal] = Field(default_factory=dict, max_length=500)
     acme_thumbprint: Thumbprint | Literal[""] | None = None
+    http01_solver: str | None = Field(default=None, max_length=300, description="host:port in force; empty for none.")
     erased: list[Id] = Field(default_factory=list, max_length=50)
     clients: Clients | None = None
 

@@ -214,12 +214,19 @@ def _erased(value: object) -> list[str]:
 
 
 THUMBPRINT = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
+_SOLVER = re.compile(r"[a-z0-9.-]{1,253}:[0-9]{1,5}", re.ASCII)
 
 
 def _thumbprint(value: object) -> str | None:
     """Of whatever an appliance says, a SHA-256 in base64url, or that there is none; None where it says nothing of the
     kind."""
     return value if isinstance(value, str) and (not value or THUMBPRINT.fullmatch(value)) else None
+
+
+def _solver(value: object) -> str | None:
+    """Of whatever an appliance says, a host and a port, or that there is none; None where it says nothing of the
+    kind."""
+    return value if isinstance(value, str) and (not value or _SOLVER.fullmatch(value)) else None
 
 
 class MediaState(_Wire):
@@ -252,6 +259,9 @@ class MediaState(_Wire):
     acmeThumbprint: Annotated[str | None, BeforeValidator(_thumbprint)] = None  # noqa: N815 - as above
     """Of the account by which it answers challenges of ACME; empty where there is none. None: it answers no challenge,
     or the agent does not pass it on."""
+    http01Solver: Annotated[str | None, BeforeValidator(_solver)] = None  # noqa: N815 - as above
+    """To whom it passes challenges on, ``host:port``; empty where there is nobody. None: it passes none on, or the
+    agent does not say."""
 
 
 class LinkReport(_Wire):

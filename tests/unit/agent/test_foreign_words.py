@@ -73,6 +73,7 @@ OF_THE_APPLIANCE = (
     "portals",
     "erased",
     "acmeThumbprint",
+    "http01Solver",
 )
 
 

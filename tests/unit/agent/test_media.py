@@ -192,6 +192,7 @@ def test_all_that_the_appliance_says_of_itself_is_taken_over() -> None:
         "error": "x",
         "notTaken": "why",
         "acmeThumbprint": "x" * 43,
+        "http01Solver": "acme-solver.mcs-demo.svc:8089",
         "outOfService": {"17": 2},
         "size": {"memoryBytes": 8_000_000_000},
         "contract": 2,

@@ -287,10 +287,21 @@ def test_what_can_be_no_thumbprint_confirms_none(said: object, taken: str | None
     assert MediaState.model_validate({"acmeThumbprint": said}).acmeThumbprint == taken
 
 
+@pytest.mark.parametrize(
+    ("said", "taken"),
+    [
+        ("", ""), ("acme-solver.mcs-demo.svc:8089", "acme-solver.mcs-demo.svc:8089"),
+        ("acme-solver", None), ("a b:80", None), ("a:80\n", None), ("x" * 300 + ":80", None), (7, None), (None, None),
+    ],
+)  # fmt: skip
+def test_what_can_be_no_solver_of_challenges_names_none(said: object, taken: str | None) -> None:
+    assert MediaState.model_validate({"http01Solver": said}).http01Solver == taken
+
+
 def test_of_an_appliance_that_says_nothing_the_least_is_taken() -> None:
     assert MediaState().model_dump(mode="json") == {
         "connections": 0, "draining": False, "config": None, "users": 0, "links": 0, "error": None, "refused": [],
         "notTaken": None, "outOfService": None, "size": None, "contract": 1, "portals": {},
-        "erased": [], "acmeThumbprint": None,
+        "erased": [], "acmeThumbprint": None, "http01Solver": None,
     }  # fmt: skip
     assert read({"epoch": "e", "version": 0}).model_dump() == {"epoch": "e", "version": 0, "links": [], "media": None}

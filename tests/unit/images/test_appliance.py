@@ -109,6 +109,8 @@ class Running:
     home: Path = APPLIANCE
     more: dict[str, str] = field(default_factory=dict)
     """More of its environment."""
+    within: list[str] = field(default_factory=list)
+    """What starts it, as a prefix of its command."""
 
     async def start(self) -> None:
         system = ["/usr/bin/python3"]
@@ -130,7 +132,7 @@ class Running:
             **self.more,
         }
         self.process = await asyncio.create_subprocess_exec(
-            *system, "-m", "appliance", cwd=self.home, env=environment, start_new_session=True
+            *self.within, *system, "-m", "appliance", cwd=self.home, env=environment, start_new_session=True
         )
         await eventually(self.healthy)
 
