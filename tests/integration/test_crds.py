@@ -259,6 +259,13 @@ class TestEveryKind:
             (instance(portals={"quota": "1 GB"}), "such as 8Gi, 512Mi or 150G"),
             (instance(portals={"quota": "1023Ki"}), "must be from 1Mi to 1Ti"),
             (instance(portals={"quota": "1025Gi"}), "must be from 1Mi to 1Ti"),
+            (instance(tls={"http01": {"serviceRef": {"name": "solver.other"}}}), "must be the name of a Service"),
+            (
+                instance(
+                    tls={"http01": {"serviceRef": {"name": "solver"}}, "acme": {"server": "https://a.example.com"}}
+                ),
+                "cannot be set beside acme, whose challenges the appliance answers itself",
+            ),
             (instance(storage={"size": "150 GB"}), "such as 8Gi, 512Mi or 150G"),
             (
                 instance(resources={"limits": {"memory": "8 GB"}, "requests": {"memory": "4Gi"}}),
@@ -295,6 +302,12 @@ class TestInstance:
         bounds = {"retention": {"chat": "1h", "files": "87600h"}, "quota": "1Ti"}
         for n, portals in enumerate([{}, {"quota": "1Mi"}, {"retention": {"files": "90m"}}, bounds]):
             assert server.create(instance(f"portals-{n}", portals=portals))
+
+    def test_who_solves_challenges_listens_where_cert_managers_solvers_do_unless_another_port_is_named(
+        self, server: Server
+    ) -> None:
+        assert server.create(instance("solved", tls={"http01": {"serviceRef": {"name": "acme-solver"}}}))
+        assert server.get("MCSInstance", "solved")["spec"]["tls"]["http01"]["serviceRef"]["port"] == 8089
 
     def test_keys_of_the_node_selector_are_label_names(self, server: Server) -> None:
         assert server.create(instance(nodeSelector={"example.com/media": "", "zone": "a"}))

@@ -15,7 +15,7 @@ import tempfile
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import IPv4Address
@@ -93,6 +93,7 @@ class FakeAppliance:
             portals=portals,
             erased=self._erased() if self.contract > 1 else [],
             acmeThumbprint=own.get("acmeThumbprint", "") if self.answers_challenges else None,
+            http01Solver=_solver(own) if self.answers_challenges else None,
         )
 
     def _erased(self) -> list[str]:
@@ -107,6 +108,11 @@ class FakeAppliance:
         hashes = Counter(e["community"] for name, f in there.items() if name.startswith("logins-") for e in f["logins"])
         listed = there.get("communities.json", {"communities": []})["communities"]
         return {entry["name"]: hashes[entry["name"]] for entry in listed if entry.get("portalDomain") in domains}
+
+
+def _solver(own: Mapping[str, Any]) -> str:
+    named = own.get("http01Solver")
+    return f"{named['host']}:{named['port']}" if named else ""
 
 
 class FakeAgent:

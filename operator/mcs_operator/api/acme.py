@@ -1,13 +1,14 @@
-"""spec.tls of an MCSInstance: its certificate, and the ACME server (RFC 8555) that issues those which nobody brings."""
+"""spec.tls of an MCSInstance: its certificate, the ACME server (RFC 8555) that issues those which nobody brings, and
+the solvers of who orders them elsewhere."""
 
 from __future__ import annotations
 
 import base64
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field, StringConstraints
 
-from mcs_operator.api.base import Model, Reference, Tls
+from mcs_operator.api.base import Model, Reference, Rule, Tls
 from mcs_operator.api.wording import Says
 
 HttpsUrl = Annotated[
@@ -34,6 +35,14 @@ KeyId = Annotated[
     StringConstraints(min_length=1, max_length=512, pattern=r"^[!-~]+$"),
     Says("key_id", "must be printable characters without spaces, as the issuer gives the key's id"),
 ]
+
+
+ServiceName = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"),
+    Says("service_name", "must be the name of a Service: lower case letters, digits and -, such as acme-solver"),
+]
+"""One label: with a dot it could name another namespace."""
 
 
 class ExternalAccountBinding(Model):
@@ -88,12 +97,49 @@ class Acme(Model):
             return ""
 
 
+class ServiceReference(Model):
+    """Reference to a Service in the same namespace."""
+
+    name: ServiceName = Field(description="Name of the Service, in the same namespace. It should be headless.")
+    port: int = Field(
+        default=8089,
+        ge=1,
+        le=65535,
+        description="TCP port at which the pods behind it listen. Default: that of cert-manager's solvers.",
+    )
+
+
+class Http01(Model):
+    """HTTP-01 by somebody else's solvers, such as cert-manager's."""
+
+    service_ref: ServiceReference = Field(
+        description="Service that selects the solvers, in the same namespace; for cert-manager's a headless one with "
+        'selector `acme.cert-manager.io/http01-solver: "true"`. All addresses behind it are asked for each challenge, '
+        "and the first good answer counts. The pod's own addresses are not asked."
+    )
+
+
 class InstanceTls(Tls):
     """Where the certificates of the public names come from that bring none of their own."""
+
+    rules: ClassVar = (
+        Rule(
+            cel="!has(self.acme) || !has(self.http01)",
+            message="cannot be set beside acme, whose challenges the appliance answers itself; remove one of the two",
+            field_path=".http01",
+            holds=lambda tls: tls.acme is None or tls.http01 is None,
+        ),
+    )
 
     acme: Acme | None = Field(
         default=None,
         description="The ACME server from which the operator gets certificates for the names of the instance, of "
         "links and of portals that have no Secret of their own, and that the one of secretRef does not cover; each "
         "once its DomainResolved is True. What was issued is kept when this is taken away, and renewed no more.",
+    )
+    http01: Http01 | None = Field(
+        default=None,
+        description="Who solves challenges of HTTP-01 where certificates are ordered by somebody else, such as "
+        "cert-manager: the appliance passes /.well-known/acme-challenge/ at port 80 of the names of the instance, of "
+        "links and of portals on to a Service. Not beside acme. Default: those of a link go to its TVox.",
     )

@@ -85,10 +85,20 @@ def build_network_policy(instance: MCSInstance, settings: Settings) -> list[Mani
         "egress": [
             _to_resolvers(settings),
             {"to": [{"ipBlock": {"cidr": "0.0.0.0/0", "except": list(PRIVATE_NETWORKS)}}]},
+            *_to_solvers(instance),
         ],
     }
     body = build_object("networking.k8s.io/v1", "NetworkPolicy", instance.name, instance, owner=instance, spec=spec)
     return [Manifest(body, Wave.WORKLOAD)]
+
+
+def _to_solvers(instance: MCSInstance) -> list[Object]:
+    """Pods of this namespace, at the port at which solvers of challenges listen. A Service has no selector that we
+    know of, and its own address is none to a policy."""
+    http01 = instance.spec.tls.http01
+    if http01 is None:
+        return []
+    return [{"to": [{"podSelector": {}}], "ports": [{"port": http01.service_ref.port, "protocol": "TCP"}]}]
 
 
 def _to_resolvers(settings: Settings) -> Object:

@@ -96,6 +96,10 @@ def _config_files(world: World, plan: Plan, instance: MCSInstance, size: Size, t
         facts["communityLimits"] = limits
     if thumbprint:
         facts["acmeThumbprint"] = thumbprint
+    if spec.tls.http01:
+        service = spec.tls.http01.service_ref
+        # Without the cluster's own domain, which nobody tells: the pod's resolver completes it.
+        facts["http01Solver"] = {"host": f"{service.name}.{instance.namespace}.svc", "port": service.port}
     return {
         "instance.json": canonical(facts),
         **links_file([*links, *plan.kept.links]),

@@ -109,6 +109,10 @@ UNSEEN: dict[str, str] = {
             "certificatesPerWeek",
         )
     },
+    **{
+        f"MCSInstance spec.tls.http01.serviceRef.{field}": "no test; in the file about the instance, as publicAddress"
+        for field in ("name", "port")
+    },
     "MCSInstance spec.tier": "no test; a size, as spec.resources",
     "MCSInstance spec.resources.requests.cpu": "no test; a size, as spec.resources.limits",
     "MCSInstance spec.resources.requests.memory": "no test; a size, as spec.resources.limits",

@@ -156,6 +156,18 @@ class TestTolerance:
         pytest.param(
             instance(portals={"retention": {"files": "7d"}}), "spec.portals.retention.files: '7d'", id="days of files"
         ),
+        pytest.param(
+            instance(tls={"http01": {"serviceRef": {"name": "solver.other"}}}),
+            "spec.tls.http01.serviceRef.name: 'solver.other': must be the name of a Service",
+            id="a Service of another namespace",
+        ),
+        pytest.param(
+            instance(
+                tls={"http01": {"serviceRef": {"name": "solver"}}, "acme": {"server": "https://acme.example.com"}}
+            ),
+            "spec.tls.http01: cannot be set beside acme",
+            id="two who answer challenges",
+        ),
         pytest.param(instance(drainSeconds=-1), "spec.drainSeconds: -1", id="negative drain"),
         pytest.param(
             instance(tolerations=[{"key": "a"}, {"value": "x"}]),

@@ -22,6 +22,7 @@ from mcs_operator.settings import Settings
 from support.worlds import (
     ACCOUNT,
     HASH,
+    NAMESPACE,
     THUMBPRINT,
     community,
     given,
@@ -131,9 +132,16 @@ def test_the_thumbprint_of_the_account_is_taken_and_its_key_is_in_no_file(tmp_pa
     assert not any(b"SECRET" in file.read_bytes() for file in tmp_path.iterdir())
 
 
+def test_who_solves_challenges_is_a_service_of_the_instances_own_namespace(tmp_path: Path) -> None:
+    manifest = mounted(tmp_path, instance(tls={"http01": {"serviceRef": {"name": "acme-solver"}}}))
+    told = config.read_set(tmp_path, manifest, None).instance
+    assert told.http01_solver == config.Solver(f"acme-solver.{NAMESPACE}.svc", 8089)
+
+
 def test_without_an_account_the_file_about_the_instance_is_to_the_byte_as_it_always_was(tmp_path: Path) -> None:
     mounted(tmp_path, instance())
-    assert "acme" not in (tmp_path / "instance.json").read_text()
+    said = (tmp_path / "instance.json").read_text()
+    assert "acme" not in said and "http01" not in said
 
 
 def test_an_instance_without_anybody_is_a_complete_set(tmp_path: Path) -> None:

@@ -72,6 +72,12 @@ def test_names_are_asked_of_the_clusters_resolvers_and_of_nobody_else() -> None:
     }
 
 
+def test_solvers_of_challenges_are_pods_of_the_same_namespace_at_their_port_and_of_no_other() -> None:
+    assert len(spec()["egress"]) == 2
+    *_, solvers = spec(tls={"http01": {"serviceRef": {"name": "acme-solver", "port": 18089}}})["egress"]
+    assert solvers == {"to": [{"podSelector": {}}], "ports": [{"port": 18089, "protocol": "TCP"}]}
+
+
 def test_resolvers_that_are_named_take_the_place_of_the_usual_ones() -> None:
     named = Settings(namespace="mcs-system", dns=("10.1.2.3", "10.9.0.0/24", "fd00::a", "openshift-dns"))
     dns, _ = spec(named)["egress"]

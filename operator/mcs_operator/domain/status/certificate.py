@@ -12,7 +12,7 @@ from mcs_operator.domain.facts.orders import Issuable
 from mcs_operator.domain.facts.world import World
 from mcs_operator.domain.plan import Plan
 from mcs_operator.domain.rules import issuance
-from mcs_operator.domain.status.queue import NOT_ASKED, certificate_standing
+from mcs_operator.domain.status.queue import NOT_ASKED, certificate_standing, media_of
 from mcs_operator.domain.status.wanted import Wanted
 
 T, F, U = ConditionStatus.TRUE, ConditionStatus.FALSE, ConditionStatus.UNKNOWN
@@ -23,7 +23,7 @@ SOON = timedelta(hours=1)
 def certificate_ready(world: World, plan: Plan, wanted: Wanted, kind: Kind, name: str, domain: str) -> Condition:
     """The condition of an object that is served under this name."""
     if problem := wanted.certificates.get((kind, name)):
-        return _condition(F, problem.reason, problem.message)
+        return _condition(F, problem.reason, problem.message + _not_passed_on(world, plan))
     if one := wanted.queue.names.get(domain):
         return _ordered(world, wanted, one)
     if domain in wanted.certified:
@@ -68,6 +68,12 @@ def _ordered(world: World, wanted: Wanted, one: Issuable) -> Condition:
         return _condition(F, Reason.PENDING, f"{domain}: {many}; its turn comes on {due:%Y-%m-%d}")
     limit = f"the server's weekly limit for {issuance.registered(domain)} is reached"
     return _condition(F, Reason.PENDING, f"{domain}: {limit}; its turn comes on {due:%Y-%m-%d}")
+
+
+def _not_passed_on(world: World, plan: Plan) -> str:
+    """Why who orders the certificate may wait for ever: the media does not pass challenges on."""
+    media, wanted = world.report.media if world.report else None, plan.instance and plan.instance.spec.tls.http01
+    return f"; {media_of(world)} passes no challenge on" if wanted and media and media.http01Solver is None else ""
 
 
 def _standing(world: World, one: Issuable) -> Condition | None:

@@ -52,8 +52,7 @@ def _held(world: World, plan: Plan, keys: Keys, one: Issuable) -> Verdict | None
     if media is None:
         return Verdict(Reason.PENDING, "the appliance does not answer the link agent")
     if media.acmeThumbprint is None:
-        image = f"media image {world.pod.image}" if world.pod else "the media image"
-        return Verdict(Reason.NOT_SUPPORTED, f"{image}, or the link agent of this pod, answers no challenge of ACME")
+        return Verdict(Reason.NOT_SUPPORTED, f"{media_of(world)} answers no challenge of ACME")
     if media.acmeThumbprint != keys.account.thumbprint:
         return Verdict(Reason.PENDING, "the appliance does not answer for the account yet")
     address, known = plan.instance.spec.public_address if plan.instance else "", world.lookups.get(one.domain, Lookup())
@@ -62,6 +61,12 @@ def _held(world: World, plan: Plan, keys: Keys, one: Issuable) -> Verdict | None
     if not known.leads_to(address):
         return Verdict(Reason.NOT_RESOLVED, f"{one.domain}: an order is begun once DomainResolved is True")
     return None
+
+
+def media_of(world: World) -> str:
+    """Who would have to say it, where the media says nothing of the kind: as the beginning of a sentence."""
+    image = f"media image {world.pod.image}" if world.pod else "the media image"
+    return f"{image}, or the link agent of this pod,"
 
 
 def _attempt(world: World, one: Issuable) -> Attempt | None:

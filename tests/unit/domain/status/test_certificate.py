@@ -7,13 +7,16 @@ from datetime import timedelta
 from ipaddress import IPv4Address
 from typing import Any
 
-from mcs_operator.api.conditions import Kind
+import pytest
+
+from mcs_operator.api.conditions import Kind, Reason
 from mcs_operator.contract.linkstate import MediaState
 from mcs_operator.contract.lookup import Answer, Lookup
 from mcs_operator.domain.decide import decide
 from mcs_operator.domain.facts.orders import Attempt, Orders
 from mcs_operator.domain.facts.world import World
 from mcs_operator.domain.rules import issuance
+from mcs_operator.domain.rules.verdict import Verdict
 from mcs_operator.domain.status import Wanted, all_statuses
 from support.worlds import (
     NOW,
@@ -21,6 +24,7 @@ from support.worlds import (
     conditions,
     given,
     identity,
+    instance,
     link,
     message,
     ordering,
@@ -106,6 +110,20 @@ def test_an_image_that_does_not_confirm_the_thumbprint_is_named_and_nothing_is_o
     assert (status, reason) == ("Unknown", "NotSupported")
     assert "localhost/mcs/appliance:dev" in text
     assert queued(of).ready == ()
+
+
+@pytest.mark.parametrize(
+    ("says", "names_the_image"), [(None, True), ("", False), ("acme-solver.mcs-demo.svc:8089", False)]
+)
+def test_who_waits_for_a_certificate_is_told_of_an_image_that_passes_no_challenge_on(
+    says: str | None, names_the_image: bool
+) -> None:
+    solved = instance(tls={"http01": {"serviceRef": {"name": "acme-solver"}}})
+    of = given(solved, link("a"), identity("a", 17), pod(), report(media=MediaState(http01Solver=says)))
+    wanted = Wanted(revisions={}, certificates={LINK: Verdict(Reason.CERTIFICATE_NOT_FOUND, "there is no Secret")})
+    image = "; media image localhost/mcs/appliance:dev, or the link agent of this pod, passes no challenge on"
+    text = "there is no Secret" + (image if names_the_image else "")
+    assert certificate(all_statuses(of, decide(of), wanted)[LINK]) == ("False", "CertificateNotFound", text)
 
 
 def test_nothing_is_ordered_before_the_name_leads_here_nor_before_the_appliance_answers() -> None:
