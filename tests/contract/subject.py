@@ -226,10 +226,10 @@ class Solver(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def a_solver(place: Place, number: int, domain: str, path: str, says: str) -> Iterator[tuple[str, int]]:
+def a_solver(place: Place, number: int, domain: str, path: str, says: str, port: int = 0) -> Iterator[tuple[str, int]]:
     """Where it listens, among the TVoxes."""
     known = type("Known", (Solver,), {"domain": domain, "path_known": path, "says": says})
-    with _server(place, number, 0, known) as address:
+    with _server(place, number, port, known) as address:
         yield address
 
 
