@@ -29,6 +29,7 @@ from mcs_operator.pki.account import thumbprint
 from mcs_operator.pki.serving import check_certificate
 from support.certificates import key, text_of
 from support.pebble import BLOCKED, Pebble, pebble
+from support.ports import free_port
 from unit.images.appliance_set import link
 from unit.images.test_appliance import MountedSet, Running, eventually
 
@@ -91,7 +92,7 @@ async def appliance() -> AsyncIterator[Running]:
     root = Path(tempfile.mkdtemp(prefix="mcs-"))
     for name in ("data", "etc"):
         (root / name).mkdir()
-    running = Running(root, MountedSet(root / "etc"))
+    running = Running(root, MountedSet(root / "etc"), more={"MCS_SOLVERS_ON_LOOPBACK": "1"})
     running.mounted.links = [link(number) for number in range(17, 22)]
     running.mounted.instance["acmeThumbprint"] = thumbprint(KEY)
     try:
@@ -166,6 +167,29 @@ async def test_a_name_whose_answer_is_another_accounts_is_refused(appliance: Run
     await appliance.take()
     with pebble(tmp_path, appliance.http, NAMES) as server, pytest.raises(RefusedError, match="unauthorized"):
         await asyncio.to_thread(client(server).order, NAMES[0])
+
+
+async def solver(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Somebody else's: it knows each token of this account."""
+    token = (await reader.readuntil(b"\r\n\r\n")).split(b" ")[1].rpartition(b"/")[2].decode()
+    writer.write(f"HTTP/1.0 200 OK\r\n\r\n{token}.{thumbprint(KEY)}".encode())
+    writer.close()
+
+
+async def test_a_server_takes_what_somebody_elses_solvers_answer(appliance: Running, tmp_path: Path) -> None:
+    address, port = "127.0.3.1", free_port()
+    del appliance.mounted.instance["acmeThumbprint"]
+    appliance.mounted.instance["http01Solver"] = {"host": address, "port": port}
+    await appliance.take()
+
+    async def is_solved() -> bool:
+        return (await appliance.get(NAMES[0], "/.well-known/acme-challenge/any")).status == 200
+
+    async with await asyncio.start_server(solver, address, port):
+        await eventually(is_solved)  # who asks solvers has just been started
+        with pebble(tmp_path, appliance.http, NAMES) as server:
+            pair = await asyncio.to_thread(client(server).order, NAMES[0])
+    assert check_certificate(pair.cert_pem, pair.key_pem, NAMES[0], datetime.now(UTC) + timedelta(minutes=1)) == ""
 
 
 async def test_slow_validation_is_waited_for_beside_the_event_loop(appliance: Running, tmp_path: Path) -> None:
