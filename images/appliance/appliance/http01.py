@@ -70,6 +70,7 @@ class Solvers:
 
     loopback: bool = False
     _known: tuple[Solver, float, list[str]] | None = None
+    _problem: str = ""
     _door: asyncio.Lock = field(default_factory=asyncio.Lock)
     _places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MOST_ASKED))
 
@@ -102,12 +103,15 @@ class Solvers:
             return self._known[2]
 
     async def _looked_up(self, solver: Solver) -> list[str]:
+        problem, found = "", []
         try:
             found = await look_up(solver)
-            return [address for address in found[:MOST_SOLVERS] if self.loopback or may_be_asked(address)]
         except (OSError, TimeoutError) as why:
-            log.warning("%s: %s", solver, why or "the DNS does not answer")
-            return []
+            problem = str(why) or "the DNS does not answer"
+        if problem != self._problem:  # once: between two renewals nobody is there, and strangers ask all the same
+            log.warning("%s: %s", solver, problem or "it is found")
+        self._problem = problem
+        return [address for address in found[:MOST_SOLVERS] if self.loopback or may_be_asked(address)]
 
     async def _ask(self, address: str, port: int, domain: str, token: str) -> str | None:
         async with self._places:
