@@ -153,7 +153,7 @@ def test_a_service_that_leads_to_another_namespace_is_not_followed(cluster: Clus
     eventually("a Service of its own is not", lambda: cluster.solves("token-1") or None)
 
 
-def test_the_pod_itself_is_not_asked_by_none_of_its_addresses(cluster: Cluster) -> None:
+def test_the_pod_itself_is_asked_at_none_of_its_addresses(cluster: Cluster) -> None:
     """At the port of the contract somebody answers, and whoever asked him would hear 404."""
     cluster.given.instance["http01Solver"] = {"host": HOST, "port": cluster.subject.place.contract}
     cluster.subject.takes(cluster.given.write())
