@@ -37,12 +37,13 @@ log = logging.getLogger("http01")
 SOCKET = "solver.sock"
 FRESH = 2.0
 """Seconds for which a look at the DNS is good: solvers come and go within seconds, and strangers may ask a lot."""
-LOOK_UP_TIMEOUT, PATIENCE, ANSWER_TIMEOUT = 3.0, 6.0, 3.0
-"""Seconds for the name, for all solvers, and for one of them; a server of certificates waits for ten."""
+PATIENCE, LOOK_UP_TIMEOUT, ANSWER_TIMEOUT = 8.0, 3.0, 3.0
+"""Seconds for a challenge, and of these for the name, and for one solver; a server of certificates waits for ten."""
 MOST_SOLVERS = 100
 """cert-manager has 60 challenges at a time, unless it is told otherwise."""
 MOST_ASKED = 64
 """Connections to solvers at a time, for all challenges together: a process may have 1,024 files as a rule."""
+MOST_KNOWN = 1000
 LARGEST_ANSWER = 8 * 1024
 
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{1,128}", re.ASCII)
@@ -71,25 +72,32 @@ class Solvers:
     loopback: bool = False
     _known: tuple[Solver, float, list[str]] | None = None
     _problem: str = ""
+    _knew: dict[tuple[str, str], str] = field(default_factory=dict)
+    """Who answered for a name and a token. He is asked first, alone: a challenge is asked for ten times."""
     _door: asyncio.Lock = field(default_factory=asyncio.Lock)
     _places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MOST_ASKED))
 
     async def answer(self, solver: Solver, domain: str, token: str) -> str | None:
         """The key authorization of this token; empty where no solver knows it, None where none answers."""
-        found: str | None = _NO_ANSWER
-        asking = [
-            asyncio.create_task(self._ask(address, solver.port, domain, token))
-            for address in await self._addresses(solver)
-        ]
         try:
             async with asyncio.timeout(PATIENCE):
-                for answered in asyncio.as_completed(asking):
-                    said = await answered
-                    if said:
-                        return said
-                    found = said if said is not None else found
+                addresses = await self._addresses(solver)
+                knew = [address for address in addresses if address == self._knew.get((domain, token))]
+                said = await self._first(knew, solver.port, domain, token)
+                return said or await self._first(addresses, solver.port, domain, token)
         except TimeoutError:
-            pass
+            return _NO_ANSWER
+
+    async def _first(self, addresses: list[str], port: int, domain: str, token: str) -> str | None:
+        """The first good answer, else what the others say."""
+        found: str | None = _NO_ANSWER
+        asking = [asyncio.create_task(self._ask(address, port, domain, token)) for address in addresses]
+        try:
+            for answered in asyncio.as_completed(asking):
+                said = await answered
+                if said:
+                    return said
+                found = said if said is not None else found
         finally:
             for task in asking:
                 task.cancel()
@@ -120,7 +128,12 @@ class Solvers:
                     said = await _exchange(address, port, domain, token)
             except (OSError, TimeoutError):
                 return _NO_ANSWER
-        return key_authorization(said, token)
+        answer = key_authorization(said, token)
+        if answer:
+            if len(self._knew) >= MOST_KNOWN:
+                self._knew.clear()
+            self._knew[domain, token] = address
+        return answer
 
 
 async def look_up(solver: Solver) -> list[str]:
