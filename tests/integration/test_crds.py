@@ -303,11 +303,9 @@ class TestInstance:
         for n, portals in enumerate([{}, {"quota": "1Mi"}, {"retention": {"files": "90m"}}, bounds]):
             assert server.create(instance(f"portals-{n}", portals=portals))
 
-    def test_who_solves_challenges_listens_where_cert_managers_solvers_do_unless_another_port_is_named(
-        self, server: Server
-    ) -> None:
-        assert server.create(instance("solved", tls={"http01": {"serviceRef": {"name": "acme-solver"}}}))
-        assert server.get("MCSInstance", "solved")["spec"]["tls"]["http01"]["serviceRef"]["port"] == 8089
+    def test_who_solves_challenges_is_a_service_with_or_without_a_port(self, server: Server) -> None:
+        for n, service in enumerate([{"name": "acme-solver"}, {"name": "0", "port": 65535}]):
+            assert server.create(instance(f"solved-{n}", tls={"http01": {"serviceRef": service}}))
 
     def test_keys_of_the_node_selector_are_label_names(self, server: Server) -> None:
         assert server.create(instance(nodeSelector={"example.com/media": "", "zone": "a"}))
