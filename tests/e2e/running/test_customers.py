@@ -2,23 +2,41 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from mcs_operator.pki.mint import mint_ca
+from support.api import Object
 from support.mcs import COMMUNITY, Mcs
 from support.objects import INSTANCE, a_community
 from support.operator import Operator
-from support.sites import profile_of
+from support.sites import IMAGE, get_from, profile_of
 from support.waiting import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("operator")]
 
 FIRST = "acme"
+SOLVER, CHALLENGES, ANSWER = "acme-solver", "/.well-known/acme-challenge/", "x" * 43
+OF_CERT_MANAGER = {"acme.cert-manager.io/http01-solver": "true"}
+SOLVES = """
+import http.server, sys
+host, token, answer = sys.argv[1:]
+class Solver(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        known = (self.headers["Host"], self.path) == (host, "/.well-known/acme-challenge/" + token)
+        self.send_response(200 if known else 404)
+        self.end_headers()
+        self.wfile.write((token + "." + answer if known else "404 page not found").encode())
+http.server.HTTPServer(("", 8089), Solver).serve_forever()
+"""
+"""As cert-manager's: it knows one name and one token, and says 404 to all else."""
 ALL_USERS = """
 import glob, json
 print(json.dumps([user for file in glob.glob("/etc/mcs/users-*") for user in json.load(open(file))["users"]]))
@@ -144,17 +162,38 @@ def test_the_whole_appliance_goes_out_of_service_and_no_tunnel_notices(mcs: Mcs,
         mcs.api.wait_condition("MCSInstance", INSTANCE, "Ready", "True", "Serving")
 
 
+DISRUPTIONS = {
+    "windows": [{"schedule": "0 3 1 1 *", "duration": "1h", "timeZone": "Europe/Rome"}],
+    "whenIdle": {"seconds": 60},
+    "atWindowEnd": "Force",
+    "deadline": "168h",
+    "rollbackAfter": "10m",
+}
+ACME = {
+    "server": "https://127.0.0.1:14000/dir",
+    "email": "certificates@example.com",
+    "accountSecretRef": {"name": "nothing"},
+    "externalAccountBinding": {"keyID": "kid", "keySecretRef": {"name": "nothing"}},
+    "caBundle": base64.b64encode(mint_ca("nobody's", datetime.now(UTC)).cert_pem.encode()).decode(),
+    "certificatesPerWeek": 10,
+}
+"""A server that is not asked: nothing is there, nor is the account."""
 HOT: list[tuple[str, str, dict[str, Any]]] = [
     ("MCSInstance", INSTANCE, {"bandwidth": "200M"}),
     ("MCSInstance", INSTANCE, {"drainSeconds": 7}),
-    ("MCSInstance", INSTANCE, {"communityLimits": {"users": 900, "links": 200}}),
+    ("MCSInstance", INSTANCE, {"communityLimits": {"users": 900, "links": 200, "calls": 40, "participants": 90}}),
     ("MCSInstance", INSTANCE, {"portals": {"retention": {"chat": "2000h", "files": "2000h"}, "quota": "2Gi"}}),
     ("MCSInstance", INSTANCE, {"retain": {"storage": "Delete", "pki": "Delete", "links": "2h"}}),
     ("MCSInstance", INSTANCE, {"publicAddress": "203.0.113.10"}),
-    ("MCSInstance", INSTANCE, {"disruptions": {"windows": [{"schedule": "0 3 1 1 *", "duration": "1h"}]}}),
+    ("MCSInstance", INSTANCE, {"disruptions": DISRUPTIONS}),
+    ("MCSInstance", INSTANCE, {"tls": {"acme": ACME}}),
     ("Community", COMMUNITY, {"displayName": "ACME S.p.A."}),
     ("Community", COMMUNITY, {"defaultFunctions": ["Audio", "Video"]}),
     ("Community", COMMUNITY, {"enabled": False}),
+    ("Community", COMMUNITY, {"users": [{"name": "anna", "enabled": False}, {"name": "zoe", "functions": ["Chat"]}]}),
+    ("Community", COMMUNITY, {"usersFrom": [{"configMapRef": {"name": "nobody"}}, {"secretRef": {"name": "nobody"}}]}),
+    ("Community", COMMUNITY, {"portalDomain": "meet.hot.test", "tls": {"secretRef": {"name": "nothing"}}}),
+    ("Community", COMMUNITY, {"authentication": {"passwordsFrom": [{"secretRef": {"name": "nothing"}}]}}),
 ]
 """Fields of impact Hot that no other test of a node changes, and what to."""
 
@@ -223,6 +262,43 @@ def has_taken(mcs: Mcs) -> bool:
         "the manifest is older than communities.json"
     )
     return isinstance(told, dict) and told["config"] == hashlib.sha256(manifest.encode()).hexdigest()
+
+
+@pytest.fixture
+def solvers(mcs: Mcs, globex: str) -> Iterator[dict[str, str]]:
+    """Two customers' challenges, each with a pod that solves it, behind one headless Service: tokens by public name."""
+    tokens = {mcs.domain(FIRST): "one", mcs.domain(globex): "two"}
+    spec = {"clusterIP": "None", "selector": OF_CERT_MANAGER, "ports": [{"name": "http", "port": 8089}]}
+    mcs.api.apply({"apiVersion": "v1", "kind": "Service", "metadata": {"name": SOLVER}, "spec": spec})
+    for domain, token in tokens.items():
+        mcs.api.apply(a_solver(domain, token))
+    yield tokens
+    mcs.api.delete("Service", SOLVER)
+    for token in tokens.values():
+        mcs.api.delete("Pod", f"{SOLVER}-{token}")
+
+
+def a_solver(domain: str, token: str) -> Object:
+    command = ["python3", "-c", SOLVES, domain, token, ANSWER]
+    container = {"name": "solver", "image": IMAGE, "imagePullPolicy": "IfNotPresent", "command": command}
+    metadata = {"name": f"{SOLVER}-{token}", "labels": OF_CERT_MANAGER}
+    spec = {"containers": [container], "terminationGracePeriodSeconds": 0}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+
+
+def test_challenges_are_passed_on_to_the_solvers_of_a_service_and_no_more_and_nobody_notices(
+    mcs: Mcs, globex: str, solvers: dict[str, str]
+) -> None:
+    def answers() -> list[str]:
+        return [str(get_from(mcs.node.ip, domain, CHALLENGES + token)[1]) for domain, token in solvers.items()]
+
+    solved = [f"{token}.{ANSWER}" for token in solvers.values()]
+    with mcs.unnoticed(by=(FIRST, globex)):
+        mcs.api.change("MCSInstance", INSTANCE, tls={"http01": {"serviceRef": {"name": SOLVER, "port": 8089}}})
+        until("the solvers answer", lambda: answers() == solved, 60)
+        assert all(answers() == solved for _ in range(5))
+        mcs.api.change("MCSInstance", INSTANCE, tls=None)
+        until("each TVox answers again", lambda: not set(answers()) & set(solved), 40)
 
 
 def test_the_certificate_of_another_link_is_refused_and_said_so(mcs: Mcs, globex: str, initech: str) -> None:

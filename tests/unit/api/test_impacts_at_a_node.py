@@ -16,6 +16,7 @@ HOT, IN_PLACE, THIS_LINK, NEW_PROFILE, MEDIA_RESTART, RESTART = Impact
 
 CUSTOMERS, RESILIENCE = "running/test_customers.py", "running/test_resilience.py"
 HOT_FIELDS = f"{CUSTOMERS}::test_fields_that_are_hot_are_changed_and_undone_and_no_tunnel_notices"
+SOLVERS = f"{CUSTOMERS}::test_challenges_are_passed_on_to_the_solvers_of_a_service_and_no_more_and_nobody_notices"
 USERS = f"{CUSTOMERS}::test_a_changed_community_is_in_the_appliances_files_without_a_restart"
 SIZE = "test_in_place.py::test_another_size_is_in_force_and_nobody_notices"
 WINDOWS = "test_gate.py::test_by_force_somebody_who_talks_is_cut_off_before_the_window_ends_and_not_earlier"
@@ -84,21 +85,8 @@ SEEN: dict[str, tuple[Impact, str]] = {
     "Community spec.users[].displayName": (HOT, USERS),
     "Community spec.enabled": (HOT, HOT_FIELDS),
     "Community spec.defaultFunctions[]": (HOT, HOT_FIELDS),
-}
-AS_TOLERATIONS = "no test; a part of the template as spec.tolerations[].key, which restarts the pod"
-AS_THE_FILES = "no test; in the appliance's files alone, as spec.users[].name of a Community"
-AS_A_CERTIFICATE = "no test; what is issued reaches the appliance as spec.tls.secretRef.name of a TVoxLink"
-AS_THE_GATE = "no test; read by the gate alone, as spec.disruptions.windows"
-UNSEEN: dict[str, str] = {
-    "MCSInstance spec.domain": "cannot be changed while links exist",
-    "MCSInstance spec.vpn.basePort": "cannot be changed",
-    "MCSInstance spec.vpn.cidr": "cannot be changed",
-    "MCSInstance spec.storage.className": "cannot be changed once it is set",
-    "MCSInstance spec.storage.size": "the node's volumes do not grow",
-    "MCSInstance spec.vpn.caSecretRef.name": "no test; it costs each customer a new profile",
-    "MCSInstance spec.tls.secretRef.name": "no test; as spec.tls.secretRef.name of a TVoxLink",
     **{
-        f"MCSInstance spec.tls.acme.{field}": AS_A_CERTIFICATE
+        f"MCSInstance spec.tls.acme.{field}": (HOT, HOT_FIELDS)
         for field in (
             "server",
             "email",
@@ -109,15 +97,35 @@ UNSEEN: dict[str, str] = {
             "certificatesPerWeek",
         )
     },
-    **{
-        f"MCSInstance spec.tls.http01.serviceRef.{field}": "no test; in the file about the instance, as publicAddress"
-        for field in ("name", "port")
-    },
+    **{f"MCSInstance spec.tls.http01.serviceRef.{field}": (HOT, SOLVERS) for field in ("name", "port")},
+    "MCSInstance spec.communityLimits.calls": (HOT, HOT_FIELDS),
+    "MCSInstance spec.communityLimits.participants": (HOT, HOT_FIELDS),
+    "MCSInstance spec.disruptions.windows[].timeZone": (HOT, HOT_FIELDS),
+    "MCSInstance spec.disruptions.whenIdle.seconds": (HOT, HOT_FIELDS),
+    "MCSInstance spec.disruptions.atWindowEnd": (HOT, HOT_FIELDS),
+    "MCSInstance spec.disruptions.deadline": (HOT, HOT_FIELDS),
+    "MCSInstance spec.disruptions.rollbackAfter": (HOT, HOT_FIELDS),
+    "Community spec.users[].enabled": (HOT, HOT_FIELDS),
+    "Community spec.users[].functions[]": (HOT, HOT_FIELDS),
+    "Community spec.usersFrom[].configMapRef.name": (HOT, HOT_FIELDS),
+    "Community spec.usersFrom[].secretRef.name": (HOT, HOT_FIELDS),
+    "Community spec.portalDomain": (HOT, HOT_FIELDS),
+    "Community spec.tls.secretRef.name": (HOT, HOT_FIELDS),
+    "Community spec.authentication.passwordsFrom[].secretRef.name": (HOT, HOT_FIELDS),
+}
+AS_TOLERATIONS = "no test; a part of the template as spec.tolerations[].key, which restarts the pod"
+AS_THE_FILES = "no test; in the appliance's files alone, as spec.users[].name of a Community"
+UNSEEN: dict[str, str] = {
+    "MCSInstance spec.domain": "cannot be changed while links exist",
+    "MCSInstance spec.vpn.basePort": "cannot be changed",
+    "MCSInstance spec.vpn.cidr": "cannot be changed",
+    "MCSInstance spec.storage.className": "cannot be changed once it is set",
+    "MCSInstance spec.storage.size": "the node's volumes do not grow",
+    "MCSInstance spec.vpn.caSecretRef.name": "no test; it costs each customer a new profile",
+    "MCSInstance spec.tls.secretRef.name": "no test; as spec.tls.secretRef.name of a TVoxLink",
     "MCSInstance spec.tier": "no test; a size, as spec.resources",
     "MCSInstance spec.resources.requests.cpu": "no test; a size, as spec.resources.limits",
     "MCSInstance spec.resources.requests.memory": "no test; a size, as spec.resources.limits",
-    "MCSInstance spec.communityLimits.calls": "no test; as spec.communityLimits.users",
-    "MCSInstance spec.communityLimits.participants": "no test; as spec.communityLimits.users",
     "MCSInstance spec.nodeSelector": "there is one node",
     "MCSInstance spec.imagePullSecrets[].name": AS_TOLERATIONS,
     "MCSInstance spec.tolerations[].value": AS_TOLERATIONS,
@@ -127,19 +135,7 @@ UNSEEN: dict[str, str] = {
     "MCSInstance spec.network.mediaPort": AS_TOLERATIONS,
     "MCSInstance spec.vpn.tunDevice.hostPath": AS_TOLERATIONS,
     "MCSInstance spec.vpn.tunDevice.resourceName": AS_TOLERATIONS,
-    "MCSInstance spec.disruptions.windows[].timeZone": AS_THE_GATE,
-    "MCSInstance spec.disruptions.whenIdle.seconds": AS_THE_GATE,
-    "MCSInstance spec.disruptions.atWindowEnd": AS_THE_GATE,
-    "MCSInstance spec.disruptions.deadline": AS_THE_GATE,
-    "MCSInstance spec.disruptions.rollbackAfter": AS_THE_GATE,
     "Community spec.instanceRef.name": "no test; there is one instance in a namespace",
-    "Community spec.users[].enabled": AS_THE_FILES,
-    "Community spec.users[].functions[]": AS_THE_FILES,
-    "Community spec.usersFrom[].configMapRef.name": AS_THE_FILES,
-    "Community spec.usersFrom[].secretRef.name": AS_THE_FILES,
-    "Community spec.portalDomain": "the demo opens a portal, and no container restarts",
-    "Community spec.tls.secretRef.name": "as spec.portalDomain",
-    "Community spec.authentication.passwordsFrom[].secretRef.name": "as spec.portalDomain",
     "TVoxLink spec.instanceRef.name": "cannot be changed",
     "TVoxLink spec.vpnAddress": "cannot be changed once a number is allocated",
     "TVoxLink spec.communityRef.name": AS_THE_FILES,
