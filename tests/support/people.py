@@ -157,6 +157,27 @@ async def talk(*people: Person, seconds: float = 30) -> float:
     return await eventually(f"{', '.join(p.name for p in people)} see and hear each other", all_do, seconds)
 
 
+def lines_to_the_gate(*people: Person) -> Callable[[], Awaitable[bool]]:
+    """Asks whether each of these has a line to the gate that is newer than this. A socket alone is none, as a browser
+    opens it also where the gate is away: the gate must have said something."""
+    answered: set[str] = set()
+
+    def watch(name: str) -> Callable[[Any], None]:
+        def opened(socket: Any) -> None:
+            if urlsplit(socket.url).path.startswith("/calls/"):
+                socket.on("framereceived", lambda _: answered.add(name))
+
+        return opened
+
+    for person in people:
+        person.page.on("websocket", watch(person.name))
+
+    async def all_have() -> bool:
+        return answered == {person.name for person in people}
+
+    return all_have
+
+
 async def received_over(person: Person, time_span: Awaitable[Any]) -> dict[str, float]:
     """What this person received in that time."""
     begun, told = time.monotonic(), await person.received()

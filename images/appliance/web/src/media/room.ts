@@ -5,6 +5,7 @@ import { type ChosenDevices, type DeviceKind, chosenDevices } from "./devices";
 import { SCREEN, SCREEN_PUBLISHING, roomOptions } from "./options";
 import { type Device, type Problem, afterLoss, deviceProblem, lineProblem } from "./problems";
 import { receivePictures } from "./received";
+import { keepFlowingMedia } from "./resume";
 import { type Own, type Seat, isOn, ownSeat, publicationOf, seatOf } from "./seats";
 
 export type LineState = "connecting" | "connected" | "reconnecting" | "closed";
@@ -55,6 +56,7 @@ export class CallMedia {
     devices: ChosenDevices = chosenDevices(),
   ) {
     this.room = new Room(roomOptions(devices));
+    keepFlowingMedia(this.room);
     this.state = this.look();
     this.listen();
   }

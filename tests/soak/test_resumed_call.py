@@ -1,0 +1,72 @@
+"""A call whose signalling is cut off, by the death of the gate: the media goes on by the way that it had."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from contract.given import usual
+from contract.people import two
+from contract.subject import Subject, our_programs, own_address
+from support.appliance import home_with_pages
+from support.browser import CHROMIUM
+from support.levels import left_out_if_missing
+from support.people import eventually, lines_to_the_gate, received_over, talk
+
+KILLS = 5
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+
+
+@pytest.fixture
+def appliance() -> Iterator[Subject]:
+    """Its programs on this machine."""
+    if not CHROMIUM:
+        pytest.skip("not installed: chromium")
+    with ExitStack() as closing:
+        # Not a folder of pytest: the path of a Unix socket must stay below 97 characters.
+        root = Path(tempfile.mkdtemp(prefix="mcs-"))
+        closing.callback(shutil.rmtree, root, ignore_errors=True)
+        with left_out_if_missing():
+            found = our_programs(root, home_with_pages(root / "home"), own_address())
+        closing.callback(found.close)
+        found.start()
+        yield found
+
+
+def kill_gate(appliance: Subject) -> None:
+    """SIGKILL for the gate that the supervisor runs now."""
+    assert appliance.process
+    children = Path(f"/proc/{appliance.process.pid}/task/{appliance.process.pid}/children").read_text().split()
+    found = [pid for pid in children if b"\0gate\0" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    assert len(found) == 1, "one gate"
+    os.kill(int(found[0]), signal.SIGKILL)
+
+
+async def test_a_gate_that_is_killed_again_and_again_costs_no_packet(appliance: Subject) -> None:
+    async with two(appliance, usual(appliance)) as people:
+        ada, bob = people
+        await ada.call("Bob")
+        await bob.accept()
+        await talk(ada, bob, seconds=40)
+        for _ in range(KILLS):
+            resumed = lines_to_the_gate(ada, bob)
+            over = asyncio.Event()
+            hearing = [asyncio.create_task(received_over(person, over.wait())) for person in people]
+            await asyncio.sleep(1)
+            kill_gate(appliance)
+            took = await eventually("both have a line to the gate again", resumed, 10)
+            await asyncio.sleep(3)
+            over.set()
+            heard = await asyncio.gather(*hearing)
+            print(f"\nboth have resumed {took:.1f} s after the kill: {heard}")
+            assert all(one["lost"] == 0 and one["audio"] > 40 * one["seconds"] for one in heard), heard
+        assert [ada.errors, bob.errors] == [[], []]
