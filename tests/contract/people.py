@@ -2,20 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
 
 import argon2
 
 from contract.given import MEET, Given, a_user
-from contract.subject import Subject
+from contract.subject import Subject, our_programs, own_address
 from mcs_operator.api import Function
 from mcs_operator.contract.shards import ServedLogin
+from support.appliance import home_with_pages
 from support.browser import GIVING, launched
 from support.lab import eventually
+from support.levels import left_out_if_missing
 from support.people import Person, sign_in
 
 PASSWORD = "correct horse battery"
+
+
+@contextmanager
+def our_programs_with_pages(changed: Callable[[Path], None] = lambda home: None) -> Iterator[Subject]:
+    """The appliance's programs run on this machine; `changed` makes their copy another one first."""
+    with ExitStack() as closing:
+        # Not a folder of pytest: the path of a Unix socket must stay below 97 characters.
+        root = Path(tempfile.mkdtemp(prefix="mcs-"))
+        closing.callback(shutil.rmtree, root, ignore_errors=True)
+        with left_out_if_missing():
+            home = home_with_pages(root / "home")
+            changed(home)
+            found = our_programs(root, home, own_address())
+        closing.callback(found.close)
+        found.start()
+        yield found
 
 
 def served(appliance: Subject, given: Given) -> None:

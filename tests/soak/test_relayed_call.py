@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from contract.given import usual
-from contract.people import two
-from contract.subject import Subject, our_programs, own_address
-from support.appliance import home_with_pages
+from contract.people import our_programs_with_pages, two
+from contract.subject import Subject, own_address
 from support.browser import CHROMIUM
-from support.levels import left_out_if_missing
 from support.people import only_by, received_over, talk
 
 LIFE = 20
@@ -32,20 +27,16 @@ def appliance() -> Iterator[Subject]:
     """Its programs on this machine, whose credentials are shorter than usual."""
     if not CHROMIUM:
         pytest.skip("not installed: chromium")
-    with ExitStack() as closing:
-        # Not a folder of pytest: the path of a Unix socket must stay below 97 characters.
-        root = Path(tempfile.mkdtemp(prefix="mcs-"))
-        closing.callback(shutil.rmtree, root, ignore_errors=True)
-        with left_out_if_missing():
-            home = home_with_pages(root / "home")
-            settings = home / "gate" / "__main__.py"
-            usual_life = 'env.get("MCS_TURN_SECONDS", "600")'
-            assert usual_life in settings.read_text()
-            settings.write_text(settings.read_text().replace(usual_life, f'"{LIFE}"'))
-            found = our_programs(root, home, own_address())
-        closing.callback(found.close)
-        found.start()
+    with our_programs_with_pages(shorter) as found:
         yield found
+
+
+def shorter(home: Path) -> None:
+    """Credentials of the gate there live for so long."""
+    settings = home / "gate" / "__main__.py"
+    usual_life = 'env.get("MCS_TURN_SECONDS", "600")'
+    assert usual_life in settings.read_text()
+    settings.write_text(settings.read_text().replace(usual_life, f'"{LIFE}"'))
 
 
 async def test_a_call_by_the_relay_goes_on_for_over_ten_minutes_and_thirty_lives_of_a_credential(
