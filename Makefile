@@ -126,7 +126,8 @@ mutants: $(DEPS) ## How many small faults the unit tests notice, by package (SAM
 	@hack/prepare
 	PYTHONPATH=tests:operator $(BIN)/python -m mutants.run --sample $(SAMPLE) --seed $(SEED) --only '$(T)'
 
-ecosystem: $(DEPS) ## Beside our users' own tools, each with what it needs and takes: T=flux picks one (docs/ecosystem.md)
+ON_NODE := networkpolicy
+ecosystem: $(DEPS) $(if $(T),$(if $(filter $(ON_NODE),$(T)),node),node) ## Beside our users' own tools, each with what it needs and takes: T=flux picks one (docs/ecosystem.md)
 	@hack/prepare git
 	$(BIN)/pytest $(if $(T),$(foreach part,$(subst -,_,$(T)),tests/ecosystem/test_$(part).py),tests/ecosystem)
 

@@ -1,6 +1,6 @@
 """Answers with its name on ports of its own, and says what it heard. Runs inside of a container, or on this machine.
 
-    python3 voices.py NAME [tcp:PORT | udp:PORT | udp:PORT:ADDRESS]...
+    python3 voices.py NAME [tcp:PORT | udp:PORT | tcp:PORT:ADDRESS | udp:PORT:ADDRESS]...
 
 Standard library only, in one file: it is handed over whole to a Python that knows nothing of this project. Prints
 `ready` when it listens everywhere, then each question that arrived as a line of its own, and ends with its standard

@@ -15,4 +15,11 @@ FLUX = Module(
         "kustomize-crds": f"{_FLUX}kustomize-controller//config/crd/bases",
     },
 )
-MODULES = {FLUX.name: FLUX}
+_KNP = "sigs.k8s.io/kube-network-policies"
+NETWORK_POLICY = Module(
+    "networkpolicy",
+    {"cmd": f"{_KNP}/cmd"},
+    beside=settings.ECOSYSTEM_MODULES,
+    files={"manifests": f"{_KNP}//install.yaml"},
+)
+MODULES = {module.name: module for module in (FLUX, NETWORK_POLICY)}
