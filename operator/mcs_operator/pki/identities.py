@@ -27,7 +27,7 @@ from mcs_operator.domain.status.faults import told
 from mcs_operator.pki.account import account
 from mcs_operator.pki.authority import InvalidAuthorityError, load_authority
 from mcs_operator.pki.foreign import ForeignError
-from mcs_operator.pki.inspect import fingerprint, has_dates, is_certificate, is_pair, issued_by, not_after
+from mcs_operator.pki.inspect import fingerprint, has_dates, is_certificate, is_for, is_pair, issued_by, not_after
 from mcs_operator.pki.mint import mint_agent, mint_ca, mint_client, mint_server, mint_tls_crypt
 from mcs_operator.pki.renewal import choose, is_due
 from mcs_operator.pki.serving import serving
@@ -161,11 +161,13 @@ def _agent(world: World, instance: str, authority: Authority | None) -> AgentCre
     known = world.agents.get(instance)
     if authority is None:
         return known
-    ca = authority.cert_pem
-    if known and _is_good(known.tls, ca) and not is_due(known.tls.cert_pem, instance, not_after(ca), world.now):
+    ca, name = authority.cert_pem, agent_name(instance, world.namespace)
+    # One that was restored from another namespace's backup is for a name there, and no answer of the agent would count.
+    is_ours = known is not None and _is_good(known.tls, ca) and is_for(known.tls.cert_pem, name)
+    if known and is_ours and not is_due(known.tls.cert_pem, instance, not_after(ca), world.now):
         return known
     token = known.token if known else secrets.token_urlsafe(32)
-    return AgentCredentials(mint_agent(authority, [agent_name(instance, world.namespace)], world.now), token)
+    return AgentCredentials(mint_agent(authority, [name], world.now), token)
 
 
 # --- the links ---

@@ -87,6 +87,17 @@ def common_name(cert_pem: str) -> str:
 
 
 @remembered_public(_CACHE)
+def is_for(cert_pem: str, name: str) -> bool:
+    """Whether this DNS name is among those of the certificate, as it is written; False for what is none."""
+
+    def look() -> bool:
+        found = load_certificate(cert_pem).extensions.get_extension_for_class(x509.SubjectAlternativeName)
+        return name in found.value.get_values_for_type(x509.DNSName)
+
+    return _holds(look)
+
+
+@remembered_public(_CACHE)
 def issued_by(cert_pem: str, ca_pem: str) -> bool:
     """Whether the CA's key signed this certificate, dates aside; False as well for what is not a certificate.
 

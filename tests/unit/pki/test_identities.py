@@ -21,16 +21,27 @@ from mcs_operator.domain.decide import decide, without_leftovers
 from mcs_operator.domain.facts.keys import Authority
 from mcs_operator.domain.facts.world import AgentCredentials, Fingerprint, TlsSecret
 from mcs_operator.domain.keyring import Keys
+from mcs_operator.domain.rules.addressing import agent_name
 from mcs_operator.domain.rules.pins import OVERLAP
 from mcs_operator.domain.rules.verdict import Verdict
-from mcs_operator.pki import common_name, fingerprint, identities, issued_by, mint_ca, mint_server, not_after
+from mcs_operator.pki import (
+    common_name,
+    fingerprint,
+    identities,
+    issued_by,
+    mint_agent,
+    mint_ca,
+    mint_server,
+    not_after,
+)
 from mcs_operator.pki.foreign import ForeignError
+from mcs_operator.pki.inspect import is_for
 from mcs_operator.pki.renewal import renew_at
 from mcs_operator.pki.serving import serving
 from mcs_operator.settings import ANNOTATION_REVOKE, ANNOTATION_ROTATE, ANNOTATION_UNDO_ROTATE, LABEL_SLOT
 from support.certificates import case_pair
 from support.rounds import Rounds
-from support.worlds import NOW, PAIR, community, conditions, given, instance, link, links, message, slot
+from support.worlds import NAMESPACE, NOW, PAIR, community, conditions, given, instance, link, links, message, slot
 
 DAY = timedelta(days=1)
 BROUGHT = "our-ca"
@@ -843,6 +854,21 @@ def test_the_agents_credentials_stay_until_they_are_due() -> None:
     assert renewed is not None
     assert renewed.token == agent.token
     assert renewed.tls != agent.tls
+
+
+def test_an_agents_certificate_from_another_namespaces_backup_is_made_anew_and_nothing_else() -> None:
+    space = served()
+    ca, agent, slot = space.keys.authority, space.keys.agent, space.slot("acme")
+    assert ca is not None
+    assert agent is not None
+    strange = mint_agent(ca, ["mcs.another-namespace.svc"], NOW)
+    put(space, "mcs-agent", tls_crt=strange.cert_pem, tls_key=strange.key_pem)
+    renewed = space.round(seconds=5).keys.agent
+    assert renewed is not None
+    assert is_for(renewed.tls.cert_pem, agent_name("mcs", NAMESPACE))
+    assert renewed.token == agent.token
+    assert space.slot("acme") == slot
+    assert space.round(seconds=5).keys.agent == renewed
 
 
 def test_a_profile_is_written_with_the_moment_that_is_read_from_it() -> None:
