@@ -22,4 +22,15 @@ NETWORK_POLICY = Module(
     beside=settings.ECOSYSTEM_MODULES,
     files={"manifests": f"{_KNP}//install.yaml"},
 )
-MODULES = {module.name: module for module in (FLUX, NETWORK_POLICY)}
+_VELERO = "github.com/vmware-tanzu/velero"
+VELERO = Module(
+    "velero",
+    {
+        "velero": f"{_VELERO}/cmd/velero",
+        "velero-plugin-for-aws": f"{_VELERO}-plugin-for-aws/velero-plugin-for-aws",
+        "versitygw": "github.com/versity/versitygw/cmd/versitygw",  # an S3 server over a folder
+    },
+    beside=settings.ECOSYSTEM_MODULES,
+    files={"crds": f"{_VELERO}//config/crd/v1/bases", "crds-v2": f"{_VELERO}//config/crd/v2alpha1/bases"},
+)
+MODULES = {module.name: module for module in (FLUX, NETWORK_POLICY, VELERO)}
