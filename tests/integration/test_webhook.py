@@ -1,8 +1,4 @@
-"""The validating webhook as the API server calls it: by a Service, over TLS, with the certificate that it issues.
-
-No kubelet runs here, so the test brings the Secret into the replicas' folders, and the Service is an ExternalName that
-leads to this machine.
-"""
+"""The validating webhook as the API server calls it: by a Service, over TLS, with the certificate that it issues."""
 
 from __future__ import annotations
 
@@ -19,7 +15,6 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -30,10 +25,10 @@ from conftest import fresh_namespace
 from mcs_operator.handlers.registration import Registration
 from mcs_operator.kube import client
 from mcs_operator.settings import WEBHOOK
-from support.api import ROOT, Api, Object, Refused
+from support.api import Api, Refused
+from support.door import Door, kubectl
 from support.objects import a_community, a_link, an_instance
 from support.operator import Operator
-from support.ports import free_port
 from support.quota import create_once_counted
 from support.snapshots import settled
 from support.waiting import until
@@ -44,89 +39,6 @@ IN_FLIGHT = 64
 SLOWEST = 9.0
 """Seconds: no create may hang longer, whatever becomes of the webhook; an API server would wait 10 s for one that says
 nothing of its own, and ours says 3."""
-
-
-class Door:
-    """The webhook of an operator in namespace ``home``, and its replicas."""
-
-    def __init__(self, server: Api, home: str, folder: Path) -> None:
-        self.home = server.within(home)
-        self._folder = folder
-        self._replicas: dict[int, Operator] = {}
-        self._ended = threading.Event()
-        self._kubelet = threading.Thread(target=self._bring, daemon=True)
-
-    def replica(self, number: int = 0) -> Operator:
-        """One more operator process, with a port of its own."""
-        port = free_port()
-        (self._folder / str(port)).mkdir()
-        options = [
-            f"--webhook-port={port}",
-            f"--webhook-certificate={self._folder / str(port)}",
-            "--issue-webhook-certificate",
-        ]
-        environment = {"POD_NAMESPACE": self.home.namespace, "POD_NAME": f"mcs-operator-{number}"}
-        process = Operator(self.home.kubeconfig, self._folder / f"operator-{number}.log", options, **environment)
-        self._replicas[port] = process
-        return process
-
-    def lead_to(self, replica: Operator) -> None:
-        """Let the Service lead to this replica, as it does when the other one is not ready any more."""
-        port = next(port for port, known in self._replicas.items() if known is replica)
-        ports = [{"name": "webhook", "port": port}]
-        service = {"type": "ExternalName", "externalName": "localhost", "ports": ports}
-        metadata = {"name": WEBHOOK}
-        self.home.apply({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": service})
-        self._register(port)
-
-    def serves(self, replica: Operator) -> bool:
-        return "the webhook serves" in replica.since(0)
-
-    def trusted(self) -> str:
-        """What the API server trusts."""
-        webhook = self.home.get("ValidatingWebhookConfiguration", WEBHOOK)["webhooks"][0]
-        return str(webhook["clientConfig"].get("caBundle", ""))
-
-    def path(self) -> str:
-        """Where the API server asks."""
-        webhook = self.home.get("ValidatingWebhookConfiguration", WEBHOOK)["webhooks"][0]
-        return str(webhook["clientConfig"]["service"].get("path", ""))
-
-    def port(self) -> int:
-        """Of the first replica."""
-        return next(iter(self._replicas))
-
-    def _register(self, port: int) -> None:
-        rendered = yaml.safe_load_all((ROOT / "manifests" / "install.yaml").read_text())
-        body = next(b for b in rendered if b and b["kind"] == "ValidatingWebhookConfiguration")
-        body["webhooks"][0]["clientConfig"]["service"] |= {"namespace": self.home.namespace, "port": port}
-        self.home.apply(body)
-
-    def _bring(self) -> None:
-        """What a kubelet does: the Secret's files, in each replica's folder."""
-        while not self._ended.wait(0.2):
-            secret = self.home.find("Secret", WEBHOOK)
-            for port in list(self._replicas) if secret else []:
-                for name in ("tls.crt", "tls.key"):
-                    file = self._folder / str(port) / name
-                    content = base64.b64decode((secret or {})["data"][name])
-                    if not file.exists() or file.read_bytes() != content:
-                        new = file.with_suffix(".new")
-                        new.write_bytes(content)
-                        new.replace(file)
-
-    @contextmanager
-    def open(self) -> Iterator[Door]:
-        """As long as the context lasts."""
-        self._kubelet.start()
-        try:
-            yield self
-        finally:
-            self._ended.set()
-            self._kubelet.join()
-            for process in self._replicas.values():
-                process.stop()
-            self.home.delete("ValidatingWebhookConfiguration", WEBHOOK)
 
 
 @pytest.fixture
@@ -147,17 +59,6 @@ def door(server: Api, home: str, operator_process: Operator, tmp_path: Path) -> 
         early = server.within(home), a_link("early")
         until("the API server asks it", lambda: "Warning: " in kubectl(*early, "--dry-run=server").stderr, 30)
         yield door
-
-
-def kubectl(api: Api, body: Object, *how: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        api.kubectl_command("create", *how, "-f", "-"),
-        input=yaml.safe_dump(body),
-        text=True,
-        capture_output=True,
-        check=False,
-        timeout=60,
-    )
 
 
 def until_known(api: Api, domain: str) -> None:
