@@ -15,6 +15,12 @@ FLUX = Module(
         "kustomize-crds": f"{_FLUX}kustomize-controller//config/crd/bases",
     },
 )
+CERT_MANAGER = Module(
+    "cert-manager",
+    {"cert-manager": "."},
+    beside=settings.ECOSYSTEM_MODULES,
+    files={"crds": "github.com/cert-manager/cert-manager//deploy/crds"},
+)
 _KNP = "sigs.k8s.io/kube-network-policies"
 NETWORK_POLICY = Module(
     "networkpolicy",
@@ -33,4 +39,4 @@ VELERO = Module(
     beside=settings.ECOSYSTEM_MODULES,
     files={"crds": f"{_VELERO}//config/crd/v1/bases", "crds-v2": f"{_VELERO}//config/crd/v2alpha1/bases"},
 )
-MODULES = {module.name: module for module in (FLUX, NETWORK_POLICY, VELERO)}
+MODULES = {module.name: module for module in (FLUX, CERT_MANAGER, NETWORK_POLICY, VELERO)}
