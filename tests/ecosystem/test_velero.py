@@ -23,7 +23,9 @@ from support.waiting import until
 
 pytestmark = pytest.mark.integration
 
-NEEDS = "Velero and versitygw, which are built the first time: 20 minutes on two very busy cores. Then it takes 4 minutes."
+NEEDS = (
+    "Velero and versitygw, which are built the first time: 20 minutes on two very busy cores. Then it takes 4 minutes."
+)
 VELERO, BUCKET = "velero", "backups"
 KEY, SECRET = "velero", "only-on-loopback"
 KEPT = ["mcsinstances", "communities", "tvoxlinks", "secrets", "configmaps"]
