@@ -177,7 +177,7 @@ def _go_build(module: Module, programs: list[str], folder: Path) -> None:
         "-o",
         f"{fresh}/",
     ]
-    argv += ["-o", f"{fresh}/", *(module.packages[name] for name in programs)]
+    argv += [module.packages[name] for name in programs]
     log = settings.cache_dir() / "log" / f"build-{module.name}.log"
     run_long(f"building {', '.join(programs)}", argv, log, cwd=module.folder, env=_environment())
     folder.mkdir(parents=True, exist_ok=True)
