@@ -205,7 +205,10 @@ class Slot:
         self.publish(files)
         if not self.process:
             self.start(**more)
-        return self.wait_state("Running", files["revision"])
+        state = self.wait_state("Running", files["revision"])
+        # The state is written when the process begins, a moment before it has noted that it did.
+        self.wait("its openvpn has noted its start", lambda: state["pid"] in [call.pid for call in self.starts()])
+        return state
 
 
 @pytest.fixture
