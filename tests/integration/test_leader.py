@@ -218,9 +218,9 @@ def writes_a_secret(seen: Seen, api: Api) -> bool:
     return seen.writes and f"/namespaces/{api.namespace}/secrets" in seen.path
 
 
-def a_crowd() -> list[Object]:
+def a_crowd(links: int = 30) -> list[Object]:
     """Work for a while on a slow server: links of which each has two Secrets, 16 at a time."""
-    return [an_instance(vpn={"slots": 30}), a_community(), *(a_link(f"link-{number}") for number in range(30))]
+    return [an_instance(vpn={"slots": links}), a_community(), *(a_link(f"link-{number}") for number in range(links))]
 
 
 @pytest.mark.timeout(180)
@@ -234,12 +234,12 @@ def test_a_lease_that_is_lost_in_the_midst_of_writes_ends_them_at_once(
         if asks_for_the_lease(seen) and silent:
             return failure(500, "InternalError")
         if writes_a_secret(seen, api):
-            await asyncio.sleep(5)
+            await asyncio.sleep(2)  # the next 16 begin while the Lease is good for five seconds more at least
         return None
 
     silent = False
     proxy.rule = slow
-    api.create(*a_crowd())
+    api.create(*a_crowd(60))
     until("it writes", lambda: sum(writes_a_secret(seen, api) for seen in proxy.seen) >= 10, 60)
     silent, ended = True, time.monotonic()
     renewed = max(seen.begun for seen in proxy.writes if asks_for_the_lease(seen) and seen.begun < ended)
