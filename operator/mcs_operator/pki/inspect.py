@@ -88,13 +88,17 @@ def common_name(cert_pem: str) -> str:
 
 @remembered_public(_CACHE)
 def is_for(cert_pem: str, name: str) -> bool:
-    """Whether this DNS name is among those of the certificate, as it is written; False for what is none."""
+    """Whether this DNS name, in lower case, is among those of the certificate; False for what is none."""
+    return _holds(lambda: name in dns_names(load_certificate(cert_pem)))
 
-    def look() -> bool:
-        found = load_certificate(cert_pem).extensions.get_extension_for_class(x509.SubjectAlternativeName)
-        return name in found.value.get_values_for_type(x509.DNSName)
 
-    return _holds(look)
+def dns_names(certificate: x509.Certificate) -> tuple[str, ...]:
+    """All that it is for, in lower case, wildcards as they are written; raises for a malformed extension."""
+    try:
+        alternative = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return ()
+    return tuple(name.lower() for name in alternative.get_values_for_type(x509.DNSName))
 
 
 @remembered_public(_CACHE)

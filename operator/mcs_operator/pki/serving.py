@@ -37,7 +37,7 @@ from mcs_operator.pki.foreign import (
     subject_of,
     within_bounds,
 )
-from mcs_operator.pki.inspect import signed_by
+from mcs_operator.pki.inspect import dns_names, signed_by
 from mcs_operator.pki.leaf import pem
 from mcs_operator.pki.privatekey import SigningKey, load_private_key
 from mcs_operator.pki.verifier import verify_server
@@ -232,7 +232,7 @@ def _leaf(chain: str, key: str) -> _Leaf:
     if isinstance(leaf.signature_hash_algorithm, WEAK_HASHES):
         raise ForeignError("the certificate is signed with MD5 or SHA-1, which no browser takes; have it issued anew")
     names = attempt(
-        lambda: _names(leaf), "an extension of the certificate in tls.crt is malformed; have it issued anew"
+        lambda: dns_names(leaf), "an extension of the certificate in tls.crt is malformed; have it issued anew"
     )
     _check_usage(leaf)
     _try(found, private)
@@ -279,14 +279,6 @@ def _try(found: list[x509.Certificate], private: SigningKey) -> None:
     except ForeignError as error:
         issuer = "" if anchor is leaf else f", issued by {subject_of(anchor)},"
         raise ForeignError(f"the certificate in tls.crt{issuer} would be refused by browsers ({error})") from None
-
-
-def _names(leaf: x509.Certificate) -> tuple[str, ...]:
-    try:
-        alternative = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
-        return ()
-    return tuple(name.lower() for name in alternative.get_values_for_type(x509.DNSName))
 
 
 def _is_for(pair: ServedCertificate, domain: str) -> bool:

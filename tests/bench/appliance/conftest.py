@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 
 from contract.given import Given, usual
-from contract.subject import Subject, our_programs, own_address
-from support.appliance import home_with_pages
-from support.levels import left_out_if_missing
+from contract.people import our_programs_with_pages
+from contract.subject import Subject, own_address
 from support.sheet import Sheet, measured_on
 
 ROWS = (
@@ -43,14 +38,7 @@ def sheet() -> Iterator[Sheet]:
 @pytest.fixture(scope="session")
 def appliance() -> Iterator[Subject]:
     """It runs, and a portal is served."""
-    with ExitStack() as closing:
-        # Not a folder of pytest: the path of a Unix socket must stay below 97 characters.
-        root = Path(tempfile.mkdtemp(prefix="mcs-"))
-        closing.callback(shutil.rmtree, root, ignore_errors=True)
-        with left_out_if_missing():
-            found = our_programs(root, home_with_pages(root / "home"), own_address())
-        closing.callback(found.close)
-        found.start()
+    with our_programs_with_pages() as found:
         yield found
 
 
