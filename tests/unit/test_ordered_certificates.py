@@ -238,7 +238,7 @@ def test_who_renames_his_link_again_and_again_uses_up_no_more_than_five_certific
             await place.settle()
             place.now += timedelta(minutes=1)
         assert place.ordered[2:] == ["c0.mcs.test", "c1.mcs.test", "c2.mcs.test", "c3.mcs.test"]
-        text = "c9.mcs.test: it is the 6th name of this object within a week; its turn comes on 2026-03-08"
+        text = "c9.mcs.test: 5 new names of this object were ordered for within a week; its turn comes on 2026-03-08"
         assert place.said(LINKS, "acme") == ("False", "Pending", text)
 
     told(story)

@@ -64,7 +64,7 @@ def _ordered(world: World, wanted: Wanted, one: Issuable) -> Condition:
     if due <= world.now + SOON:
         return _condition(F, Reason.PENDING, f"{domain}: an order is under way, or next in the queue")
     if issuance.renamed_until(one, world.orders.begun, world.now):
-        many = f"it is the {issuance.NAMES_A_WEEK + 1}th name of this object within a week"
+        many = f"{issuance.NAMES_A_WEEK} new names of this object were ordered for within a week"
         return _condition(F, Reason.PENDING, f"{domain}: {many}; its turn comes on {due:%Y-%m-%d}")
     limit = f"the server's weekly limit for {issuance.registered(domain)} is reached"
     return _condition(F, Reason.PENDING, f"{domain}: {limit}; its turn comes on {due:%Y-%m-%d}")
