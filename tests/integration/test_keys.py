@@ -118,6 +118,7 @@ def test_a_rotation_that_is_taken_back_leaves_the_profile_that_the_tvox_has(api:
     (old,), before = pins(api, ACME), files(api.get("Secret", "acme-profile"))["acme.ovpn"]
     rotate(api, "acme")
     api.wait_condition("TVoxLink", "acme", "RotationPending", "True", "NewNotSeen")
+    until("the slot accepts both", lambda: agent.restarts(ACME) == 1)
     api.annotate("TVoxLink", "acme", undo_rotate_requested_at=now())
     api.wait_condition("TVoxLink", "acme", "RotationPending", "False", "UpToDate")
     until("the new one is refused", lambda: pins(api, ACME) == (old,))

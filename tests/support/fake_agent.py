@@ -135,6 +135,7 @@ class FakeAgent:
         self._links: list[LinkState] = []
         self._media: MediaState | None = None
         self._version = 0
+        self._looking = threading.Lock()
         self._changed = threading.Condition()
         self._ended = threading.Event()
 
@@ -143,12 +144,18 @@ class FakeAgent:
         self._shown[number] = certificate.replace(":", "").lower()
 
     def restarts(self, number: int) -> int:
-        """How often the slot's process was started anew."""
+        """How often the slot's process was started anew, as the Secrets are now: what came and went between two looks
+        was never mounted."""
+        self._look()
         return len(self.revisions[number]) - 1
 
     def follow(self) -> None:
         """Read the slot Secrets until the end, and tell what changed."""
         while not self._ended.wait(LOOK_SECONDS):
+            self._look()
+
+    def _look(self) -> None:
+        with self._looking:
             links = [self._state(files(secret)) for secret in self._api.list("Secret", "mcs.tvox.io/slot")]
             media = self.appliance.state() if self.appliance else None
             if (links, media) != (self._links, self._media):
