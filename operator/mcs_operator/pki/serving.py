@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -46,6 +46,8 @@ from mcs_operator.settings import certificate_secret
 CURVES = ("secp256r1", "secp384r1")
 MIN_RSA_BITS, MAX_RSA_BITS = 2048, 8192
 WEAK_HASHES = (hashes.MD5, hashes.SHA1)
+_BACKDATED = timedelta(days=1)
+"""Public servers let a certificate begin an hour before it was issued."""
 _REMEMBERED = 8192
 """Verdicts, some hundred bytes each; a namespace looks at 251 pairs at most at each reconciliation."""
 
@@ -89,7 +91,7 @@ def serving(world: World, plan: Plan) -> Serving:
         if is_issuable and orders:
             issuable.append(one := _issuable(world, site))
             if one.begins:
-                issued.setdefault(site.domain, world.tls_secrets[site.issued].created or one.begins)
+                issued.setdefault(site.domain, _first_issued(world.tls_secrets[site.issued].created, one.begins))
         if pair is None and not site.own:
             pair = _issued(world, site)
         if pair is None and verdict is not None and site.own:
@@ -179,9 +181,16 @@ def _issued_lately(world: World, plan: Plan) -> dict[str, datetime]:
         if secret.created and secret.created <= world.now - WEEK:
             continue
         if secret.domain and secret.name == certificate_secret(plan.instance.name, secret.domain):
-            first = secret.created or _read(secret.chain, secret.key).begins
+            begins = _read(secret.chain, secret.key).begins
+            first = _first_issued(secret.created, begins) if begins else secret.created
             found |= {secret.domain: first} if first else {}
     return found
+
+
+def _first_issued(created: datetime | None, begins: datetime) -> datetime:
+    """When a name got its first certificate: when its Secret was made, which renewals do not change. A restore makes
+    the Secret anew, so of a certificate that is older by more than servers backdate it, the certificate tells."""
+    return begins if created is None or begins < created - _BACKDATED else created
 
 
 def _wrong(pair: ServedCertificate, domain: str | None, now: datetime) -> str:

@@ -606,6 +606,12 @@ def of_a_name_that_is_gone(at: datetime | None = NOW, **other: Any) -> TlsSecret
             id="within the week",
         ),
         pytest.param(of_a_name_that_is_gone(None), {"gone.mcs.test": NOW - timedelta(days=1)}, id="not kept yet"),
+        pytest.param(
+            of_a_name_that_is_gone(chain=chain("gone.mcs.test", begins=NOW - timedelta(days=6))),
+            {"gone.mcs.test": NOW - timedelta(days=6)},
+            id="restored now from a backup",
+        ),
+        pytest.param(of_a_name_that_is_gone(chain="damaged"), {"gone.mcs.test": NOW}, id="made now, and damaged"),
         pytest.param(of_a_name_that_is_gone(None, chain="damaged"), {}, id="without any date"),
         pytest.param(of_a_name_that_is_gone(name="ours-acme-tls"), {}, id="a Secret that somebody else made"),
         pytest.param(of_a_name_that_is_gone(domain="other.mcs.test"), {}, id="one that says another name"),
@@ -616,6 +622,16 @@ def test_what_was_issued_for_a_name_that_is_gone_is_counted_for_a_week(
 ) -> None:
     assert served({"acme": SERVER}, secret).issued == counted
     assert served({}, secret).issued == {}, "nothing is ordered, nothing is counted"
+
+
+def test_a_certificate_that_was_restored_is_counted_from_when_it_was_issued() -> None:
+    found = served({"acme": SERVER}, issued(begins=NOW - timedelta(days=40)))
+    assert found.issued == {"acme.mcs.test": NOW - timedelta(days=40)}
+
+
+def test_a_certificate_that_was_renewed_is_counted_from_when_its_secret_was_made() -> None:
+    made = NOW - timedelta(days=60)
+    assert served({"acme": SERVER}, replace(issued(), created=made)).issued == {"acme.mcs.test": made}
 
 
 def test_what_was_issued_is_served_on_when_the_server_is_named_no_more() -> None:
