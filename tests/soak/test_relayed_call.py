@@ -39,19 +39,22 @@ def shorter(home: Path) -> None:
     settings.write_text(settings.read_text().replace(usual_life, f'"{LIFE}"'))
 
 
+@pytest.mark.parametrize(
+    ("scheme", "transport", "protocol"), [("turn", "udp", "udp"), ("turn", "tcp", "tcp"), ("turns", "tcp", "tls")]
+)
 async def test_a_call_by_the_relay_goes_on_for_over_ten_minutes_and_thirty_lives_of_a_credential(
-    appliance: Subject,
+    appliance: Subject, scheme: str, transport: str, protocol: str
 ) -> None:
     given = usual(appliance)
     given.instance["publicAddress"] = own_address()
-    async with two(appliance, given, only_by("turn", "udp", own_address())) as (ada, bob):
+    async with two(appliance, given, only_by(scheme, transport, own_address())) as (ada, bob):
         await ada.call("Bob")
         await bob.accept()
         await talk(ada, bob, seconds=40)
         heard = await received_over(bob, asyncio.sleep(CALL))
-        print(f"\nonly by the relay: {heard}")
+        print(f"\nonly by {scheme} over {transport}: {heard}")
         paths = [*await ada.paths(), *await bob.paths()]
-        assert paths and all(path == ["relay", "udp"] for path in paths), paths
+        assert paths and all(path == ["relay", protocol] for path in paths), paths
         # These cores make, carry and show both pictures: what they lose when they are busy is not the relay's.
         assert heard["lost"] <= heard["audio"] / 100 and heard["audio"] > 45 * CALL
         assert [ada.errors, bob.errors] == [[], []]

@@ -49,12 +49,12 @@ async () => {
 
 
 _ONLY_BY = """
-// The browser's rules for names hold for what it connects to, and not for where it sends datagrams.
+// The browser's rules for names do not hold for where it sends datagrams; only TLS needs the name.
 window.RTCPeerConnection = class extends window.RTCPeerConnection {
   static only(config) {
     if (!config) return config;
     const urls = server => [server.urls].flat().filter(url => url.startsWith("SCHEME:") && url.endsWith("=TRANSPORT"))
-      .map(url => "TRANSPORT" === "udp" ? url.replace(/:[^:]+:/, ":ADDRESS:") : url);
+      .map(url => "SCHEME" === "turn" ? url.replace(/:[^:]+:/, ":ADDRESS:") : url);
     const servers = (config.iceServers ?? []).map(server => ({...server, urls: urls(server)}));
     return {...config, iceTransportPolicy: "relay", iceServers: servers.filter(server => server.urls.length)};
   }
