@@ -194,7 +194,7 @@ def test_a_renewal_writes_its_secret_and_one_shard_and_restarts_nothing() -> Non
         assert (place.secret(ACME) or {})["data"]["tls.crt"] != before
         kinds = {write.split(" ")[1].split("/")[0] for write in written}
         assert kinds <= {"Secret", "ConfigMap", "TVoxLink", "MCSInstance"}, written
-        assert place.said(LINKS, "acme")[2].endswith(f"renewed on {_renewed(place.now):%Y-%m-%d}")
+        assert place.said(LINKS, "acme")[2].endswith(f"renewed by {_renewed(place.now):%Y-%m-%d}")
 
     told(story)
 

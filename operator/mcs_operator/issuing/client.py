@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from threading import Event, Lock
 from typing import Any
 
@@ -27,7 +27,7 @@ from mcs_operator.issuing.issuer import Issuer, IssuerError, RefusedError
 from mcs_operator.issuing.network import Limits, Network, StoppedError, trusting
 
 logging.getLogger("acme").setLevel(logging.WARNING)  # at the level below it writes down every request
-ORDER_SECONDS = 180.0
+ORDER_SECONDS, QUESTION_SECONDS = 180.0, 20.0
 _OF_THE_ACCOUNT = ("accountDoesNotExist", "externalAccountRequired", "userActionRequired", "badSignatureAlgorithm")
 """Problems that no other name would be without."""
 
@@ -63,7 +63,7 @@ class AcmeClient:
 
     def order(self, domain: str) -> KeyPair:
         """A new key, and its certificate for this name."""
-        network = self._network()
+        network = self._network(self.seconds)
         try:
             account = self._known(network)
             network.account = account.registration
@@ -93,16 +93,26 @@ class AcmeClient:
         finally:
             network.session.close()
 
-    def _network(self) -> Network:
+    def renewal(self, chain: str) -> tuple[datetime | None, datetime]:
+        """When the server would have this certificate renewed (ARI, RFC 9773): a moment of the time that it suggests,
+        another one at each question. And when it may be asked again."""
+        network, account = self._network(min(QUESTION_SECONDS, self.seconds)), self._account
+        try:
+            directory = account.directory if account else client.ClientV2.get_directory(self.issuer.server, network)
+            at, again = client.ClientV2(directory, network).renewal_time(chain.encode())
+            return at and at.astimezone(UTC), again.astimezone(UTC)
+        finally:
+            network.session.close()
+
+    def _network(self, seconds: float) -> Network:
         try:
             context = trusting(self.issuer.ca_pem)
         except ValueError as error:
             raise IssuerError(str(error)) from None
         key = _signing_key(self.issuer.account.key_pem)
         algorithm = ES256 if isinstance(key, JWKEC) else RS256
-        limits = Limits(
-            time.monotonic() + self.seconds, lambda: self.may_go() and not self._stopped.is_set(), self.loopback
-        )
+        until = time.monotonic() + seconds
+        limits = Limits(until, lambda: self.may_go() and not self._stopped.is_set(), self.loopback)
         return Network(key, algorithm, context, limits)
 
     def _known(self, network: Network) -> _Account:

@@ -54,5 +54,9 @@ class Client(Protocol):
     def order(self, domain: str) -> KeyPair:
         """A new key and its certificate. Raises RefusedError and IssuerError; ends in bounded time."""
 
+    def renewal(self, chain: str) -> tuple[datetime | None, datetime]:
+        """When the server would have this certificate renewed, None where it does not say; and when it may be asked
+        again. Raises whatever may be wrong with its answer; ends in bounded time."""
+
     def stop(self) -> None:
         """Nothing is sent any more: what is under way ends at its next request."""

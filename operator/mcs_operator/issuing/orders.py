@@ -10,16 +10,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter as Counts
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from threading import Thread
+from typing import Protocol, TypeVar
 
 from mcs_operator.api.conditions import Kind
 from mcs_operator.domain.facts.keys import KeyPair
-from mcs_operator.domain.facts.orders import Attempt, Issuable, Issued
+from mcs_operator.domain.facts.orders import Attempt, Issuable, Issued, Suggestion
 from mcs_operator.domain.facts.orders import Orders as Known
 from mcs_operator.domain.rules import issuance
 from mcs_operator.issuing.issuer import Client, Issuer, IssuerError, RefusedError, Wanted
@@ -60,15 +61,21 @@ MakeClient = Callable[[Issuer, str], Client]
 """Of an issuer and the key of its external account."""
 ReadKey = Callable[[str, str], Awaitable[str]]
 """The key in a Secret of a namespace; raises IssuerError where there is none."""
-Aside = Callable[[Callable[[str], KeyPair], str], Awaitable[KeyPair]]
-"""Does a work that blocks beside the event loop."""
 Check = Callable[[KeyPair, str, datetime], str]
 """Why a certificate cannot be served for a name at a time; empty where it can."""
+T = TypeVar("T")
+
+
+class Aside(Protocol):
+    """Does a work that blocks, about a name, beside the event loop."""
+
+    def __call__(self, work: Callable[[str], T], domain: str) -> Awaitable[T]: ...
 
 
 @dataclass(slots=True)
 class _Namespace:
     wanted: Wanted
+    since: datetime
     client: Client | None = None
     failed: dict[str, Attempt] = field(default_factory=dict)
     issued: dict[str, Issued] = field(default_factory=dict)
@@ -76,6 +83,9 @@ class _Namespace:
     """When something was issued, for an hour."""
     begun: dict[tuple[Kind, str], dict[str, datetime]] = field(default_factory=dict)
     """New names by their objects, and when an order was begun, for a week."""
+    suggested: dict[str, Suggestion] = field(default_factory=dict)
+    unasked: datetime | None = None
+    """Until when the server is asked nothing about renewals, as it did not answer."""
     tried: set[str] = field(default_factory=set)
     running: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     issuer: str | None = None
@@ -99,6 +109,9 @@ class _Namespace:
         self.begun[one.kind, one.name] = lately | {one.domain: now}
         if len(self.begun) > MOST_NOTED:
             del self.begun[next(iter(self.begun))]
+
+
+Work = Callable[[str, _Namespace, Client, Issuable], Awaitable[None]]
 
 
 class Orders:
@@ -126,7 +139,8 @@ class Orders:
         here = self._namespaces.get(namespace)
         if here is None:
             return Known()
-        return Known(dict(here.failed), dict(here.issued), frozenset(here.tried), here.issuer, dict(here.begun))
+        tried, begun, suggested = frozenset(here.tried), dict(here.begun), dict(here.suggested)
+        return Known(dict(here.failed), dict(here.issued), tried, here.issuer, begun, suggested)
 
     def follow(self, namespace: str, wanted: Wanted | None, kept: Collection[str] = ()) -> None:
         """Order this from now on, or nothing (None). ``kept``: names whose certificate is in its Secret by now."""
@@ -136,7 +150,7 @@ class Orders:
                 self._end(self._namespaces.pop(namespace))
             return
         if here is None:
-            here = self._namespaces[namespace] = _Namespace(wanted)
+            here = self._namespaces[namespace] = _Namespace(wanted, self._clock())
         if wanted.issuer != here.wanted.issuer:
             self._forget(here)
         here.wanted = wanted
@@ -146,6 +160,7 @@ class Orders:
         for domain in here.tried - names - here.running.keys():
             here.tried.discard(domain)
             here.failed.pop(domain, None)
+        here.suggested = {domain: said for domain, said in here.suggested.items() if domain in names}
         here.changed.set()
         if here.task is None:
             here.task = asyncio.create_task(self._run(namespace, here), name=f"certificates of {namespace}")
@@ -174,6 +189,8 @@ class Orders:
         here.client, here.issuer, here.due, here.failures = None, None, None, 0
         here.failed.clear()
         here.begun.clear()
+        here.suggested.clear()
+        here.unasked = None
         here.tried |= {one.domain for one in here.wanted.names}
 
     async def _run(self, namespace: str, here: _Namespace) -> None:
@@ -195,25 +212,47 @@ class Orders:
         now = self._clock()
         if here.due is not None and now < here.due:
             return min(LONGEST_SLEEP, (here.due - now).total_seconds())
-        wanted = here.wanted
-        dates = issuance.dates(wanted.names, here.attempts, wanted.per_week, now, wanted.issued, here.begun)
-        here.lately = {domain: at for domain, at in here.lately.items() if now - AGAIN < at <= now}
-        dates |= {domain: max(dates[domain], at + AGAIN) for domain, at in here.lately.items() if domain in dates}
+        dates = self._dates(here, now)
         waiting = {d: due for d, due in dates.items() if d not in here.running and d not in here.issued}
-        names = {one.domain: one for one in wanted.names}
+        names = {one.domain: one for one in here.wanted.names}
         for domain in [domain for domain, due in waiting.items() if due <= now]:
             if len(here.running) >= AT_ONCE or self._is_full(namespace) or len(here.issued) >= MOST_UNKEPT:
                 return LONGEST_SLEEP  # whoever ends wakes us
-            if here.client is None and not await self._connect(namespace, here):
+            if not await self._connected(namespace, here):
                 return FIRST_PAUSE.total_seconds()
             del waiting[domain]
             here.note(names[domain], now)
-            work = self._order(namespace, here, here.client, names[domain])
-            here.running[domain] = asyncio.create_task(work, name=f"certificate of {domain}")
-        pauses = ((due - now).total_seconds() for due in waiting.values())
-        return max(0.0, min(LONGEST_SLEEP, *pauses, LONGEST_SLEEP))
+            self._start(namespace, here, names[domain], self._ordered)
+        moments = list(waiting.values())
+        if not here.running:
+            moments += await self._question(namespace, here, [names[domain] for domain in waiting])
+        return max(0.0, min(LONGEST_SLEEP, *((moment - now).total_seconds() for moment in moments), LONGEST_SLEEP))
 
-    async def _connect(self, namespace: str, here: _Namespace) -> bool:
+    def _dates(self, here: _Namespace, now: datetime) -> dict[str, datetime]:
+        wanted = here.wanted
+        dates = issuance.dates(
+            wanted.names, here.attempts, wanted.per_week, now, wanted.issued, here.begun, here.suggested
+        )
+        here.lately = {domain: at for domain, at in here.lately.items() if now - AGAIN < at <= now}
+        return dates | {domain: max(dates[domain], at + AGAIN) for domain, at in here.lately.items() if domain in dates}
+
+    async def _question(self, namespace: str, here: _Namespace, names: Iterable[Issuable]) -> list[datetime]:
+        """Ask when the server would have a certificate renewed: about the one whose turn it is, while nothing else is
+        under way. When to look again."""
+        now = self._clock()
+        turns = ((issuance.question(one, here.suggested, here.since, now), one) for one in names)
+        at, one = min(((at, one) for at, one in turns if at), key=lambda turn: turn[0], default=(None, None))
+        if at is None or one is None or self._is_full(namespace):
+            return []  # whoever ends wakes us
+        at = max(at, here.unasked or at)
+        if at <= now and await self._connected(namespace, here):
+            self._start(namespace, here, one, self._asked)
+            return []
+        return [max(at, now + FIRST_PAUSE)]  # after a failure to connect that is soon enough
+
+    async def _connected(self, namespace: str, here: _Namespace) -> bool:
+        if here.client is not None:
+            return True
         issuer = here.wanted.issuer
         try:
             key = await self._read_key(namespace, issuer.key_secret) if issuer.key_secret else ""
@@ -223,13 +262,19 @@ class Orders:
         here.client = self._make_client(issuer, key)
         return True
 
-    async def _order(self, namespace: str, here: _Namespace, client: Client | None, one: Issuable) -> None:
+    def _start(self, namespace: str, here: _Namespace, one: Issuable, work: Work) -> None:
+        started = self._in_its_place(namespace, here, here.client, one, work)
+        here.running[one.domain] = asyncio.create_task(started, name=f"certificate of {one.domain}")
+
+    async def _in_its_place(
+        self, namespace: str, here: _Namespace, client: Client | None, one: Issuable, work: Work
+    ) -> None:
         try:
             await self._places.acquire()
             if client is None or client is not here.client or self._is_paused(here) or self._is_full(namespace):
                 self._places.release()
                 return
-            await self._ordered(namespace, here, client, one)
+            await work(namespace, here, client, one)
         finally:
             here.running.pop(one.domain, None)
             here.changed.set()
@@ -241,15 +286,15 @@ class Orders:
         is_crowded = self._threads.total() >= IN_ALL // 2
         return self._threads[namespace] >= (IN_A_CROWD if is_crowded else AT_ONCE)
 
-    def _begun(self, namespace: str, client: Client, domain: str) -> asyncio.Future[KeyPair]:
+    def _begun(self, namespace: str, work: Callable[[str], T], domain: str) -> asyncio.Future[T]:
         """A thread cannot be ended. It has its place until it ends by itself, also where nobody waits for it any more:
         who sets spec.tls.acme and takes it away, again and again, would have thousands otherwise."""
-        work = asyncio.ensure_future(self._aside(client.order, domain))
+        begun = asyncio.ensure_future(self._aside(work, domain))
         self._threads[namespace] += 1
-        work.add_done_callback(partial(self._ended, namespace))
-        return work
+        begun.add_done_callback(partial(self._ended, namespace))
+        return begun
 
-    def _ended(self, namespace: str, work: asyncio.Future[KeyPair]) -> None:
+    def _ended(self, namespace: str, work: asyncio.Future[T]) -> None:
         self._places.release()
         self._threads[namespace] -= 1
         if not self._threads[namespace]:
@@ -260,7 +305,7 @@ class Orders:
             here.changed.set()
 
     async def _ordered(self, namespace: str, here: _Namespace, client: Client, one: Issuable) -> None:
-        issuer, work = here.wanted.issuer, self._begun(namespace, client, one.domain)
+        issuer, work = here.wanted.issuer, self._begun(namespace, client.order, one.domain)
         domain = one.domain
         try:
             async with asyncio.timeout(LONGEST_ORDER):
@@ -290,6 +335,25 @@ class Orders:
         here.issuer, here.failures, here.due = "", 0, None
         self._wake(namespace)
 
+    async def _asked(self, namespace: str, here: _Namespace, client: Client, one: Issuable) -> None:
+        """What is wrong with an answer is told nobody: without one, two thirds of the certificate's life count."""
+        at: datetime | None = None
+        again: datetime | None = None
+        try:
+            async with asyncio.timeout(LONGEST_ORDER):
+                work = self._begun(namespace, lambda _: client.renewal(one.chain), one.domain)
+                at, again = await asyncio.shield(work)
+        except Exception as error:
+            # A server that takes its time would have one of the places that all share, for each name anew.
+            here.unasked = self._clock() + AGAIN
+            log.debug("%s: when to renew the certificate of %s is not known: %r", namespace, one.domain, error)
+        if one.begins is None or client is not here.client:
+            return
+        before, now = here.suggested.get(one.domain), self._clock()
+        here.suggested[one.domain] = issuance.suggestion(one.begins, before, at, again, now)
+        if at is not None and at <= now:
+            log.info("%s: the server would have the certificate of %s renewed now", namespace, one.domain)
+
     def _refuse(self, here: _Namespace, domain: str, problem: str, again: datetime | None) -> None:
         self.outcomes.add("refused")
         before = here.attempts.get(domain)
@@ -310,28 +374,23 @@ class Orders:
             self._wake(namespace)
 
 
-async def in_a_thread(work: Callable[[str], KeyPair], domain: str) -> KeyPair:
+async def in_a_thread(work: Callable[[str], T], domain: str) -> T:
     """In a thread of its own, which nobody waits for at the end: an order may take minutes, and of the threads that
     everybody shares Python waits for each before a process ends."""
     loop = asyncio.get_running_loop()
-    ended: asyncio.Future[KeyPair] = loop.create_future()
+    ended: asyncio.Future[T] = loop.create_future()
 
-    def settle(pair: KeyPair | None, error: Exception | None) -> None:
-        if ended.done():  # nobody wants it any more
-            return
-        if pair is not None:
-            ended.set_result(pair)
-        else:
-            ended.set_exception(error or RuntimeError("an order without an end"))
+    def settle(tell: Callable[[], None]) -> None:
+        if not ended.done():  # or nobody wants it any more
+            tell()
 
     def run() -> None:
-        pair, failed = None, None
         try:
-            pair = work(domain)
+            tell = partial(ended.set_result, work(domain))
         except Exception as error:
-            failed = error
+            tell = partial(ended.set_exception, error)
         with suppress(RuntimeError):  # the loop has ended meanwhile
-            loop.call_soon_threadsafe(settle, pair, failed)
+            loop.call_soon_threadsafe(settle, tell)
 
     Thread(target=run, name=f"order for {domain}", daemon=True).start()
     return await ended

@@ -168,7 +168,7 @@ def _issuable(world: World, site: _Site) -> Issuable:
     if pair is None or not _is_for(pair, site.domain):
         return known
     leaf = _read(pair.chain, pair.key)
-    return replace(known, begins=leaf.begins, expires=leaf.expires)
+    return replace(known, begins=leaf.begins, expires=leaf.expires, chain=pair.chain)
 
 
 def _issued_lately(world: World, plan: Plan) -> dict[str, datetime]:

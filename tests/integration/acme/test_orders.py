@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from acme.client import ClientV2
 from cryptography import x509
 
 from mcs_operator.api.conditions import Kind
@@ -80,7 +81,7 @@ class Ordering:
             return found
         leaf = x509.load_pem_x509_certificates(self.certificates[domain].cert_pem.encode())[0]
         begins, expires = leaf.not_valid_before_utc, leaf.not_valid_after_utc
-        return replace(found, begins=begins, expires=expires)
+        return replace(found, begins=begins, expires=expires, chain=self.certificates[domain].cert_pem)
 
     async def until(self, holds: Callable[[], object], within: float = 60) -> None:
         await eventually(holds, within)
@@ -136,6 +137,37 @@ async def test_a_handful_of_names_gets_certificates_that_browsers_would_take(
         assert shown is not None
         assert pair.cert_pem.replace("\n", "").startswith(shown.replace("\n", ""))
     assert await appliance.pid() == process
+
+
+async def test_what_the_server_has_revoked_is_renewed_the_next_day_and_nothing_else(
+    appliance: Running, tmp_path: Path
+) -> None:
+    revoked, good = NAMES[:2]
+    with pebble(tmp_path, appliance.http, NAMES) as server:
+        ordering = Ordering(server, issuer(server), [revoked, good])
+        ordering.follow()
+        try:
+            await ordering.until(lambda: len(ordering.certificates) == 2)
+            first = dict(ordering.certificates)
+            await asyncio.to_thread(revoke, client(server), first[revoked].cert_pem)
+            ordering.ahead = timedelta(hours=26)
+            ordering.follow()
+            await ordering.until(lambda: ordering.certificates[revoked] != first[revoked])
+            await ordering.until(lambda: good in ordering.orders.known("demo").suggested)
+            said = ordering.orders.known("demo").suggested[good].at
+        finally:
+            await ordering.orders.close()
+    assert (ordering.count, ordering.certificates[good]) == (3, first[good])
+    assert said and said > ordering.now(), "the server says when of the other one, too"
+
+
+def revoke(acme: AcmeClient, chain: str) -> None:
+    """As whoever runs a server does with what it should not have issued; here the account asks for it."""
+    network = acme._network(acme.seconds)
+    account = acme._known(network)
+    network.account = account.registration
+    ClientV2(account.directory, network).revoke(x509.load_pem_x509_certificate(chain.encode()), 0)
+    network.session.close()
 
 
 async def test_bad_nonces_are_borne(appliance: Running, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from acme.client import _renewal_info_path_component
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from mcs_operator.domain.facts.keys import AcmeAccount
@@ -28,6 +31,8 @@ from support.certificates import key, text_of
 
 KEY = text_of(key("account"))
 Answer = Callable[[BaseHTTPRequestHandler], None]
+OURS = mint_https(mint_ca("issuer", datetime.now(UTC)), "a", ["a.example.com"], datetime.now(UTC), 90).cert_pem
+PLACE = "renewalInfo/" + _renewal_info_path_component(x509.load_pem_x509_certificate(OURS.encode()))
 
 
 @dataclass
@@ -278,6 +283,55 @@ def test_whatever_an_order_is_it_ends_in_words(server: Server, answer: Answer) -
     assert "PRIVATE" not in str(told.value)
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        said({}),
+        said([]),
+        said({"suggestedWindow": {"start": "yesterday", "end": 7}}),
+        said(
+            {"suggestedWindow": {"start": "0001-01-01T00:00:00Z", "end": "9999-12-31T23:59:59Z"}}, Retry_After="9" * 99
+        ),
+        said(b"null"),
+        said(b"[" * 60_000),
+        problem("serverInternal", "no", 500),
+        drip,
+        bomb,
+    ],
+)
+def test_whatever_is_said_of_a_renewal_the_question_ends(server: Server, answer: Answer) -> None:
+    asks_for_renewals(server)
+    server.answers[PLACE] = answer
+    begun = time.monotonic()
+    with suppress(Exception):
+        at, again = server.client(3.0).renewal(OURS)
+        assert at is None or at.tzinfo
+        assert again.tzinfo
+    assert time.monotonic() - begun < 8
+
+
+def test_a_question_about_a_renewal_needs_no_account(server: Server) -> None:
+    asks_for_renewals(server)
+    window = {"suggestedWindow": {"start": "2026-01-02T00:00:00Z", "end": "2026-01-03T00:00:00Z"}}
+    server.answers[PLACE] = said(window, Retry_After="36000")
+    at, again = server.client().renewal(OURS)
+    assert at and datetime(2026, 1, 2, tzinfo=UTC) <= at <= datetime(2026, 1, 3, tzinfo=UTC)
+    assert timedelta(hours=9.9) < again - datetime.now(UTC) < timedelta(hours=10.1)
+    assert server.asked == ["dir", PLACE]
+
+
+def test_a_server_that_says_nothing_of_renewals_is_asked_nothing(server: Server) -> None:
+    at, again = server.client().renewal(OURS)
+    assert at is None
+    assert again > datetime.now(UTC)
+    assert server.asked == ["dir"]
+
+
+def asks_for_renewals(server: Server) -> None:
+    places = {name: server.url(name) for name in ("newNonce", "newAccount", "newOrder", "renewalInfo")}
+    server.answers["dir"] = said(places)
+
+
 @pytest.mark.parametrize("bundle", ["rubbish", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"])
 def test_a_bundle_that_is_none_is_told_and_nothing_is_sent(server: Server, bundle: str) -> None:
     client = server.client()
@@ -387,7 +441,7 @@ def test_the_largest_key_of_an_account_keeps_nobody_waiting(server: Server) -> N
     pem = text_of(rsa.generate_private_key(public_exponent=65537, key_size=4096))
     client.issuer = Issuer(server.url("dir"), AcmeAccount(pem, ""), ca_pem=server.ca)
     begun = time.thread_time()
-    client._network().session.close()
+    client._network(1.0).session.close()
     assert time.thread_time() - begun < 0.05
     server.answers["newOrder"] = problem("rejectedIdentifier", "not this one")
     with pytest.raises(RefusedError, match="not this one"):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -23,9 +23,10 @@ from support.worlds import NOW
 
 ISSUER = Issuer("https://acme.example.com/directory", AcmeAccount("KEY", "thumb"))
 DAY, HOUR, MINUTE = 86_400.0, 3_600.0, 60.0
+T = TypeVar("T")
 
 
-async def inline(work: Callable[[str], KeyPair], domain: str) -> KeyPair:
+async def inline(work: Callable[[str], T], domain: str) -> T:
     """Done at once: real threads know no virtual time."""
     return work(domain)
 
@@ -37,6 +38,9 @@ class Server:
     answers: dict[str, list[Exception]] = field(default_factory=dict)
     down: str = ""
     asked: list[tuple[float, str]] = field(default_factory=list)
+    suggests: timedelta | Exception | None = None
+    """When it would have a certificate renewed, from now; or it says nothing, or what is no answer."""
+    questions: list[tuple[float, str]] = field(default_factory=list)
     woken: list[str] = field(default_factory=list)
     made: list[tuple[Issuer, str]] = field(default_factory=list)
     stopped: int = 0
@@ -71,6 +75,12 @@ class Server:
             raise left.pop(0)
         return KeyPair(f"certificate {len(self.asked)} of {domain}", "key")
 
+    def renewal(self, chain: str) -> tuple[datetime | None, datetime]:
+        self.questions.append((asyncio.get_running_loop().time(), chain))
+        if isinstance(self.suggests, Exception):
+            raise self.suggests
+        return self.suggests and self.now() + self.suggests, self.now() + timedelta(hours=8)
+
     def stop(self) -> None:
         self.stopped += 1
 
@@ -100,7 +110,7 @@ def kept(server: Server, *domains: str, **more: Any) -> None:
     """The namespace was reconciled: what was issued is in its Secrets."""
     known = server.orders.known("demo").issued
     now = server.now()
-    there = {d: replace(name(d), begins=now, expires=now + timedelta(days=90)) for d in known}
+    there = {d: replace(name(d), begins=now, expires=now + timedelta(days=90), chain=f"of {d}") for d in known}
     server.orders.follow("demo", Wanted(ISSUER, tuple(there.get(d, name(d)) for d in domains), **more), known)
 
 
@@ -132,6 +142,84 @@ def test_it_is_renewed_at_two_thirds_of_its_life() -> None:
 
     (_, _), (again, _) = told(story).asked
     assert 60 * DAY <= again <= 63.1 * DAY
+
+
+async def issued_and_kept(server: Server, *domains: str) -> None:
+    server.orders.follow("demo", wanted(*domains))
+    await asyncio.sleep(1)
+    kept(server, *domains)
+
+
+def test_a_server_that_wants_a_renewal_now_gets_an_order_a_day_for_each_name_and_no_more() -> None:
+    async def story(server: Server) -> None:
+        server.suggests = timedelta(days=-1)
+        await issued_and_kept(server, "a.example.com")
+        for _ in range(10 * 24):
+            await asyncio.sleep(HOUR)
+            if server.orders.known("demo").issued:
+                kept(server, "a.example.com")
+
+    server = told(story)
+    assert len(server.asked) in (10, 11)
+    assert all(DAY <= later - earlier <= DAY + 2 * HOUR for (earlier, _), (later, _) in pairwise(server.asked))
+
+
+def test_a_renewal_that_the_server_brings_forward_is_ordered_then() -> None:
+    async def story(server: Server) -> None:
+        server.suggests = timedelta(hours=5)
+        await issued_and_kept(server, "a.example.com")
+        await asyncio.sleep(2 * DAY)
+
+    server = told(story)
+    (_, _), (again, _) = server.asked
+    assert DAY + 5 * HOUR <= again <= DAY + 6 * HOUR + MINUTE
+    assert server.questions[0][1] == "of a.example.com"
+
+
+@pytest.mark.parametrize("suggests", [None, timedelta(days=80), ValueError("no JSON"), IssuerError("it is down")])
+def test_what_a_server_says_of_renewals_or_does_not_say_puts_none_off_and_is_told_nobody(
+    suggests: timedelta | Exception | None,
+) -> None:
+    async def story(server: Server) -> None:
+        server.suggests = suggests
+        await issued_and_kept(server, "a.example.com")
+        woken = len(server.woken)
+        await asyncio.sleep(59 * DAY)
+        assert len(server.woken) == woken
+        known = server.orders.known("demo")
+        assert (known.issuer, known.failed) == ("", {})
+        await asyncio.sleep(11 * DAY)
+
+    server = told(story)
+    assert len(server.asked) == 2
+    assert all(6 * HOUR - 1 <= later - earlier <= DAY + HOUR for (earlier, _), (later, _) in pairwise(server.questions))
+
+
+def test_a_server_that_does_not_answer_is_asked_about_one_certificate_an_hour() -> None:
+    async def story(server: Server) -> None:
+        server.suggests = TimeoutError()
+        await issued_and_kept(server, *(f"c{n:02d}.example.com" for n in range(20)))
+        await asyncio.sleep(5 * DAY)
+
+    asked = [at for at, _ in told(story).questions]
+    assert len(asked) > 50
+    assert all(later - earlier >= HOUR - 1 for earlier, later in pairwise(asked))
+
+
+def test_the_questions_about_250_names_are_asked_one_by_one_and_new_names_come_first() -> None:
+    async def story(server: Server) -> None:
+        domains = [f"c{n:03d}.example.com" for n in range(250)]
+        at = server.now() - timedelta(days=30)
+        there = [replace(name(d), begins=at, expires=at + timedelta(days=90), chain=f"of {d}") for d in domains]
+        server.orders.follow("demo", Wanted(ISSUER, tuple(there)))
+        await asyncio.sleep(HOUR / 2)
+        server.orders.follow("demo", Wanted(ISSUER, (*there, name("new.example.com"))))
+        await asyncio.sleep(HOUR)
+
+    server = told(story)
+    assert sorted(chain for _, chain in server.questions) == [f"of c{n:03d}.example.com" for n in range(250)]
+    assert server.asked == [(HOUR / 2, "new.example.com")]
+    assert max(Counter(int(at / MINUTE) for at, _ in server.questions).values()) < 20
 
 
 def test_one_bad_name_delays_nobody_and_comes_ever_later() -> None:

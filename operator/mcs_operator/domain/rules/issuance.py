@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
 from mcs_operator.api.conditions import Kind
-from mcs_operator.domain.facts.orders import Attempt, Issuable
+from mcs_operator.domain.facts.orders import Attempt, Issuable, Suggestion
 from mcs_operator.domain.rules.verdict import Verdict
 from mcs_operator.timestamps import rfc3339
 
@@ -27,6 +27,11 @@ hour for one name."""
 RATE_LIMITED_PAUSE, LONGEST_ASKED = timedelta(hours=1), timedelta(days=8)
 """Where the server's limit is met and it does not say until when; and the longest that it may ask to wait."""
 WEEK = timedelta(days=7)
+UNASKED, SPREAD = timedelta(days=1), timedelta(hours=1)
+"""How old a certificate is before its server is asked when it would have it renewed: one that always says "now" costs
+an order a day. And over what time the questions about many are spread, which a new process begins with."""
+OFTENEST, RAREST = timedelta(hours=6), timedelta(hours=24)
+"""Between two questions about one certificate; in between, the server says."""
 NAMES_A_WEEK = 5
 """New names of one object that are ordered for in a week. Who may change the name of his portal, or of his link, uses
 up the limits of all others otherwise: the server counts also what nobody needs any more."""
@@ -69,12 +74,14 @@ def dates(
     now: datetime,
     issued: Mapping[str, datetime],
     begun: Begun,
+    suggested: Mapping[str, Suggestion] | None = None,
 ) -> dict[str, datetime]:
     """When an order for each name is due, those that come first at the front; many may be due now.
 
     ``per_week``: so many names of a registered domain get their first certificate in seven days. A name whose orders
     fail waits like the others, and takes none of these places from them. ``issued``: when names got their first one,
     also those that are not listed any more. ``begun``: for which new names of an object orders were begun.
+    ``suggested``: when the server would have certificates renewed.
     """
     listed, given, limited = list(names), defaultdict(list), dict[str, datetime]()
     for domain, at in issued.items():
@@ -89,7 +96,7 @@ def dates(
         known, area = attempts.get(one.domain), registered(one.domain)
         earliest = max(now, known.due) if known else now
         if one.begins and one.expires:
-            due = renewal(one.domain, one.begins, one.expires)
+            due = _brought_forward(one, renewal(one.domain, one.begins, one.expires), suggested or {})
             renewals[one.domain] = max(due, known.due) if known else due
             continue
         earliest = max(earliest, limited.get(area, now), renamed_until(one, begun, now) or now)
@@ -121,6 +128,31 @@ def renewal(domain: str, begins: datetime, expires: datetime) -> datetime:
     """At two thirds of its life, plus up to a thirtieth that follows from the name: those that were issued in one hour
     do not meet again."""
     return begins + (expires - begins) * (2 / 3 + _share(domain) / 30)
+
+
+def _brought_forward(one: Issuable, due: datetime, suggested: Mapping[str, Suggestion]) -> datetime:
+    """A server may want a renewal sooner, such as before it revokes what it has issued. Later is its matter alone."""
+    said = suggested.get(one.domain)
+    return min(due, said.at) if said and said.at and said.begins == one.begins else due
+
+
+def question(one: Issuable, suggested: Mapping[str, Suggestion], since: datetime, now: datetime) -> datetime | None:
+    """When its server is asked next when it would have a certificate renewed; None where there is none. ``since``: when
+    this process began to order."""
+    if one.begins is None:
+        return None
+    if (said := suggested.get(one.domain)) and said.begins == one.begins:
+        return said.again
+    return max(min(one.begins, now) + UNASKED, since) + SPREAD * _share(one.domain)
+
+
+def suggestion(
+    begins: datetime, before: Suggestion | None, at: datetime | None, again: datetime | None, now: datetime
+) -> Suggestion:
+    """What a server said last; where it said nothing, what it said ``before`` of the same certificate holds."""
+    if at is None and before and before.begins == begins:
+        at = before.at
+    return Suggestion(begins, at, min(max(again or now, now + OFTENEST), now + RAREST))
 
 
 def failed(domain: str, before: Attempt | None, problem: str, now: datetime, asked: datetime | None = None) -> Attempt:

@@ -54,7 +54,7 @@ def _ordered(world: World, wanted: Wanted, one: Issuable) -> Condition:
         return _condition(T, Reason.RENEWAL_FAILED, text) if is_good else _condition(F, Reason.ORDER_FAILED, text)
     if is_good and one.begins and one.expires:
         renewed = issuance.renewal(domain, one.begins, one.expires)
-        text = f"{domain}: issued until {one.expires:%Y-%m-%d}, renewed on {renewed:%Y-%m-%d}"
+        text = f"{domain}: issued until {one.expires:%Y-%m-%d}, renewed by {renewed:%Y-%m-%d}"
         return _condition(T, Reason.ISSUED, f"{text}; {held.message}" if held and due <= world.now else text)
     if held is NOT_ASKED and (standing := _standing(world, one)):
         return standing

@@ -31,11 +31,12 @@ def queue(world: World, plan: Plan, keys: Keys) -> Queue:
     if acme is None or not names:
         return Queue()
     attempts = {one.domain: known for one in names if (known := _attempt(world, one))}
+    said, per_week = world.orders, acme.certificates_per_week
     holds = ((one.domain, _held(world, plan, keys, one)) for one in names)
     return Queue(
         names={one.domain: one for one in names},
         attempts=attempts,
-        dates=dates(names, attempts, acme.certificates_per_week, world.now, keys.serving.issued, world.orders.begun),
+        dates=dates(names, attempts, per_week, world.now, keys.serving.issued, said.begun, said.suggested),
         held={domain: verdict for domain, verdict in holds if verdict},
     )
 

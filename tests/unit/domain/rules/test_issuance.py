@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from mcs_operator.api.conditions import Kind
-from mcs_operator.domain.facts.orders import Attempt, Issuable
+from mcs_operator.domain.facts.orders import Attempt, Issuable, Suggestion
 from mcs_operator.domain.rules import issuance
 from support.worlds import NOW
 
@@ -32,10 +32,11 @@ def due(
     now: datetime = NOW,
     gone: dict[str, datetime] | None = None,
     begun: issuance.Begun | None = None,
+    suggested: dict[str, Suggestion] | None = None,
 ) -> dict[str, datetime]:
     listed = list(listed)
     issued = {one.domain: one.begins for one in listed if one.begins} | (gone or {})
-    return issuance.dates(listed, attempts or {}, per_week, now, issued, begun or {})
+    return issuance.dates(listed, attempts or {}, per_week, now, issued, begun or {}, suggested)
 
 
 def test_names_without_a_certificate_are_ordered_for_at_once_in_their_order() -> None:
@@ -213,3 +214,73 @@ def test_a_customers_own_words_that_a_server_quotes_delay_nobody_elses_name() ->
     attempt = issuance.failed("c000.example.com", None, quoted, NOW)
     assert attempt.due < NOW + HOUR
     assert due(names(2), {"c000.example.com": attempt})["c001.example.com"] == NOW
+
+
+# --- when a server would have a certificate renewed ---
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        pytest.param(Suggestion(NOW, NOW + 10 * DAY, NOW), NOW + 10 * DAY, id="sooner"),
+        pytest.param(Suggestion(NOW, NOW - 10 * DAY, NOW), NOW - 10 * DAY, id="now"),
+        pytest.param(Suggestion(NOW, NOW + 80 * DAY, NOW), None, id="later"),
+        pytest.param(Suggestion(NOW, None, NOW), None, id="it does not say"),
+        pytest.param(Suggestion(NOW - DAY, NOW + 10 * DAY, NOW), None, id="of the certificate before"),
+    ],
+)
+def test_a_server_may_bring_a_renewal_forward_and_not_put_it_off(said: Suggestion, expected: datetime | None) -> None:
+    one = name("a.example.com", since=NOW)
+    usual = due([one])[one.domain]
+    assert NOW + 60 * DAY <= usual <= NOW + 63 * DAY
+    assert due([one], suggested={one.domain: said})[one.domain] == (expected or usual)
+
+
+def test_a_renewal_that_a_server_brought_forward_and_refuses_comes_ever_later_like_any() -> None:
+    one, failed = name("a.example.com", since=NOW), Attempt(1, NOW + HOUR, "no")
+    said = {one.domain: Suggestion(NOW, NOW - DAY, NOW)}
+    assert due([one], {one.domain: failed}, suggested=said) == {one.domain: NOW + HOUR}
+
+
+def test_nothing_is_asked_about_a_name_without_a_certificate() -> None:
+    assert issuance.question(name("a.example.com"), {}, NOW, NOW) is None
+
+
+@pytest.mark.parametrize("age", [timedelta(), 30 * DAY])
+def test_a_certificate_is_asked_about_after_its_first_day_and_within_an_hour_of_a_start(age: timedelta) -> None:
+    asked = {
+        issuance.question(name(f"c{n}.example.com", since=NOW - age), {}, NOW, NOW) or NOW - DAY for n in range(250)
+    }
+    first = NOW if age else NOW + DAY
+    assert first <= min(asked) <= first + 2 * MINUTE
+    assert first + 58 * MINUTE <= max(asked) <= first + HOUR
+    assert len(asked) == 250
+
+
+def test_what_was_said_of_the_certificate_before_keeps_no_question_from_the_next() -> None:
+    one = name("a.example.com", since=NOW)
+    assert issuance.question(one, {one.domain: Suggestion(NOW, None, NOW + 7 * HOUR)}, NOW, NOW) == NOW + 7 * HOUR
+    fresh = issuance.question(one, {one.domain: Suggestion(NOW - DAY, None, NOW)}, NOW, NOW)
+    assert fresh and fresh >= NOW + DAY
+
+
+def test_a_certificate_that_begins_in_the_last_year_keeps_nothing_from_being_asked() -> None:
+    last = datetime.max.replace(tzinfo=UTC)
+    one = Issuable(Kind.LINK, "a", "a.example.com", "s", last, last)
+    assert NOW + DAY <= (issuance.question(one, {}, NOW, NOW) or NOW) <= NOW + DAY + HOUR
+
+
+@pytest.mark.parametrize(
+    ("asked", "understood"),
+    [(None, 6 * HOUR), (timedelta(), 6 * HOUR), (7 * HOUR, 7 * HOUR), (100 * DAY, 24 * HOUR), (-DAY, 6 * HOUR)],
+)
+def test_a_server_is_asked_again_after_six_hours_to_a_day(asked: timedelta | None, understood: timedelta) -> None:
+    again = NOW + asked if asked is not None else None
+    assert issuance.suggestion(NOW, None, None, again, NOW).again == NOW + understood
+
+
+def test_where_a_server_does_not_answer_its_last_word_about_that_certificate_holds() -> None:
+    before = Suggestion(NOW, NOW + DAY, NOW)
+    assert issuance.suggestion(NOW, before, None, None, NOW).at == NOW + DAY
+    assert issuance.suggestion(NOW + HOUR, before, None, None, NOW).at is None
+    assert issuance.suggestion(NOW, before, NOW + 2 * DAY, None, NOW).at == NOW + 2 * DAY

@@ -64,7 +64,7 @@ def test_what_was_issued_tells_its_dates() -> None:
     assert certificate(told(world(), issued=True)[LINK]) == (
         "True",
         "Issued",
-        "a.mcs.test: issued until 2026-05-29, renewed on 2026-05-01",
+        "a.mcs.test: issued until 2026-05-29, renewed by 2026-05-01",
     )
 
 
