@@ -23,6 +23,7 @@ METRICS: dict[str, Metric] = {m.name: m for m in (*OF_THE_OPERATOR, *OF_INSTANCE
 ALERTS = [
     rule for group in yaml.safe_load((CHART / "files" / "alerts.yaml").read_text())["groups"] for rule in group["rules"]
 ]
+PLAYED = sorted((ROOT / "tests" / "alerts").glob("*_test.yaml"))
 DASHBOARD: Object = json.loads((CHART / "files" / "dashboard.json").read_text())
 PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
 QUERIES = [target["expr"] for panel in PANELS for target in panel["targets"]]
@@ -57,7 +58,7 @@ def test_reasons_and_conditions_in_an_alert_are_of_the_closed_table(alert: Objec
 
 
 def test_every_alert_is_played_once_where_it_fires() -> None:
-    cases = yaml.safe_load((ROOT / "tests" / "alerts" / "alerts_test.yaml").read_text())["tests"]
+    cases = [case for file in PLAYED for case in yaml.safe_load(file.read_text())["tests"]]
     fired = {rule["alertname"] for case in cases for rule in case["alert_rule_test"] if rule["exp_alerts"]}
     assert fired == {alert["alert"] for alert in ALERTS}
 
@@ -70,7 +71,7 @@ def test_there_is_no_runbook_for_an_alert_that_there_is_not() -> None:
 def test_promtool_plays_the_alerts() -> None:
     """Where it is built; `make alerts` builds it."""
     promtool = prometheus_folder() / "promtool"
-    command = [str(promtool), "test", "rules", "tests/alerts/alerts_test.yaml"]
+    command = [str(promtool), "test", "rules", *map(str, PLAYED)]
     played = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert played.returncode == 0, played.stdout + played.stderr
 
