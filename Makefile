@@ -95,7 +95,7 @@ aside: $(DEPS) # what failed does not hide what comes after it
 
 unit: $(DEPS) ## Pure code, seconds, no network
 	@hack/prepare
-	$(PYTEST) -n auto tests/unit
+	$(PYTEST) -n 3 --dist worksteal tests/unit
 integration: $(DEPS) ## Against a real API server (KUBECONFIG, or one of its own), and real OpenVPN
 	@hack/prepare
 	$(PYTEST) --durations=20 -n 3 --dist loadfile tests/integration tests/contract
