@@ -39,4 +39,9 @@ VELERO = Module(
     beside=settings.ECOSYSTEM_MODULES,
     files={"crds": f"{_VELERO}//config/crd/v1/bases", "crds-v2": f"{_VELERO}//config/crd/v2alpha1/bases"},
 )
-MODULES = {module.name: module for module in (FLUX, CERT_MANAGER, NETWORK_POLICY, VELERO)}
+REGISTRY = Module(
+    "registry",
+    {"crane": "github.com/google/go-containerregistry/cmd/crane", "registry": "."},
+    beside=settings.ECOSYSTEM_MODULES,
+)
+MODULES = {module.name: module for module in (FLUX, CERT_MANAGER, NETWORK_POLICY, VELERO, REGISTRY)}

@@ -37,6 +37,7 @@ def of_cluster() -> dict[str, str]:
         "MCS_TEST_ZONE": settings.TEST_ZONE,
         "CONTAINERD_ADDRESS": str(this.runtime.socket),
         "CONTAINERD_NAMESPACE": "k8s.io",
+        "MCS_REGISTRIES": str(this.runtime.registries),
     }
 
 

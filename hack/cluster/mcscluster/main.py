@@ -55,6 +55,8 @@ def _parser() -> argparse.ArgumentParser:
     command("apiserver-down", _apiserver_down, "end the API server that runs alone")
     load = command("load", _load, "import docker-archive images into the cluster, except those it has")
     load.add_argument("archives", nargs="+", type=Path, metavar="FILE.tar")
+    unload = command("unload", _unload, "remove the images of a registry from the node that is built here")
+    unload.add_argument("registry", metavar="REGISTRY", help="what stands before the first slash of their names")
     command("check", _check, "try the cluster: pod, exec, logs, host port, Service, DNS, volume, Secret update")
     _hidden(commands, "run-addons", _run_addons)
     return parser
@@ -100,6 +102,11 @@ def _load(arguments: argparse.Namespace) -> None:
     load = kindcluster.load if kindcluster.known() else node.require().runtime.load
     for archive in arguments.archives:
         say(f"{archive}: {'loaded' if load(archive) else 'already there'}")
+
+
+def _unload(arguments: argparse.Namespace) -> None:
+    for name in node.require().runtime.unload(arguments.registry):
+        say(f"{name}: removed")
 
 
 def _check(_: argparse.Namespace) -> int:

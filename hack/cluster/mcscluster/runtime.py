@@ -26,6 +26,7 @@ class Runtime:
     def __init__(self, state: Path, binaries: Path, cni: Path, layout: Layout) -> None:
         self._state, self._binaries, self._cni, self._layout = state, binaries, cni, layout
         self.socket = state / "containerd.sock"
+        self.registries = state / "registries"  # hosts.toml and certificates of each, read at every pull
 
     def component(self) -> Component:
         config = self._state / "containerd.toml"
@@ -74,6 +75,19 @@ class Runtime:
         write_if_changed(known_file, json.dumps(known, indent=1))
         return True
 
+    def unload(self, registry: str) -> list[str]:
+        """Remove the images whose names begin with this registry; their names. Others may have the same content."""
+        present = self.images()
+        named = sorted(name for name in present if name.startswith(f"{registry}/"))
+        # What was pulled has its id for another name, under which it would stay.
+        ids = {name for name in present if name.startswith("sha256:")}
+        elsewhere = {digest for name, digest in present.items() if name not in ids and name not in named}
+        only_here = {present[name] for name in named} - elsewhere
+        gone = [*named, *(name for name in sorted(ids) if present[name] in only_here)]
+        if gone:
+            self.ctr("images", "remove", "--sync", *gone)
+        return named
+
     def ensure_pause(self) -> None:
         """Build and import the image that holds a pod's namespaces; none can be pulled."""
         binary = _compiled(settings.SOURCES / "pause.c")
@@ -95,6 +109,9 @@ disabled_plugins = ["io.containerd.nri.v1.nri"]
   path = "{state}/containerd-opt"
 [plugins.'io.containerd.cri.v1.images'.pinned_images]
   sandbox = "{settings.PAUSE_IMAGE}"
+# Its default is two folders, of which pulls by the transfer service, the usual ones, find neither.
+[plugins.'io.containerd.cri.v1.images'.registry]
+  config_path = "{self.registries}"
 [plugins.'io.containerd.cri.v1.runtime']
   # Without CAP_SYS_RESOURCE no process may lower its own score, and every sandbox would die at start.
   restrict_oom_score_adj = true

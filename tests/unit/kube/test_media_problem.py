@@ -41,6 +41,38 @@ def test_a_container_that_cannot_start_has_the_kubelets_words() -> None:
     assert problem({"state": {"waiting": {"message": "no network on XX"}}}) == "waiting: no network on XX"
 
 
+IMAGE = "registry.example.com:5443/platform/mcs/appliance"
+DIGEST = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+DENIED = (
+    f'failed to pull and unpack image "{IMAGE}@{DIGEST}": failed to resolve reference "{IMAGE}@{DIGEST}": pull access '
+    "denied, repository does not exist or may require authorization: authorization failed: no basic auth credentials"
+)
+"""What a node's containerd 2.4 says of a registry that wants a password."""
+
+
+@pytest.mark.parametrize(
+    ("reason", "message"),
+    [
+        ("ErrImagePull", DENIED),
+        ("ImagePullBackOff", f'Back-off pulling image "{IMAGE}:0.1.0@{DIGEST}": ErrImagePull: {DENIED}'),
+    ],
+)
+def test_why_an_image_is_refused_is_told_however_long_its_name_is(reason: str, message: str) -> None:
+    told = problem({"state": {"waiting": {"reason": reason, "message": message}}})
+    assert told.startswith(f'{reason}: failed to pull and unpack image "{IMAGE}')
+    assert told.endswith("no basic auth credentials")
+    longer = message.replace("/platform/", f"/{'platform/' * 15}")
+    told = problem({"state": {"waiting": {"reason": reason, "message": longer}}})
+    assert told.startswith(f"{reason}: failed to pull") and told.endswith("no basic auth credentials")
+    assert len(told) == 512
+
+
+def test_a_kubelet_that_says_no_more_than_the_image_is_quoted() -> None:
+    """As those before 1.31 do at every other try."""
+    said = {"reason": "ImagePullBackOff", "message": f'Back-off pulling image "{IMAGE}:1"'}
+    assert problem({"state": {"waiting": said}}) == f'ImagePullBackOff: Back-off pulling image "{IMAGE}:1"'
+
+
 def test_a_container_that_runs_is_waited_for() -> None:
     assert problem({"state": {"running": {}}}) == "the container runs, its readiness probe has not succeeded yet"
     assert problem(None) == "the pod is starting"

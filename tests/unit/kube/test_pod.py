@@ -251,8 +251,11 @@ def test_a_pod_that_will_never_pull_its_image_says_since_when_it_is_there() -> N
     assert pulled(phase="Failed").useless_since is None, "nobody knows how old it is"
 
 
-def test_words_of_others_are_cut_at_512_characters() -> None:
-    assert said(state={"waiting": {"reason": "x" * 600}}) == "x" * 512
+def test_words_of_others_have_512_characters_at_most_of_their_begin_and_their_end() -> None:
+    assert said(state={"waiting": {"reason": "x" * 512}}) == "x" * 512
+    shortened = "x" * 254 + " .. " + "y" * 254
+    assert said(state={"waiting": {"reason": "x" * 300 + "y" * 300}}) == shortened
+    assert pulled({"waiting": {"reason": "ErrImagePull", "message": "x" * 300 + "y" * 300}}).problem == shortened
 
 
 def test_the_scheduler_is_heard_where_it_has_no_node() -> None:

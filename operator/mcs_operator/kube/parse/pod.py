@@ -19,6 +19,7 @@ from mcs_operator.kube.resources import Object
 from mcs_operator.settings import AGENT_CONTAINER, MAX_LINKS, MEDIA_CONTAINER
 
 _LONGEST_SAYING = 512
+_LEFT_OUT = " .. "
 _LONGEST_IMAGE = 512
 _MOST_IMAGES = MAX_LINKS + 2
 """Of the slots, of media and agent."""
@@ -56,7 +57,7 @@ def read_pod(body: Object) -> Pod | Pull | Damaged:
         node=text(spec.get("nodeName")),
         image=_image(containers.get(MEDIA_CONTAINER, {})),
         media_ready=media.get("ready") is True and not terminating,
-        media_problem=_media_problem(terminating, status, media)[:_LONGEST_SAYING],
+        media_problem=_shortened(_media_problem(terminating, status, media)),
         terminating=terminating,
         created=created,
         media_runs=_runs(media),
@@ -136,9 +137,16 @@ def read_pull(body: Object) -> Pull:
         image=_image(container),
         node=text(spec.get("nodeName")),
         done=done,
-        problem=problem[:_LONGEST_SAYING],
+        problem=_shortened(problem),
         useless_since=moment_or_none(text(metadata.get("creationTimestamp"))) if useless else None,
     )
+
+
+def _shortened(saying: str) -> str:
+    """Without its middle, where it is too long: of an image that cannot be pulled a kubelet says why at the very end,
+    after the image's name three times over, and a name by digest is as long as it likes."""
+    half = (_LONGEST_SAYING - len(_LEFT_OUT)) // 2
+    return saying if len(saying) <= _LONGEST_SAYING else f"{saying[:half]}{_LEFT_OUT}{saying[-half:]}"
 
 
 def _runs(container: Object) -> bool:
@@ -190,4 +198,5 @@ def _kept_by(container: Object) -> str:
     state = mapping(container.get("state"))
     phase = next((phase for phase in ("waiting", "terminated") if phase in state), "")
     said = mapping(state.get(phase))
-    return f"{text(said.get('reason')) or phase}: {text(said.get('message'))}".rstrip(": ")
+    message = text(said.get("message"))
+    return f"{text(said.get('reason')) or phase}: {_BACK_OFF.sub('', message) or message}".rstrip(": ")
