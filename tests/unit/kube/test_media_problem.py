@@ -36,7 +36,7 @@ def test_a_pod_without_a_node_has_the_schedulers_words() -> None:
 
 
 def test_a_container_that_cannot_start_has_the_kubelets_words() -> None:
-    assert problem({"state": NO_IMAGE}) == "ErrImagePull: not found"
+    assert problem({"state": NO_IMAGE}) == "ImagePullBackOff: not found"
     assert problem({"state": {"terminated": {"reason": "OOMKilled"}}}) == "OOMKilled"
     assert problem({"state": {"waiting": {"message": "no network on XX"}}}) == "waiting: no network on XX"
 
@@ -59,12 +59,22 @@ DENIED = (
 )
 def test_why_an_image_is_refused_is_told_however_long_its_name_is(reason: str, message: str) -> None:
     told = problem({"state": {"waiting": {"reason": reason, "message": message}}})
-    assert told.startswith(f'{reason}: failed to pull and unpack image "{IMAGE}')
+    assert told.startswith(f'ImagePullBackOff: failed to pull and unpack image "{IMAGE}')
     assert told.endswith("no basic auth credentials")
     longer = message.replace("/platform/", f"/{'platform/' * 15}")
     told = problem({"state": {"waiting": {"reason": reason, "message": longer}}})
-    assert told.startswith(f"{reason}: failed to pull") and told.endswith("no basic auth credentials")
+    assert told.startswith("ImagePullBackOff: failed to pull") and told.endswith("no basic auth credentials")
     assert len(told) == 512
+
+
+def test_an_image_that_is_tried_again_and_again_is_told_once() -> None:
+    """The kubelet goes from one to the other and back, for as long as the image cannot be had."""
+    tried = {"reason": "ErrImagePull", "message": DENIED}
+    waits = {
+        "reason": "ImagePullBackOff",
+        "message": f'Back-off pulling image "{IMAGE}@{DIGEST}": ErrImagePull: {DENIED}',
+    }
+    assert problem({"state": {"waiting": tried}}) == problem({"state": {"waiting": waits}})
 
 
 def test_a_kubelet_that_says_no_more_than_the_image_is_quoted() -> None:
@@ -81,7 +91,7 @@ def test_a_container_that_runs_is_waited_for() -> None:
 @pytest.mark.parametrize(
     "state, told",
     [
-        (NO_IMAGE, "init container sweep: ErrImagePull: not found"),
+        (NO_IMAGE, "init container sweep: ImagePullBackOff: not found"),
         ({"terminated": {"exitCode": 1, "reason": "Error"}}, "init container sweep: Error"),
     ],
     ids=["no image", "failed"],

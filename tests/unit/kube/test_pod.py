@@ -278,7 +278,7 @@ def test_of_the_init_containers_the_one_is_named_that_keeps_the_pod() -> None:
     done = {"name": "first", "ready": True, "state": {"terminated": {"reason": "Completed"}}}
     broken = {"name": "second", "ready": False, "state": {"waiting": {"reason": "ErrImagePull"}}}
     waits = {"waiting": {"reason": "PodInitializing"}}
-    assert said({"initContainerStatuses": [done, broken]}, state=waits) == "init container second: ErrImagePull"
+    assert said({"initContainerStatuses": [done, broken]}, state=waits) == "init container second: ImagePullBackOff"
     assert said({"initContainerStatuses": [done]}, state=waits) == "PodInitializing"
 
 

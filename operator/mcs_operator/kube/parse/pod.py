@@ -198,5 +198,7 @@ def _kept_by(container: Object) -> str:
     state = mapping(container.get("state"))
     phase = next((phase for phase in ("waiting", "terminated") if phase in state), "")
     said = mapping(state.get(phase))
-    message = text(said.get("message"))
-    return f"{text(said.get('reason')) or phase}: {_BACK_OFF.sub('', message) or message}".rstrip(": ")
+    reason, message = text(said.get("reason")) or phase, text(said.get("message"))
+    if reason == "ErrImagePull":  # the same at each try, and between two: or the status would be written each time
+        reason = "ImagePullBackOff"
+    return f"{reason}: {_BACK_OFF.sub('', message) or message}".rstrip(": ")
