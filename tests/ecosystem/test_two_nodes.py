@@ -56,6 +56,7 @@ def public(second: SecondNode) -> Iterator[PublicAddress]:
     address.to_second()
     yield address
     address.forget()
+    second.server.kubectl("uncordon", NAME)
 
 
 @contextmanager
@@ -80,7 +81,7 @@ def identities(mcs: Mcs) -> Object:
     return {
         "CA": mcs.api.get("Secret", f"{INSTANCE}-ca")["data"],
         "profile": mcs.api.get("Secret", f"{FIRST}-profile")["data"],
-        "link": [status[key] for key in ("number", "vpnAddress", "port")],
+        "link": [status[key] for key in ("slot", "vpnAddress", "port")],
         "volume": mcs.api.get("PersistentVolumeClaim", f"{INSTANCE}-data")["spec"]["volumeName"],
     }
 
@@ -192,7 +193,7 @@ def test_a_drain_waits_and_a_change_of_the_node_moves_the_appliance_in_its_windo
         before = identities(mcs)
         with mcs.unnoticed(FIRST):
             told = drained(server, seconds=12)
-            assert "disruption budget" in told and "timed out" in told, told
+            assert "disruption budget" in told and "global timeout reached" in told, told
             message = mcs.api.wait_condition("MCSInstance", INSTANCE, "RestartPending", "True", "NoNodeFits")
             assert f"node {NAME} is cordoned" in message
             server.kubectl("uncordon", NAME)
@@ -236,7 +237,6 @@ def test_a_drain_moves_an_appliance_that_the_other_node_may_have(
             serves_on(mcs, node.name, before)
             print(f"drained to tunnel: {time.monotonic() - begun:.1f} s")
     finally:
-        server.kubectl("uncordon", NAME)
         server.kubectl("label", "node", *labels, f"{MAY_HAVE_IT}-")
 
 
