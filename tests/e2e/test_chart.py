@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import secrets
 import shutil
 import signal
 import subprocess
@@ -17,16 +16,13 @@ import tarfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
 from mcs_operator.settings import WEBHOOK
-from support.api import ROOT, Api, Object, remove_namespaces
+from support.api import ROOT, Api, Object
 from support.chart import CHART, rendered
 from support.cluster import MissingError, Node
 from support.levels import left_out_if_missing
@@ -34,112 +30,25 @@ from support.mcs import COMMUNITY, SLOTS, Mcs, serving
 from support.objects import INSTANCE, a_community, an_instance
 from support.plugin import write_plugin
 from support.prometheus import job_of_pods, prometheus, prometheus_folder
+from support.release import DEPLOYMENT, FAILOVER_SECONDS, OURS, Release, audited, installed
 from support.scraping import Reader, asked
 from support.waiting import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 FIRST = "acme"
-DEPLOYMENT = LEASE = "mcs-operator"
-FAILOVER_SECONDS = 15.0
 KINDS = "secrets,configmaps,services,persistentvolumeclaims,statefulsets,pods,networkpolicies,resourcequotas,"
 KINDS += "poddisruptionbudgets"
-OURS = "app.kubernetes.io/managed-by=mcs-operator"
-
-
-@dataclass(frozen=True)
-class Release:
-    """The chart, installed in the namespace of ``home``."""
-
-    home: Api
-
-    def install(self, *values: str) -> None:
-        """`hack/install`: returns when both replicas are ready."""
-        self._run(str(ROOT / "hack" / "install"), *(f"--set={value}" for value in values))
-
-    def upgrade(self, chart: Path) -> None:
-        """To another chart, with the values that it has: returns when both replicas are ready."""
-        self._helm("upgrade", "mcs-operator", str(chart), "--reuse-values", "--force-conflicts", "--wait")
-
-    def check(self) -> None:
-        """`helm test`."""
-        self._helm("test", "mcs-operator")
-
-    def roll_back(self) -> None:
-        """To what it was before: returns when both replicas are ready."""
-        self._helm("rollback", "mcs-operator", "--force-conflicts", "--wait")
-
-    def uninstall(self) -> None:
-        """`helm uninstall`: returns when its pods are gone."""
-        self._helm("uninstall", "mcs-operator", "--wait")
-        until("the operator's pods are gone", lambda: not self.home.list("Pod"), 60)
-
-    def pods(self) -> dict[str, Object]:
-        """The replicas that are not on their way out, by name."""
-        pods = self.home.list("Pod", f"app.kubernetes.io/name={DEPLOYMENT}")
-        return {pod["metadata"]["name"]: pod for pod in pods if not pod["metadata"].get("deletionTimestamp")}
-
-    def ready(self) -> bool:
-        """Whether both replicas are."""
-        ready = [
-            condition
-            for pod in self.pods().values()
-            for condition in pod.get("status", {}).get("conditions", [])
-            if condition["type"] == "Ready" and condition["status"] == "True"
-        ]
-        return len(ready) == 2
-
-    def leader(self) -> str:
-        """The pod that holds the Lease; empty where none does."""
-        path = "--output=jsonpath={.spec.holderIdentity}"
-        return self.home.kubectl("get", "lease", LEASE, "--ignore-not-found", path)
-
-    def another_leads_after(self, deed: Callable[[str], None]) -> float:
-        """Do it to the leader, and wait until another pod holds the Lease; the seconds until it did, by the Lease."""
-        leader, before, begun = self.leader(), self._acquired(), time.time()
-        deed(leader)
-        until("another replica leads", lambda: self.leader() not in ("", leader), 60, pause=0.3)
-        assert self._acquired() > before, "it is of the leader before"
-        return self._acquired() - begun
-
-    def _acquired(self) -> float:
-        """When the Lease was taken, in seconds of the epoch."""
-        return datetime.fromisoformat(self.home.get("Lease", LEASE)["spec"]["acquireTime"]).timestamp()
-
-    def logs(self) -> str:
-        """What the replicas said."""
-        selector = f"--selector=app.kubernetes.io/name={DEPLOYMENT}"
-        return self.home.kubectl("logs", selector, "--prefix", "--tail=60", check=False)
-
-    def _helm(self, *command: str) -> None:
-        self._run(str(ROOT / "hack" / "helm"), *command, "--namespace", self.home.namespace)
-
-    def _run(self, *command: str) -> None:
-        environment = os.environ | {
-            "KUBECONFIG": str(self.home.kubeconfig),
-            "MCS_INSTALL_NAMESPACE": self.home.namespace,
-        }
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=280, check=False)
-        assert done.returncode == 0, f"{command}: {done.stderr[-3000:]}{done.stdout[-1000:]}\n{self.logs()[-6000:]}"
 
 
 @pytest.fixture(scope="module")
 def release(server: Api, request: pytest.FixtureRequest) -> Iterator[Release]:
     """The operator, installed by its chart."""
-    others = list(server.everywhere("Pod", OURS))
-    assert not others, "another MCS has the node's ports (of the demo? `make demo-clean`)"
-    name = f"mcs-chart-{secrets.token_hex(3)}"
-    release = Release(server.within(name))
     failed = request.session.testsfailed
-    try:
-        release.install()
+    with installed(server) as release:
         yield release
-    finally:
         if request.session.testsfailed > failed:
             print(release.logs())
-        if release.pods():
-            release.uninstall()
-        remove_namespaces(server, name)
 
 
 @pytest.fixture(scope="module")
@@ -372,11 +281,6 @@ def test_no_request_of_the_operator_was_refused(mcs: Mcs, release: Release) -> N
     assert entries, "the audit log does not know the operator"
     refused = [entry["requestURI"] for entry in entries if entry.get("responseStatus", {}).get("code") == 403]
     assert refused == []
-
-
-def audited(log: Path) -> Iterator[Any]:
-    with log.open() as lines:
-        yield from map(json.loads, lines)
 
 
 def test_an_uninstall_leaves_crds_instance_and_tunnels_as_they_are(mcs: Mcs, release: Release, server: Api) -> None:

@@ -47,6 +47,10 @@ ELSEWHERE: Mapping[str, tuple[str, str]] = {
         "tests/e2e/test_node_drain.py",
         '"drain", node.name, "--ignore-daemonsets", "--delete-emptydir-data"',
     ),
+    "kubectl taint node $NODE node.kubernetes.io/out-of-service=nodeshutdown:NoExecute": (
+        "tests/ecosystem/test_two_nodes.py",
+        'OUT_OF_SERVICE = "node.kubernetes.io/out-of-service=nodeshutdown:NoExecute"',
+    ),
 }
 """Command: the file that runs it, and the text in it that does."""
 
@@ -54,7 +58,6 @@ BY_HAND: Mapping[str, str] = {
     "export DOMAIN=mcs.example.com ADDRESS=203.0.113.10 NODE=media-1": "the reader's own; the test has its node's",
     "make cluster-down": "ends the node that the tests run on",
     "hack/cluster/cluster down": "the same",
-    "kubectl taint node $NODE node.kubernetes.io/out-of-service=nodeshutdown:NoExecute": "for a node that is off",
     "hack/cluster/cluster check": "tries the node itself, after a change of it",
 }
 """Commands that nothing runs, and why."""

@@ -100,7 +100,9 @@ def _wants_volume(claim: Manifest) -> bool:
 def _create(api: Api, folder: Path, claim: Manifest) -> None:
     metadata, name = claim["metadata"], _volume_name(claim)
     (folder / name).mkdir(parents=True, exist_ok=True)
-    here = {"key": "kubernetes.io/hostname", "operator": "In", "values": [settings.NODE_NAME]}
+    # Where there is a second node it is on the same machine. So this stands for storage that both of them reach.
+    hosts = [settings.FIRST.name, settings.SECOND.name]
+    here = {"key": "kubernetes.io/hostname", "operator": "In", "values": hosts}
     spec = {
         "capacity": {"storage": claim["spec"]["resources"]["requests"]["storage"]},
         "accessModes": claim["spec"]["accessModes"],

@@ -27,22 +27,24 @@ class Layout:
     version: int
     driver: str
     roots: tuple[Path, ...]
+    root: str = settings.FIRST.cgroup_root
 
     @property
     def kubelet_root(self) -> str:
         """The kubelet's `cgroupRoot`; empty leaves systemd's kubepods.slice."""
-        return settings.CGROUP_ROOT if self.driver == "cgroupfs" else ""
+        return self.root if self.driver == "cgroupfs" else ""
 
 
-def detect() -> Layout:
-    """Look at what is mounted; changes nothing."""
+def detect(root: str = settings.FIRST.cgroup_root) -> Layout:
+    """Look at what is mounted, for a node with this root; changes nothing."""
     if (MOUNT / "cgroup.controllers").exists():
-        if Path("/run/systemd/system").is_dir():
+        # systemd has one slice of pods, the first node's.
+        if Path("/run/systemd/system").is_dir() and root == settings.FIRST.cgroup_root:
             return Layout(2, "systemd", (MOUNT / "kubepods.slice",))
-        return Layout(2, "cgroupfs", (MOUNT / settings.CGROUP_ROOT.strip("/"),))
+        return Layout(2, "cgroupfs", (MOUNT / root.strip("/"),), root)
     # With `unified` (v2 beside v1): runc puts its containers there as well.
     hierarchies = sorted(path for path in MOUNT.iterdir() if (path / "cgroup.procs").exists() and not path.is_symlink())
-    return Layout(1, "cgroupfs", tuple(path / settings.CGROUP_ROOT.strip("/") for path in hierarchies))
+    return Layout(1, "cgroupfs", tuple(path / root.strip("/") for path in hierarchies), root)
 
 
 def prepare(layout: Layout) -> None:

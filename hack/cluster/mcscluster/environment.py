@@ -32,8 +32,8 @@ def of_cluster() -> dict[str, str]:
     folders = (binaries.folder_of(module) for module in (binaries.CONTAINERD, binaries.HELM))
     return {
         **of_plane(this.plane, *folders, PLUGIN),
-        "MCS_NODE_IP": settings.NODE_IP,
-        "MCS_NODE_NAME": settings.NODE_NAME,
+        "MCS_NODE_IP": settings.FIRST.ip,
+        "MCS_NODE_NAME": settings.FIRST.name,
         "MCS_TEST_ZONE": settings.TEST_ZONE,
         "CONTAINERD_ADDRESS": str(this.runtime.socket),
         "CONTAINERD_NAMESPACE": "k8s.io",

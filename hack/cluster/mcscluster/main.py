@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from . import addons, apiserver_alone, check, environment, kindcluster, node, report
+from . import addons, apiserver_alone, check, environment, kindcluster, node, report, worker
 from .shell import ClusterError, say
 
 EPILOG = """
@@ -48,6 +48,11 @@ def _parser() -> argparse.ArgumentParser:
 
     command("up", _up, "start the cluster, or repair what died; returns when it is ready")
     command("down", _down, "end the cluster and leave no trace of it but the caches")
+    command("worker-up", _worker_up, "let a second node join that of this machine, or repair it")
+    command(
+        "worker-off", _worker_off, "kill the second node at once, as if its power failed; `worker-up` starts it again"
+    )
+    command("worker-down", _worker_down, "end the second node; `down` does it, too")
     command("status", _status, "print what runs; exit code 0 only when all is well")
     command("env", _env, 'print export lines: eval "$(hack/cluster/cluster env)"')
     alone = command("apiserver-up", _apiserver_up, "start etcd, API server and controller manager alone; needs no root")
@@ -77,7 +82,20 @@ def _down(_: argparse.Namespace) -> None:
     if kindcluster.known():
         kindcluster.down()
     else:
+        worker.down()
         node.down()
+
+
+def _worker_up(_: argparse.Namespace) -> None:
+    worker.up()
+
+
+def _worker_off(_: argparse.Namespace) -> None:
+    worker.off()
+
+
+def _worker_down(_: argparse.Namespace) -> None:
+    worker.down()
 
 
 def _status(_: argparse.Namespace) -> int:
@@ -99,9 +117,12 @@ def _apiserver_down(_: argparse.Namespace) -> None:
 
 
 def _load(arguments: argparse.Namespace) -> None:
-    load = kindcluster.load if kindcluster.known() else node.require().runtime.load
+    loads = [kindcluster.load] if kindcluster.known() else [node.require().runtime.load]
+    if second := worker.known():
+        loads.append(second.node.runtime.load)
     for archive in arguments.archives:
-        say(f"{archive}: {'loaded' if load(archive) else 'already there'}")
+        loaded = [load(archive) for load in loads]
+        say(f"{archive}: {'loaded' if any(loaded) else 'already there'}")
 
 
 def _unload(arguments: argparse.Namespace) -> None:

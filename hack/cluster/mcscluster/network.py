@@ -19,7 +19,7 @@ from .processes import Component
 from .shell import run, succeeds
 
 TABLE = "mcsnode"
-BRIDGE, NODE_IP, PODS = settings.NODE_BRIDGE, settings.NODE_IP, settings.POD_NETWORK
+BRIDGE, NODE_IP, PODS = settings.NODE_BRIDGE, settings.FIRST.ip, settings.POD_NETWORKS
 
 
 def ensure() -> None:
@@ -32,7 +32,8 @@ def ensure() -> None:
     # A service address must have a route, or it is refused before kube-proxy's rules see it; one that is no Service
     # then dies on our bridge instead of leaving by the default route. So do addresses of pods that are gone.
     run(ip, "route", "replace", settings.SERVICE_NETWORK, "dev", BRIDGE)
-    run(ip, "route", "replace", "unreachable", PODS, "metric", "9999")
+    for pods in PODS:
+        run(ip, "route", "replace", "unreachable", pods, "metric", "9999")
     Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
     run(program("nft"), "-f", "-", stdin=_rules())
 
@@ -42,7 +43,8 @@ def remove() -> None:
     succeeds("nft", "delete", "table", "ip", TABLE)
     for family in ("ip", "ip6"):
         succeeds("nft", "delete", "table", family, "kube-proxy")
-    succeeds("ip", "route", "delete", "unreachable", PODS, "metric", "9999")
+    for pods in PODS:
+        succeeds("ip", "route", "delete", "unreachable", pods, "metric", "9999")
     succeeds("ip", "link", "delete", BRIDGE)
 
 
@@ -53,6 +55,7 @@ def present() -> bool:
 
 
 def _rules() -> str:
+    pods = ", ".join(PODS)
     return f"""
 table ip {TABLE} {{}}
 delete table ip {TABLE}
@@ -61,13 +64,13 @@ table ip {TABLE} {{
     chain forward {{
         type filter hook forward priority filter - 10; policy accept;
         ct state established,related accept
-        ip saddr {PODS} ip daddr != {{ {PODS}, {settings.NODE_NETWORK} }} reject with icmp type admin-prohibited
+        ip saddr {{ {pods} }} ip daddr != {{ {pods}, {settings.NODE_NETWORK} }} reject with icmp type admin-prohibited
     }}
 }}
 """
 
 
-def cni_config(state: Path) -> str:
+def cni_config(state: Path, pods: str = settings.FIRST.pods) -> str:
     """The CNI configuration list: a routed veth per pod, then its host ports.
 
     portmap's nftables backend: 500 host ports of one pod in one transaction (its iptables backend needs over 10 s),
@@ -79,7 +82,7 @@ def cni_config(state: Path) -> str:
         "ipam": {
             "type": "host-local",
             "dataDir": str(state / "cni/addresses"),
-            "ranges": [[{"subnet": PODS}]],
+            "ranges": [[{"subnet": pods}]],
             "routes": [{"dst": "0.0.0.0/0"}],
         },
     }

@@ -27,6 +27,7 @@ class Node:
     plane: ControlPlane
     runtime: Runtime
     layout: cgroups.Layout
+    host: settings.Host = settings.FIRST
 
     @property
     def supervisor(self) -> Supervisor:
@@ -49,13 +50,25 @@ class Node:
     def ensure_certificates(self) -> None:
         """Those of the control plane, the kubelet (as the Node authorizer wants it), kube-proxy and the add-ons."""
         self.plane.ensure_certificates()
-        pki = self.plane.pki
-        pki.ensure_leaf("kubelet", f"system:node:{settings.NODE_NAME}", ["system:nodes"])
-        pki.ensure_leaf("kubelet-server", settings.NODE_NAME, hosts=[settings.NODE_NAME, settings.NODE_IP])
+        self.ensure_agents_certificates()
+        self.plane.pki.ensure_leaf("addons", addons.USER)
+
+    def ensure_agents_certificates(self) -> None:
+        """Those of this node's kubelet and kube-proxy, of a control plane that has its own."""
+        pki, host = self.plane.pki, self.host
+        pki.ensure_leaf(self._kubelet, f"system:node:{host.name}", ["system:nodes"])
+        pki.ensure_leaf(self._kubelet_server, host.name, hosts=[host.name, host.ip])
         pki.ensure_leaf("kube-proxy", "system:kube-proxy")
-        pki.ensure_leaf("addons", addons.USER)
-        for name in ("kubelet", "kube-proxy"):
+        for name in (self._kubelet, "kube-proxy"):
             pki.write_kubeconfig(name, self.plane.server)
+
+    @property
+    def _kubelet(self) -> str:
+        return f"kubelet{self.host.certificates}"
+
+    @property
+    def _kubelet_server(self) -> str:
+        return f"kubelet-server{self.host.certificates}"
 
     def kubelet(self) -> Component:
         pki, folder = self.plane.pki, self.folder
@@ -63,15 +76,15 @@ class Node:
         argv = [
             f"{self.plane.binaries}/kubelet",
             f"--config={config}",
-            f"--kubeconfig={pki.kubeconfig('kubelet')}",
-            f"--hostname-override={settings.NODE_NAME}",
-            f"--node-ip={settings.NODE_IP}",
+            f"--kubeconfig={pki.kubeconfig(self._kubelet)}",
+            f"--hostname-override={self.host.name}",
+            f"--node-ip={self.host.ip}",
             f"--root-dir={folder}/kubelet",
             f"--cert-dir={pki.folder}",
         ]
         text = json.dumps(self._kubelet_config(resolver), indent=1)
-        files = {config: text, resolver: f"nameserver {settings.NODE_IP}\n"}
-        url = f"http://127.0.0.1:{PORTS.kubelet_health}/healthz"
+        files = {config: text, resolver: f"nameserver {settings.FIRST.ip}\n"}
+        url = f"http://{self.host.probed_at}:{PORTS.kubelet_health}/healthz"
         return Component("kubelet", argv, lambda: answers(url), config=files, nice=settings.NODE_NICE)
 
     def _kubelet_config(self, resolver: Path) -> dict[str, object]:
@@ -85,10 +98,10 @@ class Node:
                 "x509": {"clientCAFile": str(pki.certificate("ca"))},
             },
             "authorization": {"mode": "Webhook"},
-            "tlsCertFile": str(pki.certificate("kubelet-server")),
-            "tlsPrivateKeyFile": str(pki.key("kubelet-server")),
-            "address": settings.NODE_IP,
-            "healthzBindAddress": "127.0.0.1",
+            "tlsCertFile": str(pki.certificate(self._kubelet_server)),
+            "tlsPrivateKeyFile": str(pki.key(self._kubelet_server)),
+            "address": self.host.ip,
+            "healthzBindAddress": self.host.probed_at,
             "healthzPort": PORTS.kubelet_health,
             "containerRuntimeEndpoint": f"unix://{self.runtime.socket}",
             # A pod of 250 slots begins with twice as many requests, for their Secrets. At the default's 50 a second its
@@ -100,7 +113,7 @@ class Node:
             "failCgroupV1": False,
             "failSwapOn": False,
             "makeIPTablesUtilChains": False,  # rules nobody needs, and nobody would remove
-            "clusterDNS": [settings.NODE_IP],
+            "clusterDNS": [settings.FIRST.ip],
             "clusterDomain": "cluster.local",
             "resolvConf": str(resolver),  # not the host's: what pods look up stays on this machine
             "maxPods": 110,
@@ -119,17 +132,17 @@ class Node:
             "kind": "KubeProxyConfiguration",
             "clientConnection": {"kubeconfig": str(self.plane.pki.kubeconfig("kube-proxy"))},
             "mode": "nftables",  # one table of its own, which `down` can remove whole
-            "bindAddress": settings.NODE_IP,
-            "clusterCIDR": settings.POD_NETWORK,
-            "hostnameOverride": settings.NODE_NAME,
+            "bindAddress": self.host.ip,
+            "clusterCIDR": self.host.pods,
+            "hostnameOverride": self.host.name,
             "nodePortAddresses": [settings.NODE_NETWORK],
-            "healthzBindAddress": f"127.0.0.1:{PORTS.proxy_health}",
+            "healthzBindAddress": f"{self.host.probed_at}:{PORTS.proxy_health}",
             "metricsBindAddress": f"127.0.0.1:{PORTS.proxy_metrics}",
             # Zero: leave the machine's conntrack settings alone.
             "conntrack": {"maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
         }
         argv = [f"{self.plane.binaries}/kube-proxy", f"--config={file}"]
-        url = f"http://127.0.0.1:{PORTS.proxy_health}/healthz"
+        url = f"http://{self.host.probed_at}:{PORTS.proxy_health}/healthz"
         return Component("kube-proxy", argv, lambda: answers(url), config={file: json.dumps(config, indent=1)})
 
     def addons(self) -> Component:
@@ -146,7 +159,7 @@ class Node:
     def ready(self) -> bool:
         """True when the API server calls the node Ready."""
         try:
-            status = self.plane.api().get(f"/api/v1/nodes/{settings.NODE_NAME}")["status"]
+            status = self.plane.api().get(f"/api/v1/nodes/{self.host.name}")["status"]
         except (OSError, ApiError, ValueError):
             return False
         return any(item["type"] == "Ready" and item["status"] == "True" for item in status.get("conditions", []))
@@ -158,7 +171,7 @@ def describe() -> Node:
     kubernetes, containerd, cni = (
         binaries.folder_of(module) for module in (binaries.KUBERNETES, binaries.CONTAINERD, binaries.CNI)
     )
-    plane = ControlPlane(folder, kubernetes, settings.NODE_IP, PORTS, endpoint=True)
+    plane = ControlPlane(folder, kubernetes, settings.FIRST.ip, PORTS, endpoint=True)
     return Node(folder, plane, Runtime(folder, containerd, cni, layout), layout)
 
 
@@ -188,7 +201,7 @@ def up() -> Node:
     with only_one(settings.base_dir() / "node.lock"):
         _start(node)
     binaries.build(binaries.HELM)  # last: the node needs none
-    say(f"node {settings.NODE_NAME} is ready: {node.plane.server}")
+    say(f"node {node.host.name} is ready: {node.plane.server}")
     return node
 
 
@@ -246,7 +259,7 @@ def down() -> None:
         supervisor.stop("kubelet")
         if folder.exists():
             cgroups.kill_all(layout)
-        _end_shims(folder)
+        end_shims(folder)
         supervisor.stop_all()
         _unmount_below(folder)
         if folder.exists():
@@ -258,7 +271,7 @@ def down() -> None:
     settings.forget_empty_base()
 
 
-def _end_shims(folder: Path) -> None:
+def end_shims(folder: Path) -> None:
     """End the containerd shims that serve our containerd: one per pod, none a child of a recorded process."""
     socket = f"-address\0{folder}/containerd.sock\0".encode()
     for process in Path("/proc").glob("[0-9]*"):

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from . import apiserver_alone, kindcluster, network, node, settings
+from . import apiserver_alone, kindcluster, network, node, settings, worker
 from .processes import Component, Supervisor
 
 FORMAT = "{:<26} {:>8}  {:<8} {}"
@@ -24,7 +24,7 @@ class Row:
 
 def status() -> int:
     """Print what should run and whether it does; 0 when something is up and all of it is well."""
-    rows = [*_node_rows(), *_kind_rows(), *_alone_rows()]
+    rows = [*_node_rows(), *_worker_rows(), *_kind_rows(), *_alone_rows()]
     if not rows:
         print("nothing is up; start it with `cluster up` or `cluster apiserver-up`")
         return 1
@@ -40,7 +40,17 @@ def _node_rows() -> Iterator[Row]:
         return
     yield from (_row(this.supervisor, component) for component in this.components())
     yield Row(f"bridge {settings.NODE_BRIDGE}", None, network.present())
-    yield Row(f"node {settings.NODE_NAME} Ready", None, this.ready())
+    yield Row(f"node {this.host.name} Ready", None, this.ready())
+
+
+def _worker_rows() -> Iterator[Row]:
+    second = worker.known()
+    if second is None:
+        return
+    for component in second.components():
+        row = _row(second.supervisor, component)
+        yield Row(f"node-2/{row.name}", row.pid, row.well, row.since)
+    yield Row(f"node {second.node.host.name} Ready", None, second.node.ready())
 
 
 def _kind_rows() -> Iterator[Row]:

@@ -46,7 +46,7 @@ def _effective() -> int:
 def _machine_gaps() -> list[str]:
     gaps = []
     if not Path(f"/sys/class/net/{settings.NODE_BRIDGE}").exists():
-        for network in (settings.NODE_NETWORK, settings.POD_NETWORK, settings.SERVICE_NETWORK):
+        for network in (settings.NODE_NETWORK, *settings.POD_NETWORKS, settings.SERVICE_NETWORK):
             taken = run("ip", "-4", "route", "show", "root", network).strip()
             if taken:
                 gaps.append(f"addresses: {network} is in use here: {taken.splitlines()[0]}")

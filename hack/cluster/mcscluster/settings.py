@@ -8,11 +8,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-NODE_NAME = "mcs-node"
 NODE_BRIDGE = "mcsnode0"
-NODE_IP = "10.89.0.1"
 NODE_NETWORK = "10.89.0.0/24"
-POD_NETWORK = "10.244.0.0/24"
 SERVICE_NETWORK = "10.96.0.0/16"
 API_SERVICE_IP = "10.96.0.1"
 TEST_ZONE = "mcs.test"
@@ -20,7 +17,6 @@ CNI_NETWORK = "mcsnode"
 # A node's runtime and kubelet have their node to themselves. Here tests and builds share it, and a shim that starves
 # while a pod of 250 containers stops falls behind for good: the pod then takes many minutes to go.
 NODE_NICE = -10
-CGROUP_ROOT = "/mcs-node"
 PAUSE_IMAGE = "localhost/pause:dev"
 KIND_CLUSTER = "mcs"
 
@@ -30,6 +26,27 @@ MANIFESTS = SOURCES / "manifests"
 GO_MODULES = SOURCES / "go"
 APPLIANCE_MODULES = SOURCES.parents[1] / "images/appliance/go"
 ECOSYSTEM_MODULES = SOURCES.parent / "ecosystem/go"
+
+
+@dataclass(frozen=True)
+class Host:
+    """What one node has to itself. The other constants are the cluster's."""
+
+    name: str
+    ip: str
+    pods: str
+    cgroup_root: str
+    probed_at: str
+    """The address at which its kubelet and kube-proxy tell whether they are well."""
+    certificates: str = ""
+    """The end of the names of its kubelet's certificates."""
+
+
+FIRST = Host("mcs-node", "10.89.0.1", "10.244.0.0/24", "/mcs-node", probed_at="127.0.0.1")
+# Its loopback is out of reach from here: it has a network namespace of its own.
+SECOND = Host("mcs-node-2", "10.89.0.2", "10.244.1.0/24", "/mcs-node-2", probed_at="10.89.0.2", certificates="-2")
+
+POD_NETWORKS = (FIRST.pods, SECOND.pods)
 
 
 @dataclass(frozen=True)
@@ -70,6 +87,11 @@ def base_dir() -> Path:
 def node_dir() -> Path:
     """State of the node (or of the kind cluster)."""
     return base_dir() / "node"
+
+
+def worker_dir() -> Path:
+    """State of the second node."""
+    return base_dir() / "node-2"
 
 
 def apiserver_dir() -> Path:
