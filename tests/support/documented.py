@@ -36,7 +36,7 @@ ELSEWHERE: Mapping[str, tuple[str, str]] = {
     "make demo-clean": ("tests/e2e/test_documentation.py", '"clean"'),
     "make deps plugin": ("tests/unit/hack/test_plugin.py", '"plugin", f"PREFIX={tmp_path}"'),
     "make test": (".ci/run", "exec make test"),
-    "make docs": ("Makefile", "$(MAKE) --no-print-directory verify docs alerts"),
+    "make docs": ("Makefile", "$(MAKE) --no-print-directory verify docs ||"),
     "make release": (".github/workflows/ci.yaml", "run: make release"),
     "make images": ("hack/test-e2e", "$(hack/images/build)"),
     'eval "$(make -s cluster-env)"': ("hack/test-e2e", 'eval "$(hack/cluster/cluster env)"'),
