@@ -227,6 +227,10 @@ class Api:
         answer.read()
         return bool(answer.status == 200)
 
+    def version(self) -> str:
+        """The server's version, such as v1.35.4."""
+        return str(self._call("GET", "/version")["gitVersion"])
+
     def can_watch(self, plural: str) -> bool:
         """Whether the server lets one of our kinds be watched by now."""
         # With initial events, of which the first comes at once: without any it would answer after seconds only. A

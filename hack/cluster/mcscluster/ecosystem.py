@@ -39,4 +39,14 @@ VELERO = Module(
     beside=settings.ECOSYSTEM_MODULES,
     files={"crds": f"{_VELERO}//config/crd/v1/bases", "crds-v2": f"{_VELERO}//config/crd/v2alpha1/bases"},
 )
-MODULES = {module.name: module for module in (FLUX, CERT_MANAGER, NETWORK_POLICY, VELERO)}
+# API servers of other versions than the node's: the oldest that is supported, and the newest that can be had.
+KUBERNETES = {
+    age: Module(
+        f"kubernetes-{age}",
+        {"kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver"},
+        version_of="k8s.io/kubernetes",
+        beside=settings.ECOSYSTEM_MODULES,
+    )
+    for age in ("oldest", "newest")
+}
+MODULES = {module.name: module for module in (FLUX, CERT_MANAGER, NETWORK_POLICY, VELERO, *KUBERNETES.values())}
