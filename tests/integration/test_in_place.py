@@ -83,8 +83,15 @@ def test_an_image_that_cannot_be_pulled_changes_nothing_and_is_told_once(running
     until("it is no disruption any more", lambda: "disruptions" not in annotations(running))
 
 
-def test_another_size_is_given_to_the_media_that_runs(running: Api) -> None:
+def test_another_size_is_given_to_the_media_that_runs_or_it_is_told_that_it_waits_for_the_next_pod(
+    running: Api,
+) -> None:
     before = uid(running)
+    if not running.resizes_in_place():
+        running.change("MCSInstance", INSTANCE, resources={"limits": {"cpu": "2", "memory": "512Mi"}})
+        why = running.wait_condition("MCSInstance", INSTANCE, "RestartPending", "True", "Draining")
+        assert "changed the media's size, which this pod cannot take in place; the pod is replaced when idle" in why
+        return
     for cpu in ("2", "500m"):
         limits = {"cpu": cpu, "memory": "512Mi"}
         running.change("MCSInstance", INSTANCE, resources={"limits": limits})
@@ -98,8 +105,12 @@ def test_another_size_is_given_to_the_media_that_runs(running: Api) -> None:
 def test_a_restart_of_the_operator_writes_nothing_to_a_pod_that_was_changed_in_place(
     running: Api, operator: Operator
 ) -> None:
-    running.change("MCSInstance", INSTANCE, tier="UpTo10000", resources=None)
-    until("the media has the tier's cores", lambda: media(running)["resources"]["limits"]["cpu"] == "8", 20)
+    running.change("MCSInstance", INSTANCE, image=NEXT)
+    pull_ends(running, pull_of(running, INSTANCE), terminated={"exitCode": 0, "reason": "Completed"})
+    until("the image is in the pod", lambda: media(running)["image"] == NEXT, 20)
+    if running.resizes_in_place():
+        running.change("MCSInstance", INSTANCE, tier="UpTo10000", resources=None)
+        until("the media has the tier's cores", lambda: media(running)["resources"]["limits"]["cpu"] == "8", 20)
     settled(running)
     audit = audited(running)
     operator.stop()

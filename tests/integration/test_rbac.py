@@ -105,7 +105,8 @@ def test_it_can_do_all_its_work_and_nothing_else(
     if account.audit_log is None:
         return
     assert account.refused() == []
-    assert granted() - account.used() == set(), "granted and not needed"
+    newer = set() if api.resizes_in_place() else {("", "pods/resize", "patch")}
+    assert granted() - account.used() == newer, "granted and not needed"
     assert account.used() - granted() == set(), "used without being granted: by another role?"
 
 
@@ -425,8 +426,9 @@ def the_media_changes_in_place(api: Api) -> None:
         until("the pod is gone", lambda: api.find("Pod", POD) is None)
         place_pod(api, INSTANCE, nodeName="mcs-node")
         media_runs(api, INSTANCE)
-    api.change("MCSInstance", INSTANCE, resources={"limits": {"cpu": "750m", "memory": "512Mi"}})
-    until("another size", lambda: media_of(api)["resources"]["limits"]["cpu"] == "750m", 60)
+    if api.resizes_in_place():
+        api.change("MCSInstance", INSTANCE, resources={"limits": {"cpu": "750m", "memory": "512Mi"}})
+        until("another size", lambda: media_of(api)["resources"]["limits"]["cpu"] == "750m", 60)
     api.change("MCSInstance", INSTANCE, image="localhost/mcs/appliance:next")
     pull = pull_of(api, INSTANCE)
     if not api.find("Node", "mcs-node"):
