@@ -1,7 +1,7 @@
 """The oldest Kubernetes that is supported and the newest that can be had: our own integration tests against both.
 
-Each of those tests that asks an API server starts one by `hack/cluster/cluster apiserver-up`, and that takes the version
-that MCS_KUBERNETES names. etcd, controller manager and kubectl stay the node's.
+They start their API servers by `hack/cluster/cluster apiserver-up`, which takes the version that MCS_KUBERNETES names.
+etcd, controller manager and kubectl stay the node's.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ WITHOUT_AN_API_SERVER = ("openvpn", "appliance", "acme/test_orders.py")
 
 @pytest.fixture(scope="module", params=["oldest", "newest"])
 def version(request: pytest.FixtureRequest) -> Iterator[str]:
-    """A version of the API server, such as v1.30.14; whatever starts one now starts this one, whatever KUBECONFIG says."""
+    """Such as v1.30.14: of every API server that is started as long as this lasts. KUBECONFIG's is not asked."""
     module = f"kubernetes-{request.param}"
     with left_out_if_missing():
         built(module)
