@@ -71,7 +71,8 @@ def error_of(status: int, headers: Mapping[str, str], raw: bytes) -> ApiError:
     try:
         answer = json.loads(raw)
         reason, message = str(answer.get("reason", "")), str(answer.get("message", ""))
-    except (ValueError, AttributeError):
-        reason, message = "", raw.decode(errors="replace")
+        causes = frozenset(str(one.get("reason", "")) for one in (answer.get("details") or {}).get("causes") or ())
+    except (ValueError, AttributeError, TypeError):
+        reason, message, causes = "", raw.decode(errors="replace"), frozenset()
     after = headers.get("Retry-After", "")
-    return ApiError(status, reason, message, float(after) if after.isdigit() else None)
+    return ApiError(status, reason, message, float(after) if after.isdigit() else None, causes)
