@@ -21,7 +21,7 @@ from support.programs import built
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(5400)]
 
-NEEDS = "two API servers, which are built the first time: 15 minutes on two cores. Then the tests take 45."
+NEEDS = "two API servers, built the first time: half an hour on two busy cores. Then most of `make integration`, twice."
 TESTS = ROOT / "tests" / "integration"
 WITHOUT_AN_API_SERVER = ("openvpn", "appliance", "acme/test_orders.py")
 
