@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import re
 import time
 import uuid
 from collections.abc import Iterator
@@ -242,7 +243,10 @@ class TestEveryKind:
         ids=lambda value: value if isinstance(value, str) else "",
     )
     def test_schema_refusals_name_field_and_value(self, server: Server, body: Object, field: str) -> None:
-        assert field in refusal(server, body)
+        refused = refusal(server, body)
+        # Where a rule is broken, an older API server, such as that of 1.30, has the type in the place of the value.
+        older = re.sub(r'Invalid value: ".+"', 'Invalid value: "string"', field)
+        assert field in refused or older in refused
 
     @pytest.mark.parametrize(
         ("body", "sentence"),

@@ -25,7 +25,7 @@ from support.fake_agent import fake_agent, free_base_port
 from support.objects import INSTANCE, a_community, a_link, an_instance
 from support.operator import Operator
 from support.plugin import write_plugin
-from support.pods import media_runs, place_pod
+from support.pods import its_node, media_runs, place_pod
 from support.snapshots import files, settled
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
@@ -175,7 +175,7 @@ def test_what_plan_foretells_is_what_is_done(api: Api, operator: Operator, tmp_p
         api.wait_condition("TVoxLink", name, "Accepted", "True")
     place_pod(api, INSTANCE, nodeName="mcs-node")
     seen: list[str] = []
-    with fake_agent(api, base):
+    with its_node(api), fake_agent(api, base):
         media_runs(api, INSTANCE)
         for name in LINKS:
             api.wait_condition("TVoxLink", name, "Ready", "True", "Programmed")

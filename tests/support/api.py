@@ -227,6 +227,14 @@ class Api:
         answer.read()
         return bool(answer.status == 200)
 
+    def version(self) -> str:
+        """The server's version, such as v1.35.4."""
+        return str(self._call("GET", "/version")["gitVersion"])
+
+    def resizes_in_place(self) -> bool:
+        """Whether the server gives a pod that runs another size, as it does from Kubernetes 1.33 on."""
+        return any(one["name"] == "pods/resize" for one in self._call("GET", "/api/v1")["resources"])
+
     def can_watch(self, plural: str) -> bool:
         """Whether the server lets one of our kinds be watched by now."""
         # With initial events, of which the first comes at once: without any it would answer after seconds only. A

@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from support.api import Api, Object
 from support.waiting import until
+
+NODE = "mcs-node"
+
+
+@contextmanager
+def its_node(api: Api, cpu: str = "64", memory: str = "256Gi") -> Iterator[None]:
+    """The node of a pod that is placed on it, without a kubelet: from Kubernetes 1.37 on the API server asks it whether
+    it has room for another size."""
+    api.create({"apiVersion": "v1", "kind": "Node", "metadata": {"name": NODE}})
+    try:
+        has = {"cpu": cpu, "memory": memory, "pods": "110"}
+        ready = {"type": "Ready", "status": "True"}
+        api.merge_status("Node", NODE, {"capacity": has, "allocatable": has, "conditions": [ready]})
+        yield
+    finally:
+        api.delete("Node", NODE)
 
 
 def place_pod(api: Api, instance: str, **spec: Any) -> None:

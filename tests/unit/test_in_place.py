@@ -203,6 +203,40 @@ def test_a_size_that_the_node_will_never_have_leaves_the_template_as_it_runs(pla
     assert place.settle() == []
 
 
+def test_a_size_that_the_api_server_knows_the_node_will_never_have_is_told_and_restarts_nobody(place: Place) -> None:
+    before = place.media()["resources"]
+    said = "node didn't have enough allocatable resources: cpu, requested: 400000, allocatable: 2000"
+    refuses = ApiError(403, "Forbidden", f'pods "mcs-0" is forbidden: {said}', causes=frozenset({"NodeCapacity"}))
+    place.memory.trouble = lambda verb, *_: refuses if verb == "patch resize" else None
+    place.declare(resources={"requests": {"cpu": "400"}})
+    place.settle()
+    assert place.condition("Sized")[0] == "ResizeInfeasible" and said in place.condition("Sized")[1]
+    assert place.condition("RestartPending")[0] == "UpToDate"
+    template = place.found(STATEFUL_SETS, "mcs")["spec"]["template"]
+    assert template["spec"]["containers"][0]["resources"] == before
+    place.operator = place.an_operator()
+    assert place.settle() == []
+
+
+@pytest.mark.parametrize("declared", [{"resources": {"limits": {"cpu": "2"}}}, {}], ids=["another", "as it runs"])
+def test_after_a_size_that_was_refused_another_one_is_given(place: Place, declared: Object) -> None:
+    refuses = ApiError(403, "Forbidden", "no room", causes=frozenset({"NodeCapacity"}))
+    place.memory.trouble = lambda verb, *_: refuses if verb == "patch resize" else None
+    place.declare(resources={"requests": {"cpu": "400"}})
+    place.settle()
+    place.memory.trouble = lambda *_: None
+    place.declare(**declared)
+    place.settle()
+    place.kubelet("mcs-0", RUNNING)
+    place.settle()
+    assert place.condition("Sized")[0] != "ResizeInfeasible"
+    assert (
+        place.found(STATEFUL_SETS, "mcs")["spec"]["template"]["spec"]["containers"][0]["resources"]
+        == (place.media()["resources"])
+    )
+    assert place.run(60) == []
+
+
 def test_a_pod_that_takes_no_other_size_while_it_runs_is_made_anew(place: Place) -> None:
     refuses = ApiError(422, "Invalid", "Pod running on node without support for resize")
     place.memory.trouble = lambda verb, *_: refuses if verb == "patch resize" else None

@@ -8,12 +8,13 @@ import json
 import shutil
 from pathlib import Path
 
-from . import binaries, packages, settings
+from . import binaries, ecosystem, packages, settings
 from .apiclient import free_port
+from .binaries import Module
 from .controlplane import ControlPlane
 from .processes import Component, Supervisor
 from .settings import Ports
-from .shell import only_one, say, wait_until, write_if_changed
+from .shell import ClusterError, only_one, say, wait_until, write_if_changed
 
 # Quota, garbage collection, namespaces and service accounts. No workload controllers: without a node their pods would
 # hang, and tests want to play the kubelet themselves.
@@ -33,11 +34,11 @@ CONTROLLERS = ",".join(
 def up(controllers: str = CONTROLLERS) -> ControlPlane:
     """Start what does not run; returns when API server and quota work."""
     packages.install(packages.FOR_APISERVER)
-    programs = binaries.build(binaries.KUBERNETES, "kube-apiserver")
+    binaries.build(_apiserver(), "kube-apiserver")
     binaries.build(binaries.KUBERNETES, "kube-controller-manager", "kubectl")
     folder = settings.apiserver_dir()
     with only_one(settings.base_dir() / "apiserver.lock"):
-        plane = _plane(folder, programs, controllers)
+        plane = _plane(folder, controllers)
         plane.ensure_certificates()
         supervisor = Supervisor(folder)
         for component in components(plane):
@@ -64,7 +65,7 @@ def known() -> ControlPlane | None:
     folder = settings.apiserver_dir()
     if not (folder / "ports.json").exists():
         return None
-    return _plane(folder, binaries.folder_of(binaries.KUBERNETES), CONTROLLERS)
+    return _plane(folder, CONTROLLERS)
 
 
 def components(plane: ControlPlane) -> list[Component]:
@@ -75,8 +76,25 @@ def components(plane: ControlPlane) -> list[Component]:
     return [plane.etcd(), plane.apiserver(), dataclasses.replace(manager, argv=argv)]
 
 
-def _plane(folder: Path, programs: Path, controllers: str) -> ControlPlane:
-    return ControlPlane(folder, programs, "127.0.0.1", _ports(folder), controllers=controllers)
+def _plane(folder: Path, controllers: str) -> ControlPlane:
+    return ControlPlane(
+        folder,
+        binaries.folder_of(binaries.KUBERNETES),
+        "127.0.0.1",
+        _ports(folder),
+        controllers=controllers,
+        apiserver_binaries=binaries.folder_of(_apiserver()),
+    )
+
+
+def _apiserver() -> Module:
+    """What the API server is built from. etcd, controller manager and kubectl are the node's in any case."""
+    age = settings.kubernetes()
+    if age is None:
+        return binaries.KUBERNETES
+    if age not in ecosystem.KUBERNETES:
+        raise ClusterError(f"MCS_KUBERNETES={age}: it is one of {', '.join(ecosystem.KUBERNETES)}")
+    return ecosystem.KUBERNETES[age]
 
 
 def _ports(folder: Path) -> Ports:

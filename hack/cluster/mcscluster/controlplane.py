@@ -26,6 +26,7 @@ class ControlPlane:
     ports: Ports
     controllers: str = "*"  # of the controller manager
     endpoint: bool = False  # True: the API server announces itself as the service `kubernetes`
+    apiserver_binaries: Path | None = None  # where the API server is of another version than the rest
 
     @property
     def pki(self) -> Pki:
@@ -85,7 +86,7 @@ class ControlPlane:
         pki = self.pki
         policy = self.folder / "audit-policy.json"
         argv = [
-            f"{self.binaries}/kube-apiserver",
+            f"{self.apiserver_binaries or self.binaries}/kube-apiserver",
             f"--etcd-servers=http://127.0.0.1:{self.ports.etcd}",
             f"--bind-address={self.address}",
             f"--advertise-address={self.address}",

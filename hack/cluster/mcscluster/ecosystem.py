@@ -44,4 +44,16 @@ REGISTRY = Module(
     {"crane": "github.com/google/go-containerregistry/cmd/crane", "registry": "."},
     beside=settings.ECOSYSTEM_MODULES,
 )
-MODULES = {module.name: module for module in (FLUX, CERT_MANAGER, NETWORK_POLICY, VELERO, REGISTRY)}
+# API servers of other versions than the node's: the oldest that is supported, and the newest that can be had.
+KUBERNETES = {
+    age: Module(
+        f"kubernetes-{age}",
+        {"kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver"},
+        version_of="k8s.io/kubernetes",
+        beside=settings.ECOSYSTEM_MODULES,
+    )
+    for age in ("oldest", "newest")
+}
+MODULES = {
+    module.name: module for module in (FLUX, CERT_MANAGER, NETWORK_POLICY, VELERO, REGISTRY, *KUBERNETES.values())
+}

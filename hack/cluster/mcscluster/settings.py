@@ -116,6 +116,11 @@ def kind_image() -> str | None:
     return os.environ.get("MCS_KIND_IMAGE")
 
 
+def kubernetes() -> str | None:
+    """Version of an API server that runs alone (MCS_KUBERNETES): oldest, newest; None is the node's."""
+    return os.environ.get("MCS_KUBERNETES")
+
+
 def python() -> str:
     """The interpreter for our own helper processes."""
     return sys.executable or "/usr/bin/python3"

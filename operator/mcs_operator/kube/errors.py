@@ -13,15 +13,24 @@ class ApiError(Exception):
     """A request that did not succeed: the API server's refusal, or that no answer came. Nothing else is ever raised
     for what a server or the way to it does.
 
-    ``status`` is the HTTP code, ``reason`` the API's word (``AlreadyExists``, ``Expired``…), ``retry_after`` seconds.
+    ``status`` is the HTTP code, ``reason`` the API's word (``AlreadyExists``, ``Expired``…), ``retry_after`` seconds,
+    ``causes`` the words of what is wrong in particular.
     """
 
-    def __init__(self, status: int, reason: str, message: str, retry_after: float | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        reason: str,
+        message: str,
+        retry_after: float | None = None,
+        causes: frozenset[str] = frozenset(),
+    ) -> None:
         super().__init__(f"{status} {reason}: {message[:500]}")
         self.status = status
         self.reason = reason
         self.message = message[:500]
         self.retry_after = retry_after
+        self.causes = causes
 
     @property
     def namespace_ends(self) -> bool:

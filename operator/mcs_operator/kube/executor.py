@@ -21,7 +21,6 @@ from mcs_operator.domain.changes import (
     StopDraining,
 )
 from mcs_operator.domain.outcome import Outcome
-from mcs_operator.domain.pod.fallback import noted_size
 from mcs_operator.domain.pod.poking import Poker
 from mcs_operator.domain.pod.rollout import LOOK_AGAIN
 from mcs_operator.domain.rules.quota import quota_name
@@ -155,8 +154,8 @@ class Executor:
                     return REFUSED_AGAIN
             case Resize():
                 await self._note(namespace, name, notes | dict(step.annotations))
-                if not await pod.resize(self.api, namespace, name, step):
-                    await self._note(namespace, name, {ANNOTATION_REFUSED_RESIZE: noted_size(step.size)})
+                if refused := await pod.resize(self.api, namespace, name, step):
+                    await self._note(namespace, name, {ANNOTATION_REFUSED_RESIZE: refused})
                     return LOOK_AGAIN
             case _:
                 assert_never(step)

@@ -29,6 +29,7 @@ from mcs_operator.domain.facts.world import (
     Unreadable,
     World,
 )
+from mcs_operator.domain.pod.fallback import as_its_kubelet_would_say
 from mcs_operator.domain.pod.pulling import pull_secrets
 from mcs_operator.kube.beside import beside
 from mcs_operator.kube.cache.child import Child
@@ -174,7 +175,8 @@ def _by_instance(children: Iterable[Child], kind: type[Detail]) -> dict[str, Det
 def _pod_of(instances: list[Any], details: list[Parsed]) -> Pod | None:
     """The media pod, number 0: a second replica, made by somebody's `kubectl scale`, is not it."""
     pods = {pod.name: pod for pod in details if isinstance(pod, Pod)}
-    return next((pods[f"{i.name}-0"] for i in instances if f"{i.name}-0" in pods), None)
+    pod = next((pods[f"{i.name}-0"] for i in instances if f"{i.name}-0" in pods), None)
+    return as_its_kubelet_would_say(pod) if pod else None
 
 
 def _noted(cache: NamespaceCache, instances: list[Any]) -> Mapping[str, str]:

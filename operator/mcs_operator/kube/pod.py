@@ -7,12 +7,16 @@ import logging
 from collections.abc import Awaitable, Mapping
 
 from mcs_operator.domain.changes import Resize, SetImages
+from mcs_operator.domain.pod.fallback import noted_size
 from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.client import Api, ApiError
 from mcs_operator.kube.resources import PODS, STATEFUL_SETS, Object
 from mcs_operator.settings import MEDIA_CONTAINER
 
 log = logging.getLogger(__name__)
+
+_NODE_CAPACITY = "NodeCapacity"
+"""The cause of a refusal: the size is more than all that the pod's node has."""
 
 
 async def annotate(api: Api, store: Store, namespace: str, pod: str, annotations: dict[str, str | None]) -> None:
@@ -52,9 +56,10 @@ async def set_images(api: Api, store: Store, namespace: str, pod: str, step: Set
     await _unless_changed(api.strategic_merge(PODS, namespace, pod, change))
 
 
-async def resize(api: Api, namespace: str, pod: str, step: Resize) -> bool:
-    """Give the media of exactly this pod another size; whether this pod can take it: a kubelet may be older than the
-    API server, and Kubernetes 1.33 takes no memory away from what runs.
+async def resize(api: Api, namespace: str, pod: str, step: Resize) -> str:
+    """Give the media of exactly this pod another size; what is to be noted where it cannot take it: a kubelet may be
+    older than the API server, Kubernetes 1.33 takes no memory away from what runs, and from 1.37 on the API server
+    says itself what a node will never have.
 
     Not in a certain version: whatever else changed, it is to have that size. And not by a plain merge patch, which is
     refused here, for it would take all other containers away.
@@ -67,11 +72,12 @@ async def resize(api: Api, namespace: str, pod: str, step: Resize) -> bool:
     try:
         await _unless_changed(api.strategic_merge(PODS, namespace, pod, change, sub="resize"))
     except ApiError as error:
-        if error.status != 422:
+        never = _NODE_CAPACITY in error.causes
+        if error.status != 422 and not never:
             raise
         log.warning("%s: pod %s takes no other size in place: %s", namespace, pod, error.message)
-        return False
-    return True
+        return noted_size(step.size, never=error.message if never else "")
+    return ""
 
 
 async def _unless_changed(request: Awaitable[Object]) -> None:

@@ -71,7 +71,14 @@ def error_of(status: int, headers: Mapping[str, str], raw: bytes) -> ApiError:
     try:
         answer = json.loads(raw)
         reason, message = str(answer.get("reason", "")), str(answer.get("message", ""))
+        causes = _causes(answer.get("details"))
     except (ValueError, AttributeError):
-        reason, message = "", raw.decode(errors="replace")
+        reason, message, causes = "", raw.decode(errors="replace"), frozenset()
     after = headers.get("Retry-After", "")
-    return ApiError(status, reason, message, float(after) if after.isdigit() else None)
+    return ApiError(status, reason, message, float(after) if after.isdigit() else None, causes)
+
+
+def _causes(details: object) -> frozenset[str]:
+    listed = details.get("causes") if isinstance(details, dict) else None
+    known = listed if isinstance(listed, list) else []
+    return frozenset(str(one["reason"]) for one in known if isinstance(one, dict) and "reason" in one)

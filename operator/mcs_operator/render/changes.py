@@ -45,6 +45,7 @@ from mcs_operator.settings import (
     ANNOTATION_LINK_IMAGE,
     ANNOTATION_MEDIA_CHANGED,
     ANNOTATION_POKE,
+    ANNOTATION_REFUSED_RESIZE,
     MEDIA_CONTAINER,
     link_name,
 )
@@ -276,7 +277,9 @@ def _step(world: World, pod: Pod, template: Template, rollout: Rollout) -> PodSt
             return SetImages(pod.uid, pod.name.removesuffix("-0"), images, annotations, note)
         case Step.RESIZE:
             noted = brought_up_to_date(pod, template, image_of(pod, template))
-            return Resize(pod.uid, template.size, _changed(pod, noted))
+            # What was refused was another size: if it stayed, the pod would be taken for one that waits for that.
+            over = {ANNOTATION_REFUSED_RESIZE: None} if ANNOTATION_REFUSED_RESIZE in pod.annotations else {}
+            return Resize(pod.uid, template.size, _changed(pod, noted) | over)
         case Step.UPDATE if rollout.update:
             update, annotations = rollout.update, {**_noted_causes(pod, rollout), **rollout.update.annotations}
             instance, told = pod.name.removesuffix("-0"), _told_update(pod, update)

@@ -10,14 +10,14 @@ changes.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from mcs_operator.api import MCSInstance
 from mcs_operator.api.annotations import moment, noted_object
 from mcs_operator.contract.digest import canonical
-from mcs_operator.domain.facts.world import Pod, ResizeReason, Size, World
+from mcs_operator.domain.facts.world import Pod, Resize, ResizeReason, Size, World
 from mcs_operator.domain.pod import sizing
 from mcs_operator.settings import (
     ANNOTATION_KEPT_IMAGE,
@@ -116,14 +116,33 @@ def restarts_when_changed(pod: Pod) -> int:
     return _changed(pod)[1]
 
 
-def noted_size(size: Size) -> str:
-    """As it is noted at an object."""
-    return canonical(_json(size))
+def noted_size(size: Size, never: str = "") -> str:
+    """As it is noted at the pod. ``never``: in which words the API server says that the node will never have it."""
+    return canonical(_json(size) | ({"never": never[:_LONGEST_WORDS]} if never else {}))
 
 
 def refused_resize(pod: Pod) -> Size | None:
     """The size that this pod could not be given while it runs."""
-    return _size(noted_object(pod.annotations.get(ANNOTATION_REFUSED_RESIZE, "")))
+    size, never = _refused_resize(pod)
+    return None if never else size
+
+
+def as_its_kubelet_would_say(pod: Pod) -> Pod:
+    """The pod, with what the API server would not even write into it, as its kubelet would tell it.
+
+    Up to Kubernetes 1.36 it is the kubelet that says of a size that its node will never have it. From 1.37 on the
+    API server refuses the write. All that follows from it is the same.
+    """
+    size, never = _refused_resize(pod)
+    if size is None or not never:
+        return pod
+    told = Resize(ResizeReason.INFEASIBLE, never)
+    return replace(pod, size=size, size_in_force=pod.size_in_force or pod.size, resize=told)
+
+
+def _refused_resize(pod: Pod) -> tuple[Size | None, str]:
+    said = noted_object(pod.annotations.get(ANNOTATION_REFUSED_RESIZE, ""))
+    return _size(said), str(said.get("never", ""))[:_LONGEST_WORDS]
 
 
 def _changed(pod: Pod) -> tuple[datetime | None, int]:
