@@ -15,6 +15,13 @@ FLUX = Module(
         "kustomize-crds": f"{_FLUX}kustomize-controller//config/crd/bases",
     },
 )
+_ARGOCD = "github.com/argoproj/argo-cd/v3"
+ARGOCD = Module(
+    "argocd",
+    {"argocd": "."},
+    beside=settings.ECOSYSTEM_MODULES,
+    files={"crds": f"{_ARGOCD}//manifests/crds", "config": f"{_ARGOCD}//manifests/base/config"},
+)
 CERT_MANAGER = Module(
     "cert-manager",
     {"cert-manager": "."},
@@ -39,4 +46,4 @@ VELERO = Module(
     beside=settings.ECOSYSTEM_MODULES,
     files={"crds": f"{_VELERO}//config/crd/v1/bases", "crds-v2": f"{_VELERO}//config/crd/v2alpha1/bases"},
 )
-MODULES = {module.name: module for module in (FLUX, CERT_MANAGER, NETWORK_POLICY, VELERO)}
+MODULES = {module.name: module for module in (FLUX, ARGOCD, CERT_MANAGER, NETWORK_POLICY, VELERO)}
