@@ -27,7 +27,7 @@ from support.installed import MANIFESTS, available, deletion_protection, of_clus
 from support.levels import left_out_if_missing
 from support.objects import a_community, a_link
 from support.operator import Operator
-from support.snapshots import CHILDREN, OURS, audited, files, identities, settled, versions
+from support.snapshots import CHILDREN, OURS, Audit, audited, files, identities, settled, versions
 from support.waiting import until
 
 pytestmark = pytest.mark.integration
@@ -36,7 +36,6 @@ NEEDS = (
     "git, redis-server; Argo CD, which is built the first time: 9 minutes on two busy cores. Then it takes 5 minutes."
 )
 ACME, INSTANCE = ("TVoxLink", "acme"), ("MCSInstance", "mcs")
-HEALTH = "Updated health status: "
 TRACKED = "argocd.argoproj.io/tracking-id"
 PAGE = [yaml.safe_load(text) for text in re.findall(r"```yaml\n(.+?)```", (ROOT / "docs/gitops.md").read_text(), re.S)]
 
@@ -124,9 +123,8 @@ def test_an_application_is_progressing_degraded_and_healthy_by_our_health_check(
         until("its slots are made", lambda: api.find("Secret", "acme-profile"))
         settled(api)
         app.synced(revision, "Progressing")
-        told = app.judged()
-        waiting = {name for name in told if not name.startswith("Community/")}
-        assert {told[name][0] for name in waiting} == {"Progressing"}
+        waiting = [health for name, (health, _) in app.judged().items() if not name.startswith("Community/")]
+        assert waiting == ["Progressing"] * 3  # the instance and both links
         with fake_agent(api, git.base_port):
             app.synced(revision)
             healthy = {f"{body['kind']}/{body['metadata']['name']}" for body in git.objects() if body["kind"] in OURS}
@@ -135,10 +133,9 @@ def test_an_application_is_progressing_degraded_and_healthy_by_our_health_check(
             health, message = app.judged()["TVoxLink/wrong"]
             assert (health, message.partition(":")[0]) == ("Degraded", api.condition("TVoxLink", "wrong", "Stalled")[1])
             app.synced(git.change("TVoxLink", "wrong", domain="right.mcs.test"))
-    health = [said.removeprefix(HEALTH) for said in app.history() if said.startswith(HEALTH)]
-    begun = [" -> Missing", "Missing -> Progressing", "Progressing -> Healthy"]
-    assert health[:3] == begun
-    assert health[-3:] == ["Progressing -> Degraded", "Degraded -> Progressing", "Progressing -> Healthy"]
+    became = [said.split()[-1] for said in app.history() if said.startswith("Updated health status: ")]
+    assert became[: became.index("Healthy")] == ["Missing", "Progressing"]
+    assert [health for health in became if health in ("Healthy", "Degraded")] == ["Healthy", "Degraded", "Healthy"]
 
 
 @in_both_ways
@@ -337,7 +334,9 @@ def test_the_operator_itself_is_installed_by_argo_cd_and_left_alone(
         app.synced(revision, "Progressing")
         home.merge_status("Deployment", "mcs-operator", available(home.get("Deployment", "mcs-operator")))
         app.is_("Healthy")
-        audit = audited(home)
+        settled(home)
+        audit = Audit.of(home)
+        assert audit
         before = of_cluster(home), versions(home), app.history()
         time.sleep(5 * EVERY)
         assert app.looks(audit) > 1
