@@ -13,12 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from support.api import ROOT, Api, Object, know_kinds, until_established
+from support.api import Api, Object, know_kinds, until_established
 from support.certificates import chain, tls_secret
 from support.fake_agent import fake_agent
 from support.git_server import BRANCH, Repository
 from support.gitops import judged
 from support.in_git import Folder
+from support.installed import MANIFESTS, available, of_cluster
 from support.levels import left_out_if_missing
 from support.objects import a_community, a_link
 from support.operator import Operator
@@ -243,8 +244,7 @@ def test_the_operator_itself_is_installed_by_flux_and_left_alone(
     flux: Api, operator: Operator, repository: Repository
 ) -> None:
     """The last one: what it installs is for the whole cluster, deletion protection included."""
-    manifests = (ROOT / "manifests" / "install.yaml").read_text()
-    revision = repository.commit({"operator/install.yaml": manifests})
+    revision = repository.commit({"operator/install.yaml": MANIFESTS.read_text()})
     until_fetched(flux, revision)
     flux.create(kustomization("operator", "./operator", prune=False, timeout="2m"))
     home = flux.within("mcs-system")
@@ -264,20 +264,3 @@ def test_the_operator_itself_is_installed_by_flux_and_left_alone(
     time.sleep(3 * EVERY)
     assert (of_cluster(flux), versions(home)) == before
     assert audit is None or audit.writes("mcs-system") == []
-
-
-def available(deployment: Object) -> Object:
-    """What the Deployment's controller says when all replicas run."""
-    count = deployment["spec"]["replicas"]
-    counts = dict.fromkeys(("replicas", "updatedReplicas", "readyReplicas", "availableReplicas"), count)
-    told = {"Available": "MinimumReplicasAvailable", "Progressing": "NewReplicaSetAvailable"}
-    conditions = [{"type": type, "status": "True", "reason": reason} for type, reason in told.items()]
-    return {"observedGeneration": deployment["metadata"]["generation"], "conditions": conditions, **counts}
-
-
-def of_cluster(api: Api) -> dict[str, str]:
-    """Versions of what the chart has for the whole cluster."""
-    kinds = "crd,clusterrole,clusterrolebinding,validatingwebhookconfiguration,validatingadmissionpolicy"
-    columns = "custom-columns=K:.kind,N:.metadata.name,V:.metadata.resourceVersion"
-    lines = [line.split() for line in api.kubectl("get", kinds, "--no-headers", "-o", columns).splitlines()]
-    return {f"{kind}/{name}": version for kind, name, version in lines}

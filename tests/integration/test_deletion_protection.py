@@ -5,32 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-import yaml
 
-from support.api import ROOT, Api, Refused
+from support.api import Api, Refused
+from support.installed import deletion_protection
 from support.objects import an_instance
 from support.operator import Operator
 from support.waiting import until
 
 pytestmark = pytest.mark.integration
 
-POLICY = "mcs-operator-deletion-protection"
-
 
 @pytest.fixture
-def protected(server: Api, api: Api, operator_process: Operator) -> Iterator[Api]:
+def protected(api: Api, operator_process: Operator) -> Iterator[Api]:
     """An instance with two links up, as its status says; no operator runs, which would know better."""
     operator_process.stop()
-    rendered = yaml.safe_load_all((ROOT / "manifests" / "install.yaml").read_text())
-    text = yaml.safe_dump_all([body for body in rendered if body and body["metadata"]["name"] == POLICY])
-    server.kubectl("apply", "-f", "-", stdin=text)
     api.create(an_instance())
     up(api, 2)
-    delete = ("delete", "mcsinstance", "mcs", "--dry-run=server")
-    until("the policy is in force", lambda: POLICY in api.kubectl(*delete, check=False, merge=True), 30)
-    yield api
-    server.kubectl("delete", "-f", "-", stdin=text)
-    until("the policy is in force no more", lambda: POLICY not in api.kubectl(*delete, check=False, merge=True), 30)
+    with deletion_protection(api):
+        yield api
 
 
 def up(api: Api, links: int) -> None:

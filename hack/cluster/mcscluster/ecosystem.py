@@ -15,6 +15,13 @@ FLUX = Module(
         "kustomize-crds": f"{_FLUX}kustomize-controller//config/crd/bases",
     },
 )
+_ARGOCD = "github.com/argoproj/argo-cd/v3"
+ARGOCD = Module(
+    "argocd",
+    {"argocd": "."},
+    beside=settings.ECOSYSTEM_MODULES,
+    files={"crds": f"{_ARGOCD}//manifests/crds", "config": f"{_ARGOCD}//manifests/base/config"},
+)
 CERT_MANAGER = Module(
     "cert-manager",
     {"cert-manager": "."},
@@ -55,5 +62,6 @@ KUBERNETES = {
     for age in ("oldest", "newest")
 }
 MODULES = {
-    module.name: module for module in (FLUX, CERT_MANAGER, NETWORK_POLICY, VELERO, REGISTRY, *KUBERNETES.values())
+    module.name: module
+    for module in (FLUX, ARGOCD, CERT_MANAGER, NETWORK_POLICY, VELERO, REGISTRY, *KUBERNETES.values())
 }
