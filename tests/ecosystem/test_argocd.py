@@ -33,7 +33,7 @@ from support.waiting import until
 pytestmark = pytest.mark.integration
 
 NEEDS = (
-    "git, redis-server; Argo CD, which is built the first time: 9 minutes on two busy cores. Then it takes 5 minutes."
+    "git, redis-server; Argo CD, which is built the first time: 9 minutes on two busy cores. Then it takes 8 minutes."
 )
 ACME, INSTANCE = ("TVoxLink", "acme"), ("MCSInstance", "mcs")
 TRACKED = "argocd.argoproj.io/tracking-id"
