@@ -129,7 +129,7 @@ mutants: $(DEPS) ## How many small faults the unit tests notice, by package (SAM
 # CI=true: a part that was asked for and cannot run here has failed.
 ON_NODE := networkpolicy registry two_nodes
 ecosystem: $(DEPS) $(if $(T),$(if $(filter $(ON_NODE),$(T)),node),node) ## Beside our users' own tools, each with what it needs and takes: T=flux picks one (docs/ecosystem.md)
-	@hack/prepare && hack/prepare git
+	@hack/prepare && hack/prepare git && hack/helm version >/dev/null
 	CI=true $(BIN)/pytest $(if $(T),$(foreach part,$(subst -,_,$(T)),tests/ecosystem/test_$(part).py),tests/ecosystem)
 
 alerts: $(DEPS) ## Play the alerts with promtool, which is built the first time (four minutes)

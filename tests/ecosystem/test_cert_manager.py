@@ -1,73 +1,51 @@
-"""cert-manager as its users run it: it issues and renews, and our operator serves what is in its Secrets.
+"""cert-manager as its users run it: it issues and renews, and our operator serves what is in its Secrets; and it
+issues for the operator's own webhook.
 
 No kubelet runs: a fake link agent stands in for the pod.
 """
 
 from __future__ import annotations
 
+import base64
+import ssl
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
-from typing import Any
+from pathlib import Path
 
 import pytest
+import yaml
 
-from support.api import Api, Object, know_kinds, until_established
+from mcs_operator.settings import WEBHOOK
+from support import chart
+from support.api import Api, remove_namespaces
+from support.cert_manager import a_certificate, cert_manager, create_ca, issued, renew
+from support.documented import documents
+from support.door import Door
 from support.fake_agent import FakeAgent, fake_agent, free_base_port
-from support.levels import left_out_if_missing
 from support.objects import a_community, a_link, an_instance
 from support.operator import Operator
-from support.programs import built, running
 from support.shards import certificates, until_served
-from support.snapshots import audited, files, settled, versions
+from support.snapshots import Audit, audited, settled, versions
 from support.waiting import until
 
 pytestmark = pytest.mark.integration
 
-NEEDS = "cert-manager, which is built the first time: 4 minutes on two busy cores. Then it takes a minute."
+NEEDS = "cert-manager, which is built the first time: 4 minutes on two busy cores. Then it takes three minutes."
 OWN, PORTAL = "mcs.example.test", "meet.acme.test"
 ACME = f"acme.{OWN}"
 
 
 @pytest.fixture(scope="module")
-def cert_manager(server: Api, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Its controllers and its cainjector; there when an Issuer is ready."""
-    with left_out_if_missing():
-        programs = built("cert-manager")
-    server.kubectl("apply", "--server-side", "-f", f"{programs}/crds")
-    until_established(server)
-    know_kinds("/apis/cert-manager.io/v1", Certificate="certificates", Issuer="issuers")
-    server.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "cert-manager"}})
-    home, log = server.within("cert-manager"), tmp_path_factory.mktemp("cert-manager") / "log"
-    home.create(issuer("any", selfSigned={}))
-
-    def ready() -> bool:
-        return home.condition("Issuer", "any", "Ready")[0] == "True"
-
-    known = {"KUBECONFIG": str(server.kubeconfig)}
-    program = programs / "cert-manager"
-    # Nobody is asked there: no test orders by DNS-01.
-    with running("cert-manager", program, "--nameservers=127.0.0.1:53", log=log, ready=ready, **known):
-        yield
-
-
-def issuer(name: str, **spec: Any) -> Object:
-    return {"apiVersion": "cert-manager.io/v1", "kind": "Issuer", "metadata": {"name": name}, "spec": spec}
-
-
-def a_certificate(name: str, *domains: str, issuer: str = "ca", **more: Any) -> Object:
-    """Of cert-manager; its Secret has the same name."""
-    spec = {"secretName": name, "issuerRef": {"name": issuer}, "dnsNames": list(domains)} | more
-    return {"apiVersion": "cert-manager.io/v1", "kind": "Certificate", "metadata": {"name": name}, "spec": spec}
+def programs(server: Api, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder of cert-manager's, which runs."""
+    # Nobody is asked there: no test orders by ACME.
+    with cert_manager(server, tmp_path_factory.mktemp("cert-manager"), "127.0.0.1:53") as folder:
+        yield folder
 
 
 @pytest.fixture
-def ca(cert_manager: None, api: Api) -> None:
-    """An issuer of the namespace with a CA of its own."""
-    root = a_certificate("root", issuer="self", isCA=True, commonName="Customers")
-    del root["spec"]["dnsNames"]
-    api.create(issuer("self", selfSigned={}), root, issuer("ca", ca={"secretName": "root"}))
-    api.wait_condition("Issuer", "ca", "Ready", "True")
+def ca(programs: Path, api: Api) -> None:
+    create_ca(api)
 
 
 @pytest.fixture
@@ -84,24 +62,9 @@ def agent(ca: None, api: Api, operator: Operator) -> Iterator[FakeAgent]:
         yield agent
 
 
-def issued(api: Api, name: str) -> str:
-    """The chain in a Secret; empty while there is none."""
-    return files(api.find("Secret", name) or {}).get("tls.crt", "")
-
-
 def until_all_served(api: Api) -> None:
     until("both are issued", lambda: issued(api, "link") and issued(api, "portal"))
     until_served(api, {ACME: issued(api, "link"), PORTAL: issued(api, "portal")}, read=certificates)
-
-
-def renew(api: Api, name: str) -> str:
-    """What `cmctl renew` does, until the Secret has another certificate: that one."""
-    before, body = issued(api, name), api.get("Certificate", name)
-    now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
-    asked = {"type": "Issuing", "status": "True", "reason": "ManuallyTriggered", "lastTransitionTime": now}
-    api.merge_status("Certificate", name, {"conditions": [*body["status"]["conditions"], asked]})
-    until("it is renewed", lambda: issued(api, name) not in ("", before))
-    return issued(api, name)
 
 
 def test_what_is_issued_for_a_link_and_for_a_portal_is_served(api: Api, agent: FakeAgent) -> None:
@@ -132,3 +95,124 @@ def test_at_rest_nobody_writes(api: Api, agent: FakeAgent) -> None:
     assert versions(api) == before
     for program in ("mcs-operator", "cert-manager"):
         assert audit.writes(api.namespace, program) == [], program
+
+
+# ------------------------------------------------------------------------------------------ the operator's own webhook
+
+EMPTY_ISSUER = "empty Issuer DN"
+
+
+def documented_values() -> tuple[str, ...]:
+    """What docs/admission.md says to give the chart."""
+    (values,) = documents("docs/admission.md")
+    return tuple(flat(values))
+
+
+def flat(values: dict[str, object], prefix: str = "") -> Iterator[str]:
+    """As `helm --set` takes them."""
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}={yaml.safe_dump(value).split()[0]}"
+
+
+@pytest.fixture
+def home(server: Api, programs: Path) -> Iterator[Api]:
+    """Where the chart installs the operator."""
+    server.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "mcs-system"}})
+    yield server.within("mcs-system")
+    remove_namespaces(server, "mcs-system")
+
+
+@pytest.fixture(params=["self-signed", "of one's own"])
+def door(request: pytest.FixtureRequest, home: Api, operator_process: Operator, tmp_path: Path) -> Iterator[Door]:
+    """The webhook with what the chart makes for cert-manager, by each kind of issuer; the API server asks it."""
+    operator_process.stop()
+    values = documented_values()
+    if request.param != "self-signed":
+        values += ("webhook.certManager.issuerRef.name=ca",)
+        create_ca(home)
+    made = chart.rendered(*values)
+    home.apply(*(body for (kind, _), body in made.items() if kind in ("Issuer", "Certificate")))
+    registration = made["ValidatingWebhookConfiguration", WEBHOOK]
+    issues = "--issue-webhook-certificate" in chart.operator(*values)["args"]
+    with Door(home, home.namespace, tmp_path, registration, issues=issues).open() as door:
+        first = door.replica()
+        door.lead_to(first)
+        first.start()
+        until("the webhook serves", lambda: door.serves(first), 60)
+        yield door
+
+
+def applied(api: Api, body: dict[str, object], *how: str) -> str:
+    """What `kubectl apply` says."""
+    return api.kubectl("apply", *how, "-f", "-", stdin=yaml.safe_dump(body), check=False, merge=True)
+
+
+def until_refused(api: Api) -> None:
+    """A link with the name of another one. Not stored: an API server that waits too long for an answer lets it in."""
+    rival = a_link("rival", domain=ACME)
+    said = f"spec.domain: {ACME} is in use"
+    until("the API server asks", lambda: said in applied(api, rival, "--dry-run=server"))
+
+
+def is_trusted(door: Door, ca: str) -> bool:
+    return ca.strip() in base64.b64decode(door.trusted()).decode()
+
+
+def until_trusted(door: Door) -> str:
+    """cainjector has told the API server of the CA in the Secret: that one."""
+    ca = until("there is a CA", lambda: issued(door.home, WEBHOOK, "ca.crt"))
+    until("the API server trusts it", lambda: is_trusted(door, ca))
+    return ca
+
+
+def shown(door: Door) -> str:
+    return ssl.get_server_certificate(("localhost", door.port()))
+
+
+def test_the_webhook_refuses_with_a_certificate_of_cert_manager_and_a_renewed_one_is_served_at_once(
+    api: Api, door: Door
+) -> None:
+    api.create(an_instance(domain=OWN), a_community(), a_link("acme", domain=ACME))
+    former = until_trusted(door)
+    until_refused(api)
+    replica = door.first()
+    pid = replica.pid
+    assert shown(door) in issued(door.home, WEBHOOK)
+    renewed = renew(door.home, WEBHOOK)
+    until("it is served", lambda: shown(door) in renewed)
+    until_trusted(door)
+    assert is_trusted(door, former), "a replica may have the former certificate for a while"
+    until_refused(api)
+    assert replica.runs and replica.pid == pid
+
+
+def test_beside_cainjector_the_operator_writes_nothing_of_its_webhook(api: Api, door: Door) -> None:
+    until_trusted(door)
+    until("a path is registered", door.path)
+    settled(door.home, quiet=3)
+    audit = Audit.of(door.home)
+    assert audit is not None
+    before = door.home.get("ValidatingWebhookConfiguration", WEBHOOK)
+    time.sleep(15)
+    assert door.home.get("ValidatingWebhookConfiguration", WEBHOOK) == before
+    written = [str(one) for one in audit.asked(None) if one.writes and one.resource != "leases"]
+    assert written == []
+
+
+def test_the_charts_certificate_has_an_issuer_with_a_name(home: Api) -> None:
+    """cert-manager warns of one that has none, by an event."""
+    made = chart.rendered(*documented_values())
+    home.apply(made["Issuer", WEBHOOK], made["Certificate", WEBHOOK])
+    home.wait_condition("Certificate", WEBHOOK, "Ready", "True")
+    home.create(a_certificate("nameless", "nameless.example.test", issuer=WEBHOOK))
+    home.wait_condition("Certificate", "nameless", "Ready", "True")
+
+    def warned() -> list[str]:
+        found = [event for event in home.list("Event") if EMPTY_ISSUER in event["message"]]
+        return [str(event["involvedObject"]["name"]) for event in found]
+
+    until("it has warned of the other one", warned)
+    assert [name for name in warned() if not name.startswith("nameless")] == []

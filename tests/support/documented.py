@@ -21,6 +21,9 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from support.api import ROOT
 from support.plugin import write_plugin
@@ -135,6 +138,12 @@ def blocks(page: str) -> list[Block]:
             opened = None
     assert opened is None, f"{page}:{opened}: a block without an end"
     return found
+
+
+def documents(page: str) -> list[dict[str, Any]]:
+    """Every YAML document of a page, in order; some are a part of an object."""
+    found = [block for block in blocks(page) if block.language == "yaml"]
+    return [document for block in found for document in yaml.safe_load_all("\n".join(block.lines))]
 
 
 def pages_to_run(where: str) -> list[str]:

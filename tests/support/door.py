@@ -75,6 +75,10 @@ class Door:
         """Of the first replica."""
         return next(iter(self._replicas))
 
+    def first(self) -> Operator:
+        """The first replica."""
+        return self._replicas[self.port()]
+
     def _register(self, port: int) -> None:
         body = copy.deepcopy(self._registration)
         body["webhooks"][0]["clientConfig"]["service"] |= {"namespace": self.home.namespace, "port": port}

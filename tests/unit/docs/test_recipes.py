@@ -6,13 +6,12 @@ from base64 import b64encode
 from typing import Any
 
 import pytest
-import yaml
 
 from mcs_operator.api.passwords import passwords_in, take_passwords
 from mcs_operator.api.usersfile import content_of, take_users_file
 from mcs_operator.kube.resources import SECRETS
 from mcs_operator.settings import LABEL_PASSWORDS, LABEL_USERS
-from support.documented import blocks
+from support.documented import documents
 
 CONTENT = {
     ".htpasswd": "anna:$2y$10$" + "a" * 53 + "\n",
@@ -21,9 +20,7 @@ CONTENT = {
 
 
 def recipes(kind: str) -> list[dict[str, Any]]:
-    found = [block for block in blocks("docs/gitops.md") if block.language == "yaml"]
-    documents = [document for block in found for document in yaml.safe_load_all("\n".join(block.lines))]
-    return [document for document in documents if document["kind"] == kind]
+    return [document for document in documents("docs/gitops.md") if document["kind"] == kind]
 
 
 def made(recipe: dict[str, Any]) -> dict[str, Any]:
