@@ -1,7 +1,7 @@
-"""cert-manager as its users run it: it issues and renews, and our operator serves what is in its Secrets; and it
-issues for the operator's own webhook.
+"""cert-manager as its users run it: it issues and renews, by a CA and by ACME, and our operator serves what is in its
+Secrets; and it issues for the operator's own webhook.
 
-No kubelet runs: a fake link agent stands in for the pod.
+No kubelet runs: a fake link agent stands in for the pod, and by ACME the real appliance beside it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import base64
 import ssl
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,29 +18,44 @@ import yaml
 
 from mcs_operator.settings import WEBHOOK
 from support import chart
-from support.api import Api, remove_namespaces
+from support.api import Api, Object, remove_namespaces
 from support.cert_manager import a_certificate, cert_manager, create_ca, issued, renew
 from support.documented import documents
 from support.door import Door
-from support.fake_agent import FakeAgent, fake_agent, free_base_port
+from support.fake_agent import FakeAgent, FakeAppliance, fake_agent, free_base_port
 from support.objects import a_community, a_link, an_instance
 from support.operator import Operator
+from support.pebble import Pebble, pebble
+from support.pod_network import NETWORK, PodNetwork, pod_network
+from support.public_dns import PublicDns, public_dns
 from support.shards import certificates, until_served
-from support.snapshots import Audit, audited, settled, versions
+from support.site import Site, site
+from support.snapshots import Audit, audited, encoded, settled, versions
+from support.solver_pods import solver_pods
 from support.waiting import until
 
 pytestmark = pytest.mark.integration
 
-NEEDS = "cert-manager, which is built the first time: 4 minutes on two busy cores. Then it takes three minutes."
+NEEDS = "cert-manager and Pebble, built the first time: 5 minutes on two busy cores; Knot. Then it takes six minutes."
 OWN, PORTAL = "mcs.example.test", "meet.acme.test"
 ACME = f"acme.{OWN}"
+LAST_OF_SITE = 10
+SITE = f"{NETWORK}.{LAST_OF_SITE}"
+"""Where the appliance is, among the pods."""
 
 
 @pytest.fixture(scope="module")
-def programs(server: Api, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def dns(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PublicDns]:
+    """The world's, where our names lead to the appliance."""
+    records = (f"mcs A {SITE}", f"*.mcs A {SITE}")
+    with public_dns(tmp_path_factory.mktemp("dns"), "example.com", *records) as it:
+        yield it
+
+
+@pytest.fixture(scope="module")
+def programs(server: Api, dns: PublicDns, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The folder of cert-manager's, which runs."""
-    # Nobody is asked there: no test orders by ACME.
-    with cert_manager(server, tmp_path_factory.mktemp("cert-manager"), "127.0.0.1:53") as folder:
+    with cert_manager(server, tmp_path_factory.mktemp("cert-manager"), dns.place) as folder:
         yield folder
 
 
@@ -216,3 +232,126 @@ def test_the_charts_certificate_has_an_issuer_with_a_name(home: Api) -> None:
 
     until("it has warned of the other one", warned)
     assert [name for name in warned() if not name.startswith("nameless")] == []
+
+
+# ------------------------------------------------------------------------------------------------------------- by ACME
+
+PAGE = "docs/acme.md"
+
+
+@pytest.fixture(scope="module")
+def acme_server(dns: PublicDns, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pebble]:
+    """It asks that DNS, and whoever that leads to at port 80."""
+    with pebble(tmp_path_factory.mktemp("pebble"), 80, dns=dns.place) as it:
+        yield it
+
+
+@pytest.fixture
+def network(tmp_path: Path) -> Iterator[PodNetwork]:
+    with pod_network(tmp_path) as it:
+        yield it
+
+
+@pytest.fixture
+def appliance(api: Api, network: PodNetwork) -> Iterator[Site]:
+    """The real one, in the place of the media pod."""
+    pod = network.plug_in(LAST_OF_SITE, "media")
+    with site(api, network.within(pod, api.namespace), SITE) as it:
+        yield it
+
+
+def recipe(kind: str, name: str, **acme: str) -> Object:
+    """An object of the page; an issuer asks another server."""
+    bodies = [body for body in documents(PAGE) if body.get("kind") == kind and body["metadata"]["name"] == name]
+    (body,) = bodies
+    if acme:
+        body["spec"]["acme"] |= acme
+    return body
+
+
+def recipe_tls(field: str) -> Object:
+    """What the page says to set at an object of ours."""
+    parts = [body.get("spec", {}).get("tls", {}) for body in documents(PAGE) if "kind" not in body]
+    (tls,) = (tls for tls in parts if field in tls)
+    return dict(tls)
+
+
+@contextmanager
+def instance_runs(api: Api, *more: Object, tls: Object) -> Iterator[None]:
+    """An instance, and what else is created beside it."""
+    base = free_base_port()
+    api.create(an_instance(domain="mcs.example.com", address=SITE, vpn={"slots": 6, "basePort": base}, tls=tls), *more)
+    with fake_agent(api, base) as agent:
+        agent.appliance = FakeAppliance(api, "mcs")
+        agent.appliance.answers_challenges = True
+        yield
+
+
+def until_shown(appliance: Site, server: Pebble, certificate: str, *domains: str) -> None:
+    """A browser gets this certificate, and takes it."""
+    for domain in domains:
+
+        def has_it(domain: str = domain) -> bool:
+            leaf = appliance.shown(domain, server.root())
+            return bool(leaf) and leaf in certificate
+
+        until(f"{domain} has it", has_it, 60)
+
+
+def rests(api: Api) -> None:
+    """The operator writes nothing, and nobody else does."""
+    audit, before = audited(api), versions(api)
+    time.sleep(15)
+    assert versions(api) == before
+    assert audit.writes(api.namespace) == []
+
+
+def test_challenges_of_http01_pass_through_the_appliance_and_the_certificate_is_served(
+    api: Api,
+    operator: Operator,
+    programs: Path,
+    acme_server: Pebble,
+    network: PodNetwork,
+    appliance: Site,
+    tmp_path: Path,
+) -> None:
+    """ACME server -> the appliance's port 80 -> cert-manager's own solver, found by the documented Service."""
+    service, ordered = recipe("Service", "acme-solver"), recipe("Certificate", "acme-tls")
+    (domain,) = ordered["spec"]["dnsNames"]
+    link = a_link("acme", domain=domain, tls={"secretRef": {"name": "acme-tls"}})
+    api.create(service, recipe("Issuer", "letsencrypt", **acme_server.acme()))
+    solvers = solver_pods(api, network, programs / "cert-manager", "acme-solver", tmp_path / "solvers.log")
+    with instance_runs(api, a_community(), link, tls=recipe_tls("http01")), solvers as pods:
+        api.create(ordered)
+        api.wait_condition("TVoxLink", "acme", "CertificateReady", "True", "Provided", 120)
+        until_shown(appliance, acme_server, issued(api, "acme-tls"), domain)
+        until_shown(appliance, acme_server, renew(api, "acme-tls", 120), domain)
+        assert pods.solved == [domain, domain]
+        rests(api)
+    assert appliance.process.poll() is None
+
+
+def test_one_wildcard_by_dns01_serves_instance_link_and_portal_and_nothing_else_is_ordered(
+    api: Api, server: Api, operator: Operator, programs: Path, dns: PublicDns, acme_server: Pebble, appliance: Site
+) -> None:
+    """ACME server and cert-manager ask one DNS, which cert-manager has written to."""
+    key = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "acme-tsig"}, "data": encoded(secret=dns.secret)}
+    server.within("cert-manager").apply(key)
+    by = recipe("ClusterIssuer", "letsencrypt-dns", **acme_server.acme())
+    (solver,) = by["spec"]["acme"]["solvers"]
+    solver["dns01"]["rfc2136"]["nameserver"] = dns.place
+    # Its own look at the DNS waits a minute for each challenge, one after the other.
+    solver["waitInsteadOfSelfCheck"] = "1s"
+    server.kubectl("apply", "-f", "-", stdin=yaml.safe_dump(by))
+    before = acme_server.orders()
+    tls = recipe_tls("secretRef") | {"acme": acme_server.acme()}
+    portal, link = a_community(portalDomain="meet.mcs.example.com"), a_link("acme", domain="acme.mcs.example.com")
+    with instance_runs(api, portal, link, tls=tls):
+        api.wait_condition("MCSInstance", "mcs", "CertificateReady", "False", "CertificateNotFound")
+        api.create(recipe("Certificate", "mcs-wildcard"))
+        for kind, name in (("MCSInstance", "mcs"), ("TVoxLink", "acme"), ("Community", "acme")):
+            api.wait_condition(kind, name, "CertificateReady", "True", timeout=120)
+        names = ("mcs.example.com", "acme.mcs.example.com", "meet.mcs.example.com")
+        until_shown(appliance, acme_server, issued(api, "mcs-wildcard"), *names)
+        rests(api)
+    assert acme_server.orders() == before + 1

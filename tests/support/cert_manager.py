@@ -61,11 +61,11 @@ def issued(api: Api, name: str, entry: str = "tls.crt") -> str:
     return files(api.find("Secret", name) or {}).get(entry, "")
 
 
-def renew(api: Api, name: str) -> str:
+def renew(api: Api, name: str, timeout: float = 30) -> str:
     """What `cmctl renew` does, until the Secret has another certificate: that one."""
     before, body = issued(api, name), api.get("Certificate", name)
     now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
     asked = {"type": "Issuing", "status": "True", "reason": "ManuallyTriggered", "lastTransitionTime": now}
     api.merge_status("Certificate", name, {"conditions": [*body["status"]["conditions"], asked]})
-    until("it is renewed", lambda: issued(api, name) not in ("", before))
+    until("it is renewed", lambda: issued(api, name) not in ("", before), timeout)
     return issued(api, name)

@@ -57,6 +57,13 @@ class Pebble:
         except OSError:
             return False
 
+    def root(self) -> str:
+        """The root of its certificates, which no browser knows."""
+        context = ssl.create_default_context(cadata=self.ca)
+        address = f"https://127.0.0.1:{self.management}/roots/0"
+        with urllib.request.urlopen(address, timeout=5, context=context) as answer:
+            return str(answer.read().decode())
+
     def orders(self) -> int:
         """How often it was asked for one."""
         return self.log.read_text().count("/order-plz")
@@ -75,9 +82,15 @@ def built() -> Path:
 
 @contextmanager
 def pebble(
-    folder: Path, http_port: int, names: Iterable[str], config: dict[str, Any] | None = None, **environment: str
+    folder: Path,
+    http_port: int,
+    names: Iterable[str] = (),
+    config: dict[str, Any] | None = None,
+    dns: str = "",
+    **environment: str,
 ) -> Iterator[Pebble]:
-    """A Pebble that looks for these names, and no others, at this port of loopback. ``config``: more of its file's."""
+    """A Pebble that looks for these names, and no others, at this port of loopback; or for those that the DNS at
+    ``dns`` knows, where it leads to. ``config``: more of its file's."""
     program, port = built(), free_port()
     ca = mint_ca("pebble", datetime.now(UTC))
     written = _config(folder, ca, port, http_port) | (config or {})
@@ -86,10 +99,11 @@ def pebble(
     with left_out_if_missing():
         within = knowing(dict.fromkeys(names, "127.0.0.1"), folder)
     found = Pebble(port, management, ca.cert_pem, folder / "pebble.log")
+    asking = ["-dnsserver", dns] if dns else []
     quick = {"PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "0", "PEBBLE_AUTHZREUSE": "0"}
     with found.log.open("wb") as log:
         process = subprocess.Popen(
-            [*within, str(program), "pebble", "-config", str(folder / "pebble.json")],
+            [*within, str(program), "pebble", "-config", str(folder / "pebble.json"), *asking],
             env={**os.environ, **quick, **environment},
             stdin=subprocess.DEVNULL,
             stdout=log,

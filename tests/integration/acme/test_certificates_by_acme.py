@@ -4,15 +4,6 @@ HAProxy, answers the challenges from the files that the operator wrote.
 
 from __future__ import annotations
 
-import os
-import shutil
-import signal
-import socket
-import ssl
-import subprocess
-import tempfile
-import threading
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,74 +22,16 @@ from support.operator import Operator
 from support.pebble import Pebble, pebble
 from support.ports import free_port
 from support.quota import until_counted
-from support.shards import certificates, mounted
+from support.shards import certificates
+from support.site import Site, site
 from support.snapshots import Audit, settled
 from support.waiting import until
-from unit.images.test_appliance import APPLIANCE, HAPROXY
 
 pytestmark = pytest.mark.integration
 
 ADDRESS = "10.89.0.1"
 OWN, ACME, BETA, PORTAL, LOST = "mcs.test", "acme.mcs.test", "beta.mcs.test", "meet.acme.test", "lost.mcs.test"
 GOOD = (OWN, ACME, BETA, PORTAL)
-
-
-@dataclass
-class Site:
-    """The real appliance, which is given what the API server has, as a kubelet would."""
-
-    http: int
-    https: int
-    process: subprocess.Popen[bytes]
-
-    def shown(self, domain: str, root: str) -> str:
-        """The certificate that a browser gets which trusts this root, and checks the name."""
-        context = ssl.create_default_context(cadata=root)
-        raw = socket.create_connection(("127.0.0.1", self.https), 5)
-        with raw, context.wrap_socket(raw, server_hostname=domain) as tls:
-            return ssl.DER_cert_to_PEM_cert(tls.getpeercert(binary_form=True) or b"")
-
-
-@contextmanager
-def site(api: Api) -> Iterator[Site]:
-    root = Path(tempfile.mkdtemp(prefix="mcs-"))
-    for name in ("data", "etc", "run"):
-        (root / name).mkdir()
-    http, https = free_port(), free_port()
-    environment = {
-        "MCS_CONFIG_DIR": str(root / "etc"),
-        "MCS_DATA_DIR": str(root / "data"),
-        "MCS_RUN_DIR": str(root / "run"),
-        "MCS_INSTANCE": "mcs",
-        "MCS_CONTRACT_PORT": str(free_port()),
-        "MCS_HTTP_PORT": str(http),
-        "MCS_HTTPS_PORT": str(https),
-        "MCS_TVOX_PORT": str(free_port()),
-        "MCS_HAPROXY": HAPROXY or "",
-        "MCS_PROGRAMS": str(root),
-        "MCS_POLL_SECONDS": "0.1",
-        "PYTHONDONTWRITEBYTECODE": "1",
-    }
-    command = ["/usr/bin/python3", "-m", "appliance"]
-    process = subprocess.Popen(command, cwd=APPLIANCE, env=environment, start_new_session=True)
-    ended = threading.Event()
-
-    def mount() -> None:
-        while not ended.wait(0.3):
-            for name, content in sorted(mounted(api).items(), key=lambda item: item[0] == "manifest.json"):
-                (root / f".{name}").write_bytes(content)
-                (root / f".{name}").replace(root / "etc" / name)
-
-    thread = threading.Thread(target=mount)
-    thread.start()
-    try:
-        yield Site(http, https, process)
-    finally:
-        ended.set()
-        thread.join()
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(10)
-        shutil.rmtree(root)
 
 
 @dataclass
@@ -157,9 +90,9 @@ def test_every_name_gets_its_certificate_hot_and_at_rest_nothing_is_written(
         for kind, name in (("MCSInstance", "mcs"), ("TVoxLink", "acme"), ("TVoxLink", "beta"), ("Community", "acme")):
             ready(api, kind, name)
         until("the appliance is told of all", lambda: set(certificates(api)) == set(GOOD), 30)
-        root = root_of(it.server)
+        root = it.server.root()
         for domain in GOOD:
-            shown = until("a browser takes it", lambda domain=domain: _shown(it.site, domain, root), 20)
+            shown = until("a browser takes it", lambda domain=domain: it.site.shown(domain, root), 20)
             secret = api.get("Secret", certificate_secret("mcs", domain))
             assert secret["type"] == "kubernetes.io/tls"
             assert secret["metadata"]["annotations"]["mcs.tvox.io/domain"] == domain
@@ -235,18 +168,3 @@ def test_a_server_that_is_gone_is_told_at_the_instance_and_costs_nobody_anything
         api.merge("MCSInstance", "mcs", {"spec": {"tls": {"acme": None}}})
         api.wait_condition("MCSInstance", "mcs", "CertificateReady", "True", "Provided", 30)
         assert served.items() <= certificates(api).items(), "what was issued is served on"
-
-
-def root_of(server: Pebble) -> str:
-    """The root of this Pebble's certificates, which no browser knows."""
-    context = ssl.create_default_context(cadata=server.ca)
-    address = f"https://127.0.0.1:{server.management}/roots/0"
-    with urllib.request.urlopen(address, timeout=5, context=context) as answer:
-        return str(answer.read().decode())
-
-
-def _shown(served: Site, domain: str, root: str) -> str:
-    try:
-        return served.shown(domain, root)
-    except OSError:
-        return ""

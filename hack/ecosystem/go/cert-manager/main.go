@@ -1,4 +1,5 @@
-// cert-manager's controllers and its cainjector in one process: its own main packages are in modules that no proxy serves.
+// cert-manager's controllers and its cainjector in one process, and its solver of HTTP-01 challenges, `cert-manager
+// acmesolver`: its own main packages are in modules that no proxy serves.
 // What is left out of its webhook's work is defaults and messages; its CRDs check the rest.
 package main
 
@@ -42,15 +43,20 @@ import (
 	_ "github.com/cert-manager/cert-manager/pkg/controller/clusterissuers"
 	_ "github.com/cert-manager/cert-manager/pkg/controller/issuers"
 	_ "github.com/cert-manager/cert-manager/pkg/issuer/acme"
+	"github.com/cert-manager/cert-manager/pkg/issuer/acme/http/solver"
 	_ "github.com/cert-manager/cert-manager/pkg/issuer/ca"
 	_ "github.com/cert-manager/cert-manager/pkg/issuer/selfsigned"
 	"github.com/cert-manager/cert-manager/pkg/util"
 )
 
 func main() {
-	nameservers := flag.String("nameservers", "", "who is asked for the TXT records of DNS-01, comma separated")
-	flag.Parse()
 	ctrl.SetLogger(klog.Background())
+	if len(os.Args) > 1 && os.Args[1] == "acmesolver" {
+		fmt.Fprintln(os.Stderr, solve(os.Args[2:]))
+		os.Exit(1)
+	}
+	nameservers := flag.String("nameservers", "", "who is asked about names before an ACME server is, comma separated")
+	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, os.Getenv("KUBECONFIG"), strings.Split(*nameservers, ",")); err != nil {
@@ -66,7 +72,13 @@ func run(ctx context.Context, kubeconfig string, nameservers []string) error {
 		KubernetesAPIQPS:   50,
 		KubernetesAPIBurst: 100,
 		IssuerOptions:      controller.IssuerOptions{ClusterResourceNamespace: "cert-manager"},
-		ACMEOptions:        controller.ACMEOptions{DNS01Nameservers: nameservers, DNS01CheckRetryPeriod: 2 * time.Second},
+		ACMEOptions: controller.ACMEOptions{
+			HTTP01SolverImage:            "acmesolver",
+			ACMEHTTP01SolverRunAsNonRoot: true,
+			HTTP01SolverNameservers:      nameservers,
+			DNS01Nameservers:             nameservers,
+			DNS01CheckRetryPeriod:        2 * time.Second,
+		},
 		CertificateOptions: controller.CertificateOptions{
 			CopiedAnnotationPrefixes:                 []string{"*", "-kubectl.kubernetes.io/", "-fluxcd.io/", "-argocd.argoproj.io/"},
 			CertificateRequestMinimumBackoffDuration: time.Hour,
@@ -95,6 +107,18 @@ func run(ctx context.Context, kubeconfig string, nameservers []string) error {
 	err = inject(ctx, kubeconfig)
 	group.Wait()
 	return err
+}
+
+// solve is cert-manager's cmd/acmesolver: what a solver's pod runs, with the pod's arguments.
+func solve(arguments []string) error {
+	var one solver.HTTP01Solver
+	flags := flag.NewFlagSet("acmesolver", flag.ExitOnError)
+	flags.IntVar(&one.ListenPort, "listen-port", 8089, "where it listens, at all addresses")
+	flags.StringVar(&one.Domain, "domain", "", "the name that it solves a challenge for")
+	flags.StringVar(&one.Token, "token", "", "of the challenge")
+	flags.StringVar(&one.Key, "key", "", "what it answers")
+	_ = flags.Parse(arguments)
+	return one.Listen(klog.Background())
 }
 
 // inject is cert-manager's cmd/cainjector.
