@@ -15,7 +15,7 @@ from support.api import ROOT
 HOT, IN_PLACE, THIS_LINK, NEW_PROFILE, MEDIA_RESTART, RESTART = Impact
 
 CUSTOMERS, RESILIENCE = "running/test_customers.py", "running/test_resilience.py"
-HOT_FIELDS = f"{CUSTOMERS}::test_fields_that_are_hot_are_changed_and_undone_and_no_tunnel_notices"
+HOT_FIELDS = "running/test_unnoticed_fields.py::test_fields_that_are_hot_are_changed_and_undone_and_no_tunnel_notices"
 SOLVERS = f"{CUSTOMERS}::test_challenges_are_passed_on_to_the_solvers_of_a_service_and_no_more_and_nobody_notices"
 USERS = f"{CUSTOMERS}::test_a_changed_community_is_in_the_appliances_files_without_a_restart"
 SIZE = "test_in_place.py::test_another_size_is_in_force_and_nobody_notices"
