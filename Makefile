@@ -83,8 +83,11 @@ demo-clean: $(DEPS) ## Remove what the demo made (the node stays)
 # kubelet and tunnels, so that two lanes fit two cores. What runs on a real node takes longest, so the others are nice
 # to it; but not the unit tests, some of which have a clock to mind as well.
 test: ## All of it: what `.ci/run` runs
-	@hack/prometheus >/dev/null && hack/helm version >/dev/null
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line aside e2e
+	@failed=0; \
+	hack/prometheus >/dev/null && hack/helm version >/dev/null && \
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=line aside e2e || failed=$$?; \
+	echo "make test: $$((SECONDS / 60)) min $$((SECONDS % 60)) s"; \
+	exit $$failed
 .PHONY: aside node
 aside: $(DEPS) # what failed does not hide what comes after it
 	@failed=0; \
