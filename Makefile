@@ -12,6 +12,8 @@ CLUSTER := hack/cluster/cluster
 LOCK := $(BIN)/uv pip compile -q --universal --upgrade --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --no-header
 T ?=
+# Where Python is told to keep no bytecode, each of some hundred processes compiles the same sources anew: a second each.
+export PYTHONDONTWRITEBYTECODE :=
 PYTEST := $(BIN)/pytest $(if $(T),-k '$(T)')
 
 .PHONY: help
