@@ -262,43 +262,6 @@ def test_a_link_whose_community_is_deleted_keeps_its_tunnel_and_says_so(api: Api
     assert settled(api)["Secret/mcs-link-002"] == before
 
 
-# --- the law of 250 ---
-
-
-@pytest.mark.timeout(240)
-def test_the_251st_link_is_refused_gets_no_secret_and_takes_over_when_a_place_frees_up(
-    api: Api, operator: Operator
-) -> None:
-    api.create(an_instance(vpn={"slots": 250}), a_community())
-    api.wait_condition("MCSInstance", "mcs", "Accepted", "True")
-    api.create(*(a_link(f"c{number:03d}") for number in range(250)))
-    until(
-        "250 are accepted", lambda: api.get("MCSInstance", "mcs")["status"]["links"]["accepted"] == 250, 90, pause=0.5
-    )
-    before = identities(api)
-    assert sorted(identity.number for identity in before.values()) == list(range(2, 252))
-
-    with around_the_quota(api, operator):
-        api.create(a_link("one-too-many"))
-    message = api.wait_condition("TVoxLink", "one-too-many", "Accepted", "False", "CapacityExceeded", 60)
-    assert "250 of at most 250" in message
-    api.wait_condition("TVoxLink", "one-too-many", "Stalled", "True", "CapacityExceeded")
-    assert "slot" not in api.get("TVoxLink", "one-too-many")["status"]
-    assert api.find("Secret", "one-too-many-profile") is None
-    assert len([s for s in api.list("Secret") if s["metadata"]["name"].startswith("mcs-link-")]) == 250
-    counted = api.get("MCSInstance", "mcs")["status"]["links"]
-    assert (counted["accepted"], counted["rejected"]) == (250, 1)
-
-    api.delete("TVoxLink", "c100", wait=10)
-    accepted(api, "one-too-many", timeout=60)
-    # No other number was free, so the identity of the link that went is given up for the newcomer.
-    now = identities(api)
-    assert now["one-too-many"].number == before["c100"].number
-    assert {name: identity for name, identity in now.items() if name != "one-too-many"} == {
-        name: identity for name, identity in before.items() if name != "c100"
-    }
-
-
 # --- refusals ---
 
 

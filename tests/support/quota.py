@@ -99,6 +99,38 @@ def race(creates: Iterable[tuple[Api, Object]], in_flight: int = IN_FLIGHT) -> l
         return [refused for refused in crowd.map(create, creates) if refused]
 
 
+def crowd(api: Api, count: int, name: str = "c") -> list[tuple[Api, Object]]:
+    """So many links to create, for `race`."""
+    return [(api, a_link(f"{name}{number:04d}")) for number in range(count)]
+
+
+def names(api: Api) -> set[str]:
+    """Names of the links that are stored."""
+    return {str(link["metadata"]["name"]) for link in api.list("TVoxLink")}
+
+
+def accepted(api: Api) -> set[str]:
+    """Names of the links that are accepted, by their status."""
+    return {
+        str(link["metadata"]["name"])
+        for link in api.list("TVoxLink")
+        for condition in link.get("status", {}).get("conditions", [])
+        if (condition["type"], condition["status"]) == ("Accepted", "True")
+    }
+
+
+def until_accepted(api: Api, count: int, timeout: float = 120) -> set[str]:
+    """Wait until exactly so many links are accepted; their names."""
+
+    def look() -> bool:
+        found = len(accepted(api))
+        assert found == count, f"{found} are accepted"
+        return True
+
+    until(f"{count} are accepted", look, timeout, pause=0.5)
+    return accepted(api)
+
+
 @contextmanager
 def around_the_quota(api: Api, operator: Operator) -> Iterator[None]:
     """What the block creates is not counted: the operator is stopped meanwhile, and an administrator takes the quota
