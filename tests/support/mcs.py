@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import secrets
+import socket
+import ssl
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -131,6 +133,19 @@ class Mcs:
 
         until(f"http://{domain}/ answers {status}", look, timeout)
         return seen[1]
+
+    def certificate(self, domain: str) -> str:
+        """What a browser gets that asks for this public name; empty where the handshake is refused."""
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        try:
+            with (
+                socket.create_connection((self.node.ip, 443), timeout=3) as raw,
+                context.wrap_socket(raw, server_hostname=domain) as tls,
+            ):
+                return ssl.DER_cert_to_PEM_cert(tls.getpeercert(binary_form=True) or b"")
+        except OSError:
+            return ""
 
     @property
     def on_host_network(self) -> bool:

@@ -47,6 +47,43 @@ async () => {
 }
 """
 
+TONE = """
+async () => {
+  const context = new AudioContext();
+  await context.resume();
+  const receivers = window.connections.flatMap(connection => connection.getReceivers());
+  const heard = receivers.filter(({track}) => track.kind === "audio" && track.readyState === "live").map(({track}) => {
+    const analyser = new AnalyserNode(context, {fftSize: 2048, smoothingTimeConstant: 0});
+    context.createMediaStreamSource(new MediaStream([track])).connect(analyser);
+    return {analyser, beeps: [], bins: new Float32Array(analyser.frequencyBinCount)};
+  });
+  for (const begun = performance.now(); performance.now() - begun < 2000; await new Promise(r => setTimeout(r, 15))) {
+    for (const {analyser, beeps, bins} of heard) {
+      analyser.getFloatFrequencyData(bins);
+      const loudest = bins.reduce((most, level, bin) => level > bins[most] ? bin : most, 0);
+      const hertz = loudest * context.sampleRate / analyser.fftSize;
+      if (bins[loudest] > -50 && hertz > 340 && hertz < 460) beeps.push(performance.now());
+    }
+  }
+  await context.close();
+  return heard.filter(({beeps}) => beeps.some((at, n) => n > 0 && at - beeps[n - 1] > 300)).length;
+}
+"""
+"""How many voices beep at 400 Hz for a moment, again and again, as Chromium's fake microphone does."""
+PICTURE = """
+() => {
+  const canvas = new OffscreenCanvas(32, 18).getContext("2d");
+  const colour = (x, y) => canvas.getImageData(x, y, 1, 1).data;
+  return [...document.querySelectorAll("video:not(.mirrored)")].filter(video => {
+    canvas.drawImage(video, 0, 0, 32, 18);
+    const corners = [colour(1, 1), colour(30, 1), colour(30, 16)];
+    const dark = corners.every(([red, green, blue]) => red < 60 && blue < 60 && green > 90 && green < 175);
+    return dark && colour(16, 9)[1] > 175;
+  }).length;
+}
+"""
+"""How many pictures are a bright disc on dark green, as of Chromium's fake camera. One's own is shown mirrored."""
+
 
 _ONLY_BY = """
 // The browser's rules for names do not hold for where it sends datagrams; only TLS needs the name.
@@ -79,6 +116,8 @@ class Person:
     """Addresses of all that it opened."""
     errors: list[str]
     """What the page's own code threw."""
+    signals: list[bytes]
+    """What the gate said to it."""
 
     @property
     def call_id(self) -> str:
@@ -112,6 +151,18 @@ class Person:
         found: list[list[str]] = await self.page.evaluate(PATHS)
         return found
 
+    async def recognises(self, others: int = 1) -> None:
+        """What so many others show and say is what their fake cameras and microphones give, and nothing else."""
+
+        async def seen() -> bool:
+            return bool(await self.page.evaluate(PICTURE) == others)
+
+        async def heard() -> bool:
+            return bool(await self.page.evaluate(TONE) == others)
+
+        await eventually(f"{self.name} sees what {others} cameras show", seen, 10)
+        await eventually(f"{self.name} hears what {others} microphones say", heard, 10)
+
     async def sees_and_hears(self, others: int = 1) -> bool:
         """Whether voice and picture of so many others have arrived."""
         now = await self.received()
@@ -125,7 +176,14 @@ async def sign_in(browser: Any, portal: str, user: str, password: str, shown: st
     await context.add_init_script(REMEMBER + script)
     page = await context.new_page()
     sockets: list[str] = []
-    page.on("websocket", lambda opened: sockets.append(opened.url))
+    signals: list[bytes] = []
+
+    def opened(socket: Any) -> None:
+        sockets.append(socket.url)
+        if _is_of_a_call(socket):
+            socket.on("framereceived", lambda said: signals.append(said) if isinstance(said, bytes) else None)
+
+    page.on("websocket", opened)
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     await page.goto(f"https://{portal}/")
@@ -133,7 +191,11 @@ async def sign_in(browser: Any, portal: str, user: str, password: str, shown: st
     await page.get_by_label("Password", exact=True).fill(password)
     await page.get_by_role("button", name="Sign in").click()
     await page.get_by_role("heading", name=f"Hello, {(shown or user).split()[0]}").wait_for(timeout=15_000)
-    return Person(shown or user, page, sockets, errors)
+    return Person(shown or user, page, sockets, errors, signals)
+
+
+def _is_of_a_call(socket: Any) -> bool:
+    return urlsplit(socket.url).path.startswith("/calls/")
 
 
 async def eventually(what: str, look: Callable[[], Awaitable[bool]], seconds: float = 30) -> float:
@@ -164,7 +226,7 @@ def lines_to_the_gate(*people: Person) -> Callable[[], Awaitable[bool]]:
 
     def watch(name: str) -> Callable[[Any], None]:
         def opened(socket: Any) -> None:
-            if urlsplit(socket.url).path.startswith("/calls/"):
+            if _is_of_a_call(socket):
                 socket.on("framereceived", lambda _: answered.add(name))
 
         return opened

@@ -29,22 +29,26 @@ class Before:
         """Its chart."""
         return self.tree / "charts" / "mcs-operator"
 
-    def load(self) -> None:
-        """Build its images as it does, and have the node hold them."""
-        command = [self.tree / "hack" / "images" / "build", *IMAGES]
+    def load(self, *names: str, tag: str = TAG) -> None:
+        """Build these of its images as it does, and have the node hold them."""
+        command = [self.tree / "hack" / "images" / "build", *names]
         built = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.split()
-        for name, archive in zip(IMAGES, built, strict=True):
-            load_renamed(Path(archive), f"localhost/mcs/{name}:dev", image(name))
+        for name, archive in zip(names, built, strict=True):
+            load_renamed(Path(archive), f"localhost/mcs/{name}:dev", image(name, tag))
 
 
-def image(name: str) -> str:
+def image(name: str, tag: str = TAG) -> str:
     """What the node calls an image of the version of before."""
-    return f"localhost/mcs/{name}:{TAG}"
+    return f"localhost/mcs/{name}:{tag}"
 
 
-def check_out(folder: Path) -> Before:
-    """The version that MCS_FROM names, or that of the last tag."""
-    commit = os.environ.get("MCS_FROM") or _last_tag() or UNTAGGED
+def last_version() -> str:
+    """The commit that MCS_FROM names, or that of the last tag."""
+    return os.environ.get("MCS_FROM") or _last_tag() or UNTAGGED
+
+
+def check_out(folder: Path, commit: str) -> Before:
+    """All files as of this commit."""
     archive = subprocess.run(["git", "-C", ROOT, "archive", commit], stdout=subprocess.PIPE, check=True).stdout
     subprocess.run(["tar", "--extract", f"--directory={folder}"], input=archive, check=True)
     return Before(commit, folder)

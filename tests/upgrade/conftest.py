@@ -11,7 +11,7 @@ from e2e.conftest import node
 from support.api import Api, remove_namespaces
 from support.cluster import Node
 from support.mcs import Mcs, serving
-from upgrade.before import TAG, Before, Installed, check_out, image
+from upgrade.before import IMAGES, TAG, Before, Installed, check_out, image, last_version
 
 __all__ = ["node"]
 
@@ -27,8 +27,8 @@ def server(node: Node) -> Api:
 @pytest.fixture(scope="module")
 def before(tmp_path_factory: pytest.TempPathFactory) -> Before:
     """The version of before, its images on the node."""
-    version = check_out(tmp_path_factory.mktemp("before"))
-    version.load()
+    version = check_out(tmp_path_factory.mktemp("before"), last_version())
+    version.load(*IMAGES)
     print(f"the version of before: {version.commit}")
     return version
 

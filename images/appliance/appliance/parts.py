@@ -16,8 +16,9 @@ from pathlib import Path
 
 log = logging.getLogger("parts")
 
-FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
-"""Seconds before a part is started anew; twice as long each time, until it has run for STABLE."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 3.0
+"""Seconds before a part is started anew; twice as long each time, until it has run for STABLE. A call is to have its
+signalling back within ten seconds, and the start takes some of them."""
 STABLE = 30.0
 MINUTE = 60.0
 

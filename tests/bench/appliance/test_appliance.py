@@ -1,19 +1,14 @@
 """What calls cost, how soon one hears, and what a change of users takes.
 
-Whoever talks runs on this machine as well, on the same cores: of the media server only its own time is counted, and
-nothing is lost that these cores cannot carry together.
+Whoever talks runs on this machine as well, on the same cores.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import random
-import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,15 +18,14 @@ import argon2
 import pytest
 
 from contract.given import MEET, Given, a_user
+from contract.load import LINE, MediaServer, the_media_server_of, under_load
 from contract.people import PASSWORD, served, two
 from contract.subject import Subject
 from mcs_operator.api import Function
 from mcs_operator.contract.shards import ServedLogin
-from support.api import ROOT
 from support.browser import CHROMIUM
 from support.costs import cost_of
 from support.figures import Figure
-from support.lab import eventually
 from support.people import talk
 from support.quantiles import quantile
 from support.sheet import Sheet
@@ -42,8 +36,6 @@ CALLS = 16
 """By turns: nobody may ring more than ten times at once."""
 SECONDS = 12
 """Of each measurement of the media server."""
-LINE = 480
-"""kbit/s: the 60 KB/s that a connection takes."""
 LOADS = {
     "audio": ("30 calls of two by voice", 30, 2, 0, 0.6),
     "video": (f"30 calls of two by video, {LINE} kbit/s to each", 30, 2, LINE, 1.0),
@@ -52,16 +44,6 @@ LOADS = {
 """Rooms, participants of each, kbit/s of each one's picture, and the aim."""
 SOCKETS, OF_EACH = 2000, 2
 USERS = 10_000
-
-
-@dataclass(frozen=True)
-class MediaServer:
-    """The running one: where it listens, its key, and its process."""
-
-    pid: int
-    url: str
-    key: str
-    secret: str
 
 
 def part(appliance: Subject, words: bytes) -> int:
@@ -80,75 +62,16 @@ def part(appliance: Subject, words: bytes) -> int:
 @pytest.fixture
 def media_server(appliance: Subject, given: Given) -> MediaServer:
     served(appliance, given)
-    pid = eventually("it runs", lambda: _media_server_of(appliance))
-    variables = dict(
-        word.partition("=")[::2] for word in Path(f"/proc/{pid}/environ").read_text().split("\0") if "=" in word
-    )
-    said = json.loads(variables["LIVEKIT_CONFIG"])
-    ((key, secret),) = said["keys"].items()
-    return MediaServer(pid, f"http://127.0.0.1:{said['port']}", key, secret)
-
-
-def _media_server_of(appliance: Subject) -> int | None:
-    """It knows no folder of ours: it is the child of the appliance."""
-    assert appliance.process is not None
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            if parent == appliance.process.pid and b"livekit-server" in (entry / "cmdline").read_bytes():
-                return int(entry.name)
-        except OSError:
-            continue
-    return None
+    return the_media_server_of(appliance)
 
 
 # ------------------------------------------------------------------------------------------- what the media server does
 
 
-@dataclass(frozen=True)
-class Load:
-    """`processor` in % of a core and `memory` in MiB, per participant; `lost` in packets of a million."""
-
-    processor: float
-    memory: float
-    lost: float
-
-
-def under_load(server: MediaServer, rooms: int, size: int, video: int) -> Load:
-    idle = cost_of([server.pid])
-    with _talking(server, rooms, size, video) as load:
-        there = _said(load)["participants"]
-        begin, begun = cost_of([server.pid]), time.monotonic()
-        heard = _said(load)
-        end, seconds = cost_of([server.pid]), time.monotonic() - begun
-    assert heard["packets"] > there * seconds * 40, "fifty packets of a voice in a second"
-    processor = 100 * (end.cpu - begin.cpu) / seconds / there
-    return Load(processor, (end.pss - idle.pss) / there, 1e6 * heard["lost"] / (heard["packets"] + heard["lost"]))
-
-
-@contextmanager
-def _talking(server: MediaServer, rooms: int, size: int, video: int) -> Iterator[subprocess.Popen[str]]:
-    command = [ROOT / "hack" / "tool", "load", "-url", server.url, "-rooms", str(rooms), "-size", str(size)]
-    command += ["-video", str(video), "-seconds", str(SECONDS)]
-    environment = os.environ | {"LOAD_KEY": server.key, "LOAD_SECRET": server.secret}
-    load = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
-    try:
-        yield load
-        assert load.wait(20) == 0
-    finally:
-        load.kill()
-        load.wait()
-
-
-def _said(load: subprocess.Popen[str]) -> dict[str, int]:
-    assert load.stdout is not None
-    found: dict[str, int] = json.loads(load.stdout.readline())
-    return found
-
-
 def test_what_a_participant_costs_the_media_server(media_server: MediaServer, sheet: Sheet) -> None:
     for key, (name, rooms, size, video, target) in LOADS.items():
-        load = under_load(media_server, rooms, size, video)
+        load = under_load(media_server, rooms, size, video, SECONDS)
+        assert load.heard > 40, "fifty packets of a voice in a second"
         sheet.add(
             f"{key}-processor", Figure(f"{name}: processor per participant", [load.processor], "% of a core", target)
         )

@@ -263,9 +263,9 @@ async def test_who_is_not_served_any_more_or_is_cut_is_out_at_the_media_server(c
         await bob.hear("join")
         await ada.hear("join")
         calls.serve(("acme", "ada", ("Audio",)))
-        assert (await bob.hear("leave", 3.0)).reason == 4  # PARTICIPANT_REMOVED
+        assert (await bob.hear("leave", 2.0)).reason == 4  # PARTICIPANT_REMOVED
         await calls.cut(community="acme", user="ada")
-        assert (await ada.hear("leave", 3.0)).reason == 4
+        assert (await ada.hear("leave", 2.0)).reason == 4
     assert "acme" not in (await calls.counts())["participants"]
 
 

@@ -318,6 +318,27 @@ async def test_a_part_that_dies_is_started_anew_later_each_time(tmp_path: Path) 
     assert not running.hopeless.is_set()
 
 
+async def test_however_often_it_dies_it_is_not_left_dead_for_more_than_three_seconds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+
+    async def dies_at_once(_: parts.Part) -> int:
+        return 1
+
+    async def wait(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 8:
+            raise asyncio.CancelledError
+
+    running = parts.Parts(tmp_path)
+    monkeypatch.setattr(running, "_run", dies_at_once)
+    monkeypatch.setattr(asyncio, "sleep", wait)
+    with pytest.raises(asyncio.CancelledError):
+        await running._keep(a_part(tmp_path, "exit 1"))
+    assert waits == [0.2, 0.4, 0.8, 1.6, 3.0, 3.0, 3.0, 3.0]
+
+
 async def test_one_that_may_not_die_often_ends_it_all(tmp_path: Path) -> None:
     running = parts.Parts(tmp_path)
     running.start([a_part(tmp_path, f"echo >>{tmp_path}/log; exit 1", deaths=3)])

@@ -145,6 +145,23 @@ async def test_another_community_finds_nothing_of_it_at_its_own_portal(house: Ho
     assert answer.error == (404, "not-found")
 
 
+@pytest.mark.parametrize(
+    "origin", ["https://acme.example.com", "https://meet.globex.example.com"], ids=["the TVox's own", "a sibling's"]
+)
+async def test_a_hostile_page_that_a_member_looks_at_gets_and_does_nothing_in_his_name(
+    house: House, origin: str
+) -> None:
+    """His browser adds his cookie, as both are of the same site. What leads to the media is the gate's to refuse."""
+    house.add("acme", "dan")
+    await house.told()
+    found = await scene(house)
+    found.browsers["member"].origin = origin
+    answers = {thing: (await ask(found, "member", thing)).error for thing in sorted(THINGS.keys() - {"connect"})}
+    assert answers == dict.fromkeys(answers, (403, "not-allowed"))
+    assert len((await found.browsers["ada"].get("/api/conversations/bob/messages")).json["messages"]) == 1
+    assert house.portal.calls.busy(("acme", "bob")), "he is still in the call"
+
+
 async def test_a_namesake_of_another_community_finds_nothing_either(house: House) -> None:
     """globex has an ada and a bob as well: a name is one only together with its community."""
     house.add("globex", "ada", "bob")

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { roomOptions } from "../src/media/options";
 import { type Transports, restartOnlyIfBroken } from "../src/media/resume";
 
 describe("the signalling is back", () => {
@@ -44,4 +45,21 @@ describe("the signalling is back", () => {
     await resumed(found);
     expect(await resumed(found)).toEqual(["offer", "offer"]);
   });
+});
+
+describe("the signalling is away", () => {
+  /** The longest that may pass from when the gate is back until a page asks again. */
+  const longestGap = (backAfterMs: number, chance: number): number => {
+    vi.spyOn(Math, "random").mockReturnValue(chance);
+    const policy = roomOptions({}).reconnectPolicy;
+    let now = 0;
+    for (let attempt = 0; now < backAfterMs; attempt++) now += policy?.nextRetryDelayInMs({ retryCount: attempt, elapsedMs: now }) ?? Infinity;
+    return now - backAfterMs;
+  };
+  afterEach(() => vi.restoreAllMocks());
+
+  it.each([1, 3, 5, 7, 20, 40])("a gate that is back after %i s is found within two more", (seconds) => {
+    for (const chance of [0, 0.3, 0.6, 0.999]) expect(longestGap(seconds * 1000, chance)).toBeLessThanOrEqual(2000);
+  });
+  it("and after three quarters of a minute the call is joined anew", () => expect(longestGap(50_000, 0.5)).toBe(Infinity));
 });

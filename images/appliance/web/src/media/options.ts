@@ -2,6 +2,7 @@
 import { AudioPresets, type RoomOptions, type TrackPublishOptions, VideoPreset } from "livekit-client";
 import { PICTURE, SCREEN_SOUND, VOICE } from "./budget";
 import type { ChosenDevices } from "./devices";
+import { resuming } from "./resume";
 
 const AUDIO = { ...AudioPresets.speech, maxBitrate: VOICE, priority: "high" as const };
 const SMALL = new VideoPreset(320, 180, PICTURE.small, 15, "low");
@@ -14,6 +15,7 @@ export function roomOptions(devices: ChosenDevices): RoomOptions {
     adaptiveStream: false,
     dynacast: true,
     disconnectOnPageLeave: true,
+    reconnectPolicy: resuming,
     audioCaptureDefaults: {
       echoCancellation: true,
       noiseSuppression: true,

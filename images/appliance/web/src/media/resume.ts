@@ -4,7 +4,8 @@
  * LiveKit's client then restarts ICE, and the media server drops all packets of both directions from that moment until
  * a new pair of addresses is found. Where only the signalling was away, that costs a call sound and picture for nothing.
  */
-import { type Room, RoomEvent } from "livekit-client";
+import { type ReconnectPolicy, type Room, RoomEvent } from "livekit-client";
+import { backoff } from "../api/backoff";
 
 /** What this needs of LiveKit's `PCTransportManager`. */
 export interface Transports {
@@ -13,6 +14,18 @@ export interface Transports {
   updateConfiguration(config: RTCConfiguration): void;
   triggerIceRestart(): Promise<void>;
 }
+
+/** How long one line is tried to be taken up; after that the call is joined anew. */
+const RESUME_MS = 45_000;
+const LONGEST_WAIT_MS = 2_000;
+
+/**
+ * LiveKit waits for up to seven seconds, half of it more or less: who has just missed a gate that starts anew would be
+ * without signalling for ten seconds more, and nobody could get in or be heard of meanwhile.
+ */
+export const resuming: ReconnectPolicy = {
+  nextRetryDelayInMs: ({ retryCount, elapsedMs }) => (elapsedMs < RESUME_MS ? backoff(retryCount, LONGEST_WAIT_MS) : null),
+};
 
 const WATCHED_MS = 500;
 const LOOK_MS = 50;
