@@ -132,10 +132,12 @@ mutants: $(DEPS) ## How many small faults the unit tests notice, by package (SAM
 	PYTHONPATH=tests:operator $(BIN)/python -m mutants.run --sample $(SAMPLE) --seed $(SEED) --only '$(T)'
 
 # CI=true: a part that was asked for and cannot run here has failed.
-ON_NODE := networkpolicy registry two_nodes
-ecosystem: $(DEPS) $(if $(T),$(if $(filter $(ON_NODE),$(T)),node),node) ## Beside our users' own tools, each with what it needs and takes: T=flux picks one (docs/ecosystem.md)
+ON_NODE := networkpolicy registry two_nodes volume
+ASKED := $(subst -,_,$(T))
+FOUND = $(foreach part,$(ASKED),$(or $(sort $(wildcard tests/ecosystem/test_$(part)*.py)),$(error no part: $(part))))
+ecosystem: $(DEPS) $(if $(ASKED),$(if $(filter $(ON_NODE),$(ASKED)),node),node) ## Beside our users' own tools, each with what it needs and takes: T=flux picks one (docs/ecosystem.md)
 	@hack/prepare && hack/prepare git && hack/helm version >/dev/null
-	CI=true $(BIN)/pytest $(if $(T),$(foreach part,$(subst -,_,$(T)),tests/ecosystem/test_$(part).py),tests/ecosystem)
+	CI=true $(BIN)/pytest $(or $(FOUND),tests/ecosystem)
 
 alerts: $(DEPS) ## Play the alerts with promtool, which is built the first time (four minutes)
 	@promtool=$$(hack/prometheus)/promtool; \
@@ -152,7 +154,7 @@ KEY ?=
 REBUILD ?=
 ANEW := $(if $(REBUILD),MCS_IMAGES_CACHE=build/images)
 release: $(DEPS) ## Build what a team consumes into build/release, and try it; URL=, REGISTRY= where it will be, KEY= cosign's, REBUILD=1
-	@hack/helm version >/dev/null && hack/tool cosign version >/dev/null 2>&1
+	@hack/helm version >/dev/null && hack/tool cosign version >/dev/null 2>&1 && KREW_ROOT=build/krew hack/tool krew version >/dev/null
 	@rm -rf build/images
 	@$(ANEW) $(BIN)/python hack/release/release --url '$(URL)' --registry '$(REGISTRY)' --key '$(KEY)'
 	@$(ANEW) MCS_KEY='$(KEY)' $(PYTEST) $(if $(REBUILD),,--ignore=tests/release/test_rebuilt.py) tests/release

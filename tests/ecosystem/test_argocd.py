@@ -5,7 +5,6 @@ No kubelet runs: a fake link agent stands in for the pod, and the test for the D
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Iterator
@@ -16,18 +15,17 @@ from typing import Any
 import pytest
 import yaml
 
-from mcs_operator.pki import fingerprint
 from support.api import ROOT, Api, Object, know_kinds
 from support.argocd import EVERY, Application, argo_cd, project
 from support.certificates import chain, tls_secret
 from support.fake_agent import FakeAgent, fake_agent
 from support.git_server import Repository
 from support.in_git import Folder
-from support.installed import MANIFESTS, available, deletion_protection, of_cluster
+from support.installed import MANIFESTS, available, deletion_protection, of_operator
 from support.levels import left_out_if_missing
 from support.objects import a_community, a_link
 from support.operator import Operator
-from support.snapshots import CHILDREN, OURS, Audit, audited, files, identities, settled, versions
+from support.snapshots import CHILDREN, OURS, Audit, audited, identities, settled, versions
 from support.waiting import until
 
 pytestmark = pytest.mark.integration
@@ -309,9 +307,8 @@ def test_an_instance_that_vanishes_from_git_waits_for_a_person(demo: Demo) -> No
 
 
 def test_an_instance_with_links_up_is_not_pruned_and_the_sync_says_why(demo: Demo) -> None:
-    instance, profile = demo.git.get(*INSTANCE), demo.api.get("Secret", "acme-profile")
-    number, certificate = int(json.loads(files(profile)["identity.json"])["slot"]), files(profile)["tls.crt"]
-    demo.agent.show(number, fingerprint(certificate))
+    instance = demo.git.get(*INSTANCE)
+    demo.agent.connect("acme")
     demo.api.wait_condition(*ACME, "Connected", "True")
     with deletion_protection(demo.api):
         demo.git.remove(INSTANCE)
@@ -337,8 +334,8 @@ def test_the_operator_itself_is_installed_by_argo_cd_and_left_alone(
         settled(home)
         audit = Audit.of(home)
         assert audit
-        before = of_cluster(home), versions(home), app.history()
+        before = of_operator(home), versions(home), app.history()
         time.sleep(5 * EVERY)
         assert app.looks(audit) > 1
-        assert (of_cluster(home), versions(home), app.history()) == before
+        assert (of_operator(home), versions(home), app.history()) == before
         assert audit.writes("mcs-system") == []

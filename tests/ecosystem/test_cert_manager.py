@@ -30,7 +30,7 @@ from support.pod_network import NETWORK, PodNetwork, pod_network
 from support.public_dns import PublicDns, public_dns
 from support.shards import certificates, until_served
 from support.site import Site, site
-from support.snapshots import Audit, audited, encoded, settled, versions
+from support.snapshots import Audit, assert_rests, audited, encoded, settled, versions
 from support.solver_pods import solver_pods
 from support.waiting import until
 
@@ -298,14 +298,6 @@ def until_shown(appliance: Site, server: Pebble, certificate: str, *domains: str
         until(f"{domain} has it", has_it, 60)
 
 
-def rests(api: Api) -> None:
-    """The operator writes nothing, and nobody else does."""
-    audit, before = audited(api), versions(api)
-    time.sleep(15)
-    assert versions(api) == before
-    assert audit.writes(api.namespace) == []
-
-
 def test_challenges_of_http01_pass_through_the_appliance_and_the_certificate_is_served(
     api: Api,
     operator: Operator,
@@ -327,7 +319,7 @@ def test_challenges_of_http01_pass_through_the_appliance_and_the_certificate_is_
         until_shown(appliance, acme_server, issued(api, "acme-tls"), domain)
         until_shown(appliance, acme_server, renew(api, "acme-tls", 120), domain)
         assert pods.solved == [domain, domain]
-        rests(api)
+        assert_rests(api)
     assert appliance.process.poll() is None
 
 
@@ -353,5 +345,5 @@ def test_one_wildcard_by_dns01_serves_instance_link_and_portal_and_nothing_else_
             api.wait_condition(kind, name, "CertificateReady", "True", timeout=120)
         names = ("mcs.example.com", "acme.mcs.example.com", "meet.mcs.example.com")
         until_shown(appliance, acme_server, issued(api, "mcs-wildcard"), *names)
-        rests(api)
+        assert_rests(api)
     assert acme_server.orders() == before + 1

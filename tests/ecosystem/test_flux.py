@@ -15,11 +15,11 @@ import pytest
 
 from support.api import Api, Object, know_kinds, until_established
 from support.certificates import chain, tls_secret
-from support.fake_agent import fake_agent
+from support.fake_agent import FakeAgent, fake_agent
 from support.git_server import BRANCH, Repository
 from support.gitops import judged
 from support.in_git import Folder
-from support.installed import MANIFESTS, available, of_cluster
+from support.installed import MANIFESTS, available, deletion_protection, of_operator
 from support.levels import left_out_if_missing
 from support.objects import a_community, a_link
 from support.operator import Operator
@@ -32,6 +32,7 @@ pytestmark = pytest.mark.integration
 
 NEEDS = "git; Flux, which is built the first time: 7 minutes on two busy cores. Then it takes 6 minutes."
 FLUX = "flux-system"
+INSTANCE = ("MCSInstance", "mcs")
 EVERY = 4
 """Seconds between two of Flux's looks at what is there."""
 
@@ -138,14 +139,19 @@ class Demo:
 
 
 @pytest.fixture
-def demo(flux: Api, api: Api, operator: Operator, repository: Repository) -> Iterator[Demo]:
-    """Applied by Flux, served, and healthy."""
+def served(flux: Api, api: Api, operator: Operator, repository: Repository) -> Iterator[tuple[Demo, FakeAgent]]:
+    """Applied by Flux, served, and healthy; what their TVoxes show is the agent's."""
     demo = Demo(api, flux, Folder(repository, api))
     revision = demo.begin()
-    with fake_agent(api, demo.git.base_port):
+    with fake_agent(api, demo.git.base_port) as agent:
         demo.synced(revision)
-        yield demo
+        yield demo, agent
         demo.end()
+
+
+@pytest.fixture
+def demo(served: tuple[Demo, FakeAgent]) -> Demo:
+    return served[0]
 
 
 def test_the_samples_are_healthy_only_when_they_are_served(
@@ -240,6 +246,40 @@ def test_what_a_person_has_to_mend_fails_at_once(demo: Demo) -> None:
     demo.synced(revision)
 
 
+# --- an instance that vanishes from Git by mistake ---
+
+
+def test_an_instance_that_vanishes_from_git_stays_where_it_is_annotated_so(demo: Demo) -> None:
+    instance = demo.git.get(*INSTANCE)
+    kept = {"annotations": {"kustomize.toolkit.fluxcd.io/prune": "disabled"}}
+    demo.synced(demo.git.put(instance | {"metadata": instance["metadata"] | kept}))
+    before = demo.api.get(*INSTANCE)
+    demo.synced(demo.git.remove(INSTANCE))
+    assert demo.stays(3 * EVERY)
+    after = demo.api.get(*INSTANCE)
+    assert (after["metadata"]["uid"], after["metadata"].get("deletionTimestamp")) == (before["metadata"]["uid"], None)
+
+
+def test_an_instance_with_links_up_is_not_pruned_and_flux_says_why(served: tuple[Demo, FakeAgent]) -> None:
+    demo, agent = served
+    instance = demo.git.get(*INSTANCE)
+    agent.connect("acme")
+    demo.api.wait_condition("TVoxLink", "acme", "Connected", "True")
+    with deletion_protection(demo.api):
+        demo.git.remove(INSTANCE)
+
+        def said() -> bool:
+            status, _, message = demo.flux.condition("Kustomization", demo.git.path, "Ready")
+            return status == "False" and "1 TVoxLink is up" in message
+
+        until("Flux says why", said, 60)
+        assert "deletionTimestamp" not in demo.api.get(*INSTANCE)["metadata"]
+        revision = demo.git.put(instance)
+        until("Flux is well again", lambda: not said(), 60)
+        demo.synced(revision)
+        demo.api.wait_condition("TVoxLink", "acme", "Connected", "True")
+
+
 def test_the_operator_itself_is_installed_by_flux_and_left_alone(
     flux: Api, operator: Operator, repository: Repository
 ) -> None:
@@ -256,11 +296,13 @@ def test_the_operator_itself_is_installed_by_flux_and_left_alone(
         body = flux.get("Kustomization", "operator")
         ready = flux.condition("Kustomization", "operator", "Ready")
         assert ready[0] == "True", ready
-        return revision in body["status"]["lastAppliedRevision"]
+        return revision in body["status"].get("lastAppliedRevision", "")
 
     until("Flux says that it is applied and healthy", look, 60)
     audit = Audit.of(flux)
-    before = of_cluster(flux), versions(home)
+    before = of_operator(home), versions(home)
+    assert "Deployment/mcs-operator" in before[0]
     time.sleep(3 * EVERY)
-    assert (of_cluster(flux), versions(home)) == before
-    assert audit is None or audit.writes("mcs-system") == []
+    assert (of_operator(home), versions(home)) == before
+    assert audit is not None, "this API server has no audit log"
+    assert audit.writes("mcs-system") == []

@@ -6,13 +6,10 @@ the media and for the operator: they have their labels and their ports, and answ
 
 from __future__ import annotations
 
-import json
 import secrets
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -21,10 +18,12 @@ from mcs_operator.render.network import build_network_policy
 from mcs_operator.settings import Settings
 from support import chart, cluster
 from support.api import Api, Object, remove_namespaces
+from support.beyond import Beyond, beyond, let_out
 from support.cluster import Node
-from support.lab import Namespace, bridge_of, sh
+from support.dual_stack import dual_stack
+from support.lab import bridge_of
 from support.levels import left_out_if_missing
-from support.listening import QUESTIONS, ask, in_container, listening
+from support.listening import ask, in_container, listening
 from support.network_policies import enforced
 from support.objects import INSTANCE
 from support.waiting import until
@@ -32,15 +31,14 @@ from support.worlds import instance
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
-NEEDS = "a node; kube-network-policies, which is built the first time: 9 minutes on two busy cores. Then 3 minutes."
-PODS = "10.244.0.0/24"
-INTERNET, LOCAL_CACHE = "203.0.113.77", "169.254.20.10"
+NEEDS = "a node; kube-network-policies, which is built the first time: 9 minutes on two busy cores. Then 4 minutes."
 PUBLIC = ["tcp:80", "tcp:443", "tcp:3478", "udp:3478", "udp:10000"]
 PUBLIC += [f"{transport}:{port}" for transport in ("tcp", "udp") for port in (21002, 21004)]
 AGENT = "tcp:21001"
 SHUT = ["tcp:8080", "tcp:10000", "tcp:21000", "tcp:21005", "udp:80", "udp:10001", "udp:21001", "udp:21005"]
 NAMES = [f"{transport}:{port}" for transport in ("udp", "tcp") for port in (53, 5353)]
 WEB = ["tcp:443", "udp:443"]
+SOLVER = ["tcp:8089", "udp:8089"]
 HEALTH, METRICS, WEBHOOK = "tcp:8080", "tcp:8443", "tcp:9443"
 OPERATOR = [HEALTH, METRICS, WEBHOOK]
 MEDIA_LABELS = {
@@ -58,16 +56,18 @@ Case = tuple[str, Answered, Answered]
 
 @dataclass
 class World:
-    """Pods in namespaces of their own, and a host outside of the cluster with three addresses."""
+    """Pods in namespaces of their own, and a host outside of the cluster with several addresses."""
 
     server: Api
     suffix: str
-    outside: Namespace
-    addresses: dict[str, str] = field(default_factory=dict)
+    outside: Beyond
+    addresses: dict[str, str]
+    by_ipv6: dict[str, str]
 
     def home(self, name: str) -> Api:
         """The namespace of a pod."""
-        return self.server.within("kube-system" if name == "resolver" else f"policy-{name}-{self.suffix}")
+        known = {"resolver": "kube-system", "neighbour": f"policy-media-{self.suffix}"}
+        return self.server.within(known.get(name, f"policy-{name}-{self.suffix}"))
 
     def pod(self, name: str) -> str:
         return f"{name}-{self.suffix}"
@@ -82,14 +82,12 @@ class World:
 
     def _address(self, name: str, place: str) -> str:
         transport, port = place.split(":")
-        return f"{transport}:{self.addresses[name]}:{port}"
+        return f"{transport}:{in_brackets(self.addresses[name])}:{port}"
 
     def _ask(self, asker: str, places: list[str]) -> list[str | None]:
-        if asker != "lan":
-            return ask(self.home(asker), self.pod(asker), "main", places)
-        said = sh("ip", "netns", "exec", self.outside.name, sys.executable, "-c", QUESTIONS, "-", "1", *places)
-        answers: list[str | None] = json.loads(said)
-        return answers
+        if asker == "lan":
+            return self.outside.ask(places)
+        return ask(self.home(asker), self.pod(asker), "main", places)
 
     @contextmanager
     def under(self, policy: Object, name: str) -> Iterator[None]:
@@ -111,6 +109,11 @@ class World:
                 until(f"{asker} hears", lambda a=asker, q=asked, e=wanted: same(self.answered(a, q), e), 60)
 
 
+def in_brackets(address: str) -> str:
+    """As an address of IPv6 stands before a port."""
+    return f"[{address}]" if ":" in address else address
+
+
 def same(found: Answered, wanted: Answered) -> bool:
     assert found == wanted, f"{found} and not {wanted}"
     return True
@@ -123,62 +126,54 @@ def node() -> Node:
 
 
 @pytest.fixture(scope="module")
-def world(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def both(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """All of them answer at all of their places, and the policies of this cluster are enforced."""
-    server, suffix = Api(node.kubeconfig), secrets.token_hex(3)
     bridge = bridge_of(node.ip)
     if bridge is None:
         pytest.skip("the node is not this machine")
     with ExitStack() as closing, left_out_if_missing():
-        outside = Namespace("beyond")
-        closing.callback(outside.close)
-        world = World(server, suffix, outside)
-        place_outside(world, bridge, node.ip, closing)
+        outside = closing.enter_context(beyond(bridge, node.ip))
+        closing.enter_context(dual_stack(node))
+        known = dict(outside.addresses), dict(outside.by_ipv6)
+        world = World(Api(node.kubeconfig), secrets.token_hex(3), outside, *known)
         place_pods(world, closing)
-        closing.enter_context(enforced(server, node.name, PODS, tmp_path_factory.mktemp("policies")))
+        closing.enter_context(enforced(world.server, node.name, tmp_path_factory.mktemp("policies")))
         yield world
 
 
-def place_outside(world: World, bridge: str, router: str, closing: ExitStack) -> None:
-    """A host of the LAN, one of the Internet, and a NodeLocal DNSCache: one machine with three addresses."""
-    lan = router.rsplit(".", 1)[0] + ".77"
-    world.addresses |= {"lan": lan, "internet": INTERNET, "cache": LOCAL_CACHE}
-    world.outside.plug_in(bridge, lan, router)
-    for address in (INTERNET, LOCAL_CACHE):
-        world.outside.ip("addr", "add", f"{address}/32", "dev", "eth0")
-        sh("ip", "route", "replace", f"{address}/32", "via", lan)
-        closing.callback(sh, "ip", "route", "delete", f"{address}/32", "via", lan)
+@pytest.fixture
+def world(both: World, request: pytest.FixtureRequest) -> World:
+    """By IPv4, where nothing else is said."""
+    return replace(both, addresses=both.by_ipv6) if getattr(request, "param", "IPv4") == "IPv6" else both
+
+
+by_ipv6 = pytest.mark.parametrize("world", ["IPv6"], indirect=True)
+by_both = pytest.mark.parametrize("world", ["IPv4", "IPv6"], indirect=True)
 
 
 @pytest.fixture
 def way_out(world: World) -> Iterator[None]:
-    """Pods of this node do not leave the machine; to the host outside they may. For each test: `cluster up` of somebody
-    else writes the node's rules anew."""
-    with ExitStack() as closing:
-        for address in (INTERNET, LOCAL_CACHE):
-            where = ["rule", "ip", "mcsnode", "forward"]
-            told = sh("nft", "--echo", "--handle", "insert", *where, "ip", "daddr", address, "accept")
-            handle = told.partition("# handle ")[2].split()[0]
-            gone = ["nft", "delete", *where, "handle", handle]
-            closing.callback(subprocess.run, gone, capture_output=True, check=False)
+    """Pods of this node reach the Internet."""
+    with let_out():
         yield
 
 
 def place_pods(world: World, closing: ExitStack) -> None:
     """The pods, and who listens in them and outside."""
     labels = {"media": MEDIA_LABELS, "operator": operator_labels(), "resolver": RESOLVER_LABELS}
-    names = ("media", "operator", "monitoring", "stranger", "resolver")
-    closing.callback(remove_namespaces, world.server, *(world.home(name).namespace for name in names[:-1]))
-    closing.callback(world.home("resolver").delete, "Pod", world.pod("resolver"))
+    names = ("media", "neighbour", "operator", "monitoring", "stranger", "resolver")
+    namespaces = {world.home(name).namespace for name in names} - {"kube-system"}
+    closing.callback(remove_namespaces, world.server, *namespaces)
+    closing.callback(world.home("resolver").delete, "Pod", world.pod("resolver"), wait=20)
+    for name in namespaces:
+        world.server.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
     for name in names:
         home = world.home(name)
-        if name != "resolver":
-            home.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": home.namespace}})
-            until("its service account", lambda home=home: home.find("ServiceAccount", "default"))
+        until("its service account", lambda home=home: home.find("ServiceAccount", "default"))
         home.create(a_pod(world.pod(name), labels.get(name, {"app": name})))
     for name in names:
         running = until(f"{name} runs", lambda name=name: runs(world.home(name), world.pod(name)), 60)
-        world.addresses[name] = running["status"]["podIP"]
+        world.addresses[name], world.by_ipv6[name] = (one["ip"] for one in running["status"]["podIPs"])
     listen(world, closing)
 
 
@@ -187,16 +182,21 @@ def listen(world: World, closing: ExitStack) -> None:
     places = {
         "media": [*PUBLIC, AGENT, *SHUT],
         "operator": [*OPERATOR, "tcp:9000", "udp:8443"],
+        "neighbour": [*SOLVER, "tcp:443"],
         "stranger": [*WEB, *NAMES],
         "resolver": [*WEB, *NAMES],
     }
     for name, ports in places.items():
         into = in_container(world.home(name), world.pod(name), "main")
-        closing.enter_context(listening(name, ports, into))
-    for name in ("lan", "internet", "cache"):
-        # By address: three listeners share these ports.
-        ports = [f"{place}:{world.addresses[name]}" for place in (*WEB, *NAMES)]
-        closing.enter_context(listening(name, ports, ["ip", "netns", "exec", world.outside.name]))
+        closing.enter_context(listening(name, ports + at(world.by_ipv6[name], ports), into))
+    for known in (world.outside.addresses, world.outside.by_ipv6):
+        for name, address in known.items():  # by address: several listeners share these ports
+            closing.enter_context(listening(name, at(address, [*WEB, *NAMES]), world.outside.within))
+
+
+def at(address: str, places: Sequence[str]) -> list[str]:
+    """These places of one address."""
+    return [f"{place}:{in_brackets(address)}" for place in places]
 
 
 def runs(home: Api, name: str) -> Object | None:
@@ -223,10 +223,10 @@ def operator_labels() -> Object:
     return labels
 
 
-def of_media(world: World, **settings: Any) -> Object:
+def of_media(world: World, tls: Object | None = None, **settings: Any) -> Object:
     """The operator's policy for its media pod, with three slots."""
     known = {"namespace": world.home("operator").namespace} | settings
-    (policy,) = build_network_policy(instance(vpn={"slots": 3}), Settings(**known))
+    (policy,) = build_network_policy(instance(vpn={"slots": 3}, tls=tls or {}), Settings(**known))
     return policy.body
 
 
@@ -235,6 +235,7 @@ def of_operator(*values: str) -> Object:
     return chart.rendered(*values)["NetworkPolicy", "mcs-operator"]
 
 
+@by_both
 def test_the_media_is_reached_at_its_public_ports_and_its_agent_by_the_operators_namespace_alone(world: World) -> None:
     asked = {"media": [*PUBLIC, AGENT, *SHUT]}
     public, agent_too = {"media": PUBLIC}, {"media": [*PUBLIC, AGENT]}
@@ -242,6 +243,7 @@ def test_the_media_is_reached_at_its_public_ports_and_its_agent_by_the_operators
     world.proven(of_media(world), "media", [*cases, ("operator", asked, agent_too)])
 
 
+@by_both
 def test_prometheus_reaches_the_agent_where_its_namespace_is_told(world: World) -> None:
     asked = {"media": [AGENT]}
     policy = of_media(world, metrics_namespace=world.home("monitoring").namespace)
@@ -269,6 +271,21 @@ def test_the_media_goes_to_the_internet_and_to_the_clusters_resolvers_and_nowher
     world.proven(of_media(world), "media", [("media", asked, wanted)])
 
 
+@by_ipv6
+def test_by_ipv6_the_media_goes_to_the_clusters_resolvers_and_nowhere_else(world: World) -> None:
+    """Its Internet is that of IPv4."""
+    asked = {name: ELSEWHERE[name] for name in ("internet", "lan", "resolver", "stranger")} | {"operator": OPERATOR}
+    wanted = {"internet": [], "lan": [], "resolver": NAMES, "stranger": [], "operator": []}
+    world.proven(of_media(world), "media", [("media", asked, wanted)])
+
+
+@by_both
+def test_the_media_goes_to_solvers_of_challenges_in_its_own_namespace_where_they_are_named(world: World) -> None:
+    policy = of_media(world, tls={"http01": {"serviceRef": {"name": "acme-solver"}}})
+    asked = {"neighbour": [*SOLVER, "tcp:443"], "stranger": ["tcp:443"]}
+    world.proven(policy, "media", [("media", asked, {"neighbour": ["tcp:8089"], "stranger": []})])
+
+
 def test_resolvers_that_are_named_are_asked_instead_of_the_usual_ones(world: World, way_out: None) -> None:
     """An address, and the namespace of pods."""
     policy = of_media(world, dns=(world.addresses["lan"], world.home("stranger").namespace))
@@ -276,6 +293,7 @@ def test_resolvers_that_are_named_are_asked_instead_of_the_usual_ones(world: Wor
     world.proven(policy, "media", [("media", ELSEWHERE, wanted)])
 
 
+@by_both
 def test_the_operator_is_reached_at_its_three_ports_and_goes_anywhere(world: World, way_out: None) -> None:
     asked = {"operator": [*OPERATOR, "tcp:9000", "udp:8443"]}
     cases = [(asker, asked, {"operator": OPERATOR}) for asker in ("stranger", "lan")]
@@ -283,6 +301,7 @@ def test_the_operator_is_reached_at_its_three_ports_and_goes_anywhere(world: Wor
     world.proven(of_operator(), "operator", [*cases, ("operator", out, out)])
 
 
+@by_both
 def test_metrics_are_for_those_who_are_named_and_a_webhook_that_is_off_is_shut(world: World) -> None:
     named = "networkPolicy.metricsFrom[0].namespaceSelector.matchLabels.kubernetes\\.io/metadata\\.name"
     policy = of_operator(f"{named}={world.home('monitoring').namespace}", "webhook.enabled=false")
@@ -295,6 +314,7 @@ def test_metrics_are_for_those_who_are_named_and_a_webhook_that_is_off_is_shut(w
     world.proven(policy, "operator", cases)
 
 
+@by_both
 def test_an_operator_whose_ways_are_listed_goes_these_and_no_other(world: World) -> None:
     """Agents, and servers of ACME."""
     rule = "networkPolicy.egress[0].ports"

@@ -5,6 +5,7 @@ No kubelet runs: a fake link agent stands in for the pod. Of the volume only its
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -12,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from support.api import Api, Object, know_kinds, remove_namespaces, samples, until_established
+from support.api import ROOT, Api, Object, know_kinds, remove_namespaces, samples, until_established
 from support.fake_agent import fake_agent, free_base_port
 from support.levels import left_out_if_missing
 from support.operator import Operator
 from support.ports import free_port
 from support.programs import answers, built, running
-from support.snapshots import Identity, audited, files, identities, settled, versions
+from support.snapshots import Identity, assert_rests, files, identities, settled
 from support.waiting import until
 
 pytestmark = pytest.mark.integration
@@ -28,13 +29,28 @@ NEEDS = (
 )
 VELERO, BUCKET = "velero", "backups"
 KEY, SECRET = "velero", "only-on-loopback"
+PAGE = ROOT / "docs" / "disaster-recovery.md"
 KEPT = ["mcsinstances", "communities", "tvoxlinks", "secrets", "configmaps"]
 """What docs/disaster-recovery.md says has to be kept, without the volume."""
 
 
+@dataclass(frozen=True)
+class Velero:
+    """Its namespace, and its command line."""
+
+    api: Api
+    program: Path
+
+    def run(self, *command: str) -> None:
+        """As a person types it."""
+        known = [f"--kubeconfig={self.api.kubeconfig}", f"--namespace={VELERO}"]
+        done = subprocess.run([self.program, *command, *known], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
 @pytest.fixture(scope="module")
-def velero(server: Api, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    """Its server, with its plugin for S3, and a bucket; a client in its namespace."""
+def velero(server: Api, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Velero]:
+    """Its server, with its plugin for S3, and a bucket."""
     with left_out_if_missing():
         programs = built("velero")
     server.kubectl("apply", "--server-side", "-f", f"{programs}/crds", "-f", f"{programs}/crds-v2")
@@ -55,7 +71,7 @@ def velero(server: Api, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ap
         log = folder / "velero.log"
         known = {"HOME": str(folder), "TMPDIR": str(folder)}
         started.enter_context(running(VELERO, *command, *options, log=log, ready=lambda: is_available(api), **known))
-        yield api
+        yield Velero(api, programs / "velero")
 
 
 @contextmanager
@@ -111,19 +127,27 @@ def completed(api: Api, kind: str, name: str) -> None:
     until(f"{kind} {name} is completed", look, 120)
 
 
-def backed_up(velero: Api, api: Api) -> str:
+def backed_up(velero: Velero, api: Api) -> str:
     """The namespace as it is now; the backup's name."""
-    velero.create(body("velero.io/v1", "Backup", api.namespace, spec={"includedNamespaces": [api.namespace]}))
-    completed(velero, "Backup", api.namespace)
+    velero.run(*documented("backup", api.namespace))
+    completed(velero.api, "Backup", api.namespace)
     return api.namespace
 
 
-def restored(velero: Api, backup: str, into: str, only: list[str]) -> None:
+def restored(velero: Velero, backup: str, into: str, only: list[str]) -> None:
     """A backup, into a namespace of this name; ``only`` these kinds, or all."""
-    spec = {"backupName": backup, "namespaceMapping": {backup: into} if into != backup else {}}
-    spec |= {"includedResources": only} if only else {}
-    velero.create(body("velero.io/v1", "Restore", f"{backup}-restored", spec=spec))
-    completed(velero, "Restore", f"{backup}-restored")
+    known = [f"--include-resources={','.join(only)}"] if only else []
+    velero.run(*documented("restore", backup, into), *known)
+    (name,) = [body["metadata"]["name"] for body in velero.api.list("Restore") if body["spec"]["backupName"] == backup]
+    completed(velero.api, "Restore", name)
+
+
+def documented(deed: str, namespace: str, into: str = "") -> list[str]:
+    """What docs/disaster-recovery.md says to type, for this namespace; and into another one, where it is another."""
+    lines = [line for line in PAGE.read_text().splitlines() if line.startswith(f"velero {deed} create ")]
+    (line,) = [line for line in lines if ("--namespace-mappings" in line) == (into not in ("", namespace))]
+    said = line.partition("#")[0].replace("mcs-demo:mcs-2", f"{namespace}:{into}").replace("mcs-demo", namespace)
+    return said.split()[1:]
 
 
 @dataclass(frozen=True)
@@ -168,7 +192,7 @@ def until_served(api: Api) -> None:
 @pytest.mark.parametrize("only", [[], KEPT], ids=["all of it", "what has to be kept"])
 @pytest.mark.parametrize("elsewhere", [False, True], ids=["here", "into another namespace"])
 def test_a_namespace_that_was_deleted_is_restored_with_every_identity(
-    velero: Api, server: Api, api: Api, operator: Operator, elsewhere: bool, only: list[str]
+    velero: Velero, server: Api, api: Api, operator: Operator, elsewhere: bool, only: list[str]
 ) -> None:
     base_port = demo(api)
     with fake_agent(api, base_port):
@@ -188,11 +212,3 @@ def test_a_namespace_that_was_deleted_is_restored_with_every_identity(
     finally:
         if elsewhere:
             remove_namespaces(server, there.namespace)
-
-
-def assert_rests(api: Api) -> None:
-    """The operator looks several times, and writes nothing."""
-    audit, was = audited(api), versions(api)
-    settled(api, quiet=20)
-    assert audit.writes(api.namespace) == []
-    assert versions(api) == was

@@ -97,11 +97,25 @@ def test_the_plugin_runs_from_one_file_without_pip(tmp_path: Path) -> None:
     assert "StatefulSet" in rendered.stdout
 
 
-def test_krew_installs_what_is_there(sums: dict[str, str]) -> None:
+def test_krews_manifest_has_each_archive_with_its_digest(sums: dict[str, str]) -> None:
     platforms = yaml.safe_load((RELEASE / "mcs.yaml").read_text())["spec"]["platforms"]
     assert {p["uri"].rsplit("/", 1)[1]: p["sha256"] for p in platforms} == {
         name: digest for name, digest in sums.items() if name.startswith("kubectl-mcs-") and name.endswith(".tar.gz")
     }
+
+
+def test_krew_installs_it_and_it_runs(tmp_path: Path) -> None:
+    """Krew itself, by the manifest and the archive of this machine's platform; nothing is fetched."""
+    programs = {"XDG_CACHE_HOME": os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))}
+    krew = os.environ | programs | {"HOME": str(tmp_path), "KREW_ROOT": str(tmp_path / "krew")}
+    what = [f"--manifest={the('mcs.yaml')}", f"--archive={the(f'-{PLATFORM}.tar.gz')}"]
+    command = [ROOT / "hack" / "tool", "krew", "install", *what]
+    done = subprocess.run(command, env=krew, text=True, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    installed = [tmp_path / "krew" / "bin" / "kubectl-mcs", "--version"]
+    environment = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
+    said = subprocess.run(installed, env=environment, text=True, capture_output=True, check=False)
+    assert said.stdout.startswith("kubectl mcs, version"), said.stderr
 
 
 # --- images ---

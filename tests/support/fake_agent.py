@@ -34,10 +34,11 @@ from mcs_operator.contract.linkstate import (
     TunnelStatus,
 )
 from mcs_operator.contract.lookup import Answer, Failure, Question, Resolution
+from mcs_operator.pki import fingerprint
 from support.api import Api
 from support.pods import place_pod
 from support.shards import mounted
-from support.snapshots import files
+from support.snapshots import files, identities
 from support.waiting import until
 
 LOOK_SECONDS = 0.2
@@ -142,6 +143,11 @@ class FakeAgent:
     def show(self, number: int, certificate: str) -> None:
         """The TVox of this link connects with the certificate of this fingerprint, ``AA:BB:…``."""
         self._shown[number] = certificate.replace(":", "").lower()
+
+    def connect(self, link: str) -> None:
+        """The TVox of this link connects with the profile that the link has now."""
+        known = identities(self._api)[link]
+        self.show(known.number, fingerprint(known.certificate))
 
     def restarts(self, number: int) -> int:
         """How often the slot's process was started anew, as the Secrets are now: what came and went between two looks

@@ -23,11 +23,12 @@ def available(deployment: Object) -> Object:
     return {"observedGeneration": deployment["metadata"]["generation"], "conditions": conditions, **counts}
 
 
-def of_cluster(api: Api) -> dict[str, str]:
-    """Versions of what the chart has for the whole cluster."""
-    kinds = "crd,clusterrole,clusterrolebinding,validatingwebhookconfiguration,validatingadmissionpolicy"
+def of_operator(home: Api) -> dict[str, str]:
+    """Versions of what the manifests have, for the whole cluster and in the operator's namespace."""
+    kinds = "crd,clusterrole,clusterrolebinding,validatingwebhookconfiguration,validatingadmissionpolicy,"
+    kinds += "validatingadmissionpolicybinding,deployment,serviceaccount,role,rolebinding,networkpolicy,service"
     columns = "custom-columns=K:.kind,N:.metadata.name,V:.metadata.resourceVersion"
-    lines = [line.split() for line in api.kubectl("get", kinds, "--no-headers", "-o", columns).splitlines()]
+    lines = [line.split() for line in home.kubectl("get", kinds, "--no-headers", "-o", columns).splitlines()]
     return {f"{kind}/{name}": version for kind, name, version in lines}
 
 

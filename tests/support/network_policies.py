@@ -15,10 +15,12 @@ import yaml
 
 from support.api import Api
 from support.cluster import MissingError
+from support.dual_stack import PODS_6
 from support.lab import sh
 from support.ports import free_port
 from support.programs import answers, built, debian, running
 
+PODS = "10.244.0.0/24"
 QUEUE = "100"
 OWN_TABLE = ("inet", "kube-network-policies")
 ACCOUNT = "kube-network-policies"
@@ -26,9 +28,10 @@ SECRETS = "/run/secrets/kubernetes.io"
 
 
 @contextmanager
-def enforced(server: Api, node: str, pods: str, folder: Path) -> Iterator[None]:
-    """As long as the block lasts, for the pods of this network. What nobody has a policy for goes on as before."""
-    program, iptables = built("networkpolicy"), debian("iptables", "iptables-legacy")
+def enforced(server: Api, node: str, folder: Path) -> Iterator[None]:
+    """As long as the block lasts, for the pods of this node. What nobody has a policy for goes on as before."""
+    program = built("networkpolicy")
+    programs = {PODS: debian("iptables", "iptables-legacy"), PODS_6: debian("iptables", "ip6tables-legacy")}
     home = server.within("kube-system")
     manifest = yaml.safe_load_all((program / "manifests" / "install.yaml").read_text())
     rights = yaml.safe_dump_all(body for body in manifest if body and body["kind"] != "DaemonSet")
@@ -39,7 +42,8 @@ def enforced(server: Api, node: str, pods: str, folder: Path) -> Iterator[None]:
         closing.callback(subprocess.run, ["nft", "delete", "table", *OWN_TABLE], capture_output=True, check=False)
         closing.enter_context(controller(program / "cmd", server, node, folder))
         if not has_own_rules():
-            hand_over_packets(iptables, pods, closing)
+            for pods, iptables in programs.items():
+                hand_over_packets(iptables, pods, closing)
         yield
 
 

@@ -1,4 +1,4 @@
-"""Pebble: a real ACME server, with names that lead to loopback and to nowhere else."""
+"""Pebble: a real ACME server, with names that lead to loopback and to nowhere else, where nothing else is said."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import ssl
 import subprocess
 import urllib.request
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,6 +26,7 @@ from support.waiting import until
 
 BLOCKED = "blocked.test"
 """A name that it issues nothing for. Of two labels: a shorter name than the one that is blocked ends its answer."""
+LOOPBACK = "127.0.0.1"
 _BUILD_SECONDS = 280
 
 
@@ -38,11 +39,12 @@ class Pebble:
     management: int
     ca: str
     log: Path
+    address: str = LOOPBACK
 
     @property
     def directory(self) -> str:
         """As spec.tls.acme.server names it."""
-        return f"https://127.0.0.1:{self.port}/dir"
+        return f"https://{self.address}:{self.port}/dir"
 
     def acme(self, **more: Any) -> dict[str, Any]:
         """spec.tls.acme."""
@@ -60,7 +62,7 @@ class Pebble:
     def root(self) -> str:
         """The root of its certificates, which no browser knows."""
         context = ssl.create_default_context(cadata=self.ca)
-        address = f"https://127.0.0.1:{self.management}/roots/0"
+        address = f"https://{self.address}:{self.management}/roots/0"
         with urllib.request.urlopen(address, timeout=5, context=context) as answer:
             return str(answer.read().decode())
 
@@ -87,23 +89,27 @@ def pebble(
     names: Iterable[str] = (),
     config: dict[str, Any] | None = None,
     dns: str = "",
+    at: tuple[str, int] | None = None,
+    on: Sequence[str] = (),
     **environment: str,
 ) -> Iterator[Pebble]:
     """A Pebble that looks for these names, and no others, at this port of loopback; or for those that the DNS at
-    ``dns`` knows, where it leads to. ``config``: more of its file's."""
-    program, port = built(), free_port()
+    ``dns`` knows, where it leads to. ``config``: more of its file's. ``at``: its address and port, on another host,
+    whose command prefix is ``on``."""
+    program = built()
+    address, port = at or (LOOPBACK, free_port())
     ca = mint_ca("pebble", datetime.now(UTC))
-    written = _config(folder, ca, port, http_port) | (config or {})
+    written = _config(folder, ca, address, port, http_port) | (config or {})
     management = int(written["managementListenAddress"].rpartition(":")[2])
     (folder / "pebble.json").write_text(json.dumps({"pebble": written}))
     with left_out_if_missing():
-        within = knowing(dict.fromkeys(names, "127.0.0.1"), folder)
-    found = Pebble(port, management, ca.cert_pem, folder / "pebble.log")
+        within = knowing(dict.fromkeys(names, LOOPBACK), folder)
+    found = Pebble(port, management, ca.cert_pem, folder / "pebble.log", address)
     asking = ["-dnsserver", dns] if dns else []
     quick = {"PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "0", "PEBBLE_AUTHZREUSE": "0"}
     with found.log.open("wb") as log:
         process = subprocess.Popen(
-            [*within, str(program), "pebble", "-config", str(folder / "pebble.json"), *asking],
+            [*on, *within, str(program), "pebble", "-config", str(folder / "pebble.json"), *asking],
             env={**os.environ, **quick, **environment},
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -117,13 +123,13 @@ def pebble(
         process.wait(10)
 
 
-def _config(folder: Path, ca: Authority, port: int, http_port: int) -> dict[str, Any]:
-    pair = mint_https(ca, "pebble", ["127.0.0.1", "localhost"], datetime.now(UTC), 7)
+def _config(folder: Path, ca: Authority, address: str, port: int, http_port: int) -> dict[str, Any]:
+    pair = mint_https(ca, "pebble", [address, "localhost"], datetime.now(UTC), 7)
     (folder / "pebble.crt").write_text(pair.cert_pem)
     (folder / "pebble.key").write_text(pair.key_pem)
     return {
-        "listenAddress": f"127.0.0.1:{port}",
-        "managementListenAddress": f"127.0.0.1:{free_port()}",
+        "listenAddress": f"{address}:{port}",
+        "managementListenAddress": f"{address}:{free_port()}",
         "certificate": str(folder / "pebble.crt"),
         "privateKey": str(folder / "pebble.key"),
         "httpPort": http_port,

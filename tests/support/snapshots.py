@@ -188,3 +188,11 @@ def audited(api: Api) -> Audit:
     if audit is None:
         pytest.skip("this API server has no audit log that is known")
     return audit
+
+
+def assert_rests(api: Api, seconds: float = 20) -> None:
+    """The operator looks several times, and writes nothing; nor does anybody else change an object."""
+    audit, before = audited(api), versions(api)
+    time.sleep(seconds)
+    assert audit.writes(api.namespace) == []
+    assert versions(api) == before

@@ -2,9 +2,10 @@
 
     python3 voices.py NAME [tcp:PORT | udp:PORT | tcp:PORT:ADDRESS | udp:PORT:ADDRESS]...
 
-Standard library only, in one file: it is handed over whole to a Python that knows nothing of this project. Prints
-`ready` when it listens everywhere, then each question that arrived as a line of its own, and ends with its standard
-input. A connection that "succeeds" proves nothing where a gateway accepts all of them; a name does.
+Standard library only, in one file: it is handed over whole to a Python that knows nothing of this project. ``ADDRESS``:
+of IPv6 in brackets. Prints `ready` when it listens everywhere, then each question that arrived as a line of its own,
+and ends with its standard input. A connection that "succeeds" proves nothing where a gateway accepts all of them; a
+name does.
 """
 
 import contextlib
@@ -17,11 +18,13 @@ def main() -> None:
     """Listen until standard input ends."""
     name = sys.argv[1].encode()
     for place in sys.argv[2:]:
-        transport, port, *address = place.split(":")
-        voice = socket.socket(socket.AF_INET, socket.SOCK_STREAM if transport == "tcp" else socket.SOCK_DGRAM)
+        transport, port, *address = place.split(":", 2)
+        family = socket.AF_INET6 if address and address[0].startswith("[") else socket.AF_INET
+        voice = socket.socket(family, socket.SOCK_STREAM if transport == "tcp" else socket.SOCK_DGRAM)
         voice.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         # To whoever asks over several addresses UDP answers from the one that was asked only where it is bound to it.
-        voice.bind((address[0] if address else "0.0.0.0", int(port)))  # noqa: S104 - a test's, for as long as it runs
+        own = address[0].strip("[]") if address else "0.0.0.0"  # noqa: S104 - a test's, for as long as it runs
+        voice.bind((own, int(port)))
         if transport == "tcp":
             voice.listen()
         threading.Thread(target=hear_tcp if transport == "tcp" else hear_udp, args=(voice, name), daemon=True).start()

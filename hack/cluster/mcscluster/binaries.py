@@ -116,6 +116,7 @@ PEBBLE = Module("pebble", {"pebble": "github.com/letsencrypt/pebble/v2/cmd/pebbl
 DEVICE_PLUGIN = Module("deviceplugin", {"deviceplugin": "."})
 LOAD = Module("load", {"load": "."})  # participants of calls without a browser
 COSIGN = Module("cosign", {"cosign": "github.com/sigstore/cosign/v3/cmd/cosign"})  # signs releases, and verifies them
+KREW = Module("krew", {"krew": "sigs.k8s.io/krew/cmd/krew"})  # kubectl's manager of plugins
 GITOPS = Module("gitops", {"gitops": "."})  # the libraries by which Flux and Argo CD judge an object
 # The appliance's own: its media server, and the relay that leads to it and nowhere else.
 LIVEKIT = Module(

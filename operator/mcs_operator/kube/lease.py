@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -58,9 +59,11 @@ class Leader:
         self._api, self._namespace, self._name, self._identity = api, namespace, name, identity
         self._seen = _Seen()
         self._renewed = 0.0
+        self._clock: Callable[[], float] = time.monotonic
 
     async def run(self, lead: Callable[[], Awaitable[None]]) -> None:
         """Until cancelled: try to get the Lease, lead while it is held. Ends when the Lease is lost."""
+        self._clock = asyncio.get_running_loop().time
         while await self._ask(ANSWER_WITHIN) is not _Answer.OURS:  # noqa: ASYNC110 - no event: another process has it
             await asyncio.sleep(LOOK)
         log.info("leading as %s", self._identity)
@@ -82,12 +85,13 @@ class Leader:
 
     def may_act(self) -> bool:
         """Whether the Lease is held at this very moment. By the clock, and not by what was noticed: a process that
-        was stopped for a while, or whose loop stood still, has lost it before any of its tasks can tell."""
+        was stopped for a while, or whose loop stood still, has lost it before any of its tasks can tell. Threads ask
+        as well, which have no loop: those that order certificates."""
         return self.leading and self._left() > 0
 
     def _left(self) -> float:
         """Seconds for which the last renewal lets us act."""
-        return self._renewed + RENEW_WITHIN - _clock()
+        return self._renewed + RENEW_WITHIN - self._clock()
 
     async def release(self) -> None:
         """Give the Lease up, so that another replica leads at once."""
@@ -107,7 +111,7 @@ class Leader:
 
     async def _ask(self, within: float) -> _Answer:
         """Get or renew the Lease; whose it is now. What fails is tried again a period later."""
-        asked = _clock()
+        asked = self._clock()
         try:
             async with asyncio.timeout(within):  # a hung request must not keep a leader from noticing
                 held = await self._get_or_renew(asked)
@@ -160,8 +164,3 @@ def _lease(metadata: Object, identity: str, transitions: int, since: str | None 
             "leaseTransitions": transitions,
         },
     }
-
-
-def _clock() -> float:
-    """Seconds, of a clock that nobody sets."""
-    return asyncio.get_running_loop().time()

@@ -9,6 +9,7 @@ import asyncio
 import copy
 import selectors
 from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -187,6 +188,21 @@ def test_the_first_one_leads_at_once_and_keeps_leading() -> None:
         await asyncio.sleep(600)
         assert one.acts()
         assert one.leader.leading
+
+    run(story())
+
+
+def test_a_thread_is_told_whether_it_may_act_too() -> None:
+    """Certificates are ordered in threads, which have no loop: each request asks first."""
+
+    async def story() -> None:
+        one = Candidate(Server(), "one").start()
+        await until(one.acts, 1)
+        with ThreadPoolExecutor(1) as thread:
+            assert thread.submit(one.leader.may_act).result()
+            one.api.takes = None
+            await asyncio.sleep(RENEW_WITHIN + SAFETY)
+            assert not thread.submit(one.leader.may_act).result()
 
     run(story())
 
