@@ -218,9 +218,10 @@ def test_a_size_that_the_api_server_knows_the_node_will_never_have_is_told_and_r
     assert place.settle() == []
 
 
+@pytest.mark.parametrize("causes", [{"NodeCapacity"}, {}], ids=["no room", "a quota"])
 @pytest.mark.parametrize("declared", [{"resources": {"limits": {"cpu": "2"}}}, {}], ids=["another", "as it runs"])
-def test_after_a_size_that_was_refused_another_one_is_given(place: Place, declared: Object) -> None:
-    refuses = ApiError(403, "Forbidden", "no room", causes=frozenset({"NodeCapacity"}))
+def test_after_a_size_that_was_refused_another_one_is_given(place: Place, declared: Object, causes: set[str]) -> None:
+    refuses = ApiError(403, "Forbidden", "no room", causes=frozenset(causes))
     place.memory.trouble = lambda verb, *_: refuses if verb == "patch resize" else None
     place.declare(resources={"requests": {"cpu": "400"}})
     place.settle()
@@ -229,7 +230,7 @@ def test_after_a_size_that_was_refused_another_one_is_given(place: Place, declar
     place.settle()
     place.kubelet("mcs-0", RUNNING)
     place.settle()
-    assert place.condition("Sized")[0] != "ResizeInfeasible"
+    assert place.condition("Sized")[0] not in ("ResizeInfeasible", "ResizeForbidden")
     assert (
         place.found(STATEFUL_SETS, "mcs")["spec"]["template"]["spec"]["containers"][0]["resources"]
         == (place.media()["resources"])
@@ -247,8 +248,11 @@ def test_a_pod_that_takes_no_other_size_while_it_runs_is_made_anew(place: Place)
     assert "the media's size, which this pod cannot take in place" in place.condition("RestartPending")[1]
 
 
-def test_what_the_cluster_forbids_is_told_and_restarts_nobody(place: Place) -> None:
-    refuses = ApiError(403, "Forbidden", "exceeded quota")
+def test_who_may_not_change_sizes_has_failed_and_restarts_nobody(place: Place) -> None:
+    words = (
+        'pods "mcs-0" is forbidden: User "system:serviceaccount:a:b" cannot patch resource "pods/resize" in API group'
+    )
+    refuses = ApiError(403, "Forbidden", words)
     place.memory.trouble = lambda verb, *_: refuses if verb == "patch resize" else None
     place.declare(resources={"limits": {"cpu": "2"}})
     with pytest.raises(ApiError):
@@ -256,6 +260,49 @@ def test_what_the_cluster_forbids_is_told_and_restarts_nobody(place: Place) -> N
     with pytest.raises(ApiError):
         place.run()
     assert place.condition("RestartPending")[0] == "UpToDate"
+
+
+FORBIDDEN = [
+    pytest.param('pods "mcs-0" is forbidden: exceeded quota: cpus, requested: limits.cpu=1', id="a quota"),
+    pytest.param('pods "mcs-0" is forbidden: maximum cpu usage per Container is 1, but limit is 2', id="a LimitRange"),
+    pytest.param('admission webhook "sizes.example.com" denied the request: too large', id="somebody's webhook"),
+]
+
+
+@pytest.mark.parametrize("words", FORBIDDEN)
+def test_a_size_that_the_cluster_forbids_is_told_and_neither_a_failure_nor_a_restart(place: Place, words: str) -> None:
+    before = place.media()["resources"]
+    refuses = ApiError(403, "Forbidden", words)
+    place.memory.trouble = lambda verb, *_: refuses if verb == "patch resize" else None
+    place.declare(resources={"limits": {"cpu": "2"}})
+    place.settle()
+    assert place.condition("Sized")[0] == "ResizeForbidden" and words in place.condition("Sized")[1]
+    assert place.condition("RestartPending")[0] == "UpToDate"
+    assert place.condition("Reconciling")[0] != "ReconcileFailed"
+    template = place.found(STATEFUL_SETS, "mcs")["spec"]["template"]
+    assert template["spec"]["containers"][0]["resources"] == before, "or there would be no next pod"
+    place.operator = place.an_operator()
+    assert place.settle() == []
+
+
+def test_it_is_asked_for_again_every_ten_minutes_and_given_once_nobody_is_against_it(place: Place) -> None:
+    refuses = ApiError(403, "Forbidden", 'pods "mcs-0" is forbidden: exceeded quota: cpus')
+    place.memory.trouble = lambda verb, *_: refuses if verb == "patch resize" else None
+    place.declare(resources={"limits": {"cpu": "2"}})
+    place.settle()
+    assert place.run(590) == []
+    assert "merge Pod/mcs-0" in place.run(20)
+    assert place.condition("Sized")[0] == "ResizeForbidden", "it is not said to be well in between"
+    assert place.run(590) == []
+    place.memory.trouble = lambda *_: None
+    assert "patch-resize Pod/mcs-0" in place.run(20)
+    place.kubelet("mcs-0", RUNNING)
+    place.settle()
+    assert place.media()["resources"]["limits"]["cpu"] == "2"
+    assert place.condition("Sized")[0] == "BelowTier"
+    template = place.found(STATEFUL_SETS, "mcs")["spec"]["template"]
+    assert template["spec"]["containers"][0]["resources"] == place.media()["resources"]
+    assert place.run(3600) == []
 
 
 def test_an_operator_that_does_not_change_sizes_asks_nobody_whether_it_could(place: Place) -> None:

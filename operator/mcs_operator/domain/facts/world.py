@@ -124,7 +124,7 @@ class Size:
 
 
 class ResizeReason(StrEnum):
-    """Why a size that was asked for is not in force, by the kubelet's word."""
+    """Why a size that was asked for is not in force, by the kubelet's word, or the API server's."""
 
     DEFERRED = "Deferred"
     """The node has no room for it now."""
@@ -132,11 +132,13 @@ class ResizeReason(StrEnum):
     """The node will never have."""
     ERROR = "Error"
     """The kubelet has begun with it, and fails; it goes on trying."""
+    FORBIDDEN = "Forbidden"
+    """A quota, a range of limits or a policy is against it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Resize:
-    """A change of the pod's size that is not carried out. ``said``: the kubelet's words."""
+    """A change of the pod's size that is not carried out. ``said``: the words of who refuses it."""
 
     reason: ResizeReason
     said: str

@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 from mcs_operator.api.annotations import moment as moment_or_none
 from mcs_operator.api.quantity import parse_quantity
+from mcs_operator.domain.facts.words import shortened
 from mcs_operator.domain.facts.world import Damaged, Pod, Pull, Resize, ResizeReason, Size
 from mcs_operator.kube.parse.bounds import UnreadableError, mapping, mappings, moment, text, texts
 from mcs_operator.kube.parse.metadata import LONGEST_NOTE, kept_annotations
@@ -19,7 +20,6 @@ from mcs_operator.kube.resources import Object
 from mcs_operator.settings import AGENT_CONTAINER, MAX_LINKS, MEDIA_CONTAINER
 
 _LONGEST_SAYING = 512
-_LEFT_OUT = " .. "
 _LONGEST_IMAGE = 512
 _MOST_IMAGES = MAX_LINKS + 2
 """Of the slots, of media and agent."""
@@ -57,7 +57,7 @@ def read_pod(body: Object) -> Pod | Pull | Damaged:
         node=text(spec.get("nodeName")),
         image=_image(containers.get(MEDIA_CONTAINER, {})),
         media_ready=media.get("ready") is True and not terminating,
-        media_problem=_shortened(_media_problem(terminating, status, media)),
+        media_problem=shortened(_media_problem(terminating, status, media), _LONGEST_SAYING),
         terminating=terminating,
         created=created,
         media_runs=_runs(media),
@@ -137,16 +137,9 @@ def read_pull(body: Object) -> Pull:
         image=_image(container),
         node=text(spec.get("nodeName")),
         done=done,
-        problem=_shortened(problem),
+        problem=shortened(problem, _LONGEST_SAYING),
         useless_since=moment_or_none(text(metadata.get("creationTimestamp"))) if useless else None,
     )
-
-
-def _shortened(saying: str) -> str:
-    """Without its middle, where it is too long: of an image that cannot be pulled a kubelet says why at the very end,
-    after the image's name three times over, and a name by digest is as long as it likes."""
-    half = (_LONGEST_SAYING - len(_LEFT_OUT)) // 2
-    return saying if len(saying) <= _LONGEST_SAYING else f"{saying[:half]}{_LEFT_OUT}{saying[-half:]}"
 
 
 def _runs(container: Object) -> bool:
