@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -131,7 +132,8 @@ def test_a_size_that_a_limit_range_forbids_is_told_and_keeps_nothing_else_waitin
         return
     before, had = uid(running), media(running)["resources"]
     limits = {"limits": [{"type": "Container", "max": {"cpu": "1"}}]}
-    running.create({"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "small"}, "spec": limits})
+    body = {"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "small"}, "spec": limits}
+    running.kubectl("create", "-f", "-", stdin=json.dumps(body))
     running.change("MCSInstance", INSTANCE, resources={"limits": {"cpu": "2", "memory": "512Mi"}})
     said = running.wait_condition("MCSInstance", INSTANCE, "Sized", "False", "ResizeForbidden")
     assert "maximum cpu usage per Container is 1" in said

@@ -6,10 +6,8 @@ pod, and the disruptions that wait for their hour, which is a month away.
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import subprocess
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -24,7 +22,7 @@ from support.api import Api, Object
 from support.fake_agent import fake_agent, free_base_port
 from support.objects import INSTANCE, a_community, a_link, an_instance
 from support.operator import Operator
-from support.plugin import write_plugin
+from support.plugin import planned, write_plugin
 from support.pods import its_node, media_runs, place_pod
 from support.snapshots import files, settled
 
@@ -130,21 +128,10 @@ class World:
     def __init__(self, api: Api, folder: Path) -> None:
         self.api = api
         write_plugin(folder)
-        self._environment = os.environ | {"PATH": f"{folder}:{os.environ['PATH']}"}
+        self._folder = folder
 
     def plan(self, body: Object) -> Object:
-        where = (f"--kubeconfig={self.api.kubeconfig}", f"--namespace={self.api.namespace}", "--output=json")
-        done = subprocess.run(
-            ["kubectl", "mcs", "plan", "-f", "-", *where],
-            input=json.dumps(body),
-            env=self._environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode in (0, 3, 4), done.stderr
-        (told,) = json.loads(done.stdout)
-        return dict(told)
+        return planned(self.api, self._folder, body)
 
     def body(self, kind: str, name: str, spec: dict[str, Any]) -> Object:
         live = self.api.get(kind, name)

@@ -186,7 +186,7 @@ def pod_changes(decision: Decision, confirmed: LinkReport | None, outcome: Outco
     dues = (
         rollout.due,
         desired.fallback.due if desired.fallback else None,
-        again if (again := asked_again(pod, world.now)) and again > world.now else None,
+        asked if (asked := asked_again(pod, world.now)) and asked > world.now else None,
         *(pull.made_anew for pull in world.pulls if pull.made_anew and pull.made_anew > world.now),
     )
     due = min(((due - world.now).total_seconds() for due in dues if due), default=None)
