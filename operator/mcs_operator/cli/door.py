@@ -109,6 +109,11 @@ class Filed:
                     return True
         return False
 
+    def has_service(self, namespace: str, name: str) -> bool:
+        """Whether the files have a Service of this name."""
+        found = ((d.kind, d.namespace, d.name) for d in self.documents)
+        return ("Service", namespace, name) in found
+
     def identities(self, namespace: str, instance: str) -> Iterable[Profile | SlotSecret]:
         """There are none."""
         return ()

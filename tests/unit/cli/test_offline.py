@@ -164,6 +164,15 @@ def test_what_admission_warns_of_is_said_too_and_is_no_error() -> None:
     assert community["message"].startswith("spec.portalDomain: nobody can log in at meet.acme.test yet")
 
 
+def test_a_service_that_is_named_is_looked_for_in_the_files() -> None:
+    instance = an_instance(tls={"http01": {"serviceRef": {"name": "solvers"}}})
+    (found,) = yaml.safe_load(validated(instance).output)
+    assert found["message"].startswith("spec.tls.http01.serviceRef.name: no Service 'solvers' yet")
+    assert (
+        validated(instance, {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "solvers"}}).output == "[]\n"
+    )
+
+
 WITHOUT_SECRET = (
     "spec.tls.secretRef.name: no Secret 'no-such' of type kubernetes.io/tls yet; what is served now goes on until "
     "it is there"
