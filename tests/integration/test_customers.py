@@ -74,7 +74,7 @@ def test_fifty_customers_come_by_one_command_and_all_are_ready(
     done = run("import", a_file(tmp_path), "--apply")
     print(f"fifty customers, checked, created and accepted: {time.monotonic() - begun:.1f} s")
     with fake_agent(api, instance["spec"]["vpn"]["basePort"]):
-        api.kubectl("wait", "tvl,communities", "--all", "--for=condition=Ready", "--timeout=60s", timeout=70)
+        api.kubectl("wait", "tvl,communities", "--all", "--for=condition=Ready", "--timeout=120s", timeout=130)
     assert served(api) == dict.fromkeys(FIFTY, "True")
     assert len(api.list("Community")) == 50
     assert "100 of 100  TVoxLink/c49" in done.stderr
