@@ -179,6 +179,7 @@ def test_what_plan_foretells_is_what_is_done(api: Api, operator: Operator, tmp_p
         )
         @given(change())
         @example(("MCSInstance", INSTANCE, {"tolerations": [{"key": "media", "operator": "Exists"}]}))
+        @example(("MCSInstance", INSTANCE, {"network": {"mediaPort": 10002}}))
         @example(("MCSInstance", INSTANCE, {"image": "localhost/mcs/appliance:next"}))
         @example(("MCSInstance", INSTANCE, {"resources": SIZES[1]}))
         @example(("TVoxLink", "acme", {"protocol": "TCP"}))
@@ -203,6 +204,8 @@ def compared(world: World, kind: str, name: str, spec: dict[str, Any]) -> str:
     settled(api, quiet=0.8)
     after = Seen.of(api)
     assert foretold(told) == done(before, after), f"{kind} {name} {spec}: {told}"
+    if kind == "MCSInstance":
+        assert (after.slots, after.profiles) == (before.slots, before.profiles), "until its hour nobody notices"
     for waits in api.get("MCSInstance", INSTANCE)["status"].get("disruptions", []):
         assert waits["plannedFor"] in told["effect"], "the hour that was foretold"
     if after.waits:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from datetime import timedelta
 from typing import Any
 
@@ -12,14 +13,22 @@ from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.client import ApiError
 from mcs_operator.kube.events import Recorder
 from mcs_operator.kube.report import Reporter
-from mcs_operator.kube.resources import COMMUNITIES, INSTANCES, PODS, STATEFUL_SETS
+from mcs_operator.kube.resources import (
+    COMMUNITIES,
+    INSTANCES,
+    LINKS,
+    NETWORK_POLICIES,
+    PODS,
+    SECRETS,
+    STATEFUL_SETS,
+)
 from mcs_operator.media.agents import Agents
 from mcs_operator.media.lookups import Lookups
 from mcs_operator.reconcile import Reconciler
 from mcs_operator.settings import Settings
 from mcs_operator.timestamps import rfc3339
 from support.memory import MemoryApi, Object
-from support.objects import a_community, an_instance
+from support.objects import a_community, a_link, an_instance
 from support.worlds import NOW
 
 IMAGE: str = an_instance()["spec"]["image"]
@@ -303,6 +312,42 @@ def test_it_is_asked_for_again_every_ten_minutes_and_given_once_nobody_is_agains
     template = place.found(STATEFUL_SETS, "mcs")["spec"]["template"]
     assert template["spec"]["containers"][0]["resources"] == place.media()["resources"]
     assert place.run(3600) == []
+
+
+IN_A_MONTH = {"windows": [{"schedule": f"0 3 {(NOW + timedelta(days=30)).day} * *", "duration": "1h"}]}
+NETWORKS = [
+    pytest.param({"mediaPort": 10002}, id="another port of the media"),
+    pytest.param({"mode": "HostNetwork"}, id="the node's network"),
+]
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_another_network_waits_for_its_hour_and_until_then_nobody_is_given_anything_of_it(
+    place: Place, network: Object
+) -> None:
+    """OpenVPN and the firewall of each slot, the Services and the NetworkPolicy are of the pod that runs."""
+    place.memory.add(place.store, LINKS, _at_home(a_link("acme")))
+    place.declare(disruptions=IN_A_MONTH)
+    place.settle()
+    assert place.memory.find(SECRETS, "mcs-link-002")
+    place.declare(disruptions=IN_A_MONTH, network=network)
+    written = {write for write in place.settle() if not write.startswith("merge ")}
+    assert written == {"apply StatefulSet/mcs"}
+    assert place.condition("RestartPending")[0] == "Waiting"
+
+
+def test_with_the_pod_that_has_it_the_other_network_is_everybodys(place: Place) -> None:
+    place.memory.add(place.store, LINKS, _at_home(a_link("acme")))
+    place.settle()
+    place.declare(network={"mediaPort": 10002})
+    place.settle()
+    template = place.found(STATEFUL_SETS, "mcs")["spec"]["template"]
+    place.put_pod("mcs-0", template["metadata"], template["spec"] | {"nodeName": "node"})
+    place.kubelet("mcs-0", RUNNING)
+    place.settle()
+    firewall = base64.b64decode(place.found(SECRETS, "mcs-link-002")["data"]["firewall.nft"]).decode()
+    assert "10002" in firewall
+    assert 10002 in [port["port"] for port in place.found(NETWORK_POLICIES, "mcs")["spec"]["ingress"][0]["ports"]]
 
 
 def test_an_operator_that_does_not_change_sizes_asks_nobody_whether_it_could(place: Place) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 from mcs_operator.api import Community, MCSInstance, TVoxLink
 from mcs_operator.api.conditions import Kind
+from mcs_operator.api.instance import Network as PodNetwork
 from mcs_operator.api.passwords import PasswordsFile
 from mcs_operator.api.quantity import parse_quantity
 from mcs_operator.api.usersfile import UsersFile
@@ -197,6 +198,8 @@ class Pod:
     size: Size | None = None
     size_in_force: Size | None = None
     resize: Resize | None = None
+    network: PodNetwork | None = None
+    """How it is reached, which another spec does not change; None where it does not tell."""
 
     def annotated(self, annotations: Mapping[str, str]) -> Pod:
         """The same pod with other annotations."""

@@ -9,7 +9,9 @@ from functools import lru_cache
 from itertools import islice
 from types import MappingProxyType
 
+from mcs_operator.api import NetworkMode
 from mcs_operator.api.annotations import moment as moment_or_none
+from mcs_operator.api.instance import Network
 from mcs_operator.api.quantity import parse_quantity
 from mcs_operator.domain.facts.words import shortened
 from mcs_operator.domain.facts.world import Damaged, Pod, Pull, Resize, ResizeReason, Size
@@ -71,6 +73,7 @@ def read_pod(body: Object) -> Pod | Pull | Damaged:
         size=_size(containers.get(MEDIA_CONTAINER, {})),
         size_in_force=_size(media),
         resize=_resize(status),
+        network=_network(spec, containers.get(MEDIA_CONTAINER, {})),
         annotations=kept_annotations(texts(metadata.get("annotations")), LONGEST_NOTE),
     )
 
@@ -101,6 +104,25 @@ def _size(container: Object) -> Size | None:
     except (ValueError, ArithmeticError):
         return None
     return Size(requests, limits) if requests or limits else None
+
+
+def _network(spec: Object, media: Object) -> Network | None:
+    """By its ports: those of a pod behind a load balancer are none of the node."""
+    port = next((port for port in mappings(media.get("ports")) if port.get("name") == "media"), None)
+    number = port and port.get("containerPort")
+    if port is None or not isinstance(number, int) or not 10_000 <= number <= 20_000:
+        return None
+    if spec.get("hostNetwork") is True:
+        mode = NetworkMode.HOST_NETWORK
+    else:
+        mode = NetworkMode.HOST_PORT if port.get("hostPort") else NetworkMode.LOAD_BALANCER
+    return _networks(mode, number)
+
+
+@lru_cache(64)
+def _networks(mode: NetworkMode, media_port: int) -> Network:
+    """One for all pods that have the same."""
+    return Network(mode=mode, media_port=media_port)
 
 
 def _resize(status: Object) -> Resize | None:
