@@ -20,6 +20,7 @@ from mcs_operator.kube.resources import (
     NETWORK_POLICIES,
     PODS,
     SECRETS,
+    SERVICES,
     STATEFUL_SETS,
 )
 from mcs_operator.media.agents import Agents
@@ -82,6 +83,14 @@ class Place:
         status |= conditions.pop("status", {})
         body["status"] = {"containerStatuses": [status], **conditions}
         self.memory.add(self.store, PODS, body)
+
+    def next_pod(self) -> None:
+        """In the place of the one that runs, from the template of now."""
+        self.settle()
+        template = self.found(STATEFUL_SETS, "mcs")["spec"]["template"]
+        self.put_pod("mcs-0", template["metadata"], template["spec"] | {"nodeName": "node"})
+        self.kubelet("mcs-0", RUNNING)
+        self.settle()
 
     def run(self, seconds: float = 0) -> list[str]:
         """One reconciliation; what it wrote, statuses left out."""
@@ -340,14 +349,27 @@ def test_with_the_pod_that_has_it_the_other_network_is_everybodys(place: Place) 
     place.memory.add(place.store, LINKS, _at_home(a_link("acme")))
     place.settle()
     place.declare(network={"mediaPort": 10002})
-    place.settle()
-    template = place.found(STATEFUL_SETS, "mcs")["spec"]["template"]
-    place.put_pod("mcs-0", template["metadata"], template["spec"] | {"nodeName": "node"})
-    place.kubelet("mcs-0", RUNNING)
-    place.settle()
+    place.next_pod()
     firewall = base64.b64decode(place.found(SECRETS, "mcs-link-002")["data"]["firewall.nft"]).decode()
     assert "10002" in firewall
     assert 10002 in [port["port"] for port in place.found(NETWORK_POLICIES, "mcs")["spec"]["ingress"][0]["ports"]]
+
+
+def test_a_load_balancer_is_there_before_the_pod_that_needs_it_and_as_long_as_it_does(place: Place) -> None:
+    place.declare(disruptions=IN_A_MONTH, network={"mode": "LoadBalancer"})
+    place.settle()
+    assert place.memory.find(SERVICES, "mcs-public"), "it takes its time to get its address"
+    place.next_pod()
+    before = place.found(SERVICES, "mcs-public")
+    place.declare(disruptions=IN_A_MONTH, network={"mode": "HostNetwork", "mediaPort": 10002})
+    place.settle()
+    assert place.memory.find(SERVICES, "mcs-public") == before
+    assert place.memory.find(NETWORK_POLICIES, "mcs")
+    place.next_pod()
+    assert place.memory.find(SERVICES, "mcs-public") is place.memory.find(NETWORK_POLICIES, "mcs") is None
+    place.declare(disruptions=IN_A_MONTH)
+    place.settle()
+    assert place.memory.find(NETWORK_POLICIES, "mcs"), "the next pod is held from its first moment"
 
 
 def test_an_operator_that_does_not_change_sizes_asks_nobody_whether_it_could(place: Place) -> None:
