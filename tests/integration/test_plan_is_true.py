@@ -26,9 +26,9 @@ from support.plugin import planned, write_plugin
 from support.pods import its_node, media_runs, place_pod
 from support.snapshots import files, settled
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
-EXAMPLES = int(os.environ.get("MCS_PLANS", "9"))
+EXAMPLES = int(os.environ.get("MCS_PLANS", "7"))
 """Random ones, beside one of each class; about three seconds each."""
 CLASSES = ("Hot", "InPlace", "ThisLink", "NewProfile", "MediaRestart", "Restart")
 LINKS = {"acme": 2, "bolt": 3}
