@@ -33,7 +33,10 @@ EXAMPLES = int(os.environ.get("MCS_PLANS", "7"))
 CLASSES = ("Hot", "InPlace", "ThisLink", "NewProfile", "MediaRestart", "Restart")
 LINKS = {"acme": 2, "bolt": 3}
 _DIALLED = re.compile(r"^(proto .*|remote \S+ \d+|cipher .*)$", re.MULTILINE)
-SIZES = [{"limits": {"cpu": cpu, "memory": "512Mi"}} for cpu in ("1", "2")]
+SIZES = [
+    {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": cpu, "memory": "512Mi"}} for cpu in ("1", "2")
+]
+"""Whole: a plan is of a file, which takes away what it does not say, and the change is a patch."""
 
 FIELDS: dict[str, dict[str, list[Any]]] = {
     "TVoxLink": {
