@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import stat
 import subprocess
 import tarfile
@@ -43,7 +44,8 @@ class Plugin:
         self._api, self._path = api, f"{folder}:{os.environ['PATH']}"
         self._kubeconfig = kubeconfig or api.kubeconfig
 
-    def __call__(self, *arguments: str, stdin: str = "", expect: int = 0) -> str:
+    def __call__(self, *arguments: str, stdin: str = "", expect: int = 0, told: bool = False) -> str:
+        """Its output; where it fails, or with ``told``, with what it says beside it."""
         done = subprocess.run(
             [
                 "kubectl",
@@ -61,7 +63,7 @@ class Plugin:
         )
         assert done.returncode == expect, f"{done.returncode}: {done.stdout}{done.stderr}"
         assert "Traceback" not in done.stderr
-        return done.stdout if expect in (0, 3, 4) else done.stdout + done.stderr
+        return done.stdout if expect in (0, 3, 4) and not told else done.stdout + done.stderr
 
     def data(self, *arguments: str, stdin: str = "", expect: int = 0) -> Any:
         """Its output as JSON."""
@@ -163,6 +165,25 @@ def test_a_plan_with_prune_names_whom_a_deletion_cuts_off_and_deletes_nothing(
     assert len(api.list("TVoxLink")) == 2
 
 
+def test_what_a_plan_with_prune_foretells_is_what_a_deletion_does(api: Api, mcs: Plugin, agent: FakeAgent) -> None:
+    base = api.get("MCSInstance", "mcs")["spec"]["vpn"]["basePort"]
+    kept = yaml.safe_dump_all([an_instance(vpn={"slots": 6, "basePort": base}), a_link("acme")])
+    said = mcs("plan", "-f", "-", "--prune", stdin=kept, expect=3)
+    assert "Community/acme: deleted: its users are not served any more; the tunnels stay" in said
+    assert "TVoxLink/bolt: deleted: the tunnel ends, and the customer's names are not served; number, keys" in said
+    slot, profile = api.get("Secret", "mcs-link-002")["data"], api.get("Secret", "bolt-profile")["data"]
+    api.delete("TVoxLink", "bolt", wait=5)
+    api.delete("Community", "acme", wait=5)
+    api.wait_condition("TVoxLink", "acme", "Accepted", "False", "CommunityNotFound")
+    until("the slot is free", lambda: api.find("Secret", "mcs-link-003") is None)
+    settled(api)
+    assert api.get("Secret", "mcs-link-002")["data"] == slot, "the other tunnel stays"
+    api.create(a_community(), a_link("bolt"))
+    api.wait_condition("TVoxLink", "bolt", "Ready", "True", "Programmed")
+    assert api.get("TVoxLink", "bolt")["status"]["slot"] == 3
+    assert api.get("Secret", "bolt-profile")["data"]["bolt.ovpn"] == profile["bolt.ovpn"]
+
+
 def test_a_plan_tells_which_tvox_is_cut_off_and_why(api: Api, mcs: Plugin, agent: FakeAgent) -> None:
     agent.show(2, fingerprint(files(api.get("Secret", "acme-profile"))["tls.crt"]))
     api.wait_condition("TVoxLink", "acme", "Connected", "True", "Established")
@@ -177,7 +198,8 @@ def test_a_plan_tells_which_tvox_is_cut_off_and_why(api: Api, mcs: Plugin, agent
 def test_a_rotation_and_a_revocation_are_asked_for_and_waited_for(api: Api, mcs: Plugin, agent: FakeAgent) -> None:
     old = files(api.get("Secret", "acme-profile"))["acme.ovpn"]
     assert "nothing to take back" in mcs("rotate", "acme", "--undo", expect=1)
-    mcs("rotate", "acme")
+    (day,) = re.findall("by ([0-9-]{10}):", mcs("rotate", "acme", told=True))
+    assert f"The old one is accepted until {day}T" in api.condition("TVoxLink", "acme", "RotationPending")[2]
     mcs("rotate", "acme", "--undo")
     assert files(api.get("Secret", "acme-profile"))["acme.ovpn"] == old
     time.sleep(1)  # what is asked for in the second of the undoing is undone

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -124,6 +125,24 @@ def test_a_size_that_the_node_will_never_have_is_told_and_restarts_nobody(runnin
     assert uid(running) == before
     template = running.get("StatefulSet", INSTANCE)["spec"]["template"]
     assert template["spec"]["containers"][0]["resources"] == had
+
+
+def test_a_size_that_a_limit_range_forbids_is_told_and_keeps_nothing_else_waiting(running: Api) -> None:
+    if not running.resizes_in_place():
+        return
+    before, had = uid(running), media(running)["resources"]
+    limits = {"limits": [{"type": "Container", "max": {"cpu": "1"}}]}
+    body = {"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "small"}, "spec": limits}
+    running.kubectl("create", "-f", "-", stdin=json.dumps(body))
+    running.change("MCSInstance", INSTANCE, resources={"limits": {"cpu": "2", "memory": "512Mi"}})
+    said = running.wait_condition("MCSInstance", INSTANCE, "Sized", "False", "ResizeForbidden")
+    assert "maximum cpu usage per Container is 1" in said
+    running.create(a_link("new"))
+    running.wait_condition("TVoxLink", "new", "Accepted", "True", timeout=5)
+    settled(running)
+    assert (uid(running), media(running)["resources"]) == (before, had)
+    template = running.get("StatefulSet", INSTANCE)["spec"]["template"]
+    assert template["spec"]["containers"][0]["resources"] == had, "or there would be no next pod"
 
 
 def test_a_restart_of_the_operator_writes_nothing_to_a_pod_that_was_changed_in_place(

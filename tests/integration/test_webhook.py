@@ -83,6 +83,11 @@ def test_what_only_waits_is_let_in_with_a_warning(api: Api, door: Door) -> None:
     done = kubectl(api, a_link("early"))
     assert done.returncode == 0
     assert f"Warning: spec.instanceRef.name: no MCSInstance 'mcs' in namespace {api.namespace} yet" in done.stderr
+    passes_on = an_instance(tls={"http01": {"serviceRef": {"name": "solvers"}}})
+    missing = f"Warning: spec.tls.http01.serviceRef.name: no Service 'solvers' in namespace {api.namespace} yet"
+    assert missing in kubectl(api, passes_on, "--dry-run=server").stderr
+    api.kubectl("create", "service", "clusterip", "solvers", "--clusterip=None")
+    assert "solvers" not in kubectl(api, passes_on, "--dry-run=server").stderr
 
 
 def test_who_cuts_his_tvox_off_is_warned_with_its_address_and_the_command_for_its_profile(api: Api, door: Door) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import os
 import stat
+import subprocess
 import sys
 from pathlib import Path
 
-from support.api import ROOT
+from support.api import ROOT, Api, Object
 
 
 def write_plugin(folder: Path) -> None:
@@ -18,3 +21,19 @@ def write_plugin(folder: Path) -> None:
             f"from mcs_operator.cli.{module} import main\nmain()\n"
         )
         script.chmod(script.stat().st_mode | stat.S_IXUSR)
+
+
+def planned(api: Api, folder: Path, body: Object) -> Object:
+    """What `kubectl mcs plan` says of applying this one object; the plugin is in ``folder``."""
+    where = (f"--kubeconfig={api.kubeconfig}", f"--namespace={api.namespace}", "--output=json")
+    done = subprocess.run(
+        ["kubectl", "mcs", "plan", "-f", "-", *where],
+        input=json.dumps(body),
+        env=os.environ | {"PATH": f"{folder}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode in (0, 3, 4), done.stdout + done.stderr
+    (told,) = json.loads(done.stdout)
+    return dict(told)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from datetime import timedelta
 from typing import Any
 
@@ -12,14 +13,23 @@ from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.client import ApiError
 from mcs_operator.kube.events import Recorder
 from mcs_operator.kube.report import Reporter
-from mcs_operator.kube.resources import COMMUNITIES, INSTANCES, PODS, STATEFUL_SETS
+from mcs_operator.kube.resources import (
+    COMMUNITIES,
+    INSTANCES,
+    LINKS,
+    NETWORK_POLICIES,
+    PODS,
+    SECRETS,
+    SERVICES,
+    STATEFUL_SETS,
+)
 from mcs_operator.media.agents import Agents
 from mcs_operator.media.lookups import Lookups
 from mcs_operator.reconcile import Reconciler
 from mcs_operator.settings import Settings
 from mcs_operator.timestamps import rfc3339
 from support.memory import MemoryApi, Object
-from support.objects import a_community, an_instance
+from support.objects import a_community, a_link, an_instance
 from support.worlds import NOW
 
 IMAGE: str = an_instance()["spec"]["image"]
@@ -73,6 +83,14 @@ class Place:
         status |= conditions.pop("status", {})
         body["status"] = {"containerStatuses": [status], **conditions}
         self.memory.add(self.store, PODS, body)
+
+    def next_pod(self) -> None:
+        """In the place of the one that runs, from the template of now."""
+        self.settle()
+        template = self.found(STATEFUL_SETS, "mcs")["spec"]["template"]
+        self.put_pod("mcs-0", template["metadata"], template["spec"] | {"nodeName": "node"})
+        self.kubelet("mcs-0", RUNNING)
+        self.settle()
 
     def run(self, seconds: float = 0) -> list[str]:
         """One reconciliation; what it wrote, statuses left out."""
@@ -218,9 +236,10 @@ def test_a_size_that_the_api_server_knows_the_node_will_never_have_is_told_and_r
     assert place.settle() == []
 
 
+@pytest.mark.parametrize("causes", [{"NodeCapacity"}, {}], ids=["no room", "a quota"])
 @pytest.mark.parametrize("declared", [{"resources": {"limits": {"cpu": "2"}}}, {}], ids=["another", "as it runs"])
-def test_after_a_size_that_was_refused_another_one_is_given(place: Place, declared: Object) -> None:
-    refuses = ApiError(403, "Forbidden", "no room", causes=frozenset({"NodeCapacity"}))
+def test_after_a_size_that_was_refused_another_one_is_given(place: Place, declared: Object, causes: set[str]) -> None:
+    refuses = ApiError(403, "Forbidden", "no room", causes=frozenset(causes))
     place.memory.trouble = lambda verb, *_: refuses if verb == "patch resize" else None
     place.declare(resources={"requests": {"cpu": "400"}})
     place.settle()
@@ -229,7 +248,7 @@ def test_after_a_size_that_was_refused_another_one_is_given(place: Place, declar
     place.settle()
     place.kubelet("mcs-0", RUNNING)
     place.settle()
-    assert place.condition("Sized")[0] != "ResizeInfeasible"
+    assert place.condition("Sized")[0] not in ("ResizeInfeasible", "ResizeForbidden")
     assert (
         place.found(STATEFUL_SETS, "mcs")["spec"]["template"]["spec"]["containers"][0]["resources"]
         == (place.media()["resources"])
@@ -247,8 +266,11 @@ def test_a_pod_that_takes_no_other_size_while_it_runs_is_made_anew(place: Place)
     assert "the media's size, which this pod cannot take in place" in place.condition("RestartPending")[1]
 
 
-def test_what_the_cluster_forbids_is_told_and_restarts_nobody(place: Place) -> None:
-    refuses = ApiError(403, "Forbidden", "exceeded quota")
+def test_who_may_not_change_sizes_has_failed_and_restarts_nobody(place: Place) -> None:
+    words = (
+        'pods "mcs-0" is forbidden: User "system:serviceaccount:a:b" cannot patch resource "pods/resize" in API group'
+    )
+    refuses = ApiError(403, "Forbidden", words)
     place.memory.trouble = lambda verb, *_: refuses if verb == "patch resize" else None
     place.declare(resources={"limits": {"cpu": "2"}})
     with pytest.raises(ApiError):
@@ -256,6 +278,98 @@ def test_what_the_cluster_forbids_is_told_and_restarts_nobody(place: Place) -> N
     with pytest.raises(ApiError):
         place.run()
     assert place.condition("RestartPending")[0] == "UpToDate"
+
+
+FORBIDDEN = [
+    pytest.param('pods "mcs-0" is forbidden: exceeded quota: cpus, requested: limits.cpu=1', id="a quota"),
+    pytest.param('pods "mcs-0" is forbidden: maximum cpu usage per Container is 1, but limit is 2', id="a LimitRange"),
+    pytest.param('admission webhook "sizes.example.com" denied the request: too large', id="somebody's webhook"),
+]
+
+
+@pytest.mark.parametrize("words", FORBIDDEN)
+def test_a_size_that_the_cluster_forbids_is_told_and_neither_a_failure_nor_a_restart(place: Place, words: str) -> None:
+    before = place.media()["resources"]
+    refuses = ApiError(403, "Forbidden", words)
+    place.memory.trouble = lambda verb, *_: refuses if verb == "patch resize" else None
+    place.declare(resources={"limits": {"cpu": "2"}})
+    place.settle()
+    assert place.condition("Sized")[0] == "ResizeForbidden" and words in place.condition("Sized")[1]
+    assert place.condition("RestartPending")[0] == "UpToDate"
+    assert place.condition("Reconciling")[0] != "ReconcileFailed"
+    template = place.found(STATEFUL_SETS, "mcs")["spec"]["template"]
+    assert template["spec"]["containers"][0]["resources"] == before, "or there would be no next pod"
+    place.operator = place.an_operator()
+    assert place.settle() == []
+
+
+def test_it_is_asked_for_again_every_ten_minutes_and_given_once_nobody_is_against_it(place: Place) -> None:
+    refuses = ApiError(403, "Forbidden", 'pods "mcs-0" is forbidden: exceeded quota: cpus')
+    place.memory.trouble = lambda verb, *_: refuses if verb == "patch resize" else None
+    place.declare(resources={"limits": {"cpu": "2"}})
+    place.settle()
+    assert place.run(590) == []
+    assert "merge Pod/mcs-0" in place.run(20)
+    assert place.condition("Sized")[0] == "ResizeForbidden", "it is not said to be well in between"
+    assert place.run(590) == []
+    place.memory.trouble = lambda *_: None
+    assert "patch-resize Pod/mcs-0" in place.run(20)
+    place.kubelet("mcs-0", RUNNING)
+    place.settle()
+    assert place.media()["resources"]["limits"]["cpu"] == "2"
+    assert place.condition("Sized")[0] == "BelowTier"
+    template = place.found(STATEFUL_SETS, "mcs")["spec"]["template"]
+    assert template["spec"]["containers"][0]["resources"] == place.media()["resources"]
+    assert place.run(3600) == []
+
+
+IN_A_MONTH = {"windows": [{"schedule": f"0 3 {(NOW + timedelta(days=30)).day} * *", "duration": "1h"}]}
+NETWORKS = [
+    pytest.param({"mediaPort": 10002}, id="another port of the media"),
+    pytest.param({"mode": "HostNetwork"}, id="the node's network"),
+]
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_another_network_waits_for_its_hour_and_until_then_nobody_is_given_anything_of_it(
+    place: Place, network: Object
+) -> None:
+    """OpenVPN and the firewall of each slot, the Services and the NetworkPolicy are of the pod that runs."""
+    place.memory.add(place.store, LINKS, _at_home(a_link("acme")))
+    place.declare(disruptions=IN_A_MONTH)
+    place.settle()
+    assert place.memory.find(SECRETS, "mcs-link-002")
+    place.declare(disruptions=IN_A_MONTH, network=network)
+    written = {write for write in place.settle() if not write.startswith("merge ")}
+    assert written == {"apply StatefulSet/mcs"}
+    assert place.condition("RestartPending")[0] == "Waiting"
+
+
+def test_with_the_pod_that_has_it_the_other_network_is_everybodys(place: Place) -> None:
+    place.memory.add(place.store, LINKS, _at_home(a_link("acme")))
+    place.settle()
+    place.declare(network={"mediaPort": 10002})
+    place.next_pod()
+    firewall = base64.b64decode(place.found(SECRETS, "mcs-link-002")["data"]["firewall.nft"]).decode()
+    assert "10002" in firewall
+    assert 10002 in [port["port"] for port in place.found(NETWORK_POLICIES, "mcs")["spec"]["ingress"][0]["ports"]]
+
+
+def test_a_load_balancer_is_there_before_the_pod_that_needs_it_and_as_long_as_it_does(place: Place) -> None:
+    place.declare(disruptions=IN_A_MONTH, network={"mode": "LoadBalancer"})
+    place.settle()
+    assert place.memory.find(SERVICES, "mcs-public"), "it takes its time to get its address"
+    place.next_pod()
+    before = place.found(SERVICES, "mcs-public")
+    place.declare(disruptions=IN_A_MONTH, network={"mode": "HostNetwork", "mediaPort": 10002})
+    place.settle()
+    assert place.memory.find(SERVICES, "mcs-public") == before
+    assert place.memory.find(NETWORK_POLICIES, "mcs")
+    place.next_pod()
+    assert place.memory.find(SERVICES, "mcs-public") is place.memory.find(NETWORK_POLICIES, "mcs") is None
+    place.declare(disruptions=IN_A_MONTH)
+    place.settle()
+    assert place.memory.find(NETWORK_POLICIES, "mcs"), "the next pod is held from its first moment"
 
 
 def test_an_operator_that_does_not_change_sizes_asks_nobody_whether_it_could(place: Place) -> None:

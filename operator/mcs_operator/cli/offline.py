@@ -10,7 +10,7 @@ import base64
 import binascii
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -20,6 +20,7 @@ from mcs_operator.api.conditions import WAITING, Reason
 from mcs_operator.api.passwords import PasswordsFile, passwords_of
 from mcs_operator.api.usersfile import UsersFile, users_file_of
 from mcs_operator.api.wording import choices
+from mcs_operator.cli import door
 from mcs_operator.cli.files import Document
 from mcs_operator.cli.schemacheck import check, parsed
 from mcs_operator.domain.decide import decide
@@ -44,17 +45,33 @@ class Finding:
     object: str
     error: bool
     message: str
+    namespace: str = ""
+
+    @property
+    def about(self) -> tuple[str, str, str]:
+        """The object, and its field; of a list the whole."""
+        return self.namespace, self.object, self.message.partition(":")[0].partition("[")[0]
 
 
 def validate(documents: Sequence[Document], now: datetime) -> list[Finding]:
-    """Everything that is wrong with these objects, each for itself and all together."""
-    return [*(finding for document in documents for finding in checked(document)), *together(documents, now)]
+    """Everything that is wrong with these objects, each for itself, all together, and at the door of the cluster."""
+    decided = list(together(documents, now))
+    known = {finding.about for finding in decided}
+    at_the_door = [finding for finding in _at_the_door(documents, now) if finding.about not in known]
+    return [*(finding for document in documents for finding in checked(document)), *decided, *at_the_door]
+
+
+def _at_the_door(documents: Sequence[Document], now: datetime) -> Iterator[Finding]:
+    """What admission would say; of what is decided as well it says the same."""
+    for said in door.reviewed(documents, now):
+        document = said.document
+        yield Finding(document.source, document.title, said.refused, said.message, document.namespace)
 
 
 def together(documents: Sequence[Document], now: datetime) -> Iterator[Finding]:
     """What the operator would refuse of them, beside each other."""
     for world in worlds(documents, _readable(documents), now):
-        yield from _decided(world)
+        yield from (replace(finding, namespace=world.namespace) for finding in _decided(world))
 
 
 def worlds(documents: Sequence[Document], subjects: Sequence[KubernetesObject], now: datetime) -> Iterator[World]:

@@ -7,13 +7,13 @@ import gc
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mcs_operator.domain.admission import review
+from mcs_operator.domain.admission import Answer, Request, review, service_named
 from mcs_operator.domain.facts.keys import KeyPair
 from mcs_operator.domain.facts.networks import Network
 from mcs_operator.domain.pod.prediction import NO_SIZE, Resizing
@@ -31,12 +31,12 @@ from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.cache.watch import Watcher
 from mcs_operator.kube.client import Api
 from mcs_operator.kube.events import Recorder
-from mcs_operator.kube.known import Known
+from mcs_operator.kube.known import Known, is_missing
 from mcs_operator.kube.lease import Leader
 from mcs_operator.kube.mackey import read_mac_key
 from mcs_operator.kube.networks import Networks
 from mcs_operator.kube.report import Reporter
-from mcs_operator.kube.resources import Resource
+from mcs_operator.kube.resources import SERVICES, Resource
 from mcs_operator.media.agents import Agents
 from mcs_operator.media.lookups import Lookups
 from mcs_operator.pki.serving import check_certificate
@@ -97,12 +97,12 @@ class Service:
         self._networks: Networks | None = None
         self._open = AsyncExitStack()
         self._admission = admission
-        known = Known(self.store, names_of(self.store, _now), self._known_networks, self._known_resizing)
+        self._known = Known(self.store, names_of(self.store, _now), self._known_networks, self._known_resizing)
         self._route: Route | None = None
         self._webhook = Webhook(
             admission.port,
             admission.folder,
-            lambda request: review(request, known, _now()),
+            self._review,
             lambda: not self._unready(),
             lambda: self._route.path if self._route else "",
             admission.client_ca,
@@ -218,6 +218,13 @@ class Service:
         self.store.take_event(resource, event["type"], event["object"])
         if event["type"] is None and self._watcher:
             self._watcher.note_gap()
+
+    async def _review(self, request: Request) -> Answer:
+        """Beside what is known, whether a Service is there that is named just now."""
+        known, name = self._known, service_named(request)
+        if name and await is_missing(self._api, SERVICES, request.namespace, name):
+            known = replace(known, no_services={(request.namespace, name)})
+        return review(request, known, _now())
 
     def _sick(self) -> str:
         return "a task has ended" if self.failed.is_set() else ""

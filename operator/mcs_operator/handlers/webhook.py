@@ -13,7 +13,7 @@ import asyncio
 import json
 import logging
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from hmac import compare_digest
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from mcs_operator.settings import GROUP
 
 log = logging.getLogger(__name__)
 
-Review = Callable[[Request], Answer]
+Review = Callable[[Request], Awaitable[Answer]]
 
 BODY_LIMIT = 8 * 1024**2
 """Bytes: an object of 1.5 MiB, the largest that etcd takes, old and new, and JSON's overhead."""
@@ -108,16 +108,17 @@ def build_app(review: Review, ready: Callable[[], bool], path: Callable[[], str]
         if length is None or length > BODY_LIMIT:
             return web.Response(status=413 if length else 411, text=f"at most {BODY_LIMIT} bytes, and say how many\n")
         if length <= _LARGE:
-            return judge(await request.read())
+            return await judge(await request.read())
         async with turns:
             body = await request.read()
             async with alone:  # those that are ready at the same moment would be one long pause of the event loop
                 await asyncio.sleep(0)
-                return judge(body)
+                return await judge(body)
 
-    def judge(body: bytes) -> web.Response:
+    async def judge(body: bytes) -> web.Response:
         try:
-            answer = _answer(_parsed(body), review)
+            asked = _parsed(body)
+            answer = _told(asked, await review(_request(asked)))
         except NoReviewError as error:
             return web.Response(status=400, text=f"{error}\n")
         return web.Response(body=json.dumps(answer).encode(), content_type=_JSON)
@@ -149,9 +150,7 @@ def _parsed(body: bytes) -> Any:
         raise NoReviewError("the body is no JSON, or is nested too deeply") from None
 
 
-def _answer(asked: Any, review: Review) -> dict[str, Any]:
-    request = _request(asked)
-    answer = review(request)
+def _told(asked: Any, answer: Answer) -> dict[str, Any]:
     response: dict[str, Any] = {"uid": asked["request"]["uid"], "allowed": not answer.refusals}
     if answer.refusals:
         message = "; ".join(answer.refusals)[:_LONGEST_MESSAGE]

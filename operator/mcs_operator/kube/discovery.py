@@ -7,7 +7,7 @@ import logging
 from dataclasses import replace
 
 from mcs_operator.domain.facts.world import Size, World
-from mcs_operator.domain.pod.fallback import refused_resize
+from mcs_operator.domain.pod.fallback import asked_again, refused_resize
 from mcs_operator.domain.pod.prediction import ANY_SIZE, NO_SIZE, Resizing
 from mcs_operator.domain.pod.sizing import size
 from mcs_operator.kube.client import Api
@@ -55,7 +55,7 @@ class Discovery:
         """The world with the answer, where a pod is to have another size; else nobody asks."""
         pod = world.pod
         sizes = [Size(one.requests, one.limits) for one in map(size, world.instances)]
-        if pod is None or pod.size is None or all(map(pod.size.is_same, sizes)):
+        if pod is None or pod.size is None or (all(map(pod.size.is_same, sizes)) and not asked_again(pod, world.now)):
             return world
         refused = refused_resize(pod)
         if refused and any(map(refused.is_same, sizes)):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import aiohttp
 from kubernetes.aio import config
+
+_NO_RIGHT = re.compile(r'User ".*" cannot [a-z]+ resource "')
+"""In the words of every authorizer; a quota, a range of limits and a policy have words of their own."""
 
 
 class ApiError(Exception):
@@ -36,6 +40,11 @@ class ApiError(Exception):
     def namespace_ends(self) -> bool:
         """Whether nothing can be created any more because the whole namespace is on its way out."""
         return self.status == 403 and "it is being terminated" in self.message
+
+    @property
+    def lacks_right(self) -> bool:
+        """Whether whoever asks may not ask for it at all, whatever it says."""
+        return self.status == 403 and _NO_RIGHT.search(self.message) is not None
 
 
 class NoAnswerError(ApiError):

@@ -154,7 +154,7 @@ class Executor:
                     return REFUSED_AGAIN
             case Resize():
                 await self._note(namespace, name, notes | dict(step.annotations))
-                if refused := await pod.resize(self.api, namespace, name, step):
+                if refused := await pod.resize(self.api, namespace, name, step, now):
                     await self._note(namespace, name, {ANNOTATION_REFUSED_RESIZE: refused})
                     return LOOK_AGAIN
             case _:

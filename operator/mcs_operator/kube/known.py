@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import asyncio
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from mcs_operator.api.conditions import Kind
@@ -11,6 +12,7 @@ from mcs_operator.domain.facts.world import Profile, SlotSecret
 from mcs_operator.domain.pod.prediction import ANY_SIZE, Resizing
 from mcs_operator.kube.cache.namespace import NamespaceCache
 from mcs_operator.kube.cache.store import Store
+from mcs_operator.kube.client import Api, ApiError
 from mcs_operator.kube.names import Names
 from mcs_operator.kube.parse.names import Role, place_of_name
 from mcs_operator.kube.resources import COMMUNITIES, CONFIG_MAPS, INSTANCES, LINKS, SECRETS, Object, Resource
@@ -27,6 +29,9 @@ class Known:
     names: Names
     cluster_networks: Callable[[], Iterable[Network]] = tuple
     cluster_resizing: Callable[[], Resizing] = lambda: ANY_SIZE
+    no_services: Collection[tuple[str, str]] = frozenset()
+    """Namespace and name of those that somebody looked for, and that are not there: Services of others are not
+    watched."""
 
     def find(self, kind: Kind, namespace: str, name: str) -> Object | None:
         """One object, or None."""
@@ -82,6 +87,10 @@ class Known:
         child = self.store.cache(namespace).children.get((resource, name))
         return child is not None and child.lists_users
 
+    def has_service(self, namespace: str, name: str) -> bool:
+        """Whether there is a Service of this name, as far as somebody looked."""
+        return (namespace, name) not in self.no_services
+
     def identities(self, namespace: str, instance: str) -> Iterator[Profile | SlotSecret]:
         """What links of an instance of this name have, or had, as far as it was read; without what is an instance's
         own, and goes with it."""
@@ -90,6 +99,16 @@ class Known:
             goes = any(owner.get("kind") == Kind.INSTANCE for owner in owners)
             if isinstance(detail, Profile | SlotSecret) and detail.instance == instance and not goes:
                 yield detail
+
+
+async def is_missing(api: Api, resource: Resource, namespace: str, name: str, seconds: float = 1.0) -> bool:
+    """Whether there is none of this name. Where that cannot be found out in so many seconds nobody is told that there
+    is not: an API server waits three for the whole review."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await api.get(resource, namespace, name) is None
+    except (ApiError, TimeoutError):
+        return False
 
 
 def _of(cache: NamespaceCache, resource: Resource) -> Iterator[Object]:

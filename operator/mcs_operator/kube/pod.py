@@ -5,8 +5,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Mapping
+from datetime import datetime
 
 from mcs_operator.domain.changes import Resize, SetImages
+from mcs_operator.domain.facts.world import Resize as Refusal
+from mcs_operator.domain.facts.world import ResizeReason
 from mcs_operator.domain.pod.fallback import noted_size
 from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.client import Api, ApiError
@@ -56,10 +59,11 @@ async def set_images(api: Api, store: Store, namespace: str, pod: str, step: Set
     await _unless_changed(api.strategic_merge(PODS, namespace, pod, change))
 
 
-async def resize(api: Api, namespace: str, pod: str, step: Resize) -> str:
+async def resize(api: Api, namespace: str, pod: str, step: Resize, now: datetime) -> str:
     """Give the media of exactly this pod another size; what is to be noted where it cannot take it: a kubelet may be
     older than the API server, Kubernetes 1.33 takes no memory away from what runs, and from 1.37 on the API server
-    says itself what a node will never have.
+    says itself what a node will never have. A quota, a range of limits or a policy may be against it, too: a failure
+    of that would keep all else of the namespace waiting.
 
     Not in a certain version: whatever else changed, it is to have that size. And not by a plain merge patch, which is
     refused here, for it would take all other containers away.
@@ -72,12 +76,18 @@ async def resize(api: Api, namespace: str, pod: str, step: Resize) -> str:
     try:
         await _unless_changed(api.strategic_merge(PODS, namespace, pod, change, sub="resize"))
     except ApiError as error:
-        never = _NODE_CAPACITY in error.causes
-        if error.status != 422 and not never:
+        if error.status not in (422, 403) or error.lacks_right or error.namespace_ends:
             raise
         log.warning("%s: pod %s takes no other size in place: %s", namespace, pod, error.message)
-        return noted_size(step.size, never=error.message if never else "")
+        return noted_size(step.size, _refusal(error), now)
     return ""
+
+
+def _refusal(error: ApiError) -> Refusal | None:
+    """What the API server has against a size; None where it is the pod that cannot take it while it runs."""
+    if _NODE_CAPACITY in error.causes:
+        return Refusal(ResizeReason.INFEASIBLE, error.message)
+    return Refusal(ResizeReason.FORBIDDEN, error.message) if error.status == 403 else None
 
 
 async def _unless_changed(request: Awaitable[Object]) -> None:

@@ -27,7 +27,7 @@ from mcs_operator.domain.keyring import Keys
 from mcs_operator.domain.outcome import Outcome
 from mcs_operator.domain.plan import Plan
 from mcs_operator.domain.pod.disruptions import Cause, note_of
-from mcs_operator.domain.pod.fallback import note_of_change
+from mcs_operator.domain.pod.fallback import asked_again, note_of_change
 from mcs_operator.domain.pod.ledger import interrupted, over_now, read_ledger, sent_away
 from mcs_operator.domain.pod.rollout import LOOK_AGAIN, Rollout, Step, decide_rollout
 from mcs_operator.domain.pod.template import Template, brought_up_to_date, image_of
@@ -186,6 +186,7 @@ def pod_changes(decision: Decision, confirmed: LinkReport | None, outcome: Outco
     dues = (
         rollout.due,
         desired.fallback.due if desired.fallback else None,
+        asked if (asked := asked_again(pod, world.now)) and asked > world.now else None,
         *(pull.made_anew for pull in world.pulls if pull.made_anew and pull.made_anew > world.now),
     )
     due = min(((due - world.now).total_seconds() for due in dues if due), default=None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from mcs_operator.api import MCSInstance, TVoxLink
+from mcs_operator.api import MCSInstance, NetworkMode, TVoxLink
 from mcs_operator.contract.digest import canonical, digest
 from mcs_operator.contract.linkstate import LinkReport
 from mcs_operator.domain.facts.world import SlotSecret, World
@@ -13,6 +13,7 @@ from mcs_operator.domain.keyring import Keys, LinkKeys
 from mcs_operator.domain.manifest import Manifest
 from mcs_operator.domain.plan import LinkPlan, Plan
 from mcs_operator.domain.pod.fallback import Fallback, fallback
+from mcs_operator.domain.pod.running import as_it_runs
 from mcs_operator.domain.pod.template import Template, other_parts
 from mcs_operator.domain.rules.pins import accepted, decide_pins
 from mcs_operator.domain.status.faults import told
@@ -93,17 +94,17 @@ def render(world: World, plan: Plan, keys: Keys, settings: Settings) -> Desired:
     made = _Made()
     made.part("the CA's Secret", lambda: build_authority(instance, keys))
     is_kept = not made.defects or instance.name in world.authorities
-    instead = fallback(world, instance)
+    instead, runs = fallback(world, instance), as_it_runs(instance, world.pod)
     template = made.workload(world, instance, settings, instead)
     if is_kept:  # what a CA signs that cannot be kept would be void at the next run, which makes another one
         made.part("the agent's Secrets", lambda: build_agent(instance, keys))
-        made.slots(world, plan, keys, instance, _in_force(world, instance, template))
+        made.slots(world, plan, keys, runs, _in_force(world, instance, template))
     made.part("the account for certificates", lambda: build_account(instance, keys))
     made.part("the certificates", lambda: build_certificates(instance, world.orders))
     made.part("the quota", lambda: [build_quota(instance)])
-    shards = made.part("the appliance's files", lambda: build_shards(world, plan, keys, instance, instead.size))
-    made.part("the Services", lambda: build_services(instance))
-    made.part("the NetworkPolicy", lambda: build_network_policy(instance, settings))
+    shards = made.part("the appliance's files", lambda: build_shards(world, plan, keys, runs, instead.size))
+    made.part("the Services", lambda: build_services(_balanced(instance, runs)))
+    made.part("the NetworkPolicy", lambda: build_network_policy(_held(instance, runs), settings))
     made.part("the PodDisruptionBudget", lambda: [build_disruption_budget(instance)])
     made.part("the volume", lambda: [build_volume_claim(instance)])
     return Desired(
@@ -116,6 +117,17 @@ def render(world: World, plan: Plan, keys: Keys, settings: Settings) -> Desired:
         defects=tuple(made.defects),
         link_defects=dict(keys.defects) | made.link_defects,
     )
+
+
+def _balanced(instance: MCSInstance, runs: MCSInstance) -> MCSInstance:
+    """Whose Services there are: a load balancer takes its time, and is there before the pod that needs it, and as long
+    as the one that does."""
+    return runs if runs.spec.network.mode is NetworkMode.LOAD_BALANCER else instance
+
+
+def _held(instance: MCSInstance, runs: MCSInstance) -> MCSInstance:
+    """To whose ports the pod is held: a pod on the node's network to none, and the next one from its first moment."""
+    return instance if runs.spec.network.mode is NetworkMode.HOST_NETWORK else runs
 
 
 @dataclass(slots=True)
@@ -237,5 +249,5 @@ def _revocation(world: World, instance: MCSInstance, link: TVoxLink, slot: SlotS
     keys = LinkKeys(slot.server, slot.tls_crypt, pins.known, None, slot.ca)
     if not _takes_away(slot, keys, link.spec.enabled):
         return []
-    manifest, revision = build_slot(instance, LinkPlan(link, None, slot.number), keys)
+    manifest, revision = build_slot(as_it_runs(instance, world.pod), LinkPlan(link, None, slot.number), keys)
     return [] if revision == slot.revision == slot.content else [replace(manifest, takes_away=True)]

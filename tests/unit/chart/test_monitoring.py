@@ -17,6 +17,7 @@ from mcs_operator.pki import agent_name
 from mcs_operator.telemetry import Metric
 from support.api import ROOT
 from support.chart import CHART, Object, deployment, refusal, rendered
+from support.documented import blocks
 from support.prometheus import prometheus_folder
 
 METRICS: dict[str, Metric] = {m.name: m for m in (*OF_THE_OPERATOR, *OF_INSTANCES, *OF_SLOTS, *OF_MEDIA, *OF_PORTALS)}
@@ -66,6 +67,26 @@ def test_every_alert_is_played_once_where_it_fires() -> None:
 def test_there_is_no_runbook_for_an_alert_that_there_is_not() -> None:
     pages = {page.stem for page in (ROOT / "docs" / "runbooks").glob("*.md")} - {"README"}
     assert pages == {alert["alert"] for alert in ALERTS}
+
+
+LINKS = [alert["alert"] for alert in ALERTS if alert["alert"].startswith("TVoxLink")]
+
+
+@pytest.mark.parametrize("name", LINKS)
+def test_why_a_link_is_down_takes_three_commands_at_most(name: str) -> None:
+    page = f"docs/runbooks/{name}.md"
+    todo = (ROOT / page).read_text().splitlines().index("## Do") + 1
+    looks = [block for block in blocks(page) if int(block.place.rpartition(":")[2]) < todo]
+    assert 1 <= sum(len(block.commands()) for block in looks) <= 3
+
+
+def test_each_reason_for_which_a_link_is_said_to_be_down_is_in_its_runbook() -> None:
+    (alert,) = (alert for alert in ALERTS if alert["alert"] == "TVoxLinkDown")
+    told = {reason for several in re.findall(r'reason=~?"([^"]+)"', alert["expr"]) for reason in several.split("|")}
+    rows = [
+        line.split("|")[1] for line in (ROOT / "docs/runbooks/TVoxLinkDown.md").read_text().splitlines() if "|" in line
+    ]
+    assert told == set(re.findall("`([A-Za-z]+)`", "".join(rows)))
 
 
 def test_promtool_plays_the_alerts() -> None:

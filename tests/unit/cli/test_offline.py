@@ -133,6 +133,69 @@ def test_two_links_of_one_domain_are_told_apart() -> None:
     assert "spec.domain: x.mcs.test is in use" in result.output
 
 
+def test_links_are_told_apart_also_where_their_instance_is_in_the_cluster() -> None:
+    (found,) = yaml.safe_load(
+        validated(a_community(), a_link("one", domain="x.mcs.test"), a_link("two", domain="x.mcs.test")).output
+    )
+    assert (found["object"], found["severity"]) == ("TVoxLink/two", "error")
+    assert found["message"].startswith("spec.domain: x.mcs.test is in use")
+    assert validated(a_community(), a_link("one")).exit_code == 0
+
+
+def elsewhere(body: Object, namespace: str = "other") -> Object:
+    return body | {"metadata": body["metadata"] | {"namespace": namespace}}
+
+
+def test_two_namespaces_in_the_files_share_neither_a_name_nor_a_nodes_ports() -> None:
+    found = yaml.safe_load(validated(an_instance(), elsewhere(an_instance())).output)
+    assert [(one["object"], one["severity"]) for one in found] == [("MCSInstance/mcs", "error")] * 2
+    domain, node = (one["message"] for one in found)
+    assert domain.startswith("spec.domain: mcs.test is in use")
+    assert node.startswith("spec.nodeSelector: kubernetes.io/hostname=mcs-node: that node's ports")
+
+
+def test_what_admission_warns_of_is_said_too_and_is_no_error() -> None:
+    tls, portal = {"secretRef": {"name": "no-such"}}, {"portalDomain": "meet.acme.test"}
+    result = validated(an_instance(tls=tls), a_community(**portal), a_link("acme", tls=tls))
+    assert result.exit_code == 0
+    instance, community, link = yaml.safe_load(result.output)
+    assert {one["severity"] for one in (instance, community, link)} == {"warning"}
+    assert instance["message"] == link["message"] == WITHOUT_SECRET
+    assert community["message"].startswith("spec.portalDomain: nobody can log in at meet.acme.test yet")
+
+
+def test_a_service_that_is_named_is_looked_for_in_the_files() -> None:
+    instance = an_instance(tls={"http01": {"serviceRef": {"name": "solvers"}}})
+    (found,) = yaml.safe_load(validated(instance).output)
+    assert found["message"].startswith("spec.tls.http01.serviceRef.name: no Service 'solvers' yet")
+    assert (
+        validated(instance, {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "solvers"}}).output == "[]\n"
+    )
+
+
+WITHOUT_SECRET = (
+    "spec.tls.secretRef.name: no Secret 'no-such' of type kubernetes.io/tls yet; what is served now goes on until "
+    "it is there"
+)
+CERTIFICATE = {"apiVersion": "cert-manager.io/v1", "kind": "Certificate", "metadata": {"name": "a"}}
+SEALED = {"apiVersion": "bitnami.com/v1alpha1", "kind": "SealedSecret", "metadata": {"name": "no-such"}}
+EXTERNAL = {"apiVersion": "external-secrets.io/v1", "kind": "ExternalSecret", "metadata": {"name": "no-such"}}
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        pytest.param(CERTIFICATE | {"spec": {"secretName": "no-such"}}, id="a Certificate"),
+        pytest.param(SEALED, id="a SealedSecret"),
+        pytest.param(EXTERNAL, id="an ExternalSecret"),
+        pytest.param(EXTERNAL | {"metadata": {"name": "b"}, "spec": {"target": {"name": "no-such"}}}, id="its target"),
+    ],
+)
+def test_a_secret_that_something_in_the_files_makes_is_not_missing(made: Object) -> None:
+    tls = {"secretRef": {"name": "no-such"}}
+    assert validated(an_instance(tls=tls), made).output == "[]\n"
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -11,7 +11,7 @@ import pytest
 from mcs_operator.api.base import MAX_NAME
 from mcs_operator.api.conditions import Kind
 from mcs_operator.contract.openvpn import Where
-from mcs_operator.domain.admission import WARNING_LIMIT, Answer, Object, Operation, Request, review
+from mcs_operator.domain.admission import WARNING_LIMIT, Answer, Object, Operation, Request, review, service_named
 from mcs_operator.domain.facts.networks import Network
 from mcs_operator.domain.facts.world import Profile, SlotSecret
 from mcs_operator.domain.pod.prediction import Resizing
@@ -63,6 +63,9 @@ class Known:
 
     def has_users_file(self, namespace: str, kind: str, name: str) -> bool:
         return f"{kind}/{name}" not in self.missing
+
+    def has_service(self, namespace: str, name: str) -> bool:
+        return f"Service/{name}" not in self.missing
 
     def resizing(self) -> Resizing:
         return self.sizes
@@ -415,6 +418,35 @@ def test_an_account_for_certificates_that_is_not_there_yet_is_a_warning_where_it
     (told,) = [text for text in changed(before, body, known).warnings if "no-such" in text]
     assert told.endswith("no certificate is ordered until it is there")
     assert "no-such" not in " ".join(changed(body, body, known).warnings), "it was told when it was named"
+
+
+def test_a_service_of_solvers_that_is_not_there_yet_is_a_warning_where_it_is_named() -> None:
+    tls = {"http01": {"serviceRef": {"name": "no-such"}}}
+    before, body = an_instance(), an_instance(tls=tls)
+    known = cluster(MCS, ACME)
+    known.missing.add("Service/no-such")
+    (told,) = changed(before, body, known).warnings
+    assert told == (
+        "spec.tls.http01.serviceRef.name: no Service 'no-such' in namespace demo yet; challenges are passed on when it "
+        "is there"
+    )
+    assert changed(body, body | an_instance(tls=tls, bandwidth="200M"), known).warnings == (), "it was told"
+    assert created(body, known).warnings == (told,)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "asked"),
+    [
+        pytest.param(None, an_instance(), "", id="an instance that names none"),
+        pytest.param(an_instance(), an_instance(tls={"http01": {"serviceRef": {"name": "a"}}}), "a", id="named now"),
+        pytest.param(an_instance(tls={"http01": {"serviceRef": {"name": "a"}}}), an_instance(), "", id="named no more"),
+        pytest.param(None, a_link("a"), "", id="a link"),
+        pytest.param(None, an_instance(domain=7), "", id="what does not parse"),
+    ],
+)
+def test_somebody_looks_for_a_service_only_where_one_is_named_now(old: Any, new: Any, asked: str) -> None:
+    operation = Operation.UPDATE if old else Operation.CREATE
+    assert service_named(Request(Kind(new["kind"]), operation, HERE, "mcs", new, old)) == asked
 
 
 def test_a_users_file_that_is_not_there_yet_is_a_warning_where_it_is_named() -> None:

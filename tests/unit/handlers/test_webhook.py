@@ -23,7 +23,16 @@ from hypothesis import strategies as st
 
 from mcs_operator.api.conditions import Kind
 from mcs_operator.domain.admission import Answer, Operation, Request, review
-from mcs_operator.handlers.webhook import LIMITS, MOST_VALUES, NoReviewError, Webhook, _answer, _parsed, build_app
+from mcs_operator.handlers.webhook import (
+    LIMITS,
+    MOST_VALUES,
+    NoReviewError,
+    Webhook,
+    _parsed,
+    _request,
+    _told,
+    build_app,
+)
 from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.known import Known
 from mcs_operator.kube.names import Names
@@ -44,6 +53,10 @@ def review_of(body: Any, operation: str = "CREATE", **more: Any) -> dict[str, An
     return {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request | more}
 
 
+async def _lets_in(_: Request) -> Answer:
+    return Answer()
+
+
 class Served:
     """The webhook, served, with answers that the test sets."""
 
@@ -54,7 +67,7 @@ class Served:
         self.ready = True
         self.path = PATH
 
-    def review(self, request: Request) -> Answer:
+    async def review(self, request: Request) -> Answer:
         self.asked.append(request)
         if self.broken:
             raise RuntimeError("a secret of ours")
@@ -201,7 +214,7 @@ async def test_forty_bodies_of_seven_megabytes_are_taken_two_at_a_time() -> None
     large["metadata"]["annotations"] = {"x": "y" * 7 * 1024**2}
     data = json.dumps(review_of(large)).encode()
     before = resident()
-    app = build_app(lambda _: Answer(), lambda: True, lambda: PATH)
+    app = build_app(_lets_in, lambda: True, lambda: PATH)
     async with TestServer(app) as server:
         head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(data)}\r\nConnection: close\r\n\r\n"
 
@@ -241,7 +254,7 @@ def trusting(issued: WebhookCertificate) -> ssl.SSLContext:
 async def serving(folder: Path, client_ca: Path | None = None) -> AsyncIterator[Callable[[ssl.SSLContext], Any]]:
     """The webhook on a port of its own; asks it with this trust, and gives the status or the error's name."""
     port = free_port()
-    webhook = Webhook(port, folder, lambda _: Answer(), lambda: True, lambda: PATH, client_ca)
+    webhook = Webhook(port, folder, _lets_in, lambda: True, lambda: PATH, client_ca)
     task = asyncio.create_task(webhook.run())
 
     async def ask(trust: ssl.SSLContext) -> int | str:
@@ -345,7 +358,7 @@ def test_no_body_ever_makes_it_fail(
     new = odd if whole and field == "kind" else {**body, field: odd} if whole else _with(body, at, odd)
     asked = review_of(body, operation, object=new, oldObject=old if operation == "UPDATE" else None)
     try:
-        answer = _answer(asked, lambda request: review(request, known, NOW))
+        answer = _told(asked, review(_request(asked), known, NOW))
     except NoReviewError:
         return
     assert answer["response"]["uid"] == "u-1"
@@ -362,7 +375,7 @@ def test_each_kind_reaches_its_rules(which: int) -> None:
     body["metadata"]["name"] = "another"
     body["spec"] |= {"users": [{"name": f"u{n}"} for n in range(999)]} if body["kind"] == "Community" else {}
     asked = review_of(body)
-    answer = _answer(asked, lambda request: review(request, Known(store, Names(store, pytest.fail)), NOW))
+    answer = _told(asked, review(_request(asked), Known(store, Names(store, pytest.fail)), NOW))
     assert "status" in answer["response"] or "warnings" in answer["response"]
 
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
 from typing import Any, cast
+
+import pytest
 
 from mcs_operator.api.conditions import Kind
 from mcs_operator.domain.facts.networks import Network
 from mcs_operator.domain.pod.prediction import NO_SIZE
 from mcs_operator.kube.cache.store import Store
-from mcs_operator.kube.known import Known
+from mcs_operator.kube.client import ApiError
+from mcs_operator.kube.known import Known, is_missing
 from mcs_operator.kube.names import Names
-from mcs_operator.kube.resources import COMMUNITIES, CONFIG_MAPS, INSTANCES, LINKS, SECRETS
+from mcs_operator.kube.resources import COMMUNITIES, CONFIG_MAPS, INSTANCES, LINKS, SECRETS, SERVICES
 from mcs_operator.settings import LABEL_LINK, LABEL_MANAGED_BY, LABEL_USERS, OPERATOR
 from support.worlds import given, profile, slot
 
@@ -135,3 +140,36 @@ def test_texts_of_128_characters_that_recur_are_held_once_and_longer_ones_are_no
     assert one["spec"]["short"] is other["spec"]["short"]
     assert one["spec"]["list"][0] is other["spec"]["list"][0]
     assert one["spec"]["long"] is not other["spec"]["long"]
+
+
+class Asked:
+    """An API server that is asked for one object."""
+
+    def __init__(self, answer: object) -> None:
+        self.answer = answer
+
+    async def get(self, *_: object) -> object:
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return await asyncio.sleep(3600) if self.answer == "silence" else self.answer
+
+
+@pytest.mark.parametrize(
+    ("answer", "missing"),
+    [(None, True), ({"kind": "Service"}, False), (ApiError(403, "Forbidden", "no"), False), ("silence", False)],
+    ids=["none", "one", "nobody may look", "silence"],
+)
+async def test_a_service_is_missing_where_the_api_server_says_so_and_in_no_other_case(
+    answer: object, missing: bool
+) -> None:
+    api: Any = Asked(answer)
+    assert await is_missing(api, SERVICES, "demo", "acme-solver", seconds=0.05) is missing
+
+
+def test_only_a_service_that_somebody_looked_for_is_not_there() -> None:
+    there = replace(known(), no_services={("demo", "a")})
+    assert [there.has_service(*place) for place in (("demo", "a"), ("demo", "b"), ("other", "a"))] == [
+        False,
+        True,
+        True,
+    ]

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from mcs_operator.api import NetworkMode
+from mcs_operator.api.instance import Network
 from mcs_operator.contract.digest import canonical
 from mcs_operator.domain.facts.world import Damaged, Pod, Pull, Resize, ResizeReason, Size
 from mcs_operator.domain.rules.quota import Usage
@@ -94,6 +96,25 @@ def read(**changed: Any) -> Pod:
     found = parse_body(PODS, body(**changed))
     assert isinstance(found, Pod)
     return found
+
+
+@pytest.mark.parametrize(
+    ("pod", "port", "mode"),
+    [
+        ({}, {"hostPort": 10002}, NetworkMode.HOST_PORT),
+        ({"hostNetwork": True}, {"hostPort": 10002}, NetworkMode.HOST_NETWORK),
+        ({}, {}, NetworkMode.LOAD_BALANCER),
+    ],
+)
+def test_how_a_pod_is_reached_is_read_from_its_ports(pod: Any, port: Any, mode: NetworkMode) -> None:
+    ports = [{"name": "http", "containerPort": 80}, {"name": "media", "containerPort": 10002} | port]
+    found = read(spec=pod | {"containers": [{"name": "media", "image": "media:1", "ports": ports}]})
+    assert found.network == Network(mode=mode, media_port=10002)
+
+
+@pytest.mark.parametrize("ports", [None, [], "x", [{"name": "media"}], [{"name": "media", "containerPort": 99999}]])
+def test_where_the_ports_say_nothing_it_is_not_known(ports: Any) -> None:
+    assert read(spec={"containers": [{"name": "media", "image": "media:1", "ports": ports}]}).network is None
 
 
 def test_images_are_read_by_container_and_held_once_for_all_pods_that_have_the_same() -> None:

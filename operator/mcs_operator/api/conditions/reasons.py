@@ -70,6 +70,7 @@ class Reason(StrEnum):
     BELOW_TIER = "BelowTier"
     RESIZE_DEFERRED = "ResizeDeferred"
     RESIZE_INFEASIBLE = "ResizeInfeasible"
+    RESIZE_FORBIDDEN = "ResizeForbidden"
     ROLLED_BACK = "RolledBack"
     UP_TO_DATE = "UpToDate"
     POD_OUTDATED = "PodOutdated"

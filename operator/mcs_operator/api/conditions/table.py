@@ -104,6 +104,11 @@ _INSTANCE = [
             R.RESIZE_INFEASIBLE,
             "The node will never have room for it; the media, and the next pod, keep what they have.",
         ),
+        (
+            F,
+            R.RESIZE_FORBIDDEN,
+            "A quota, a LimitRange or a policy forbids the size; the media, and the next pod, keep theirs.",
+        ),
     ),
     *rows(
         Kind.INSTANCE,

@@ -57,6 +57,7 @@ def check(
         yield from _disrupted(predicted(old, new, cluster.resizing(), status), new, served, now)
     yield from missing.certificate(cluster, namespace, new, old)
     yield from missing.account(cluster, namespace, new, old)
+    yield from missing.solvers(cluster, namespace, new, old)
     yield from _same_node(cluster, namespace, new, old)
 
 

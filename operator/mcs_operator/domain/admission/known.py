@@ -57,6 +57,9 @@ class Cluster(Protocol):
     def has_users_file(self, namespace: str, kind: str, name: str) -> bool:
         """Whether there is a ConfigMap or Secret of this name that is labelled as a users file."""
 
+    def has_service(self, namespace: str, name: str) -> bool:
+        """Whether there is a Service of this name, as far as somebody looked."""
+
     def identities(self, namespace: str, instance: str) -> Iterable[Profile | SlotSecret]:
         """What links of an instance of this name have, or had, as far as it was read."""
 

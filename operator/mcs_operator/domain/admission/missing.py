@@ -28,6 +28,26 @@ def account(cluster: Cluster, namespace: str, new: MCSInstance, old: MCSInstance
     yield from _tls_secret(cluster, namespace, field, _account(new), _account(old) if old else "", consequence)
 
 
+def solvers(cluster: Cluster, namespace: str, new: MCSInstance, old: MCSInstance | None) -> Iterator[Finding]:
+    """Of ``spec.tls.http01``, where a Service is named now."""
+    if (name := service_named(new, old)) and not cluster.has_service(namespace, name):
+        yield Finding(
+            f"spec.tls.http01.serviceRef.name: no Service {name!r} in namespace {namespace} yet; challenges are passed "
+            "on when it is there"
+        )
+
+
+def service_named(new: MCSInstance, old: MCSInstance | None) -> str:
+    """The Service that is named now, and was not before; empty where none is."""
+    name = _solvers(new)
+    return "" if old is not None and _solvers(old) == name else name
+
+
+def _solvers(instance: MCSInstance) -> str:
+    http01 = instance.spec.tls.http01
+    return http01.service_ref.name if http01 else ""
+
+
 def _tls_secret(
     cluster: Cluster, namespace: str, field: str, name: str, before: str, consequence: str
 ) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from mcs_operator.api import Community, InvalidObjectError, KubernetesObject, MCSInstance, TVoxLink
 from mcs_operator.api.conditions import Kind
-from mcs_operator.domain.admission import community, instance, link
+from mcs_operator.domain.admission import community, instance, link, missing
 from mcs_operator.domain.admission.known import Cluster, Object
 
 WARNING_LIMIT = 256
@@ -62,6 +62,17 @@ def review(request: Request, cluster: Cluster, now: datetime) -> Answer:
             (refusals if finding.refused else warnings).append(finding.message)
     shown = (text if len(text) <= WARNING_LIMIT else text[: WARNING_LIMIT - 1] + "…" for text in warnings)
     return Answer(tuple(refusals), tuple(shown))
+
+
+def service_named(request: Request) -> str:
+    """The Service whose being there somebody has to look for before the review; empty where it minds none."""
+    if request.kind is not Kind.INSTANCE:
+        return ""
+    try:
+        new = MCSInstance.from_object(request.new)
+        return missing.service_named(new, MCSInstance.from_object(request.old) if request.old else None)
+    except InvalidObjectError:
+        return ""
 
 
 _CHECKS: Mapping[Kind, tuple[type[KubernetesObject], Any]] = {

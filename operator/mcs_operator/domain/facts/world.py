@@ -15,6 +15,7 @@ from typing import Any
 
 from mcs_operator.api import Community, MCSInstance, TVoxLink
 from mcs_operator.api.conditions import Kind
+from mcs_operator.api.instance import Network as PodNetwork
 from mcs_operator.api.passwords import PasswordsFile
 from mcs_operator.api.quantity import parse_quantity
 from mcs_operator.api.usersfile import UsersFile
@@ -124,7 +125,7 @@ class Size:
 
 
 class ResizeReason(StrEnum):
-    """Why a size that was asked for is not in force, by the kubelet's word."""
+    """Why a size that was asked for is not in force, by the kubelet's word, or the API server's."""
 
     DEFERRED = "Deferred"
     """The node has no room for it now."""
@@ -132,11 +133,13 @@ class ResizeReason(StrEnum):
     """The node will never have."""
     ERROR = "Error"
     """The kubelet has begun with it, and fails; it goes on trying."""
+    FORBIDDEN = "Forbidden"
+    """A quota, a range of limits or a policy is against it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Resize:
-    """A change of the pod's size that is not carried out. ``said``: the kubelet's words."""
+    """A change of the pod's size that is not carried out. ``said``: the words of who refuses it."""
 
     reason: ResizeReason
     said: str
@@ -195,6 +198,8 @@ class Pod:
     size: Size | None = None
     size_in_force: Size | None = None
     resize: Resize | None = None
+    network: PodNetwork | None = None
+    """How it is reached, which another spec does not change; None where it does not tell."""
 
     def annotated(self, annotations: Mapping[str, str]) -> Pod:
         """The same pod with other annotations."""

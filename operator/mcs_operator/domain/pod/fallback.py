@@ -17,6 +17,7 @@ from typing import Any
 from mcs_operator.api import MCSInstance
 from mcs_operator.api.annotations import moment, noted_object
 from mcs_operator.contract.digest import canonical
+from mcs_operator.domain.facts.words import shortened
 from mcs_operator.domain.facts.world import Pod, Resize, ResizeReason, Size, World
 from mcs_operator.domain.pod import sizing
 from mcs_operator.settings import (
@@ -32,6 +33,11 @@ from mcs_operator.timestamps import rfc3339
 
 _LONGEST_WORDS = 300
 """Characters of the failure's words that are noted."""
+ASKED_AGAIN = timedelta(minutes=10)
+"""After which a size that the cluster forbids is asked for once more: nobody says when a quota was raised."""
+
+
+_NOT_IN_THE_NEXT_POD = (ResizeReason.INFEASIBLE, ResizeReason.FORBIDDEN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +70,7 @@ def fallback(world: World, instance: MCSInstance) -> Fallback:
     due = _due(world, instance, pod, last_good)
     refused = _refused_image(world, instance)
     if refused is None and pod and due is not None and due <= world.now:
-        refused = Refused(instance.spec.image, pod.media_problem[:_LONGEST_WORDS])
+        refused = Refused(instance.spec.image, shortened(pod.media_problem, _LONGEST_WORDS))
     if not last_good:
         refused = None  # there is nothing to go back to
     asked = sizing.size(instance)
@@ -116,33 +122,54 @@ def restarts_when_changed(pod: Pod) -> int:
     return _changed(pod)[1]
 
 
-def noted_size(size: Size, never: str = "") -> str:
-    """As it is noted at the pod. ``never``: in which words the API server says that the node will never have it."""
-    return canonical(_json(size) | ({"never": never[:_LONGEST_WORDS]} if never else {}))
+def noted_size(size: Size, said: Resize | None, now: datetime) -> str:
+    """As it is noted at the pod. ``said``: why the API server does not write it; None where this pod cannot be given
+    another one while it runs."""
+    words = shortened(said.said, _LONGEST_WORDS) if said else ""
+    match said.reason if said else None:
+        case None:
+            return canonical(_json(size))
+        case ResizeReason.FORBIDDEN:
+            return canonical(_json(size) | {"forbidden": words, "at": rfc3339(now)})
+        case _:
+            return canonical(_json(size) | {"never": words})
 
 
 def refused_resize(pod: Pod) -> Size | None:
     """The size that this pod could not be given while it runs."""
-    size, never = _refused_resize(pod)
-    return None if never else size
+    size, said = _refused_resize(pod)
+    return None if said else size
+
+
+def asked_again(pod: Pod, now: datetime) -> datetime | None:
+    """When the size that the cluster forbids this pod is to be asked for once more; it may be now, or long ago. None
+    where none is."""
+    noted = noted_object(pod.annotations.get(ANNOTATION_REFUSED_RESIZE, ""))
+    _, said = _refused_resize(pod)
+    if said is None or said.reason is not ResizeReason.FORBIDDEN:
+        return None
+    at = moment(str(noted.get("at", "")))
+    return at + ASKED_AGAIN if at and at <= now else now  # somebody may have written the year 9999
 
 
 def as_its_kubelet_would_say(pod: Pod) -> Pod:
     """The pod, with what the API server would not even write into it, as its kubelet would tell it.
 
     Up to Kubernetes 1.36 it is the kubelet that says of a size that its node will never have it. From 1.37 on the
-    API server refuses the write. All that follows from it is the same.
+    API server refuses the write, as it always did where a quota is against it. All that follows from it is the same.
     """
-    size, never = _refused_resize(pod)
-    if size is None or not never:
+    size, said = _refused_resize(pod)
+    if size is None or said is None:
         return pod
-    told = Resize(ResizeReason.INFEASIBLE, never)
-    return replace(pod, size=size, size_in_force=pod.size_in_force or pod.size, resize=told)
+    return replace(pod, size=size, size_in_force=pod.size_in_force or pod.size, resize=said)
 
 
-def _refused_resize(pod: Pod) -> tuple[Size | None, str]:
-    said = noted_object(pod.annotations.get(ANNOTATION_REFUSED_RESIZE, ""))
-    return _size(said), str(said.get("never", ""))[:_LONGEST_WORDS]
+def _refused_resize(pod: Pod) -> tuple[Size | None, Resize | None]:
+    noted = noted_object(pod.annotations.get(ANNOTATION_REFUSED_RESIZE, ""))
+    for key, reason in (("never", ResizeReason.INFEASIBLE), ("forbidden", ResizeReason.FORBIDDEN)):
+        if said := noted.get(key):
+            return _size(noted), Resize(reason, shortened(str(said), _LONGEST_WORDS))
+    return _size(noted), None
 
 
 def _changed(pod: Pod) -> tuple[datetime | None, int]:
@@ -201,15 +228,15 @@ def _refused_image(world: World, instance: MCSInstance) -> Refused | None:
     said = noted_object(world.noted.get(ANNOTATION_REFUSED_IMAGE, ""))
     if said.get("image") != instance.spec.image:
         return None
-    return Refused(instance.spec.image, str(said.get("why", ""))[:_LONGEST_WORDS])
+    return Refused(instance.spec.image, shortened(str(said.get("why", "")), _LONGEST_WORDS))
 
 
 def _size_that_runs(world: World, pod: Pod | None, wanted: Size) -> Size | None:
-    """The size that the next pod is to keep, because its node will never have room for the wanted one: it would wait
-    for ever. None where the wanted size is in force, or was not refused."""
+    """The size that the next pod is to keep, because its node will never have room for the wanted one, or the cluster
+    forbids it: there would be none. None where the wanted size is in force, or was not refused."""
     if pod and pod.size_in_force and pod.size_in_force.is_same(wanted):
         return None
-    if pod and pod.size and pod.size.is_same(wanted) and pod.resize and pod.resize.reason is ResizeReason.INFEASIBLE:
+    if pod and pod.size and pod.size.is_same(wanted) and pod.resize and pod.resize.reason in _NOT_IN_THE_NEXT_POD:
         return pod.size_in_force
     said = noted_object(world.noted.get(ANNOTATION_REFUSED_SIZE, ""))
     refused, runs = _size(said.get("wanted")), _size(said.get("runs"))

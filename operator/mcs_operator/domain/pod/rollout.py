@@ -16,7 +16,7 @@ from mcs_operator.api.annotations import moment
 from mcs_operator.contract.linkstate import LinkReport
 from mcs_operator.domain.facts.world import Pod, Pull, World
 from mcs_operator.domain.pod.disruptions import Cause, Disruption, disruptions, resizes_in_place, tunnels_up
-from mcs_operator.domain.pod.fallback import restarts_when_changed
+from mcs_operator.domain.pod.fallback import asked_again, restarts_when_changed
 from mcs_operator.domain.pod.gate import Passage, allowed_at, is_allowed, passage
 from mcs_operator.domain.pod.node import is_forced, stays
 from mcs_operator.domain.pod.template import (
@@ -113,7 +113,9 @@ def decide_rollout(
         due=_due(instance, world.now, gates),
     )
     in_place = can_be_changed_in_place(pod, template)
-    resize = in_place and has_another_size(pod, template) and resizes_in_place(world, pod)
+    again = asked_again(pod, world.now)
+    differs = has_another_size(pod, template) or (again is not None and again <= world.now)
+    resize = in_place and differs and resizes_in_place(world, pod)
     begins = [
         gate.open or _spares_nobody(one, pod, report) or _goes_on(rollout, pod, one, gate)
         for one, gate in zip(found, gates, strict=True)

@@ -99,18 +99,23 @@ def _conditions(
 
 
 _NOT_RESIZED = {
-    ResizeReason.DEFERRED: "has no room for it now, and gives it when it has",
-    ResizeReason.INFEASIBLE: "will never have room for it",
-    ResizeReason.ERROR: "fails to give it, and goes on trying",
+    ResizeReason.DEFERRED: "its node has no room for it now, and gives it when it has",
+    ResizeReason.INFEASIBLE: "its node will never have room for it",
+    ResizeReason.ERROR: "its node fails to give it, and goes on trying",
+    ResizeReason.FORBIDDEN: "the cluster does not allow it, and is asked again every ten minutes",
+}
+_NOT_SIZED = {
+    ResizeReason.DEFERRED: Reason.RESIZE_DEFERRED,
+    ResizeReason.INFEASIBLE: Reason.RESIZE_INFEASIBLE,
+    ResizeReason.ERROR: Reason.RESIZE_DEFERRED,
+    ResizeReason.FORBIDDEN: Reason.RESIZE_FORBIDDEN,
 }
 
 
 def _sized(world: World, below: str) -> Condition:
     if resize := world.pod.resize if world.pod else None:
-        never = resize.reason is ResizeReason.INFEASIBLE
-        what = _NOT_RESIZED[resize.reason]
-        message = f"the media goes on with the size that it has; its node {what}: {resize.said}"
-        return Condition(Type.SIZED, F, Reason.RESIZE_INFEASIBLE if never else Reason.RESIZE_DEFERRED, message)
+        message = f"the media goes on with the size that it has; {_NOT_RESIZED[resize.reason]}: {resize.said}"
+        return Condition(Type.SIZED, F, _NOT_SIZED[resize.reason], message)
     laid_out = _laid_out(world)
     if below:
         return Condition(Type.SIZED, F, Reason.BELOW_TIER, ". ".join(filter(None, (below, laid_out))))

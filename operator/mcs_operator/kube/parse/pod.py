@@ -9,8 +9,11 @@ from functools import lru_cache
 from itertools import islice
 from types import MappingProxyType
 
+from mcs_operator.api import NetworkMode
 from mcs_operator.api.annotations import moment as moment_or_none
+from mcs_operator.api.instance import Network
 from mcs_operator.api.quantity import parse_quantity
+from mcs_operator.domain.facts.words import shortened
 from mcs_operator.domain.facts.world import Damaged, Pod, Pull, Resize, ResizeReason, Size
 from mcs_operator.kube.parse.bounds import UnreadableError, mapping, mappings, moment, text, texts
 from mcs_operator.kube.parse.metadata import LONGEST_NOTE, kept_annotations
@@ -19,7 +22,6 @@ from mcs_operator.kube.resources import Object
 from mcs_operator.settings import AGENT_CONTAINER, MAX_LINKS, MEDIA_CONTAINER
 
 _LONGEST_SAYING = 512
-_LEFT_OUT = " .. "
 _LONGEST_IMAGE = 512
 _MOST_IMAGES = MAX_LINKS + 2
 """Of the slots, of media and agent."""
@@ -57,7 +59,7 @@ def read_pod(body: Object) -> Pod | Pull | Damaged:
         node=text(spec.get("nodeName")),
         image=_image(containers.get(MEDIA_CONTAINER, {})),
         media_ready=media.get("ready") is True and not terminating,
-        media_problem=_shortened(_media_problem(terminating, status, media)),
+        media_problem=shortened(_media_problem(terminating, status, media), _LONGEST_SAYING),
         terminating=terminating,
         created=created,
         media_runs=_runs(media),
@@ -71,6 +73,7 @@ def read_pod(body: Object) -> Pod | Pull | Damaged:
         size=_size(containers.get(MEDIA_CONTAINER, {})),
         size_in_force=_size(media),
         resize=_resize(status),
+        network=_network(spec, containers.get(MEDIA_CONTAINER, {})),
         annotations=kept_annotations(texts(metadata.get("annotations")), LONGEST_NOTE),
     )
 
@@ -101,6 +104,25 @@ def _size(container: Object) -> Size | None:
     except (ValueError, ArithmeticError):
         return None
     return Size(requests, limits) if requests or limits else None
+
+
+def _network(spec: Object, media: Object) -> Network | None:
+    """By its ports: those of a pod behind a load balancer are none of the node."""
+    port = next((port for port in mappings(media.get("ports")) if port.get("name") == "media"), None)
+    number = port and port.get("containerPort")
+    if port is None or not isinstance(number, int) or not 10_000 <= number <= 20_000:
+        return None
+    if spec.get("hostNetwork") is True:
+        mode = NetworkMode.HOST_NETWORK
+    else:
+        mode = NetworkMode.HOST_PORT if port.get("hostPort") else NetworkMode.LOAD_BALANCER
+    return _networks(mode, number)
+
+
+@lru_cache(64)
+def _networks(mode: NetworkMode, media_port: int) -> Network:
+    """One for all pods that have the same."""
+    return Network(mode=mode, media_port=media_port)
 
 
 def _resize(status: Object) -> Resize | None:
@@ -137,16 +159,9 @@ def read_pull(body: Object) -> Pull:
         image=_image(container),
         node=text(spec.get("nodeName")),
         done=done,
-        problem=_shortened(problem),
+        problem=shortened(problem, _LONGEST_SAYING),
         useless_since=moment_or_none(text(metadata.get("creationTimestamp"))) if useless else None,
     )
-
-
-def _shortened(saying: str) -> str:
-    """Without its middle, where it is too long: of an image that cannot be pulled a kubelet says why at the very end,
-    after the image's name three times over, and a name by digest is as long as it likes."""
-    half = (_LONGEST_SAYING - len(_LEFT_OUT)) // 2
-    return saying if len(saying) <= _LONGEST_SAYING else f"{saying[:half]}{_LEFT_OUT}{saying[-half:]}"
 
 
 def _runs(container: Object) -> bool:

@@ -149,6 +149,16 @@ def test_an_image_that_is_not_ready_in_time_is_refused_and_the_one_before_wanted
     assert back.notes[ANNOTATION_LAST_GOOD_IMAGE] == BEFORE
 
 
+def test_why_it_failed_is_noted_with_its_end_however_long_it_is() -> None:
+    """A kubelet says why at the very end, after the image's name three times over."""
+    sick = SICK | {"media_problem": f"ErrImagePull: failed to pull {'x' * 400}: not found"}
+    back = found(running(NEXT, changed=LATE, **sick), good(BEFORE), image=NEXT)
+    assert back.refused and back.refused.why.startswith("ErrImagePull: ")
+    assert back.refused.why.endswith(": not found") and len(back.refused.why) == 300
+    noted = running(NEXT, changed=timedelta(days=3), **SICK)
+    assert found(noted, back.notes, image=NEXT).refused == back.refused, "and is read as it was written"
+
+
 def test_before_its_time_is_over_it_is_waited_for_and_looked_at_then() -> None:
     waits = found(running(NEXT, changed=EARLY, **SICK), good(BEFORE), image=NEXT)
     assert (waits.image, waits.refused, waits.due) == (NEXT, None, NOW + timedelta(seconds=1))
