@@ -27,7 +27,7 @@ from support.lab import Namespace, bridge_of, sh
 from support.listening import QUESTIONS, Voices, ask, in_container, listening
 from support.mcs import POD, Mcs
 from support.objects import INSTANCE
-from support.processes import network_of
+from support.processes import network_of, network_of_node
 from support.sites import profile_of
 from support.waiting import until
 
@@ -66,11 +66,13 @@ class Around:
         return [voices.name for voices in (self.pod, self.node, self.beyond) if voices.has_heard(place)]
 
 
-def who_is_around(mcs: Mcs, bridge: str, closing: ExitStack) -> Around:
-    """Listeners with names, until ``closing``. The node, and the host beyond it, have to be of this machine."""
+def who_is_around(mcs: Mcs, node: list[str], bridge: str, closing: ExitStack) -> Around:
+    """Listeners with names, until ``closing``. The host beyond the node has to be of this machine, and so has the node,
+    into whose network the command ``node`` leads."""
     in_pod = ["tcp:3478", "udp:3478", "udp:10000", "tcp:2222", "udp:2222", "tcp:8080", "tcp:8443", "udp:5353"]
     pod = closing.enter_context(listening("the media", in_pod, in_container(mcs.api, POD, "media")))
-    host = closing.enter_context(listening("the node", ["tcp:2224", "udp:2226", f"udp:2224:{mcs.node.ip}"]))
+    on_node = ["tcp:2224", "udp:2226", f"udp:2224:{mcs.node.ip}"]
+    host = closing.enter_context(listening("the node", on_node, node))
     address = mcs.node.ip.rsplit(".", 1)[0] + ".77"
     outside = Namespace("beyond")
     closing.callback(outside.close)
@@ -154,12 +156,12 @@ class Isolation:
     @pytest.fixture(scope="class")
     @classmethod
     def around(cls, mcs: Mcs) -> Iterator[Around]:
-        bridge = bridge_of(mcs.node.ip)
-        if bridge is None:
+        bridge, node = bridge_of(mcs.node.ip), network_of_node(mcs.node.ip)
+        if bridge is None or node is None:
             pytest.skip("the node is not this machine: nobody can listen on it")
         with ExitStack() as closing:
             forward_packets(network_of(mcs.api, POD), closing)
-            yield who_is_around(mcs, bridge, closing)
+            yield who_is_around(mcs, node, bridge, closing)
 
     def test_the_media_reaches_every_tvox(self, mcs: Mcs, around: Around) -> None:
         for name in (CURIOUS, NEIGHBOUR):

@@ -27,6 +27,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from ipaddress import IPv4Address, IPv4Interface
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -87,9 +88,13 @@ def missing() -> str | None:
 
 
 def bridge_of(address: str) -> str | None:
-    """The bridge of this machine that has the address: a node's, if that node is this machine."""
-    found = json.loads(sh("ip", "-j", "address", "show", "to", f"{address}/32", "type", "bridge"))
-    return next((link["ifname"] for link in found if link), None)
+    """The bridge of this machine in whose network the address is: that of a node, if it is this machine or a container
+    here, as with kind."""
+    for link in json.loads(sh("ip", "-j", "-4", "address", "show", "type", "bridge")):
+        for own in link.get("addr_info", []):
+            if IPv4Address(address) in IPv4Interface(f"{own['local']}/{own['prefixlen']}").network:
+                return str(link["ifname"])
+    return None
 
 
 @functools.cache  # once is enough

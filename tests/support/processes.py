@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from support.api import Api, Object
+from support.lab import sh
 
 
 def processes_of(api: Api, pod: str) -> dict[str, list[int]]:
@@ -43,3 +44,16 @@ def network_of(api: Api, pod: str) -> list[str]:
     pids = [pid for found in processes_of(api, pod).values() for pid in found]
     assert pids, f"{pod} runs nothing on this machine"
     return ["nsenter", f"--net=/proc/{min(pids)}/ns/net"]
+
+
+def network_of_node(address: str) -> list[str] | None:
+    """What a command begins with to run in the network of the node that has this address: nothing, where that is this
+    machine's. None where the node is another machine."""
+    if sh("ip", "address", "show", "to", f"{address}/32"):
+        return []
+    for name in Path("/proc").glob("[0-9]*/comm"):  # a node that is a container here, as with kind
+        with suppress(OSError, RuntimeError):
+            network = ["nsenter", f"--net={name.parent}/ns/net"]
+            if name.read_text().strip() == "kubelet" and sh(*network, "ip", "address", "show", "to", f"{address}/32"):
+                return network
+    return None

@@ -61,7 +61,24 @@ KUBERNETES = {
     )
     for age in ("oldest", "newest")
 }
-MODULES = {
-    module.name: module
-    for module in (FLUX, ARGOCD, CERT_MANAGER, NETWORK_POLICY, VELERO, REGISTRY, *KUBERNETES.values())
-}
+# What a node image of kind has beside the programs of our own node. Two are apart: crictl wants another version of
+# Kubernetes' libraries, and the provisioner of volumes spells the name of a module as nobody does today.
+KIND_NODE = Module(
+    "kind-node",
+    {
+        "kubeadm": "k8s.io/kubernetes/cmd/kubeadm",
+        "server": "go.etcd.io/etcd/server/v3",  # etcd
+        "kind-node": ".",  # CoreDNS
+    },
+    version_of="k8s.io/kubernetes",
+    beside=settings.ECOSYSTEM_MODULES,
+)
+CRICTL = Module("crictl", {"crictl": "sigs.k8s.io/cri-tools/cmd/crictl"}, beside=settings.ECOSYSTEM_MODULES)
+LOCAL_PATH = Module(
+    "local-path",
+    {"local-path-provisioner": "github.com/rancher/local-path-provisioner"},
+    beside=settings.ECOSYSTEM_MODULES,
+)
+_OF_KIND = (KIND_NODE, CRICTL, LOCAL_PATH)
+_ALL = (FLUX, ARGOCD, CERT_MANAGER, NETWORK_POLICY, VELERO, REGISTRY, *_OF_KIND, *KUBERNETES.values())
+MODULES = {module.name: module for module in _ALL}

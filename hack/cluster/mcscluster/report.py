@@ -55,7 +55,7 @@ def _worker_rows() -> Iterator[Row]:
 
 def _kind_rows() -> Iterator[Row]:
     if kindcluster.known():
-        yield Row(f"kind {settings.KIND_CLUSTER}", None, kindcluster.healthy())
+        yield Row(f"node {kindcluster.CONTAINER} Ready", None, kindcluster.healthy())
 
 
 def _alone_rows() -> Iterator[Row]:

@@ -26,6 +26,12 @@ def require_node() -> None:
         )
 
 
+def require_root(why: str) -> None:
+    """Raise MissingRightsError for anybody else."""
+    if os.getuid() != 0:
+        raise MissingRightsError(f"this needs root: {why}")
+
+
 def _identity_gaps() -> list[str]:
     gaps = []
     if os.getuid() != 0:

@@ -90,7 +90,7 @@ class Runtime:
 
     def ensure_pause(self) -> None:
         """Build and import the image that holds a pod's namespaces; none can be pulled."""
-        binary = _compiled(settings.SOURCES / "pause.c")
+        binary = compiled(settings.SOURCES / "pause.c")
         with tempfile.NamedTemporaryFile(suffix=".tar") as file:
             write_archive(Path(file.name), settings.PAUSE_IMAGE, {"pause": binary.read_bytes()}, ["/pause"])
             self.load(Path(file.name))
@@ -179,7 +179,7 @@ def _machine() -> str:
     return platform.machine()
 
 
-def _compiled(source: Path) -> Path:
+def compiled(source: Path) -> Path:
     """A static program from one C file, cached by its content."""
     key = hashlib.sha256(source.read_bytes() + _machine().encode()).hexdigest()[:16]
     binary = settings.cache_dir() / "bin" / f"{source.stem}-{key}"
