@@ -446,3 +446,83 @@ def test_the_largest_key_of_an_account_keeps_nobody_waiting(server: Server) -> N
     server.answers["newOrder"] = problem("rejectedIdentifier", "not this one")
     with pytest.raises(RefusedError, match="not this one"):
         client.order("a.example.com")
+
+
+@dataclass
+class Proxy:
+    """Of HTTP, at loopback; ``connected``: to whom it was asked to connect."""
+
+    port: int
+    connected: list[str] = field(default_factory=list)
+
+
+@pytest.fixture
+def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+    class Tunnel(BaseHTTPRequestHandler):
+        def do_CONNECT(self) -> None:
+            found.connected.append(self.path)
+            host, _, port = self.path.rpartition(":")
+            with socket.create_connection((host, int(port)), 5) as server:
+                self.send_response(200)
+                self.end_headers()
+                back = threading.Thread(target=pour, args=(server, self.connection))
+                back.start()
+                pour(self.connection, server)
+                back.join()
+
+        def log_message(self, *_: Any) -> None:
+            """Nothing."""
+
+    def pour(one: socket.socket, other: socket.socket) -> None:
+        with suppress(OSError):
+            while data := one.recv(65536):
+                other.sendall(data)
+            other.shutdown(socket.SHUT_WR)
+
+    listening = ThreadingHTTPServer(("127.0.0.1", 0), Tunnel)
+    found = Proxy(listening.server_address[1])
+    thread = threading.Thread(target=listening.serve_forever, args=(0.05,))
+    thread.start()
+    for name in ("NO_PROXY", "no_proxy", "https_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{found.port}")
+    yield found
+    listening.shutdown()
+    thread.join()
+    listening.server_close()
+
+
+def test_by_the_proxy_of_the_environment_every_request_goes_and_the_server_is_known_by_the_same_ca(
+    server: Server, proxy: Proxy
+) -> None:
+    server.answers["newOrder"] = problem("rejectedIdentifier", "not this one")
+    client = server.client()
+    client.loopback = False  # the proxy is the operator's own, wherever it is
+    with pytest.raises(RefusedError, match="not this one"):
+        client.order("a.example.com")
+    assert set(proxy.connected) == {f"127.0.0.1:{server.port}"}
+    assert server.asked[-1] == "newOrder"
+
+
+def test_a_proxy_does_not_make_another_server_the_right_one(server: Server, proxy: Proxy) -> None:
+    client = server.client()
+    client.issuer = Issuer(server.url("dir"), AcmeAccount(KEY, ""), ca_pem=mint_ca("other", datetime.now(UTC)).cert_pem)
+    with pytest.raises(IssuerError, match="certificate verify failed"):
+        client.order("a.example.com")
+    assert proxy.connected
+    assert server.asked == []
+
+
+def test_through_a_proxy_an_answer_that_has_no_end_has_one(server: Server, proxy: Proxy) -> None:
+    server.answers["dir"] = drip
+    begun = time.monotonic()
+    with pytest.raises(IssuerError, match="does not answer"):
+        server.client(1.0).order("a.example.com")
+    assert time.monotonic() - begun < 3
+    assert proxy.connected
+
+
+def test_a_proxy_that_is_not_there_is_told(server: Server, proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
+    with pytest.raises(IssuerError, match="does not answer"):
+        server.client().order("a.example.com")
