@@ -242,6 +242,12 @@ class Mcs:
             witness.probe.close()
 
 
+def of_link(found: dict[str, float], name: str, status: Object) -> float:
+    """One link's value of a metric."""
+    label = f'link="link-{status["slot"]:03d}"'
+    return next((value for series, value in found.items() if series.startswith(f"{name}{{") and label in series), 0.0)
+
+
 @contextmanager
 def serving(
     node: Node, server: Api, *, first: str, prepare: Callable[[Mcs], None] = lambda _: None, **spec: Any

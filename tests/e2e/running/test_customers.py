@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from support.api import Object
-from support.mcs import COMMUNITY, Mcs
+from support.mcs import COMMUNITY, Mcs, of_link
 from support.objects import INSTANCE, a_community
 from support.operator import Operator
 from support.sites import IMAGE, get_from, profile_of
@@ -19,6 +19,7 @@ from support.waiting import until
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("operator")]
 
 FIRST = "acme"
+KEPT_OUT = "mcs_link_source_dropped_total"
 SOLVER, CHALLENGES, ANSWER = "acme-solver", "/.well-known/acme-challenge/", "x" * 43
 OF_CERT_MANAGER = {"acme.cert-manager.io/http01-solver": "true"}
 SOLVES = """
@@ -103,6 +104,8 @@ def test_allowed_sources_shut_a_tvox_out_and_in_and_nobody_else_notices(mcs: Mcs
         mcs.api.change("TVoxLink", globex, allowedSources=["192.0.2.0/24"])
         mcs.programmed(globex)
         mcs.api.wait_condition("TVoxLink", globex, "Connected", "False", timeout=30)
+        slot = mcs.status(globex)
+        until("who is kept out is counted", lambda: of_link(mcs.metrics(), KEPT_OUT, slot) > 0, 45, pause=2)
         mcs.api.change("TVoxLink", globex, allowedSources=[f"{source}/32"])
         mcs.programmed(globex)
         mcs.connected(globex)

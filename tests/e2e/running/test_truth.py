@@ -14,7 +14,7 @@ from datetime import datetime
 import pytest
 
 from support.api import Object
-from support.mcs import Mcs
+from support.mcs import Mcs, of_link
 from support.operator import Operator
 from support.sites import Site, profile_of
 from support.waiting import until
@@ -59,12 +59,6 @@ def established_at(site: Site) -> float:
     if not stamp:
         return 0
     return datetime.fromisoformat(re.sub(r"(\.\d{6})\d*", r"\1", stamp)).timestamp()
-
-
-def of_link(found: dict[str, float], name: str, status: Object) -> float:
-    """One link's value of a metric."""
-    label = f'link="link-{status["slot"]:03d}"'
-    return next((value for series, value in found.items() if series.startswith(f"{name}{{") and label in series), 0.0)
 
 
 def loses_power(mcs: Mcs, customer: str) -> tuple[float, float]:
