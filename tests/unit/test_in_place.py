@@ -281,16 +281,28 @@ def test_who_may_not_change_sizes_has_failed_and_restarts_nobody(place: Place) -
 
 
 FORBIDDEN = [
-    pytest.param('pods "mcs-0" is forbidden: exceeded quota: cpus, requested: limits.cpu=1', id="a quota"),
-    pytest.param('pods "mcs-0" is forbidden: maximum cpu usage per Container is 1, but limit is 2', id="a LimitRange"),
-    pytest.param('admission webhook "sizes.example.com" denied the request: too large', id="somebody's webhook"),
+    pytest.param(403, 'pods "mcs-0" is forbidden: exceeded quota: cpus, requested: limits.cpu=1', id="a quota"),
+    pytest.param(
+        403, 'pods "mcs-0" is forbidden: maximum cpu usage per Container is 1, but limit is 2', id="a LimitRange"
+    ),
+    pytest.param(403, 'admission webhook "sizes.example.com" denied the request: too large', id="somebody's webhook"),
+    pytest.param(
+        400, 'admission webhook "sizes.example.com" denied the request: too large', id="a webhook without a status"
+    ),
+    pytest.param(
+        422,
+        "pods \"mcs-0\" is forbidden: ValidatingAdmissionPolicy 'sizes' with binding 'all' denied request: too large",
+        id="a policy",
+    ),
 ]
 
 
-@pytest.mark.parametrize("words", FORBIDDEN)
-def test_a_size_that_the_cluster_forbids_is_told_and_neither_a_failure_nor_a_restart(place: Place, words: str) -> None:
+@pytest.mark.parametrize(("status", "words"), FORBIDDEN)
+def test_a_size_that_the_cluster_forbids_is_told_and_neither_a_failure_nor_a_restart(
+    place: Place, status: int, words: str
+) -> None:
     before = place.media()["resources"]
-    refuses = ApiError(403, "Forbidden", words)
+    refuses = ApiError(status, "Forbidden", words)
     place.memory.trouble = lambda verb, *_: refuses if verb == "patch resize" else None
     place.declare(resources={"limits": {"cpu": "2"}})
     place.settle()

@@ -11,6 +11,10 @@ from kubernetes.aio import config
 
 _NO_RIGHT = re.compile(r'User ".*" cannot [a-z]+ resource "')
 """In the words of every authorizer; a quota, a range of limits and a policy have words of their own."""
+_AGAINST_IT = re.compile(r" is forbidden: |denied the request")
+"""In the words of every admission plugin, and of the API server about somebody's webhook. What is not valid in itself
+``is invalid: ``."""
+_OF_ADMISSION = (400, 403, 422)
 
 
 class ApiError(Exception):
@@ -45,6 +49,17 @@ class ApiError(Exception):
     def lacks_right(self) -> bool:
         """Whether whoever asks may not ask for it at all, whatever it says."""
         return self.status == 403 and _NO_RIGHT.search(self.message) is not None
+
+    @property
+    def forbids(self) -> bool:
+        """Whether a quota, a range of limits or a policy is against it, which only its owner can change.
+
+        Not by the status alone: that of a ValidatingAdmissionPolicy is 422 where it gives no other, as of an object
+        that is not valid, and that of a webhook 400.
+        """
+        if self.status not in _OF_ADMISSION or self.lacks_right or self.namespace_ends:
+            return False
+        return self.status == 403 or _AGAINST_IT.search(self.message) is not None
 
 
 class NoAnswerError(ApiError):

@@ -76,7 +76,7 @@ async def resize(api: Api, namespace: str, pod: str, step: Resize, now: datetime
     try:
         await _unless_changed(api.strategic_merge(PODS, namespace, pod, change, sub="resize"))
     except ApiError as error:
-        if error.status not in (422, 403) or error.lacks_right or error.namespace_ends:
+        if error.status != 422 and not error.forbids:
             raise
         log.warning("%s: pod %s takes no other size in place: %s", namespace, pod, error.message)
         return noted_size(step.size, _refusal(error), now)
@@ -87,7 +87,7 @@ def _refusal(error: ApiError) -> Refusal | None:
     """What the API server has against a size; None where it is the pod that cannot take it while it runs."""
     if _NODE_CAPACITY in error.causes:
         return Refusal(ResizeReason.INFEASIBLE, error.message)
-    return Refusal(ResizeReason.FORBIDDEN, error.message) if error.status == 403 else None
+    return Refusal(ResizeReason.FORBIDDEN, error.message) if error.forbids else None
 
 
 async def _unless_changed(request: Awaitable[Object]) -> None:
