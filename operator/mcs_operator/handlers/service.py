@@ -31,7 +31,7 @@ from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.cache.watch import Watcher
 from mcs_operator.kube.client import Api
 from mcs_operator.kube.events import Recorder
-from mcs_operator.kube.known import Known, is_missing
+from mcs_operator.kube.known import ASKING, Known, is_missing
 from mcs_operator.kube.lease import Leader
 from mcs_operator.kube.mackey import read_mac_key
 from mcs_operator.kube.networks import Networks
@@ -98,6 +98,7 @@ class Service:
         self._open = AsyncExitStack()
         self._admission = admission
         self._known = Known(self.store, names_of(self.store, _now), self._known_networks, self._known_resizing)
+        self._asking = asyncio.Semaphore(ASKING)
         self._route: Route | None = None
         self._webhook = Webhook(
             admission.port,
@@ -219,10 +220,10 @@ class Service:
         if event["type"] is None and self._watcher:
             self._watcher.note_gap()
 
-    async def _review(self, request: Request) -> Answer:
+    async def _review(self, request: Request, may_ask: bool) -> Answer:
         """Beside what is known, whether a Service is there that is named just now."""
-        known, name = self._known, service_named(request)
-        if name and await is_missing(self._api, SERVICES, request.namespace, name):
+        known, name = self._known, service_named(request) if may_ask else ""
+        if name and await is_missing(self._api, SERVICES, request.namespace, name, self._asking):
             known = replace(known, no_services={(request.namespace, name)})
         return review(request, known, _now())
 

@@ -29,7 +29,8 @@ from mcs_operator.settings import GROUP
 
 log = logging.getLogger(__name__)
 
-Review = Callable[[Request], Awaitable[Answer]]
+Review = Callable[[Request, bool], Awaitable[Answer]]
+"""And whether it may ask the API server about it."""
 
 BODY_LIMIT = 8 * 1024**2
 """Bytes: an object of 1.5 MiB, the largest that etcd takes, old and new, and JSON's overhead."""
@@ -113,12 +114,12 @@ def build_app(review: Review, ready: Callable[[], bool], path: Callable[[], str]
             body = await request.read()
             async with alone:  # those that are ready at the same moment would be one long pause of the event loop
                 await asyncio.sleep(0)
-                return await judge(body)
+                return await judge(body, may_ask=False)  # the others wait for this one
 
-    async def judge(body: bytes) -> web.Response:
+    async def judge(body: bytes, *, may_ask: bool = True) -> web.Response:
         try:
             asked = _parsed(body)
-            answer = _told(asked, await review(_request(asked)))
+            answer = _told(asked, await review(_request(asked), may_ask))
         except NoReviewError as error:
             return web.Response(status=400, text=f"{error}\n")
         return web.Response(body=json.dumps(answer).encode(), content_type=_JSON)

@@ -20,6 +20,9 @@ from mcs_operator.settings import LABEL_LINK
 
 _RESOURCES = {Kind.INSTANCE: INSTANCES, Kind.COMMUNITY: COMMUNITIES, Kind.LINK: LINKS}
 
+ASKING = 4
+"""Reviews that ask the API server at a time."""
+
 
 @dataclass(frozen=True, slots=True)
 class Known:
@@ -101,11 +104,16 @@ class Known:
                 yield detail
 
 
-async def is_missing(api: Api, resource: Resource, namespace: str, name: str, seconds: float = 1.0) -> bool:
+async def is_missing(
+    api: Api, resource: Resource, namespace: str, name: str, turns: asyncio.Semaphore, seconds: float = 1.0
+) -> bool:
     """Whether there is none of this name. Where that cannot be found out in so many seconds nobody is told that there
-    is not: an API server waits three for the whole review."""
+    is not: an API server waits three for the whole review. So it is where all ``turns`` are taken: reviews that wait
+    keep their objects meanwhile."""
+    if turns.locked():
+        return False
     try:
-        async with asyncio.timeout(seconds):
+        async with turns, asyncio.timeout(seconds):
             return await api.get(resource, namespace, name) is None
     except (ApiError, TimeoutError):
         return False

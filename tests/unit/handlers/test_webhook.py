@@ -53,7 +53,7 @@ def review_of(body: Any, operation: str = "CREATE", **more: Any) -> dict[str, An
     return {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request | more}
 
 
-async def _lets_in(_: Request) -> Answer:
+async def _lets_in(_: Request, __: bool) -> Answer:
     return Answer()
 
 
@@ -62,13 +62,15 @@ class Served:
 
     def __init__(self) -> None:
         self.asked: list[Request] = []
+        self.may_ask = False
         self.answer = Answer()
         self.broken = False
         self.ready = True
         self.path = PATH
 
-    async def review(self, request: Request) -> Answer:
+    async def review(self, request: Request, may_ask: bool) -> Answer:
         self.asked.append(request)
+        self.may_ask = may_ask
         if self.broken:
             raise RuntimeError("a secret of ours")
         return self.answer
@@ -160,6 +162,16 @@ async def test_an_object_of_five_mebibytes_is_taken_and_one_of_nine_is_not(post:
     assert (await post(review_of(large)))[0] == 200
     large["metadata"]["annotations"] = {"x": "y" * 9 * 1024**2}
     assert (await post(review_of(large)))[0] == 413
+
+
+@pytest.mark.parametrize(("kib", "may_ask"), [(1, True), (300, False)])
+async def test_for_a_large_body_nobody_is_asked_as_the_other_large_ones_wait_for_it(
+    served: Served, post: Post, kib: int, may_ask: bool
+) -> None:
+    body = a_link("a")
+    body["metadata"]["annotations"] = {"x": "y" * kib * 1024}
+    assert (await post(review_of(body)))[0] == 200
+    assert served.may_ask is may_ask
 
 
 async def test_without_the_registered_path_nobody_is_answered_and_nothing_is_read(served: Served, post: Post) -> None:

@@ -163,7 +163,20 @@ async def test_a_service_is_missing_where_the_api_server_says_so_and_in_no_other
     answer: object, missing: bool
 ) -> None:
     api: Any = Asked(answer)
-    assert await is_missing(api, SERVICES, "demo", "acme-solver", seconds=0.05) is missing
+    assert await is_missing(api, SERVICES, "demo", "acme-solver", asyncio.Semaphore(1), seconds=0.05) is missing
+
+
+async def test_of_many_that_ask_at_once_a_few_wait_for_an_answer_and_the_others_go_without() -> None:
+    silent, none, turns = Asked("silence"), Asked(None), asyncio.Semaphore(2)
+    waiting = [
+        asyncio.create_task(is_missing(cast(Any, silent), SERVICES, "demo", "a", turns, seconds=30)) for _ in range(2)
+    ]
+    await asyncio.sleep(0)
+    assert await asyncio.wait_for(is_missing(cast(Any, none), SERVICES, "demo", "a", turns), 1) is False
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    assert await is_missing(cast(Any, none), SERVICES, "demo", "a", turns) is True
 
 
 def test_only_a_service_that_somebody_looked_for_is_not_there() -> None:
