@@ -29,6 +29,7 @@ _MAKES_SECRETS = {
     "Certificate": ("spec", "secretName"),
 }
 """Kinds that become a Secret, and where they say its name."""
+_CERTIFICATE = "a Secret of type kubernetes.io/tls"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,21 @@ class Filed:
     _came: dict[tuple[Kind, str], dict[str, Object]] = field(default_factory=dict)
     """By kind and namespace, and then by name."""
     _domains: dict[str, list[Document]] = field(default_factory=dict)
+    _made: set[tuple[str, str, str]] = field(default_factory=set)
+    """Kind, namespace and name of what the files have, or make, and some objects name."""
+
+    def __post_init__(self) -> None:
+        """Looked up for each reference: with ten thousand objects that must not be a walk through all of them."""
+        for document in self.documents:
+            where = document.namespace, document.name
+            if document.kind == "Service":
+                self._made.add(("Service", *where))
+            if secret := _secret_of(document):
+                self._made.add((_CERTIFICATE, document.namespace, secret))
+                if document.kind != "Secret":
+                    self._made.add(("Secret", document.namespace, secret))
+            if at(document.metadata, "labels", LABEL_USERS) == "true":
+                self._made.add((document.kind, *where))
 
     def take(self, document: Document) -> None:
         """This one is there from now on."""
@@ -96,23 +112,15 @@ class Filed:
 
     def has_certificate(self, namespace: str, name: str) -> bool:
         """Whether the files have, or make, a Secret of this name."""
-        return any(_secret_of(d) == name for d in self.documents if d.namespace == namespace)
+        return (_CERTIFICATE, namespace, name) in self._made
 
     def has_users_file(self, namespace: str, kind: str, name: str) -> bool:
         """Whether the files have it, or make a Secret of this name."""
-        for document in self.documents:
-            if document.namespace == namespace:
-                is_file = (document.kind, document.name) == (kind, name)
-                if is_file and at(document.metadata, "labels", LABEL_USERS) == "true":
-                    return True
-                if kind == "Secret" and document.kind != "Secret" and _secret_of(document) == name:
-                    return True
-        return False
+        return (kind, namespace, name) in self._made
 
     def has_service(self, namespace: str, name: str) -> bool:
         """Whether the files have a Service of this name."""
-        found = ((d.kind, d.namespace, d.name) for d in self.documents)
-        return ("Service", namespace, name) in found
+        return ("Service", namespace, name) in self._made
 
     def identities(self, namespace: str, instance: str) -> Iterable[Profile | SlotSecret]:
         """There are none."""

@@ -56,9 +56,11 @@ class Finding:
 def validate(documents: Sequence[Document], now: datetime) -> list[Finding]:
     """Everything that is wrong with these objects, each for itself, all together, and at the door of the cluster."""
     decided = list(together(documents, now))
-    known = {finding.about for finding in decided}
-    at_the_door = [finding for finding in _at_the_door(documents, now) if finding.about not in known]
-    return [*(finding for document in documents for finding in checked(document)), *decided, *at_the_door]
+    refused = {finding.about for finding in decided if finding.error}
+    told = {finding.about for finding in decided}
+    at_the_door = _at_the_door(documents, now)
+    new = [finding for finding in at_the_door if finding.about not in (refused if finding.error else told)]
+    return [*(finding for document in documents for finding in checked(document)), *decided, *new]
 
 
 def _at_the_door(documents: Sequence[Document], now: datetime) -> Iterator[Finding]:
@@ -71,7 +73,10 @@ def _at_the_door(documents: Sequence[Document], now: datetime) -> Iterator[Findi
 def together(documents: Sequence[Document], now: datetime) -> Iterator[Finding]:
     """What the operator would refuse of them, beside each other."""
     for world in worlds(documents, _readable(documents), now):
-        yield from (replace(finding, namespace=world.namespace) for finding in _decided(world))
+        for finding in _decided(world):
+            # Which namespace it is, the files may leave to kubectl.
+            message = finding.message.replace(" in namespace ;", ";")
+            yield replace(finding, namespace=world.namespace, message=message)
 
 
 def worlds(documents: Sequence[Document], subjects: Sequence[KubernetesObject], now: datetime) -> Iterator[World]:

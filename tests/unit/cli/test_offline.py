@@ -142,6 +142,18 @@ def test_links_are_told_apart_also_where_their_instance_is_in_the_cluster() -> N
     assert validated(a_community(), a_link("one")).exit_code == 0
 
 
+def test_a_refusal_is_not_hidden_by_a_warning_of_the_same_field() -> None:
+    result = validated(an_instance(communityLimits={"links": 2}), *(a_link(name) for name in ("a", "b", "c")))
+    assert result.exit_code == 1, "the Community may be in the cluster, and the third link is one too many all the same"
+    assert [(found["object"], found["severity"]) for found in yaml.safe_load(result.output)] == [
+        ("TVoxLink/a", "warning"),
+        ("TVoxLink/b", "warning"),
+        ("TVoxLink/c", "warning"),
+        ("TVoxLink/c", "error"),
+    ]
+    assert "in namespace ;" not in result.output
+
+
 def elsewhere(body: Object, namespace: str = "other") -> Object:
     return body | {"metadata": body["metadata"] | {"namespace": namespace}}
 
