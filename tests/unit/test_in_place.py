@@ -315,6 +315,29 @@ def test_a_size_that_the_cluster_forbids_is_told_and_neither_a_failure_nor_a_res
     assert place.settle() == []
 
 
+def test_a_size_that_the_cluster_forbids_keeps_no_next_pod_away_where_something_else_restarts(place: Place) -> None:
+    """What asks for it first is the pod that runs: were it the next one, there would be none."""
+    refuses = ApiError(403, "Forbidden", 'pods "mcs-0" is forbidden: exceeded quota: cpus')
+    place.memory.trouble = lambda verb, *_: refuses if verb == "patch resize" else None
+    before = place.media()["resources"]
+    place.declare(resources={"limits": {"cpu": "2"}}, network={"mediaPort": 10002})
+    place.settle()
+    template = place.found(STATEFUL_SETS, "mcs")["spec"]["template"]["spec"]["containers"][0]
+    assert template["resources"] == before
+    assert {"containerPort": 10002, "hostPort": 10002, "name": "media", "protocol": "UDP"} in template["ports"]
+    place.next_pod()
+    assert place.condition("Sized")[0] == "ResizeForbidden"
+
+
+def test_a_size_for_another_node_is_not_asked_of_this_one(place: Place) -> None:
+    never = ApiError(403, "Forbidden", 'pods "mcs-0" is forbidden: no room', causes=frozenset({"NodeCapacity"}))
+    place.memory.trouble = lambda verb, *_: never if verb == "patch resize" else None
+    place.declare(resources={"limits": {"cpu": "2"}}, nodeSelector={"size": "large"})
+    assert not [write for write in place.settle() if "resize" in write]
+    place.next_pod()
+    assert place.media()["resources"]["limits"]["cpu"] == "2"
+
+
 def test_it_is_asked_for_again_every_ten_minutes_and_given_once_nobody_is_against_it(place: Place) -> None:
     refuses = ApiError(403, "Forbidden", 'pods "mcs-0" is forbidden: exceeded quota: cpus')
     place.memory.trouble = lambda verb, *_: refuses if verb == "patch resize" else None

@@ -36,6 +36,9 @@ from mcs_operator.settings import (
 
 LOOK_AGAIN = 1.0
 """Seconds between looks at a pod that drains."""
+_LEAVES = (Cause.NODE_CORDONED, Cause.SUSPENDED)
+_WHERE = "pod"
+"""The part of a template that says on which node the pod may run."""
 
 
 class Step(Enum):
@@ -131,8 +134,17 @@ def decide_rollout(
         rollout = replace(rollout, waits="one after the other") if may_reconnect else rollout
         return _held(_undisturbed(rollout, stop=stop, resize=resize, update=update), held, world.now)
     rollout = _carried_out(world, instance, pod, template, report, replace(rollout, current=current))
-    waits = rollout.step in (Step.WAIT_FOR_IMAGE, Step.CANNOT_PULL)
-    return replace(rollout, step=Step.RESIZE) if waits and resize else rollout
+    return replace(rollout, step=Step.RESIZE) if resize and _may_be_resized_first(rollout) else rollout
+
+
+def _may_be_resized_first(rollout: Rollout) -> bool:
+    """Whether the pod gets its size although something else is under way. One that is to be replaced does, where the
+    next one runs on the same node: what the cluster refuses to this pod it would refuse to the next, and there would be
+    none."""
+    if rollout.step in (Step.WAIT_FOR_IMAGE, Step.CANNOT_PULL):
+        return True
+    leaves = _WHERE in rollout.parts or (rollout.current is not None and rollout.current.cause in _LEAVES)
+    return rollout.step in (Step.START_DRAINING, Step.KEEP_DRAINING, Step.DRAIN_AGAIN) and not leaves
 
 
 def _passage(world: World, instance: MCSInstance, pod: Pod, template: Template, disruption: Disruption) -> Passage:
@@ -224,7 +236,7 @@ def _carried_out(
     replaced = Step.REPLACE if rollout.current.impact is Impact.RESTART else Step.SET_IMAGE
     if since is None and media is None and media_is_dead(pod):  # nobody talks who could be spared
         return replace(rollout, step=replaced)
-    leaves = rollout.current.cause in (Cause.NODE_CORDONED, Cause.SUSPENDED)  # no image helps it on this node
+    leaves = rollout.current.cause in _LEAVES  # no image helps it on this node
     # A pod that is replaced gets the image that runs, where the wanted one cannot be pulled.
     keeps = replaced is Step.REPLACE and template.annotations.get(ANNOTATION_MEDIA_IMAGE) != template.media_image
     pulled = None if leaves else _waits_for_image(world.pulls, pod, template)
