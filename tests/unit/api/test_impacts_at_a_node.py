@@ -6,10 +6,13 @@ Such a test has a probe through other customers' tunnels, or looks at who was re
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 import pytest
 
-from mcs_operator.api import Community, Impact, MCSInstance, TVoxLink, impacts
+from mcs_operator.api import KINDS, Impact, impacts
+from mcs_operator.api.impact import IMMUTABLE_KEY
+from mcs_operator.api.schema import Schema, plain_schema
 from support.api import ROOT
 
 HOT, IN_PLACE, THIS_LINK, NEW_PROFILE, MEDIA_RESTART, RESTART = Impact
@@ -25,6 +28,8 @@ CERTIFICATE = (
     f"{RESILIENCE}::"
     "test_a_certificate_for_a_customers_domain_is_served_without_a_restart_and_a_broken_one_changes_nothing"
 )
+OF_THE_POD = "soak/test_fields_of_the_pod.py"
+MORE_HOT_FIELDS = f"{OF_THE_POD}::test_fields_that_are_hot_are_changed_and_undone_and_no_tunnel_notices"
 SEEN: dict[str, tuple[Impact, str]] = {
     "MCSInstance spec.image": (MEDIA_RESTART, "test_in_place.py::test_another_image_costs_the_calls_and_no_tunnel"),
     "MCSInstance spec.resources.limits.cpu": (IN_PLACE, SIZE),
@@ -112,40 +117,56 @@ SEEN: dict[str, tuple[Impact, str]] = {
     "Community spec.portalDomain": (HOT, HOT_FIELDS),
     "Community spec.tls.secretRef.name": (HOT, HOT_FIELDS),
     "Community spec.authentication.passwordsFrom[].secretRef.name": (HOT, HOT_FIELDS),
+    "MCSInstance spec.domain": (
+        HOT,
+        f"{OF_THE_POD}::test_another_domain_before_there_are_links_is_served_and_restarts_nothing",
+    ),
+    "MCSInstance spec.tls.secretRef.name": (HOT, MORE_HOT_FIELDS),
+    "MCSInstance spec.storage.size": (HOT, MORE_HOT_FIELDS),
+    "Community spec.instanceRef.name": (HOT, MORE_HOT_FIELDS),
+    "TVoxLink spec.communityRef.name": (HOT, MORE_HOT_FIELDS),
+    **{
+        f"MCSInstance spec.{field}": (IN_PLACE, f"{OF_THE_POD}::test_a_size_is_in_force_and_nobody_notices")
+        for field in ("tier", "resources.requests.cpu", "resources.requests.memory")
+    },
+    **{
+        f"MCSInstance spec.{field}": (
+            RESTART,
+            f"{OF_THE_POD}::test_each_field_of_the_template_waits_for_its_hour_by_itself_and_nobody_notices",
+        )
+        for field in (
+            "nodeSelector",
+            "imagePullSecrets[].name",
+            "tolerations[].value",
+            "tolerations[].effect",
+            "tolerations[].tolerationSeconds",
+            "network.mode",
+            "network.mediaPort",
+            "vpn.tunDevice.hostPath",
+            "vpn.tunDevice.resourceName",
+        )
+    },
 }
-AS_TOLERATIONS = "no test; a part of the template as spec.tolerations[].key, which restarts the pod"
-AS_THE_FILES = "no test; in the appliance's files alone, as spec.users[].name of a Community"
-UNSEEN: dict[str, str] = {
-    "MCSInstance spec.domain": "cannot be changed while links exist",
-    "MCSInstance spec.vpn.basePort": "cannot be changed",
-    "MCSInstance spec.vpn.cidr": "cannot be changed",
-    "MCSInstance spec.storage.className": "cannot be changed once it is set",
-    "MCSInstance spec.storage.size": "the node's volumes do not grow",
-    "MCSInstance spec.vpn.caSecretRef.name": "no test; it costs each customer a new profile",
-    "MCSInstance spec.tls.secretRef.name": "no test; as spec.tls.secretRef.name of a TVoxLink",
-    "MCSInstance spec.tier": "no test; a size, as spec.resources",
-    "MCSInstance spec.resources.requests.cpu": "no test; a size, as spec.resources.limits",
-    "MCSInstance spec.resources.requests.memory": "no test; a size, as spec.resources.limits",
-    "MCSInstance spec.nodeSelector": "there is one node",
-    "MCSInstance spec.imagePullSecrets[].name": AS_TOLERATIONS,
-    "MCSInstance spec.tolerations[].value": AS_TOLERATIONS,
-    "MCSInstance spec.tolerations[].effect": AS_TOLERATIONS,
-    "MCSInstance spec.tolerations[].tolerationSeconds": AS_TOLERATIONS,
-    "MCSInstance spec.network.mode": AS_TOLERATIONS,
-    "MCSInstance spec.network.mediaPort": AS_TOLERATIONS,
-    "MCSInstance spec.vpn.tunDevice.hostPath": AS_TOLERATIONS,
-    "MCSInstance spec.vpn.tunDevice.resourceName": AS_TOLERATIONS,
-    "Community spec.instanceRef.name": "no test; there is one instance in a namespace",
-    "TVoxLink spec.instanceRef.name": "cannot be changed",
-    "TVoxLink spec.vpnAddress": "cannot be changed once a number is allocated",
-    "TVoxLink spec.communityRef.name": AS_THE_FILES,
+CRDS = "test_crds.py"
+REFUSED: dict[str, str] = {
+    "MCSInstance spec.vpn.basePort": f"{CRDS}::test_the_base_port_is_immutable",
+    "MCSInstance spec.vpn.cidr": f"{CRDS}::test_the_vpn_network_is_immutable",
+    "MCSInstance spec.vpn.caSecretRef.name": f"{CRDS}::test_the_ca_is_immutable",
+    "MCSInstance spec.storage.className": f"{CRDS}::test_storage_stays_in_its_class_once_it_is_set",
+    "TVoxLink spec.instanceRef.name": f"{CRDS}::test_the_instance_is_immutable",
+    "TVoxLink spec.vpnAddress": f"{CRDS}::test_an_allocated_address_stays",
 }
-"""Why no test of a node changes them; tests/unit/api/test_impacts.py has which part of the template each reaches."""
-ALL = {
-    f"{kind.kind} {path}": impact
-    for kind in (MCSInstance, Community, TVoxLink)
-    for path, impact in impacts(kind).items()
-}
+"""Of which there is no change that a node could see: a real API server refuses it (tests/integration)."""
+ALL = {f"{kind.kind} {path}": impact for kind in KINDS for path, impact in impacts(kind).items()}
+
+
+def immutable(schema: Schema, path: str, above: bool = False) -> Iterator[str]:
+    """Leaves of a schema that say of themselves, or above which it is said, that they cannot be changed."""
+    is_so = above or IMMUTABLE_KEY in schema
+    for name, inner in schema.get("properties", {}).items():
+        yield from immutable(inner, f"{path}.{name}", is_so)
+    if is_so and "properties" not in schema:
+        yield path
 
 
 @pytest.mark.parametrize("field", SEEN)
@@ -153,16 +174,25 @@ def test_what_a_node_saw_is_what_the_table_says(field: str) -> None:
     impact, test = SEEN[field]
     assert ALL[field] is impact
     file, _, name = test.partition("::")
-    source = (ROOT / "tests" / "e2e" / file).read_text()
+    source = (ROOT / "tests" / ("." if file == OF_THE_POD else "e2e") / file).read_text()
     assert re.search(rf"^(async )?def {name}\(", source, re.MULTILINE), test
     last = re.sub(r"\[\]$", "", field).rpartition(".")[2]
     words = {last, field.split(".")[1].removesuffix("[]")}
     assert any(word in source for word in words), f"{file} does not speak of {last}"
 
 
-def test_every_field_was_seen_or_has_a_reason_why_not() -> None:
-    assert not set(SEEN) & set(UNSEEN)
-    assert set(SEEN) | set(UNSEEN) == set(ALL)
+@pytest.mark.parametrize("field", REFUSED)
+def test_what_no_node_can_see_is_refused_by_the_api_server(field: str) -> None:
+    file, _, name = REFUSED[field].partition("::")
+    source = (ROOT / "tests" / "integration" / file).read_text()
+    assert re.search(rf"^ *def {name}\(", source, re.MULTILINE), name
+    kind = next(kind for kind in KINDS if field.startswith(f"{kind.kind} "))
+    assert field.partition(" ")[2] in immutable(plain_schema(kind)["properties"]["spec"], "spec"), "the table says so"
+
+
+def test_every_field_was_seen_by_a_node_or_is_refused() -> None:
+    assert not set(SEEN) & set(REFUSED)
+    assert set(SEEN) | set(REFUSED) == set(ALL)
 
 
 def test_every_class_was_seen_by_a_node() -> None:
