@@ -32,7 +32,6 @@ PACKAGES = ("systemd", "conntrack", "iptables", "nftables", "iproute2", "ethtool
             "runc", "busybox-static")  # fmt: skip
 FOR_BUILD = {"debootstrap": Path("debootstrap"), "gcc": Path("cc"), "libc6-dev": Path("/usr/include/stdio.h")}
 MODULES = (binaries.KUBERNETES, binaries.CONTAINERD, binaries.CNI, binaries.KIND, KIND_NODE, CRICTL, LOCAL_PATH)
-REGISTRY = "registry.k8s.io"
 POD_NETWORK = "10.244.0.0/24"
 """Of the first node in kind's network of pods."""
 KEPT = 1
@@ -239,19 +238,16 @@ def _archives(tree: Path, work: Path) -> Iterator[Path]:
     """A docker-archive of each image, one after the other: together they would fill the memory."""
     archive = work / "image.tar"
     kubernetes, ours = binaries.folder_of(binaries.KUBERNETES), binaries.folder_of(KIND_NODE)
-    version = binaries.KUBERNETES.required_version()
-    wanted = dict(line.rsplit(":", 1) for line in _wanted_images(ours))
+    names = _images_of_kubeadm(ours)
     for component in ("kube-apiserver", "kube-controller-manager", "kube-scheduler"):
         program = (kubernetes / component).read_bytes()
-        write_archive(archive, f"{REGISTRY}/{component}:{version}", {f"bin/{component}": program}, [])
+        write_archive(archive, names[component], {f"bin/{component}": program}, [])
         yield archive
-    _write_kube_proxy(tree, archive, f"{REGISTRY}/kube-proxy:{version}")
+    _write_kube_proxy(tree, archive, names["kube-proxy"])
     yield archive
-    name = f"{REGISTRY}/etcd:{wanted[f'{REGISTRY}/etcd']}"
-    write_archive(archive, name, {"bin/etcd": (ours / "server").read_bytes()}, [])
+    write_archive(archive, names["etcd"], {"bin/etcd": (ours / "server").read_bytes()}, [])
     yield archive
-    name = f"{REGISTRY}/coredns/coredns:{wanted[f'{REGISTRY}/coredns/coredns']}"
-    write_archive(archive, name, {"coredns": (ours / "kind-node").read_bytes()}, ["/coredns"])
+    write_archive(archive, names["coredns"], {"coredns": (ours / "kind-node").read_bytes()}, ["/coredns"])
     yield archive
     pause = compiled(settings.SOURCES / "pause.c").read_bytes()
     write_archive(archive, _sandbox_image(tree), {"pause": pause}, ["/pause"])
@@ -268,10 +264,11 @@ def _archives(tree: Path, work: Path) -> Iterator[Path]:
     yield archive
 
 
-def _wanted_images(programs: Path) -> list[str]:
-    """What kubeadm of this version starts a cluster from."""
+def _images_of_kubeadm(programs: Path) -> dict[str, str]:
+    """What kubeadm of this version starts a cluster from: the names of programs -> those of images."""
     version = binaries.KUBERNETES.required_version()
-    return run(programs / "kubeadm", "config", "images", "list", "--kubernetes-version", version).split()
+    listed = run(programs / "kubeadm", "config", "images", "list", "--kubernetes-version", version).split()
+    return {image.rpartition("/")[2].partition(":")[0]: image for image in listed}
 
 
 def _sandbox_image(tree: Path) -> str:
