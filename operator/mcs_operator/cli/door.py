@@ -130,7 +130,7 @@ class Filed:
 def reviewed(documents: Sequence[Document], now: datetime) -> Iterator[Said]:
     """What is refused, or warned of, in the order in which they come."""
     cluster = Filed(documents)
-    ours = [document for document in documents if document.is_ours and document.kind in set(_ORDER)]
+    ours = [document for document in documents if document.is_ours and document.kind in _ORDER]
     served = {document.namespace for document in ours if document.kind == Kind.INSTANCE}
     for document in sorted(ours, key=lambda one: _ORDER.index(Kind(one.kind))):
         request = Request(Kind(document.kind), Operation.CREATE, document.namespace, document.name, document.body)
@@ -138,8 +138,7 @@ def reviewed(documents: Sequence[Document], now: datetime) -> Iterator[Said]:
         yield from (Said(document, True, message) for message in answer.refusals)
         for message in answer.warnings:
             if _is_to_be_said(message, document.namespace in served):
-                # Which namespace it is, the files may leave to kubectl.
-                yield Said(document, False, message.replace(" in namespace  yet", " yet"))
+                yield Said(document, False, message)
         cluster.take(document)
 
 

@@ -67,16 +67,20 @@ def _at_the_door(documents: Sequence[Document], now: datetime) -> Iterator[Findi
     """What admission would say; of what is decided as well it says the same."""
     for said in door.reviewed(documents, now):
         document = said.document
-        yield Finding(document.source, document.title, said.refused, said.message, document.namespace)
+        message = _without_nameless(said.message)
+        yield Finding(document.source, document.title, said.refused, message, document.namespace)
+
+
+def _without_nameless(message: str) -> str:
+    """Which namespace it is, the files may leave to kubectl."""
+    return message.replace(" in namespace ;", ";").replace(" in namespace  ", " ")
 
 
 def together(documents: Sequence[Document], now: datetime) -> Iterator[Finding]:
     """What the operator would refuse of them, beside each other."""
     for world in worlds(documents, _readable(documents), now):
         for finding in _decided(world):
-            # Which namespace it is, the files may leave to kubectl.
-            message = finding.message.replace(" in namespace ;", ";")
-            yield replace(finding, namespace=world.namespace, message=message)
+            yield replace(finding, namespace=world.namespace, message=_without_nameless(finding.message))
 
 
 def worlds(documents: Sequence[Document], subjects: Sequence[KubernetesObject], now: datetime) -> Iterator[World]:

@@ -11,10 +11,11 @@ from typing import Any
 from mcs_operator.api import Community, InvalidObjectError, KubernetesObject, MCSInstance, TVoxLink
 from mcs_operator.api.conditions import Kind
 from mcs_operator.domain.admission import community, instance, link, missing
-from mcs_operator.domain.admission.known import Cluster, Object
+from mcs_operator.domain.admission.known import Cluster, Object, at
 
 WARNING_LIMIT = 256
 """Characters: the API server cuts off, or drops, what is longer."""
+_SERVICE = ("spec", "tls", "http01", "serviceRef", "name")
 
 
 class Operation(StrEnum):
@@ -66,8 +67,9 @@ def review(request: Request, cluster: Cluster, now: datetime) -> Answer:
 
 def service_named(request: Request) -> str:
     """The Service whose being there somebody has to look for before the review; empty where it minds none."""
-    if request.kind is not Kind.INSTANCE:
-        return ""
+    name = at(request.new, *_SERVICE)
+    if request.kind is not Kind.INSTANCE or name is None or name == at(request.old or {}, *_SERVICE):
+        return ""  # the usual case: nothing is parsed twice for it
     try:
         new = MCSInstance.from_object(request.new)
         return missing.service_named(new, MCSInstance.from_object(request.old) if request.old else None)
