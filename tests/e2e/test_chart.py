@@ -225,6 +225,7 @@ def test_a_leader_that_is_evicted_hands_over_at_once(mcs: Mcs, release: Release)
     until("two replicas again", release.ready, 60)
 
 
+@pytest.mark.slow
 def test_a_leader_that_hangs_is_succeeded_within_15_seconds_and_does_not_act_when_it_wakes_up(
     mcs: Mcs, release: Release
 ) -> None:

@@ -65,6 +65,7 @@ def test_the_demo_tells_what_the_documentation_shows(told: str, node: Node) -> N
         assert theirs.lines == ours.lines, f"{ours.title}: docs/demo.md is to show what is in {PRINTED}"
 
 
+@pytest.mark.slow
 def test_a_second_run_takes_up_what_is_there_and_less_than_two_minutes(told: str, node: Node) -> None:
     begun = time.monotonic()
     seen = demo(node, "run")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from support.api import Api, install_crds
+from support.api import Api, install_crds, remove_namespaces
 from support.browser import CHROMIUM, GIVING, beside, launched
 from support.cluster import Node
 from support.documented import FIRST, run
@@ -38,8 +38,11 @@ def remove_all(server: Api) -> None:
     """As docs/uninstall.md has it: customers first, as an instance with tunnels up is not deleted."""
     for kind in ("tvoxlinks", "communities", "mcsinstances"):
         server.kubectl("delete", kind, "--all", "-n", "mcs", "--ignore-not-found", timeout=120, check=False)
-    server.kubectl("delete", "namespace", "mcs", "site-acme", "--ignore-not-found", timeout=120, check=False)
-    server.kubectl("delete", "namespace", "mcs-system", "--ignore-not-found", timeout=120, check=False)
+    # Its pods first, as `remove_namespaces` has it: a namespace's end waits for half of their grace period.
+    server.within("mcs-system").kubectl(
+        "delete", "deployment", "--all", "--cascade=foreground", timeout=60, check=False
+    )
+    remove_namespaces(server, "mcs", "site-acme", "mcs-system")
     owned = "clusterroles,clusterrolebindings,validatingwebhookconfigurations"
     policies = "validatingadmissionpolicies,validatingadmissionpolicybindings,crd"
     selector = "app.kubernetes.io/instance=mcs-operator"

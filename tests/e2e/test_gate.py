@@ -136,6 +136,7 @@ def test_when_the_window_opens_an_idle_pod_is_replaced(mcs: Mcs) -> None:
     assert (entry["number"], entry["cause"], entry["connections"], entry["links"]) == (2, "SpecChanged", 0, 1)
 
 
+@pytest.mark.slow
 def test_by_force_somebody_who_talks_is_cut_off_before_the_window_ends_and_not_earlier(mcs: Mcs) -> None:
     before = uid(mcs)
     ends = next_minute(at_least=timedelta(seconds=25) + TO_REPLACE + timedelta(seconds=DRAIN))

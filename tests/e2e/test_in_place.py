@@ -121,6 +121,7 @@ def test_an_image_that_cannot_be_pulled_interrupts_nobody_and_is_told(mcs: Mcs) 
         mcs.api.wait_condition("MCSInstance", INSTANCE, "RestartPending", "False")
 
 
+@pytest.mark.slow
 def test_an_image_that_is_never_ready_goes_back_to_the_one_before(mcs: Mcs) -> None:
     with tunnels_stay_up(mcs, media_restarts=True), becoming_ready_with(mcs, IMAGE, restarts=2):
         mcs.api.change("MCSInstance", INSTANCE, image=NO_APPLIANCE)

@@ -14,7 +14,7 @@ from support.cluster import Node
 from support.mcs import Mcs, serving
 from support.operator import Operator
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 CUSTOMERS = ("acme", "globex")
 

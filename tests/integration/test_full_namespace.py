@@ -94,6 +94,7 @@ def test_also_while_the_operator_is_down(full: Api, operator: Operator) -> None:
     until_accepted(full, 250)
 
 
+@pytest.mark.slow
 def test_two_instances_in_two_namespaces_have_250_each(full: Api, server: Api) -> None:
     for other_name in fresh_namespace(server):
         other = server.within(other_name)
@@ -112,6 +113,7 @@ def test_a_deleted_link_makes_room_for_exactly_one(full: Api) -> None:
     assert len(names(full)) == 250
 
 
+@pytest.mark.slow
 def test_a_thousand_race_while_links_are_deleted_and_nobody_gets_in_beyond_his_place(full: Api) -> None:
     """The quota controller counts anew at each delete, in the midst of creates; whatever it makes of it, 250 have a
     place, and whoever has one keeps it."""

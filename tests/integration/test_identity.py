@@ -293,9 +293,9 @@ EVERYTHING = (*OURS, "Secret", "ConfigMap", "StatefulSet", "Service", "NetworkPo
     ("seed", "pause", "owners"),
     [
         pytest.param(0, 0.0, True, id="at once, with owners that are dead"),
-        pytest.param(1, 0.0, False, id="at once, without owners"),
+        pytest.param(1, 0.0, False, id="at once, without owners", marks=pytest.mark.slow),
         pytest.param(2, 0.1, False, id="in quick succession, without owners"),
-        pytest.param(3, 0.5, True, id="slowly, with owners that are dead"),
+        pytest.param(3, 0.5, True, id="slowly, with owners that are dead", marks=pytest.mark.slow),
     ],
 )
 def test_a_restore_in_any_order_gives_everybody_the_same_identity(

@@ -76,6 +76,7 @@ def test_ten_thousand_users_reach_the_appliance_and_one_more_costs_two_writes(ap
     api.wait_condition("Community", "acme", "Ready", "True", "Served")
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_ten_thousand_users_of_200_communities_are_served_and_the_next_one_is_told(
     api: Api, operator: Operator

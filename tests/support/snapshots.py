@@ -57,7 +57,7 @@ def settled(api: Api, *, quiet: float = 1.5, timeout: float = 60) -> dict[str, s
         assert time.monotonic() - since >= quiet, f"still changing: {changed}"
         return True
 
-    until("the namespace is quiet", look, timeout, pause=0.25)
+    until("the namespace is quiet", look, timeout, pause=0.5)  # eleven lists each
     return last
 
 

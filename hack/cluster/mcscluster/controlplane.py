@@ -113,8 +113,9 @@ class ControlPlane:
             "--audit-log-maxbackup=2",
             "--profiling=false",
         ]
-        # A third of its processor time would be the collection of garbage, and two cores have other work.
-        return Component("kube-apiserver", argv, self.api_ready, config={policy: audit_policy()}, env={"GOGC": "200"})
+        # A third of its processor time would be the collection of garbage, and two cores have other work. It holds some
+        # 200 MB more for it.
+        return Component("kube-apiserver", argv, self.api_ready, config={policy: audit_policy()}, env={"GOGC": "400"})
 
     def controller_manager(self) -> Component:
         pki, port = self.pki, self.ports.controller_manager

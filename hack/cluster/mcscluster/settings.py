@@ -42,7 +42,13 @@ class Host:
     """The end of the names of its kubelet's certificates."""
 
 
-FIRST = Host("mcs-node", "10.89.0.1", "10.244.0.0/24", "/mcs-node", probed_at="127.0.0.1")
+FIRST = Host(
+    "mcs-node",
+    "10.89.0.1",
+    "10.244.0.0/24",
+    os.environ.get("MCS_NODE_CGROUP", "/mcs-node"),  # of the one of another network on this machine (hack/beside)
+    probed_at="127.0.0.1",
+)
 # Its loopback is out of reach from here: it has a network namespace of its own.
 SECOND = Host("mcs-node-2", "10.89.0.2", "10.244.1.0/24", "/mcs-node-2", probed_at="10.89.0.2", certificates="-2")
 

@@ -73,6 +73,7 @@ def test_an_operator_killed_during_fifty_link_changes_ends_them_all_right(mcs: M
         mcs.remove(name)
 
 
+@pytest.mark.slow
 def test_a_killed_agent_costs_no_tunnel_and_is_missed_only_when_it_does_not_come_back(mcs: Mcs) -> None:
     before, tunnel = mcs.identity(), mcs.status(FIRST)["tunnel"]
     if not processes_of(mcs.api, POD):

@@ -31,6 +31,7 @@ def outside(mcs: Mcs) -> Iterator[Namespace]:
     host.close()
 
 
+@pytest.mark.slow
 def test_ten_thousand_silent_strangers_keep_no_tvox_waiting(mcs: Mcs, globex: str, outside: Namespace) -> None:
     mcs.api.change("TVoxLink", globex, protocol="TCP")
     port = mcs.programmed(globex)["port"]
