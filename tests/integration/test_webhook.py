@@ -90,6 +90,24 @@ def test_what_only_waits_is_let_in_with_a_warning(api: Api, door: Door) -> None:
     assert "solvers" not in kubectl(api, passes_on, "--dry-run=server").stderr
 
 
+def test_secrets_that_are_named_and_not_there_are_a_warning_and_what_is_in_them_is_not_asked_for(
+    api: Api, door: Door
+) -> None:
+    key = {"keyID": "me", "keySecretRef": {"name": "eab"}}
+    acme = {"server": "https://acme.example.com/directory", "externalAccountBinding": key}
+    instance = an_instance(tls={"acme": acme}, imagePullSecrets=[{"name": "registry"}])
+    said = kubectl(api, instance, "--dry-run=server").stderr
+    where = f"in namespace {api.namespace} yet"
+    assert f"Warning: spec.tls.acme.externalAccountBinding.keySecretRef.name: no Secret 'eab' {where}" in said
+    assert f"Warning: spec.imagePullSecrets: no Secret 'registry' {where}" in said
+    for name in ("eab", "registry"):
+        api.kubectl("create", "secret", "generic", name, "--from-literal=secret=x")
+    assert "no Secret" not in kubectl(api, instance, "--dry-run=server").stderr
+    by = {"authentication": {"passwordsFrom": [{"secretRef": {"name": "heads"}}]}}
+    community = a_community(portalDomain="meet.mcs.test", **by)
+    assert f"no Secret 'heads' with label mcs.tvox.io/passwords=acme {where}" in kubectl(api, community).stderr
+
+
 def test_who_cuts_his_tvox_off_is_warned_with_its_address_and_the_command_for_its_profile(api: Api, door: Door) -> None:
     api.create(an_instance(), a_community(), a_link("acme", domain="x.mcs.test"))
     api.wait_condition("TVoxLink", "acme", "Accepted", "True")

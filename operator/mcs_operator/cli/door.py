@@ -17,7 +17,7 @@ from mcs_operator.domain.admission.known import Object, at
 from mcs_operator.domain.facts.networks import Network
 from mcs_operator.domain.facts.world import Profile, SlotSecret
 from mcs_operator.domain.pod.prediction import ANY_SIZE, Resizing
-from mcs_operator.settings import LABEL_USERS
+from mcs_operator.settings import LABEL_PASSWORDS, LABEL_USERS
 
 _ORDER = (Kind.INSTANCE, Kind.COMMUNITY, Kind.LINK)
 _REFERENCES = ("spec.instanceRef.name", "spec.communityRef.name")
@@ -29,7 +29,7 @@ _MAKES_SECRETS = {
     "Certificate": ("spec", "secretName"),
 }
 """Kinds that become a Secret, and where they say its name."""
-_CERTIFICATE = "a Secret of type kubernetes.io/tls"
+_CERTIFICATE, _PASSWORDS, _ANY = "a Secret of type kubernetes.io/tls", "a Secret with passwords", "any Secret"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +59,20 @@ class Filed:
             if document.kind == "Service":
                 self._made.add(("Service", *where))
             if secret := _secret_of(document):
-                self._made.add((_CERTIFICATE, document.namespace, secret))
-                if document.kind != "Secret":
-                    self._made.add(("Secret", document.namespace, secret))
+                self._take_secret(document, secret)
             if at(document.metadata, "labels", LABEL_USERS) == "true":
                 self._made.add((document.kind, *where))
+
+    def _take_secret(self, document: Document, name: str) -> None:
+        """One that is in the files, or made by what is: that one may be of any type, with any label."""
+        is_made = document.kind != "Secret"
+        self._made.add((_ANY, document.namespace, name))
+        if is_made or document.body.get("type") == "kubernetes.io/tls":
+            self._made.add((_CERTIFICATE, document.namespace, name))
+        if is_made:
+            self._made |= {(kind, document.namespace, name) for kind in ("Secret", _PASSWORDS)}
+        elif community := at(document.metadata, "labels", LABEL_PASSWORDS):
+            self._made.add((f"{_PASSWORDS} of {community}", document.namespace, name))
 
     def take(self, document: Document) -> None:
         """This one is there from now on."""
@@ -118,6 +127,14 @@ class Filed:
         """Whether the files have it, or make a Secret of this name."""
         return (kind, namespace, name) in self._made
 
+    def has_passwords(self, namespace: str, community: str, name: str) -> bool:
+        """Whether the files have it with the label for this Community, or make a Secret of this name."""
+        return any((kind, namespace, name) in self._made for kind in (_PASSWORDS, f"{_PASSWORDS} of {community}"))
+
+    def has_secret(self, namespace: str, name: str) -> bool:
+        """Whether the files have, or make, a Secret of this name."""
+        return (_ANY, namespace, name) in self._made
+
     def has_service(self, namespace: str, name: str) -> bool:
         """Whether the files have a Service of this name."""
         return ("Service", namespace, name) in self._made
@@ -151,6 +168,4 @@ def _is_to_be_said(warning: str, is_served: bool) -> bool:
 def _secret_of(document: Document) -> str:
     """Name of the Secret that it is, or makes; an ExternalSecret that names none makes one of its own name."""
     where = _MAKES_SECRETS.get(document.kind)
-    if where is None or (document.kind == "Secret" and document.body.get("type") != "kubernetes.io/tls"):
-        return ""
-    return str(at(document.body, *where) or document.name)
+    return str(at(document.body, *where) or document.name) if where else ""

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mcs_operator.domain.admission import Answer, Request, review, service_named
+from mcs_operator.domain.admission import Answer, Request, review, unwatched
 from mcs_operator.domain.facts.keys import KeyPair
 from mcs_operator.domain.facts.networks import Network
 from mcs_operator.domain.pod.prediction import NO_SIZE, Resizing
@@ -31,12 +31,12 @@ from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.cache.watch import Watcher
 from mcs_operator.kube.client import Api
 from mcs_operator.kube.events import Recorder
-from mcs_operator.kube.known import ASKING, Known, is_missing
+from mcs_operator.kube.known import ASKING, Known, absent_of
 from mcs_operator.kube.lease import Leader
 from mcs_operator.kube.mackey import read_mac_key
 from mcs_operator.kube.networks import Networks
 from mcs_operator.kube.report import Reporter
-from mcs_operator.kube.resources import SERVICES, Resource
+from mcs_operator.kube.resources import Resource
 from mcs_operator.media.agents import Agents
 from mcs_operator.media.lookups import Lookups
 from mcs_operator.pki.serving import check_certificate
@@ -221,11 +221,10 @@ class Service:
             self._watcher.note_gap()
 
     async def _review(self, request: Request, may_ask: bool) -> Answer:
-        """Beside what is known, whether a Service is there that is named just now."""
-        known, name = self._known, service_named(request) if may_ask else ""
-        if name and await is_missing(self._api, SERVICES, request.namespace, name, self._asking):
-            known = replace(known, no_services={(request.namespace, name)})
-        return review(request, known, _now())
+        """Beside what is known, whether what is named just now is there, where no watch tells."""
+        wanted = unwatched(request) if may_ask else frozenset()
+        absent = await absent_of(self._api, request.namespace, wanted, self._asking)
+        return review(request, replace(self._known, absent=absent), _now())
 
     def _sick(self) -> str:
         return "a task has ended" if self.failed.is_set() else ""

@@ -15,11 +15,13 @@ from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.client import Api, ApiError
 from mcs_operator.kube.names import Names
 from mcs_operator.kube.parse.names import Role, place_of_name
-from mcs_operator.kube.resources import COMMUNITIES, CONFIG_MAPS, INSTANCES, LINKS, SECRETS, Object, Resource
+from mcs_operator.kube.resources import COMMUNITIES, CONFIG_MAPS, INSTANCES, LINKS, SECRETS, SERVICES, Object, Resource
+from mcs_operator.kube.together import together
 from mcs_operator.settings import LABEL_LINK
 
 _RESOURCES = {Kind.INSTANCE: INSTANCES, Kind.COMMUNITY: COMMUNITIES, Kind.LINK: LINKS}
 
+_UNWATCHED = {resource.kind: resource for resource in (SECRETS, SERVICES)}
 ASKING = 4
 """Reviews that ask the API server at a time."""
 
@@ -32,9 +34,9 @@ class Known:
     names: Names
     cluster_networks: Callable[[], Iterable[Network]] = tuple
     cluster_resizing: Callable[[], Resizing] = lambda: ANY_SIZE
-    no_services: Collection[tuple[str, str]] = frozenset()
-    """Namespace and name of those that somebody looked for, and that are not there: Services of others are not
-    watched."""
+    absent: Collection[tuple[str, str, str]] = frozenset()
+    """Kind, namespace and name of what somebody looked for, and that is not there: Services and Secrets of others are
+    not watched."""
 
     def find(self, kind: Kind, namespace: str, name: str) -> Object | None:
         """One object, or None."""
@@ -90,9 +92,18 @@ class Known:
         child = self.store.cache(namespace).children.get((resource, name))
         return child is not None and child.lists_users
 
+    def has_passwords(self, namespace: str, community: str, name: str) -> bool:
+        """Whether there is a Secret of this name that is labelled as one with passwords of this Community."""
+        child = self.store.cache(namespace).children.get((SECRETS, name))
+        return child is not None and child.passwords_of == community
+
+    def has_secret(self, namespace: str, name: str) -> bool:
+        """Whether there is a Secret of this name, of whatever type, as far as somebody looked."""
+        return (SECRETS.kind, namespace, name) not in self.absent
+
     def has_service(self, namespace: str, name: str) -> bool:
         """Whether there is a Service of this name, as far as somebody looked."""
-        return (namespace, name) not in self.no_services
+        return (SERVICES.kind, namespace, name) not in self.absent
 
     def identities(self, namespace: str, instance: str) -> Iterator[Profile | SlotSecret]:
         """What links of an instance of this name have, or had, as far as it was read; without what is an instance's
@@ -104,19 +115,33 @@ class Known:
                 yield detail
 
 
-async def is_missing(
-    api: Api, resource: Resource, namespace: str, name: str, turns: asyncio.Semaphore, seconds: float = 1.0
-) -> bool:
-    """Whether there is none of this name. Where that cannot be found out in so many seconds nobody is told that there
-    is not: an API server waits three for the whole review. So it is where all ``turns`` are taken: reviews that wait
-    keep their objects meanwhile."""
-    if turns.locked():
-        return False
+async def absent_of(
+    api: Api, namespace: str, wanted: Collection[tuple[str, str]], turns: asyncio.Semaphore, seconds: float = 1.0
+) -> frozenset[tuple[str, str, str]]:
+    """Which of these, by kind and name, are not there. Where that cannot be found out in so many seconds nobody is told
+    that they are not: an API server waits three for the whole review. So it is where all ``turns`` are taken: reviews
+    that wait keep their objects meanwhile. Only metadata are asked for: what is in a Secret is nobody's business here.
+    """
+    if not wanted or turns.locked():
+        return frozenset()
+    named = sorted(wanted)
     try:
         async with turns, asyncio.timeout(seconds):
-            return await api.get(resource, namespace, name) is None
-    except (ApiError, TimeoutError):
-        return False
+            there = await together(*(_is_there(api, _UNWATCHED[kind], namespace, name) for kind, name in named))
+    except TimeoutError:
+        return frozenset()
+    return frozenset(
+        (kind, namespace, name) for (kind, name), is_there in zip(named, there, strict=True) if not is_there
+    )
+
+
+async def _is_there(api: Api, resource: Resource, namespace: str, name: str) -> bool:
+    """Also where nobody may look."""
+    try:
+        found, _ = await api.list(resource, namespace=namespace, fields=f"metadata.name={name}", metadata_only=True)
+    except ApiError:
+        return True
+    return bool(found)
 
 
 def _of(cache: NamespaceCache, resource: Resource) -> Iterator[Object]:

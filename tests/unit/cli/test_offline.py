@@ -208,6 +208,45 @@ def test_a_secret_that_something_in_the_files_makes_is_not_missing(made: Object)
     assert validated(an_instance(tls=tls), made).output == "[]\n"
 
 
+KEY = {"keyID": "me", "keySecretRef": {"name": "no-such"}}
+NAMES_ONE = [
+    pytest.param(
+        an_instance(tls={"acme": {"server": "https://acme.example.com/directory", "externalAccountBinding": KEY}}),
+        "spec.tls.acme.externalAccountBinding.keySecretRef.name: no Secret 'no-such' yet",
+        id="the key of an external account",
+    ),
+    pytest.param(
+        an_instance(imagePullSecrets=[{"name": "no-such"}]),
+        "spec.imagePullSecrets: no Secret 'no-such' yet",
+        id="a pull secret",
+    ),
+]
+OPAQUE = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "no-such"}}
+
+
+@pytest.mark.parametrize(("instance", "words"), NAMES_ONE)
+@pytest.mark.parametrize("there", [OPAQUE, SEALED, EXTERNAL], ids=["itself", "sealed", "external"])
+def test_a_secret_of_any_type_that_is_named_is_looked_for_in_the_files(
+    instance: Object, words: str, there: Object
+) -> None:
+    (found,) = yaml.safe_load(validated(instance).output)
+    assert (found["severity"], found["message"].startswith(words)) == ("warning", True), found
+    assert validated(instance, there).output == "[]\n"
+
+
+def test_passwords_that_are_named_are_looked_for_in_the_files_by_their_label() -> None:
+    by = {"authentication": {"passwordsFrom": [{"secretRef": {"name": "no-such"}}]}}
+    community = a_community(portalDomain="meet.acme.test", **by)
+    ours = {"name": "no-such", "labels": {"mcs.tvox.io/passwords": "acme"}}
+    for alone, there in (([community], []), ([an_instance(), community], [OPAQUE])):
+        (found,) = yaml.safe_load(validated(*alone, *there).output)
+        assert found["severity"] == "warning"
+        assert found["message"].startswith("spec.authentication.passwordsFrom")
+        assert "no Secret 'no-such' with label mcs.tvox.io/passwords=acme" in found["message"]
+    for made in (OPAQUE | {"metadata": ours}, SEALED):
+        assert validated(community, made).output == "[]\n"
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -11,7 +11,7 @@ import pytest
 from mcs_operator.api.base import MAX_NAME
 from mcs_operator.api.conditions import Kind
 from mcs_operator.contract.openvpn import Where
-from mcs_operator.domain.admission import WARNING_LIMIT, Answer, Object, Operation, Request, review, service_named
+from mcs_operator.domain.admission import WARNING_LIMIT, Answer, Object, Operation, Request, review, unwatched
 from mcs_operator.domain.facts.networks import Network
 from mcs_operator.domain.facts.world import Profile, SlotSecret
 from mcs_operator.domain.pod.prediction import Resizing
@@ -63,6 +63,12 @@ class Known:
 
     def has_users_file(self, namespace: str, kind: str, name: str) -> bool:
         return f"{kind}/{name}" not in self.missing
+
+    def has_passwords(self, namespace: str, community: str, name: str) -> bool:
+        return f"{name} of {community}" not in self.missing
+
+    def has_secret(self, namespace: str, name: str) -> bool:
+        return f"Secret/{name}" not in self.missing
 
     def has_service(self, namespace: str, name: str) -> bool:
         return f"Service/{name}" not in self.missing
@@ -420,6 +426,26 @@ def test_an_account_for_certificates_that_is_not_there_yet_is_a_warning_where_it
     assert "no-such" not in " ".join(changed(body, body, known).warnings), "it was told when it was named"
 
 
+SOLVERS = {"http01": {"serviceRef": {"name": "a"}}}
+EXTERNAL = {
+    "acme": {
+        "server": "https://acme.example.com/directory",
+        "externalAccountBinding": {"keyID": "me", "keySecretRef": {"name": "no-such"}},
+    }
+}
+
+
+def test_a_ca_that_is_not_there_yet_is_a_warning_where_it_is_named() -> None:
+    known, body = cluster(ACME), an_instance(vpn={"caSecretRef": {"name": "no-such"}})
+    assert created(body, known).warnings == ()
+    known.missing.add("no-such")
+    (told,) = created(body, known).warnings
+    assert told == (
+        "spec.vpn.caSecretRef.name: no Secret 'no-such' of type kubernetes.io/tls in namespace demo yet; no profile is "
+        "made until it is there"
+    )
+
+
 def test_a_service_of_solvers_that_is_not_there_yet_is_a_warning_where_it_is_named() -> None:
     tls = {"http01": {"serviceRef": {"name": "no-such"}}}
     before, body = an_instance(), an_instance(tls=tls)
@@ -437,16 +463,68 @@ def test_a_service_of_solvers_that_is_not_there_yet_is_a_warning_where_it_is_nam
 @pytest.mark.parametrize(
     ("old", "new", "asked"),
     [
-        pytest.param(None, an_instance(), "", id="an instance that names none"),
-        pytest.param(an_instance(), an_instance(tls={"http01": {"serviceRef": {"name": "a"}}}), "a", id="named now"),
-        pytest.param(an_instance(tls={"http01": {"serviceRef": {"name": "a"}}}), an_instance(), "", id="named no more"),
-        pytest.param(None, a_link("a"), "", id="a link"),
-        pytest.param(None, an_instance(domain=7), "", id="what does not parse"),
+        pytest.param(None, an_instance(), set(), id="an instance that names none"),
+        pytest.param(an_instance(), an_instance(tls=SOLVERS), {("Service", "a")}, id="named now"),
+        pytest.param(an_instance(tls=SOLVERS), an_instance(), set(), id="named no more"),
+        pytest.param(an_instance(tls=SOLVERS), an_instance(tls=SOLVERS, bandwidth="1G"), set(), id="named before"),
+        pytest.param(None, an_instance(tls=EXTERNAL), {("Secret", "no-such")}, id="a key, at the creation"),
+        pytest.param(
+            an_instance(imagePullSecrets=[{"name": "a"}]),
+            an_instance(imagePullSecrets=[{"name": "b"}, {"name": "a"}]),
+            {("Secret", "b")},
+            id="one pull secret more",
+        ),
+        pytest.param(None, a_link("a"), set(), id="a link"),
+        pytest.param(None, an_instance(imagePullSecrets=7), set(), id="what does not parse"),
     ],
 )
-def test_somebody_looks_for_a_service_only_where_one_is_named_now(old: Any, new: Any, asked: str) -> None:
+def test_somebody_looks_only_for_what_is_named_now_and_nobody_watches(old: Any, new: Any, asked: set[Any]) -> None:
     operation = Operation.UPDATE if old else Operation.CREATE
-    assert service_named(Request(Kind(new["kind"]), operation, HERE, "mcs", new, old)) == asked
+    assert unwatched(Request(Kind(new["kind"]), operation, HERE, "mcs", new, old)) == asked
+
+
+def test_the_key_of_an_external_account_that_is_not_there_yet_is_a_warning_where_it_is_named() -> None:
+    known = cluster(MCS, ACME)
+    before, body = an_instance(), an_instance(tls=EXTERNAL)
+    assert changed(before, body, known).warnings == ()
+    known.missing.add("Secret/no-such")
+    (told,) = changed(before, body, known).warnings
+    assert told == (
+        "spec.tls.acme.externalAccountBinding.keySecretRef.name: no Secret 'no-such' in namespace demo yet; no "
+        "certificate is ordered until it is there"
+    )
+    assert changed(body, an_instance(tls=EXTERNAL, bandwidth="200M"), known).warnings == (), "it was told"
+
+
+def test_a_pull_secret_that_is_not_there_yet_is_a_warning_where_it_is_named() -> None:
+    known = cluster(MCS, ACME)
+    known.missing |= {"Secret/old", "Secret/new"}
+    names = [{"name": name} for name in ("there", "old", "new")]
+    told = [
+        text for text in changed(an_instance(), an_instance(imagePullSecrets=names), known).warnings if "no S" in text
+    ]
+    assert told == [
+        f"spec.imagePullSecrets: no Secret {name!r} in namespace demo yet; images that need it are pulled when it is "
+        "there"
+        for name in ("new", "old")
+    ]
+    before, after = (an_instance(imagePullSecrets=some) for some in (names[:2], names))
+    (left,) = [text for text in changed(before, after, known).warnings if "no Secret" in text]
+    assert "'new'" in left
+
+
+def test_passwords_that_are_not_there_yet_are_a_warning_where_they_are_named() -> None:
+    known = cluster(MCS, ACME)
+    known.missing.add("heads of acme")
+    portal = {"portalDomain": "meet.acme.test"}
+    by = {"authentication": {"passwordsFrom": [{"secretRef": {"name": name}} for name in ("there", "heads")]}}
+    (told,) = changed(a_community(**portal), a_community(**portal, **by), known).warnings
+    assert told == (
+        "spec.authentication.passwordsFrom[1].secretRef.name: no Secret 'heads' with label mcs.tvox.io/passwords=acme "
+        "in namespace demo yet; its users log in when it is there"
+    )
+    again = changed(a_community(**portal, **by), a_community(**portal, **by, displayName="ACME"), known)
+    assert again.warnings == (), "it was told"
 
 
 def test_a_users_file_that_is_not_there_yet_is_a_warning_where_it_is_named() -> None:

@@ -13,10 +13,10 @@ from mcs_operator.domain.facts.networks import Network
 from mcs_operator.domain.pod.prediction import NO_SIZE
 from mcs_operator.kube.cache.store import Store
 from mcs_operator.kube.client import ApiError
-from mcs_operator.kube.known import Known, is_missing
+from mcs_operator.kube.known import Known, absent_of
 from mcs_operator.kube.names import Names
-from mcs_operator.kube.resources import COMMUNITIES, CONFIG_MAPS, INSTANCES, LINKS, SECRETS, SERVICES
-from mcs_operator.settings import LABEL_LINK, LABEL_MANAGED_BY, LABEL_USERS, OPERATOR
+from mcs_operator.kube.resources import COMMUNITIES, CONFIG_MAPS, INSTANCES, LINKS, SECRETS, Resource
+from mcs_operator.settings import LABEL_LINK, LABEL_MANAGED_BY, LABEL_PASSWORDS, LABEL_USERS, OPERATOR
 from support.worlds import given, profile, slot
 
 
@@ -68,6 +68,14 @@ def test_whether_a_domain_is_owned_elsewhere_is_asked_about_this_very_object() -
     there = Known(known().store, cast("Names", Owned()))
     assert there.is_domain_owned_elsewhere("demo", "x.test", Kind.LINK, "acme") is True
     assert there.is_domain_owned_elsewhere("other", "x.test", Kind.LINK, "acme") is False
+
+
+def test_passwords_are_those_whose_label_names_the_community() -> None:
+    there = known()
+    put(there, SECRETS, "demo", "hashes", **{LABEL_PASSWORDS: "acme"})
+    put(there, SECRETS, "demo", "users", **{LABEL_USERS: "true"})
+    asked = (("acme", "hashes"), ("other", "hashes"), ("acme", "users"), ("acme", "none"))
+    assert [there.has_passwords("demo", *one) for one in asked] == [True, False, False, False]
 
 
 def test_the_clusters_networks_are_none_unless_somebody_reads_them() -> None:
@@ -143,46 +151,55 @@ def test_texts_of_128_characters_that_recur_are_held_once_and_longer_ones_are_no
 
 
 class Asked:
-    """An API server that is asked for one object."""
+    """An API server that is asked for objects, by their names. ``answer``: what it has of them."""
 
     def __init__(self, answer: object) -> None:
         self.answer = answer
 
-    async def get(self, *_: object) -> object:
+    async def list(self, resource: Resource, *, namespace: str, fields: str, metadata_only: bool) -> object:
+        assert (namespace, metadata_only) == ("demo", True), "no key is asked for"
         if isinstance(self.answer, Exception):
             raise self.answer
-        return await asyncio.sleep(3600) if self.answer == "silence" else self.answer
+        if self.answer == "silence":
+            await asyncio.sleep(3600)
+        has = f"{resource.kind} {fields.removeprefix('metadata.name=')}" in cast(Any, self.answer)
+        return ([{"metadata": {}}] if has else []), ""
+
+
+A, B = ("Service", "a"), ("Secret", "b")
 
 
 @pytest.mark.parametrize(
-    ("answer", "missing"),
-    [(None, True), ({"kind": "Service"}, False), (ApiError(403, "Forbidden", "no"), False), ("silence", False)],
-    ids=["none", "one", "nobody may look", "silence"],
+    ("answer", "absent"),
+    [
+        (["Secret a"], {("Service", "demo", "a"), ("Secret", "demo", "b")}),
+        (["Service a"], {("Secret", "demo", "b")}),
+        (["Service a", "Secret b"], set()),
+        (ApiError(403, "Forbidden", "no"), set()),
+        ("silence", set()),
+    ],
+    ids=["none", "one", "both", "nobody may look", "silence"],
 )
-async def test_a_service_is_missing_where_the_api_server_says_so_and_in_no_other_case(
-    answer: object, missing: bool
+async def test_what_is_looked_for_is_absent_where_the_api_server_says_so_and_in_no_other_case(
+    answer: object, absent: set[object]
 ) -> None:
     api: Any = Asked(answer)
-    assert await is_missing(api, SERVICES, "demo", "acme-solver", asyncio.Semaphore(1), seconds=0.05) is missing
+    assert await absent_of(api, "demo", {A, B}, asyncio.Semaphore(1), seconds=0.05) == absent
 
 
 async def test_of_many_that_ask_at_once_a_few_wait_for_an_answer_and_the_others_go_without() -> None:
-    silent, none, turns = Asked("silence"), Asked(None), asyncio.Semaphore(2)
-    waiting = [
-        asyncio.create_task(is_missing(cast(Any, silent), SERVICES, "demo", "a", turns, seconds=30)) for _ in range(2)
-    ]
+    silent, none, turns = cast(Any, Asked("silence")), cast(Any, Asked([])), asyncio.Semaphore(2)
+    waiting = [asyncio.create_task(absent_of(silent, "demo", {A}, turns, seconds=30)) for _ in range(2)]
     await asyncio.sleep(0)
-    assert await asyncio.wait_for(is_missing(cast(Any, none), SERVICES, "demo", "a", turns), 1) is False
+    assert await asyncio.wait_for(absent_of(none, "demo", {A}, turns), 1) == set()
     for task in waiting:
         task.cancel()
     await asyncio.gather(*waiting, return_exceptions=True)
-    assert await is_missing(cast(Any, none), SERVICES, "demo", "a", turns) is True
+    assert await absent_of(none, "demo", {A}, turns) == {("Service", "demo", "a")}
 
 
-def test_only_a_service_that_somebody_looked_for_is_not_there() -> None:
-    there = replace(known(), no_services={("demo", "a")})
-    assert [there.has_service(*place) for place in (("demo", "a"), ("demo", "b"), ("other", "a"))] == [
-        False,
-        True,
-        True,
-    ]
+def test_only_what_somebody_looked_for_is_not_there() -> None:
+    there = replace(known(), absent={("Service", "demo", "a"), ("Secret", "demo", "b")})
+    places = (("demo", "a"), ("demo", "b"), ("other", "a"))
+    assert [there.has_service(*place) for place in places] == [False, True, True]
+    assert [there.has_secret(*place) for place in places] == [True, False, True]

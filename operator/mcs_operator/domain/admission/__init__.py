@@ -7,6 +7,6 @@ refused: whoever changes a label of something that is in a bad state already mus
 """
 
 from mcs_operator.domain.admission.known import Cluster, Object
-from mcs_operator.domain.admission.review import WARNING_LIMIT, Answer, Operation, Request, review, service_named
+from mcs_operator.domain.admission.review import WARNING_LIMIT, Answer, Operation, Request, review, unwatched
 
-__all__ = ["WARNING_LIMIT", "Answer", "Cluster", "Object", "Operation", "Request", "review", "service_named"]
+__all__ = ["WARNING_LIMIT", "Answer", "Cluster", "Object", "Operation", "Request", "review", "unwatched"]

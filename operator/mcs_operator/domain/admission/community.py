@@ -36,6 +36,7 @@ def check(cluster: Cluster, namespace: str, new: Community, old: Community | Non
     yield from map(Finding, portals.advice(old, new))
     yield from missing.certificate(cluster, namespace, new, old)
     yield from missing.users_files(cluster, namespace, new, old)
+    yield from missing.passwords(cluster, namespace, new, old)
     instance = cluster.find(Kind.INSTANCE, namespace, name)
     if instance is None:
         yield Finding(

@@ -56,8 +56,11 @@ def check(
         status = at(cluster.find(Kind.INSTANCE, namespace, new.name), "status")
         yield from _disrupted(predicted(old, new, cluster.resizing(), status), new, served, now)
     yield from missing.certificate(cluster, namespace, new, old)
+    yield from missing.authority(cluster, namespace, new, old)
     yield from missing.account(cluster, namespace, new, old)
+    yield from missing.external_account(cluster, namespace, new, old)
     yield from missing.solvers(cluster, namespace, new, old)
+    yield from missing.pull_secrets(cluster, namespace, new, old)
     yield from _same_node(cluster, namespace, new, old)
 
 

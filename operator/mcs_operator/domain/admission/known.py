@@ -57,6 +57,12 @@ class Cluster(Protocol):
     def has_users_file(self, namespace: str, kind: str, name: str) -> bool:
         """Whether there is a ConfigMap or Secret of this name that is labelled as a users file."""
 
+    def has_passwords(self, namespace: str, community: str, name: str) -> bool:
+        """Whether there is a Secret of this name that is labelled as one with passwords of this Community."""
+
+    def has_secret(self, namespace: str, name: str) -> bool:
+        """Whether there is a Secret of this name, of whatever type, as far as somebody looked."""
+
     def has_service(self, namespace: str, name: str) -> bool:
         """Whether there is a Service of this name, as far as somebody looked."""
 

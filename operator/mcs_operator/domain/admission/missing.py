@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from mcs_operator.api import Community, MCSInstance, TVoxLink
 from mcs_operator.domain.admission.known import Cluster, Finding
-from mcs_operator.settings import LABEL_USERS
+from mcs_operator.settings import LABEL_PASSWORDS, LABEL_USERS
 
 
 def certificate(
@@ -28,19 +28,61 @@ def account(cluster: Cluster, namespace: str, new: MCSInstance, old: MCSInstance
     yield from _tls_secret(cluster, namespace, field, _account(new), _account(old) if old else "", consequence)
 
 
+def authority(cluster: Cluster, namespace: str, new: MCSInstance, old: MCSInstance | None) -> Iterator[Finding]:
+    """Of ``spec.vpn.caSecretRef``, which is immutable."""
+    field, consequence = "spec.vpn.caSecretRef", "no profile is made until it is there"
+    yield from _tls_secret(cluster, namespace, field, _authority(new), _authority(old) if old else "", consequence)
+
+
+def external_account(cluster: Cluster, namespace: str, new: MCSInstance, old: MCSInstance | None) -> Iterator[Finding]:
+    """Of ``spec.tls.acme.externalAccountBinding``, where its key is named now."""
+    name = _external_account(new)
+    if name and not (old and _external_account(old) == name) and not cluster.has_secret(namespace, name):
+        yield Finding(
+            f"spec.tls.acme.externalAccountBinding.keySecretRef.name: no Secret {name!r} in namespace {namespace} yet; "
+            "no certificate is ordered until it is there"
+        )
+
+
+def pull_secrets(cluster: Cluster, namespace: str, new: MCSInstance, old: MCSInstance | None) -> Iterator[Finding]:
+    """Of ``spec.imagePullSecrets``, those that are named now."""
+    for name in _pull_secrets(new):
+        if not (old and name in _pull_secrets(old)) and not cluster.has_secret(namespace, name):
+            yield Finding(
+                f"spec.imagePullSecrets: no Secret {name!r} in namespace {namespace} yet; images that need it are "
+                "pulled when it is there"
+            )
+
+
 def solvers(cluster: Cluster, namespace: str, new: MCSInstance, old: MCSInstance | None) -> Iterator[Finding]:
     """Of ``spec.tls.http01``, where a Service is named now."""
-    if (name := service_named(new, old)) and not cluster.has_service(namespace, name):
+    name = _solvers(new)
+    if name and not (old and _solvers(old) == name) and not cluster.has_service(namespace, name):
         yield Finding(
             f"spec.tls.http01.serviceRef.name: no Service {name!r} in namespace {namespace} yet; challenges are passed "
             "on when it is there"
         )
 
 
-def service_named(new: MCSInstance, old: MCSInstance | None) -> str:
-    """The Service that is named now, and was not before; empty where none is."""
-    name = _solvers(new)
-    return "" if old is not None and _solvers(old) == name else name
+def unwatched(new: MCSInstance, old: MCSInstance | None) -> frozenset[tuple[str, str]]:
+    """Kind and name of what is named now, was not before, and is of a kind that nobody watches: it has to be looked
+    for."""
+    return _unwatched(new) - (_unwatched(old) if old else frozenset())
+
+
+def _unwatched(instance: MCSInstance) -> frozenset[tuple[str, str]]:
+    secrets = {_external_account(instance), *_pull_secrets(instance)} - {""}
+    services = {_solvers(instance)} - {""}
+    return frozenset({*(("Secret", name) for name in secrets), *(("Service", name) for name in services)})
+
+
+def _external_account(instance: MCSInstance) -> str:
+    acme = instance.spec.tls.acme
+    return acme.external_account_binding.key_secret_ref.name if acme and acme.external_account_binding else ""
+
+
+def _pull_secrets(instance: MCSInstance) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(secret.name for secret in instance.spec.image_pull_secrets))
 
 
 def _solvers(instance: MCSInstance) -> str:
@@ -68,9 +110,25 @@ def users_files(cluster: Cluster, namespace: str, new: Community, old: Community
             )
 
 
+def passwords(cluster: Cluster, namespace: str, new: Community, old: Community | None) -> Iterator[Finding]:
+    """Of ``spec.authentication.passwordsFrom``, those that are named now."""
+    known = {source.secret_ref.name for source in old.spec.authentication.passwords_from} if old else set()
+    for at, source in enumerate(new.spec.authentication.passwords_from):
+        name = source.secret_ref.name
+        if name not in known and not cluster.has_passwords(namespace, new.name, name):
+            yield Finding(
+                f"spec.authentication.passwordsFrom[{at}].secretRef.name: no Secret {name!r} with label "
+                f"{LABEL_PASSWORDS}={new.name} in namespace {namespace} yet; its users log in when it is there"
+            )
+
+
 def _named(body: MCSInstance | Community | TVoxLink) -> str:
     reference = body.spec.tls.secret_ref
     return reference.name if reference else ""
+
+
+def _authority(instance: MCSInstance) -> str:
+    return instance.spec.vpn.ca_secret_ref.name if instance.spec.vpn.ca_secret_ref else ""
 
 
 def _account(instance: MCSInstance) -> str:

@@ -15,7 +15,8 @@ from mcs_operator.domain.admission.known import Cluster, Object, at
 
 WARNING_LIMIT = 256
 """Characters: the API server cuts off, or drops, what is longer."""
-_SERVICE = ("spec", "tls", "http01", "serviceRef", "name")
+_UNWATCHED = (("spec", "tls"), ("spec", "imagePullSecrets"))
+"""Where an instance names what nobody watches."""
 
 
 class Operation(StrEnum):
@@ -65,16 +66,16 @@ def review(request: Request, cluster: Cluster, now: datetime) -> Answer:
     return Answer(tuple(refusals), tuple(shown))
 
 
-def service_named(request: Request) -> str:
-    """The Service whose being there somebody has to look for before the review; empty where it minds none."""
-    name = at(request.new, *_SERVICE)
-    if request.kind is not Kind.INSTANCE or name is None or name == at(request.old or {}, *_SERVICE):
-        return ""  # the usual case: nothing is parsed twice for it
+def unwatched(request: Request) -> frozenset[tuple[str, str]]:
+    """Kind and name of what somebody has to look for before the review, as no watch tells whether it is there."""
+    parts = [(at(request.new, *path), at(request.old or {}, *path)) for path in _UNWATCHED]
+    if request.kind is not Kind.INSTANCE or all(new is None or new == old for new, old in parts):
+        return frozenset()  # the usual case: nothing is parsed twice for it
     try:
         new = MCSInstance.from_object(request.new)
-        return missing.service_named(new, MCSInstance.from_object(request.old) if request.old else None)
+        return missing.unwatched(new, MCSInstance.from_object(request.old) if request.old else None)
     except InvalidObjectError:
-        return ""
+        return frozenset()
 
 
 _CHECKS: Mapping[Kind, tuple[type[KubernetesObject], Any]] = {
