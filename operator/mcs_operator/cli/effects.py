@@ -12,13 +12,15 @@ from mcs_operator.api import Impact, KubernetesObject, MCSInstance, TVoxLink
 from mcs_operator.api.changes import Change, changes
 from mcs_operator.api.impact import dearest
 from mcs_operator.domain.pod.gate import foretold
-from mcs_operator.domain.pod.prediction import ANY_SIZE, Resizing, predicted
+from mcs_operator.domain.pod.prediction import ANY_SIZE, Resizing, has_pod, predicted
 from mcs_operator.domain.rules.costs import (
     LOADED_ANEW,
     RECONNECTS,
     cut_off,
     erased,
+    has_profile,
     is_about_sources_alone,
+    may_run,
     refused,
     stopped,
 )
@@ -108,7 +110,7 @@ def deletion(body: Mapping[str, Any], links: Iterable[Mapping[str, Any]]) -> Eff
     """Of deleting an object as it is stored. ``links``: the TVoxLinks of its namespace."""
     kind, name, spec = body["kind"], body["metadata"]["name"], body.get("spec") or {}
     if kind == TVoxLink.kind:
-        runs = spec.get("enabled", True)
+        runs = spec.get("enabled", True) and may_run(body.get("status"))
         kept = "number, keys and profile are kept for spec.retain.links of the MCSInstance, and come back with the link"
         words = f"the tunnel ends, and the customer's names are not served; {kept}"
         return Effect(kind, name, "deleted", Impact.THIS_LINK if runs else Impact.HOT, (), (name,) * runs, words)
@@ -116,11 +118,14 @@ def deletion(body: Mapping[str, Any], links: Iterable[Mapping[str, Any]]) -> Eff
     names = sorted(
         str(link["metadata"]["name"])
         for link in links
-        if (link["spec"].get(reference) or {}).get("name") == name and link["spec"].get("enabled", True)
+        if (link["spec"].get(reference) or {}).get("name") == name
+        and link["spec"].get("enabled", True)
+        and may_run(link.get("status"))
     )
     if kind == MCSInstance.kind:
         words = "the MCS ends, with all calls and tunnels; its Communities and TVoxLinks stay, and wait for another one"
-        return Effect(kind, name, "deleted", Impact.RESTART, (), tuple(names), words)
+        impact = Impact.RESTART if names or has_pod(body.get("status")) else Impact.HOT
+        return Effect(kind, name, "deleted", impact, (), tuple(names), words)
     words = "its users are not served any more; the tunnels stay"
     return Effect(kind, name, "deleted", Impact.THIS_LINK, (), tuple(names), words)
 
@@ -138,15 +143,13 @@ def effect(
     before: KubernetesObject | None,
     after: KubernetesObject,
     links: Sequence[str],
-    peer: object = None,
     *,
     now: datetime,
     resizing: Resizing = ANY_SIZE,
     status: object = None,
 ) -> Effect:
-    """Of creating or changing one object. ``links``: the TVoxLinks that its instance serves now. ``peer``: of a link,
-    where its TVox is connected from, as its status says. ``resizing``: what the cluster can do. ``status``: of an
-    instance, as it is stored."""
+    """Of creating or changing one object. ``links``: the TVoxLinks that its instance serves now. ``resizing``: what
+    the cluster can do. ``status``: the one that is stored."""
     if before is None:
         return Effect(after.kind, after.name, "created", Impact.HOT)
     differing = changes(before, after)
@@ -162,10 +165,11 @@ def effect(
             planned = foretold(after, now)
         noticed = (*refused(before, after, "every customer"), *erased(before, after))
     elif isinstance(before, TVoxLink) and isinstance(after, TVoxLink):
-        runs = before.spec.enabled
-        impact = Impact.HOT if impact is Impact.THIS_LINK and not runs else impact
+        runs = before.spec.enabled and may_run(status)
+        spared = (impact is Impact.THIS_LINK and not runs) or (impact is Impact.NEW_PROFILE and not has_profile(status))
+        impact = Impact.HOT if spared else impact
         interrupted = (after.name,) if runs and impact not in (None, Impact.HOT) else ()
-        lost = "; ".join((*cut_off(before, after, peer), *stopped(before, after)))
+        lost = "; ".join((*cut_off(before, after, status), *stopped(before, after, status)))
         noticed = tuple(refused(before, after, "this customer"))
         milder = LOADED_ANEW if is_about_sources_alone(before, after) and runs else ""
     action = "changed" if differing else "unchanged"

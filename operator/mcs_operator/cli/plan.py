@@ -20,7 +20,7 @@ from mcs_operator.cli.effects import Effect, deletion, effect
 from mcs_operator.cli.files import Document
 from mcs_operator.cli.schemacheck import check, parsed
 from mcs_operator.domain.pod.prediction import ANY_SIZE, Resizing
-from mcs_operator.domain.rules.costs import connected_peer
+from mcs_operator.domain.rules.costs import may_run
 from mcs_operator.kube.client import ApiError
 from mcs_operator.kube.discovery import resizing_of
 from mcs_operator.kube.resources import BY_KIND, COMMUNITIES, INSTANCES, LINKS, Object, Resource
@@ -124,8 +124,7 @@ async def _effect(cluster: Cluster, document: Document) -> Effect:
         return Effect(document.kind, document.name, action, None, refused=str(error))
     links, resizing = await _served(cluster, namespace, after), await _resizing(cluster, before, after)
     status = (live or {}).get("status")
-    peer = connected_peer(status)
-    return effect(before, after, links, peer, now=datetime.now(UTC), resizing=resizing, status=status)
+    return effect(before, after, links, now=datetime.now(UTC), resizing=resizing, status=status)
 
 
 async def _resizing(cluster: Cluster, before: KubernetesObject | None, after: KubernetesObject) -> Resizing:
@@ -182,4 +181,5 @@ async def _served(cluster: Cluster, namespace: str, after: KubernetesObject) -> 
         if link["spec"]["instanceRef"]["name"] == after.name
         and link["spec"].get("enabled", True)
         and (link.get("status") or {}).get("slot")
+        and may_run(link["status"])
     )

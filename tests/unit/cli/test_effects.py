@@ -12,7 +12,7 @@ from mcs_operator.cli.effects import Effect, exit_code
 from mcs_operator.domain.pod.prediction import Resizing
 from mcs_operator.domain.rules.costs import LOADED_ANEW
 from mcs_operator.render.hashes import restart_hash
-from support.objects import a_link, an_instance
+from support.objects import a_community, a_link, an_instance
 from support.worlds import NOW
 
 SERVED = ("acme", "bolt")
@@ -30,8 +30,11 @@ def link(**spec: Any) -> TVoxLink:
     return TVoxLink.from_object(a_link("acme", **spec))
 
 
-def effect(before: Any, after: Any, links: Any, peer: object = None, **more: Any) -> Effect:
-    return effects.effect(before, after, links, peer, now=NOW, **more)
+CONNECTED = {"tunnel": {"peer": "203.0.113.9:40000"}}
+
+
+def effect(before: Any, after: Any, links: Any, **more: Any) -> Effect:
+    return effects.effect(before, after, links, now=NOW, **more)
 
 
 def test_a_new_customer_interrupts_nobody() -> None:
@@ -81,20 +84,44 @@ def test_a_useless_profile_is_foretold_with_the_command_for_the_new_one() -> Non
 
 
 def test_sources_that_leave_out_the_tvox_that_is_connected_are_foretold() -> None:
-    found = effect(link(), link(allowedSources=["198.51.100.0/24"]), SERVED, "203.0.113.9:40000")
+    found = effect(link(), link(allowedSources=["198.51.100.0/24"]), SERVED, status=CONNECTED)
     assert (found.impact, found.customers) == (Impact.THIS_LINK, ("acme",))
     assert "TVoxLink acme is connected from 203.0.113.9, which is in none of these networks" in found.lines()[0]
     assert "reconnects" not in found.words
 
 
 def test_a_new_profile_does_not_help_a_tvox_whose_address_is_left_out() -> None:
-    found = effect(link(), link(allowedSources=["198.51.100.0/24"], protocol="TCP"), SERVED, "203.0.113.9:40000")
+    found = effect(link(), link(allowedSources=["198.51.100.0/24"], protocol="TCP"), SERVED, status=CONNECTED)
     assert "add 203.0.113.9/32; spec.protocol: the TVox is cut off until" in found.words
 
 
 def test_a_link_that_is_switched_off_needs_the_new_profile_too_and_interrupts_nobody() -> None:
     found = effect(link(enabled=False), link(enabled=False, protocol="TCP"), SERVED)
     assert (found.impact, found.customers) == (Impact.NEW_PROFILE, ())
+
+
+WAITS = {"conditions": [{"type": "Programmed", "reason": "NotAccepted"}]}
+STOPPED = {"slot": 2, "conditions": [{"type": "Programmed", "reason": "Suspended"}]}
+
+
+@pytest.mark.parametrize("status", [WAITS, STOPPED], ids=["no number yet", "no pod"])
+def test_a_link_without_a_tunnel_is_changed_and_deleted_and_interrupts_nobody(status: Any) -> None:
+    for change in ({"enabled": False}, {"allowedSources": ["10.0.0.0/8"]}):
+        found = effect(link(), link(**change), SERVED, status=status)
+        assert (found.impact, found.customers, found.words) == (Impact.HOT, (), "nobody is interrupted")
+    gone = effects.deletion(a_link("acme") | {"status": status}, [])
+    assert (gone.impact, gone.customers) == (Impact.HOT, ())
+    for body in (a_community(), an_instance()):
+        gone = effects.deletion(body, [a_link("acme") | {"status": status}])
+        assert gone.customers == ()
+
+
+def test_only_who_has_a_profile_needs_another_one() -> None:
+    found = effect(link(), link(protocol="TCP"), SERVED, status=WAITS)
+    assert (found.impact, found.words) == (Impact.HOT, "nobody is interrupted")
+    found = effect(link(), link(protocol="TCP"), SERVED, status=STOPPED)
+    assert (found.impact, found.customers) == (Impact.NEW_PROFILE, ())
+    assert "until its new profile is uploaded" in found.words
 
 
 def test_another_ca_would_make_every_profile_useless() -> None:

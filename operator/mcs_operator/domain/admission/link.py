@@ -27,7 +27,7 @@ from mcs_operator.domain.admission.known import (
 from mcs_operator.domain.facts.world import Profile
 from mcs_operator.domain.rules import messages
 from mcs_operator.domain.rules.addressing import address_of, last_number, number_of
-from mcs_operator.domain.rules.costs import connected_peer, costs
+from mcs_operator.domain.rules.costs import costs
 from mcs_operator.domain.rules.precedence import fits
 from mcs_operator.settings import MAX_LINKS
 
@@ -54,7 +54,7 @@ def check(cluster: Cluster, namespace: str, new: TVoxLink, old: TVoxLink | None,
     yield from _community_of(cluster, namespace, new)
     yield from missing.certificate(cluster, namespace, new, old)
     if old is not None:
-        yield from map(Finding, costs(old, new, connected_peer(at(stored, "status"))))
+        yield from map(Finding, costs(old, new, at(stored, "status")))
 
 
 def _room(

@@ -32,7 +32,7 @@ ANY_SIZE, NO_SIZE = Resizing(), Resizing(in_place=False, lowers_memory=False)
 def predicted(before: MCSInstance, after: MCSInstance, resizing: Resizing, status: object) -> tuple[Change, ...]:
     """The fields that differ, each with the impact that it has here. ``status``: the stored one, which may be anybody's
     writing."""
-    stopped = before.spec.suspend and not _has_pod(status)
+    stopped = before.spec.suspend and not has_pod(status)
     resized = _impact_of_size(before, after, resizing)
 
     def here(change: Change) -> Impact:
@@ -49,7 +49,7 @@ def predicted(before: MCSInstance, after: MCSInstance, resizing: Resizing, statu
     return tuple(replace(change, impact=here(change)) for change in changes(before, after))
 
 
-def _has_pod(status: object) -> bool:
+def has_pod(status: object) -> bool:
     """A suspended instance has one, and serves, as long as it drains or waits for its window."""
     return isinstance(status, Mapping) and bool(status.get("podUID"))
 

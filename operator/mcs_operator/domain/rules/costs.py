@@ -7,25 +7,38 @@ from ipaddress import IPv4Address, IPv4Network
 
 from mcs_operator.api import Impact, MCSInstance, ServiceState, TVoxLink
 from mcs_operator.api.changes import changes
-from mcs_operator.api.conditions import ConditionStatus, Type
+from mcs_operator.api.conditions import ConditionStatus, Reason, Type
 from mcs_operator.api.fields import seconds
 
 _SOURCES = "spec.allowedSources"
+_NO_POD = (Reason.SUSPENDED, Reason.NO_FREE_SLOT)
+"""Why a link that has its number runs in no pod."""
 RECONNECTS = "this customer's tunnel reconnects once"
 LOADED_ANEW = "his slot's firewall is loaded anew, the tunnel stays; in a pod from before an upgrade it reconnects once"
 """A slot of an earlier release restarts its OpenVPN for whatever is new in its set."""
 
 
-def costs(before: TVoxLink, after: TVoxLink, peer: object) -> Iterator[str]:
-    """All that the customer will notice. ``peer``: `connected_peer` of the stored link."""
-    lost = tuple(cut_off(before, after, peer))
+def costs(before: TVoxLink, after: TVoxLink, status: object) -> Iterator[str]:
+    """All that the customer will notice. ``status``: of the stored link."""
+    lost = tuple(cut_off(before, after, status))
     shut = any(text.startswith(_SOURCES) for text in lost)
     yield from lost
-    yield from stopped(before, after)
+    yield from stopped(before, after, status)
     fields = [f for f in _fields(before, after, Impact.THIS_LINK) if not (shut and f == _SOURCES)]
-    if fields and before.spec.enabled and after.spec.enabled:
+    if fields and before.spec.enabled and after.spec.enabled and may_run(status):
         yield f"{', '.join(fields)}: {LOADED_ANEW if fields == [_SOURCES] else RECONNECTS}"
     yield from refused(before, after, "this customer")
+
+
+def has_profile(status: object) -> bool:
+    """Whether a link has a profile that a TVox may dial by: not where it is said to be refused, and has no number. Of
+    one whose status nobody has written yet it is not known. A status may be anybody's writing."""
+    return not isinstance(status, dict) or not status.get("conditions") or bool(status.get("slot"))
+
+
+def may_run(status: object) -> bool:
+    """Whether a link can have a tunnel: it has a profile, and a slot in a pod that is there."""
+    return has_profile(status) and not any(_says(status, Type.PROGRAMMED, reason=reason) for reason in _NO_POD)
 
 
 def is_about_sources_alone(before: TVoxLink, after: TVoxLink) -> bool:
@@ -34,9 +47,9 @@ def is_about_sources_alone(before: TVoxLink, after: TVoxLink) -> bool:
     return dear == [_SOURCES]
 
 
-def stopped(before: TVoxLink, after: TVoxLink) -> Iterator[str]:
+def stopped(before: TVoxLink, after: TVoxLink, status: object) -> Iterator[str]:
     """That the tunnel is switched off, and does not come back by itself."""
-    if before.spec.enabled and not after.spec.enabled:
+    if before.spec.enabled and not after.spec.enabled and may_run(status):
         yield "spec.enabled: this customer's tunnel stops, and stays down until it is true again"
 
 
@@ -61,9 +74,11 @@ def erased(before: MCSInstance, after: MCSInstance) -> Iterator[str]:
             )
 
 
-def cut_off(before: TVoxLink, after: TVoxLink, peer: object) -> Iterator[str]:
+def cut_off(before: TVoxLink, after: TVoxLink, status: object) -> Iterator[str]:
     """Why the TVox does not come back by itself, and what to do."""
-    if address := _shut_out(before, after, peer):
+    if not has_profile(status):
+        return
+    if address := _shut_out(before, after, connected_peer(status)):
         yield (
             f"{_SOURCES}: TVoxLink {after.name} is connected from {address}, which is in none of these networks: its "
             f"TVox is cut off; add {address}/32"
@@ -79,13 +94,18 @@ def cut_off(before: TVoxLink, after: TVoxLink, peer: object) -> Iterator[str]:
 def connected_peer(status: object) -> object:
     """Where the TVox of a link is connected from, by its stored status; None where it is not connected: the status
     keeps the last peer of a tunnel that is down. A status may be anybody's writing."""
-    if not isinstance(status, dict):
+    if not isinstance(status, dict) or _says(status, Type.CONNECTED, status=ConditionStatus.FALSE):
         return None
-    conditions, tunnel = status.get("conditions"), status.get("tunnel")
-    for one in conditions if isinstance(conditions, list) else ():
-        if isinstance(one, dict) and one.get("type") == Type.CONNECTED and one.get("status") == ConditionStatus.FALSE:
-            return None
+    tunnel = status.get("tunnel")
     return tunnel.get("peer") if isinstance(tunnel, dict) else None
+
+
+def _says(told: object, condition: Type, **parts: str) -> bool:
+    """Whether a condition of a stored status has these parts."""
+    conditions = told.get("conditions") if isinstance(told, dict) else None
+    found = (one for one in (conditions if isinstance(conditions, list) else ()) if isinstance(one, dict))
+    wanted = {"type": condition, **parts}
+    return any(all(one.get(part) == value for part, value in wanted.items()) for one in found)
 
 
 def _fields(before: TVoxLink, after: TVoxLink, impact: Impact) -> list[str]:
