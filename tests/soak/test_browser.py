@@ -7,7 +7,6 @@ import contextlib
 import datetime as dt
 import functools
 import shutil
-import subprocess
 import tempfile
 from base64 import b64encode
 from collections.abc import AsyncIterator
@@ -21,6 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from support.browser import trust
 from unit.images.appliance_set import MountedSet, link
 from unit.images.test_appliance import HAPROXY, A, B, Running
 
@@ -91,22 +91,14 @@ def signed(*names: str) -> tuple[str, str, str]:
     return ca, leaf, key.decode()
 
 
-def trust(root: Path, ca: str) -> None:
-    """Makes the browser whose home is there trust this CA."""
-    (root / "ca.pem").write_text(ca)
-    store = ["-d", f"sql:{root}/home/.pki/nssdb"]
-    subprocess.run([str(CERTUTIL), *store, "-N", "--empty-password"], check=True)
-    subprocess.run([str(CERTUTIL), *store, "-A", "-t", "C,,", "-n", "ca", "-i", root / "ca.pem"], check=True)
-
-
 @pytest_asyncio.fixture
 async def serving() -> AsyncIterator[tuple[Running, Path]]:
     """The appliance with two customers on one certificate, and the home of a browser that trusts its CA."""
     root = Path(tempfile.mkdtemp(prefix="mcs-"))
-    for name in ("data", "etc", "home/.pki/nssdb"):
+    for name in ("data", "etc", "home"):
         (root / name).mkdir(parents=True)
     ca, leaf, key = signed(A, B)
-    trust(root, ca)
+    trust(root / "home", ca)
     running = Running(root, MountedSet(root / "etc", links=[link(17), link(18)]))
     running.mounted.certificates = [{"domain": domain, "certificate": leaf, "key": key} for domain in (A, B)]
     tvox = functools.partial(site, asyncio.Event())

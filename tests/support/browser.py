@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from support.cluster import MissingError
 from support.lab import Namespace, bridge_of
 
 CHROMIUM = shutil.which("chromium")
@@ -54,6 +56,28 @@ def beside(node: str) -> Iterator[str | Path | None]:
             yield program
     finally:
         host.close()
+
+
+def trust(home: Path, root: str) -> None:
+    """The browser whose home is there trusts this root from now on, as where an administrator has added it. All of its
+    checks stay on."""
+    store, certutil = home / ".pki/nssdb", shutil.which("certutil")
+    if certutil is None:
+        raise MissingError("certutil is missing: Debian's package libnss3-tools")
+    store.mkdir(parents=True, exist_ok=True)
+    (home / "root.pem").write_text(root)
+    subprocess.run([certutil, "-d", f"sql:{store}", "-N", "--empty-password"], check=True)
+    subprocess.run(
+        [certutil, "-d", f"sql:{store}", "-A", "-t", "C,,", "-n", "root", "-i", home / "root.pem"], check=True
+    )
+
+
+def at_home(home: Path) -> Path:
+    """A program to launch: Chromium, of somebody whose home is there."""
+    program = home / "chromium"
+    program.write_text(f'#!/bin/sh\nHOME={home} exec {CHROMIUM} "$@"\n')
+    program.chmod(0o755)
+    return program
 
 
 @asynccontextmanager
