@@ -60,7 +60,19 @@ def validate(documents: Sequence[Document], now: datetime) -> list[Finding]:
     told = {finding.about for finding in decided}
     at_the_door = _at_the_door(documents, now)
     new = [finding for finding in at_the_door if finding.about not in (refused if finding.error else told)]
-    return [*(finding for document in documents for finding in checked(document)), *decided, *new]
+    each = (finding for document in documents for finding in checked(document))
+    return [*each, *_twice(documents), *decided, *new]
+
+
+def _twice(documents: Iterable[Document]) -> Iterator[Finding]:
+    """Objects that are there more than once. The last one is judged: it is what `kubectl apply` leaves."""
+    seen: dict[tuple[str, str], Document] = {}
+    for document in documents:
+        key = document.namespace, document.title
+        if document.is_ours and document.name and key in seen:
+            message = f"metadata.name: stands in {seen[key].source} too; the last one is what stays, take the other out"
+            yield Finding(document.source, document.title, False, message, document.namespace)
+        seen[key] = document
 
 
 def _at_the_door(documents: Sequence[Document], now: datetime) -> Iterator[Finding]:
@@ -85,8 +97,9 @@ def together(documents: Sequence[Document], now: datetime) -> Iterator[Finding]:
 
 def worlds(documents: Sequence[Document], subjects: Sequence[KubernetesObject], now: datetime) -> Iterator[World]:
     """One World for each namespace in the files; "" is the one that the files leave to kubectl."""
-    for namespace in sorted({subject.namespace for subject in subjects}):
-        here = [subject for subject in subjects if subject.namespace == namespace]
+    unique = {(subject.kind, subject.namespace, subject.name): subject for subject in subjects}.values()
+    for namespace in sorted({subject.namespace for subject in unique}):
+        here = [subject for subject in unique if subject.namespace == namespace]
         files = [d for d in documents if d.namespace == namespace]
         yield World(
             namespace=namespace,

@@ -166,6 +166,17 @@ def test_two_namespaces_in_the_files_share_neither_a_name_nor_a_nodes_ports() ->
     assert node.startswith("spec.nodeSelector: kubernetes.io/hostname=mcs-node: that node's ports")
 
 
+def test_of_an_object_that_is_there_twice_the_last_one_is_judged_and_that_is_said() -> None:
+    first, last = a_community(users=("ann", "bob")), a_community(users=("eve",))
+    link = a_link("acme", domain="early.mcs.test"), a_link("acme", domain="late.mcs.test")
+    found = yaml.safe_load(validated(an_instance(), first, *link, last).output)
+    assert [(one["object"], one["severity"]) for one in found] == [
+        ("TVoxLink/acme", "warning"),
+        ("Community/acme", "warning"),
+    ]
+    assert all(one["message"].startswith("metadata.name: stands in standard input too; the last one is what stays") for one in found)
+
+
 def test_what_admission_warns_of_is_said_too_and_is_no_error() -> None:
     tls, portal = {"secretRef": {"name": "no-such"}}, {"portalDomain": "meet.acme.test"}
     result = validated(an_instance(tls=tls), a_community(**portal), a_link("acme", tls=tls))
