@@ -12,6 +12,7 @@ from datetime import datetime
 
 from mcs_operator.api.conditions import Kind
 from mcs_operator.cli.files import Document
+from mcs_operator.cli.secretsmade import Becoming, secret_of
 from mcs_operator.domain.admission import Operation, Request, review
 from mcs_operator.domain.admission.known import Object, at
 from mcs_operator.domain.facts.networks import Network
@@ -22,13 +23,6 @@ from mcs_operator.settings import LABEL_PASSWORDS, LABEL_USERS
 _ORDER = (Kind.INSTANCE, Kind.COMMUNITY, Kind.LINK)
 _REFERENCES = ("spec.instanceRef.name", "spec.communityRef.name")
 """Fields of which nothing can be said where the instance is not in the files: it is in the cluster, and so is more."""
-_MAKES_SECRETS = {
-    "Secret": ("metadata", "name"),
-    "SealedSecret": ("metadata", "name"),
-    "ExternalSecret": ("spec", "target", "name"),
-    "Certificate": ("spec", "secretName"),
-}
-"""Kinds that become a Secret, and where they say its name."""
 _CERTIFICATE, _PASSWORDS, _ANY = "a Secret of type kubernetes.io/tls", "a Secret with passwords", "any Secret"
 
 
@@ -58,21 +52,21 @@ class Filed:
             where = document.namespace, document.name
             if document.kind == "Service":
                 self._made.add(("Service", *where))
-            if secret := _secret_of(document):
+            if secret := secret_of(document):
                 self._take_secret(document, secret)
-            if at(document.metadata, "labels", LABEL_USERS) == "true":
+            elif document.kind == "ConfigMap" and at(document.metadata, "labels", LABEL_USERS) == "true":
                 self._made.add((document.kind, *where))
 
-    def _take_secret(self, document: Document, name: str) -> None:
-        """One that is in the files, or made by what is: that one may be of any type, with any label."""
-        is_made = document.kind != "Secret"
-        self._made.add((_ANY, document.namespace, name))
-        if is_made or document.body.get("type") == "kubernetes.io/tls":
-            self._made.add((_CERTIFICATE, document.namespace, name))
-        if is_made:
-            self._made |= {(kind, document.namespace, name) for kind in ("Secret", _PASSWORDS)}
-        elif community := at(document.metadata, "labels", LABEL_PASSWORDS):
-            self._made.add((f"{_PASSWORDS} of {community}", document.namespace, name))
+    def _take_secret(self, document: Document, secret: Becoming) -> None:
+        """One that is in the files, or made by what is."""
+        found = {_ANY}
+        if secret.is_made or document.body.get("type") == "kubernetes.io/tls":
+            found.add(_CERTIFICATE)
+        if secret.labels.get(LABEL_USERS) == "true":
+            found.add("Secret")
+        if community := secret.labels.get(LABEL_PASSWORDS):
+            found.add(f"{_PASSWORDS} of {community}")
+        self._made |= {(what, document.namespace, secret.name) for what in found}
 
     def take(self, document: Document) -> None:
         """This one is there from now on."""
@@ -124,12 +118,12 @@ class Filed:
         return (_CERTIFICATE, namespace, name) in self._made
 
     def has_users_file(self, namespace: str, kind: str, name: str) -> bool:
-        """Whether the files have it, or make a Secret of this name."""
+        """Whether the files have it, or make a Secret of this name with the label."""
         return (kind, namespace, name) in self._made
 
     def has_passwords(self, namespace: str, community: str, name: str) -> bool:
-        """Whether the files have it with the label for this Community, or make a Secret of this name."""
-        return any((kind, namespace, name) in self._made for kind in (_PASSWORDS, f"{_PASSWORDS} of {community}"))
+        """Whether the files have, or make, a Secret of this name with the label for this Community."""
+        return (f"{_PASSWORDS} of {community}", namespace, name) in self._made
 
     def has_secret(self, namespace: str, name: str) -> bool:
         """Whether the files have, or make, a Secret of this name."""
@@ -163,9 +157,3 @@ def _is_to_be_said(warning: str, is_served: bool) -> bool:
     """Files are all that there is to be, each time anew: that they come near to a limit is said where it happens."""
     field = warning.partition(":")[0]
     return field != "capacity" and (is_served or field not in _REFERENCES)
-
-
-def _secret_of(document: Document) -> str:
-    """Name of the Secret that it is, or makes; an ExternalSecret that names none makes one of its own name."""
-    where = _MAKES_SECRETS.get(document.kind)
-    return str(at(document.body, *where) or document.name) if where else ""

@@ -23,6 +23,7 @@ from mcs_operator.api.wording import choices
 from mcs_operator.cli import door
 from mcs_operator.cli.files import Document
 from mcs_operator.cli.schemacheck import check, parsed
+from mcs_operator.cli.secretsmade import secret_of
 from mcs_operator.domain.decide import decide
 from mcs_operator.domain.facts.world import TlsSecret, World
 from mcs_operator.domain.plan import Plan
@@ -190,6 +191,8 @@ def _users_files(documents: Iterable[Document]) -> Iterator[UsersFile]:
         labels = document.metadata.get("labels")
         if document.kind in ("ConfigMap", "Secret") and isinstance(labels, dict) and labels.get(LABEL_USERS) == "true":
             yield users_file_of(document.kind, document.name, document.body)
+        elif (secret := secret_of(document)) and secret.is_made and secret.labels.get(LABEL_USERS) == "true":
+            yield UsersFile("Secret", secret.name, ())
 
 
 def _passwords(documents: Iterable[Document]) -> Iterator[PasswordsFile]:
@@ -198,6 +201,8 @@ def _passwords(documents: Iterable[Document]) -> Iterator[PasswordsFile]:
         community = labels.get(LABEL_PASSWORDS) if isinstance(labels, dict) else None
         if document.kind == "Secret" and isinstance(community, str):
             yield passwords_of(document.name, community, document.body)
+        elif (secret := secret_of(document)) and secret.is_made and secret.labels.get(LABEL_PASSWORDS):
+            yield PasswordsFile(secret.name, str(secret.labels[LABEL_PASSWORDS]), ())
 
 
 def _tls_secrets(documents: Iterable[Document]) -> Iterator[TlsSecret]:

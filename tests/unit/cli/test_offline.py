@@ -174,7 +174,10 @@ def test_of_an_object_that_is_there_twice_the_last_one_is_judged_and_that_is_sai
         ("TVoxLink/acme", "warning"),
         ("Community/acme", "warning"),
     ]
-    assert all(one["message"].startswith("metadata.name: stands in standard input too; the last one is what stays") for one in found)
+    assert all(
+        one["message"].startswith("metadata.name: stands in standard input too; the last one is what stays")
+        for one in found
+    )
 
 
 def test_what_admission_warns_of_is_said_too_and_is_no_error() -> None:
@@ -254,8 +257,25 @@ def test_passwords_that_are_named_are_looked_for_in_the_files_by_their_label() -
         assert found["severity"] == "warning"
         assert found["message"].startswith("spec.authentication.passwordsFrom")
         assert "no Secret 'no-such' with label mcs.tvox.io/passwords=acme" in found["message"]
-    for made in (OPAQUE | {"metadata": ours}, SEALED):
+    template = {"metadata": {"labels": ours["labels"]}}
+    sealed, external = (
+        SEALED | {"spec": {"template": template}},
+        EXTERNAL | {"spec": {"target": {"template": template}}},
+    )
+    for made in (OPAQUE | {"metadata": ours}, sealed, external):
         assert validated(community, made).output == "[]\n"
+    for made in (sealed, external):
+        assert validated(an_instance(), community, made).output == "[]\n"
+    (found,) = yaml.safe_load(validated(an_instance(), community, SEALED).output)
+    assert "with label mcs.tvox.io/passwords=acme" in found["message"], "what it makes is not looked at"
+
+
+def test_users_that_something_in_the_files_makes_are_not_missing_where_it_has_the_label() -> None:
+    community = a_community(usersFrom=[{"secretRef": {"name": "no-such"}}])
+    target = {"template": {"metadata": {"labels": {"mcs.tvox.io/users": "true"}}}}
+    assert validated(an_instance(), community, EXTERNAL | {"spec": {"target": target}}).output == "[]\n"
+    (found,) = yaml.safe_load(validated(an_instance(), community, EXTERNAL).output)
+    assert "with label mcs.tvox.io/users=true" in found["message"]
 
 
 @pytest.mark.parametrize(
