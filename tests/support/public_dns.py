@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import secrets
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,18 @@ class PublicDns:
 
     place: str
     secret: str
+
+    @property
+    def port(self) -> str:
+        """Of loopback."""
+        return self.place.rpartition(":")[2]
+
+    def says(self, name: str, kind: str = "A") -> list[str]:
+        """What it answers: of a name that is another one's, that one first, and then what that leads to."""
+        with left_out_if_missing():
+            kdig = debian("knot-dnsutils", "kdig")
+        asked = [kdig, "@127.0.0.1", "-p", self.port, "+short", name, kind]
+        return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.split()
 
 
 @contextmanager
@@ -59,7 +72,7 @@ key:
 acl:
   - id: updates
     key: {KEY}
-    action: update
+    action: [update, transfer]
 zone:
   - domain: {zone}
     file: {folder}/zone

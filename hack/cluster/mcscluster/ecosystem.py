@@ -28,6 +28,7 @@ CERT_MANAGER = Module(
     beside=settings.ECOSYSTEM_MODULES,
     files={"crds": "github.com/cert-manager/cert-manager//deploy/crds"},
 )
+EXTERNAL_DNS = Module("external-dns", {"external-dns": "sigs.k8s.io/external-dns"}, beside=settings.ECOSYSTEM_MODULES)
 _KNP = "sigs.k8s.io/kube-network-policies"
 NETWORK_POLICY = Module(
     "networkpolicy",
@@ -80,5 +81,5 @@ LOCAL_PATH = Module(
     beside=settings.ECOSYSTEM_MODULES,
 )
 _OF_KIND = (KIND_NODE, CRICTL, LOCAL_PATH)
-_ALL = (FLUX, ARGOCD, CERT_MANAGER, NETWORK_POLICY, VELERO, REGISTRY, *_OF_KIND, *KUBERNETES.values())
+_ALL = (FLUX, ARGOCD, CERT_MANAGER, EXTERNAL_DNS, NETWORK_POLICY, VELERO, REGISTRY, *_OF_KIND, *KUBERNETES.values())
 MODULES = {module.name: module for module in _ALL}
