@@ -148,8 +148,9 @@ async def test_sixty_challenges_at_once_are_all_answered(world: World) -> None:
     await world.solved_by(*solvers)
     await world.names()
     await world.asked(A, "token-0")
-    replies = await asyncio.gather(*(world.appliance.get(A, PATH + solver.token) for solver in solvers))
-    assert [reply.body for reply in replies] == [f"{solver.token}.{THUMBPRINT}" for solver in solvers]
+    # Again where a busy machine could not ask all sixty for one of them in time: so do the servers that ask.
+    replies = await asyncio.gather(*(world.asked(A, solver.token) for solver in solvers))
+    assert replies == [f"{solver.token}.{THUMBPRINT}" for solver in solvers]
 
 
 async def test_who_knew_a_challenge_is_asked_for_it_again_alone_and_all_once_he_does_not_answer(world: World) -> None:
