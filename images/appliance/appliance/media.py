@@ -21,8 +21,8 @@ from pathlib import Path
 from appliance.parts import Part
 
 MIB = 1024 * 1024
-_NOWHERE = ("192.0.2.1", 9)
-"""An address of documentation; a UDP socket that is connected to it sends nothing, and tells its own address."""
+_NOWHERE, _DISCARD = "192.0.2.1", 9
+"""An address of documentation, and a port; a UDP socket that is connected sends nothing, and tells its own address."""
 INHERITED = ("PATH", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED", "LANG", "HOME", "TMPDIR", "TZ")
 """Variables that every part has of this process."""
 
@@ -130,11 +130,19 @@ class Media:
         }
 
 
-def pod_address() -> str:
-    """The address by which this pod reaches the Internet; loopback where there is no way to it."""
+def pod_address(public_address: str = "") -> str:
+    """The address that browsers' packets arrive at: the public one where this host itself has it, as on the network of
+    a node with several; else the one by which it reaches the Internet, loopback where there is no way to it."""
+    if public_address and _source_for(public_address) == public_address and not public_address.startswith("127."):
+        return public_address
+    return _source_for(_NOWHERE) or "127.0.0.1"
+
+
+def _source_for(destination: str) -> str:
+    """The address that what is sent there leaves from; empty without a way. One's own is reached from itself."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
-            probe.connect(_NOWHERE)
+            probe.connect((destination, _DISCARD))
         except OSError:
-            return "127.0.0.1"
+            return ""
         return str(probe.getsockname()[0])

@@ -63,11 +63,11 @@ class Settings:
             solvers_on_loopback=env.get("MCS_SOLVERS_ON_LOOPBACK") == "1",
         )
 
-    def for_media(self) -> Media:
+    def for_media(self, public_address: str) -> Media:
         """What the parts for calls agree on."""
         return Media(
             self.home, self.run_dir, self.data_dir, self.instance, self.media_port, self.turn_port, self.https_port,
-            self.pod_address or pod_address(), self.limits.memory, self.programs,
+            self.pod_address or pod_address(public_address), self.limits.memory, self.programs,
         )  # fmt: skip
 
     def for_haproxy(self) -> dict[str, str]:

@@ -106,7 +106,7 @@ class Supervisor:
         if is_whole:  # else its users are not known: those of before, if there are any, are still handed over
             await asyncio.to_thread(handover.hand_over, found, self.settings.run_dir)
         if found.people.portals and not self.parts.started:
-            media = self.settings.for_media()
+            media = self.settings.for_media(found.instance.public_address)
             log.info("the first portal: calls start, media at %s:%d", media.pod_address, media.media_port)
             self.parts.start(media.parts())
         log.info("set %s taken: %d links, %d users, %d certificates", found.config[:12], len(found.links), found.users,
