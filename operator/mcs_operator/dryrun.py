@@ -42,7 +42,7 @@ LIST_SECONDS = 300.0
 class _QuietAgents(Agents):
     """Asks the agents, and has no appliance drain."""
 
-    async def drain(self, namespace: str, begin: bool) -> None:
+    async def drain(self, namespace: str, begin: bool, until: datetime | None = None) -> None:
         """Only told."""
 
 

@@ -97,8 +97,9 @@ class Subject:
 
     # ---- as the agent and the kubelet ask
 
-    def ask(self, path: str, method: str = "GET") -> Reply:
-        return _exchange(self._connected("127.0.0.1", self.place.contract, within=True), "mcs", path, method)
+    def ask(self, path: str, method: str = "GET", **headers: str) -> Reply:
+        connected = self._connected("127.0.0.1", self.place.contract, within=True)
+        return _exchange(connected, "mcs", path, method, **headers)
 
     def ask_as_neighbour(self, path: str, method: str = "GET") -> Reply:
         address = self.place.web if self.place.outside else own_address()

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -325,8 +326,9 @@ def test_who_is_out_of_service_takes_nothing_new_and_what_is_open_goes_on(subjec
 
 def test_a_drain_takes_nothing_new_keeps_what_is_open_and_ends(subject: Subject, given: Given) -> None:
     with held(subject, B) as flows:
-        for _ in range(2):
-            assert json.loads(subject.ask("/drain", "POST").body)["draining"] is True
+        soon = f"{datetime.now(UTC) + timedelta(minutes=5):%Y-%m-%dT%H:%M:%SZ}"
+        for until in ({"Drain-Until": soon}, {}):
+            assert json.loads(subject.ask("/drain", "POST", **until).body)["draining"] is True
         assert (subject.report().draining, subject.ask("/readyz").status) == (True, 503)
         refused = subject.get(B)
         assert (refused.status, "retry-after" in refused.headers) == (503, True)

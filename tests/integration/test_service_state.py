@@ -151,8 +151,10 @@ def test_a_restart_that_is_called_off_puts_nobody_back_into_service(api: Api, ap
     image = api.get("MCSInstance", "mcs")["spec"]["image"]
     api.change("MCSInstance", "mcs", image="localhost/mcs/appliance:next")
     until("the restart is noted", noted)
+    until("the appliance is told by when it comes", lambda: appliance.until)
     api.change("MCSInstance", "mcs", image=image)
     until("its note is gone", lambda: not noted())
     settled(api)
+    assert appliance.until == "", "out of service it is for nobody knows how long"
     assert set(appliance.orders) == {"POST"}
     is_in(api, "MCSInstance", "mcs", "Draining")

@@ -292,6 +292,21 @@ async def test_who_is_busy_what_is_full_and_what_is_drained_is_said(portal: Fake
     await expect(button(page, "Call Cyd Charisse")).to_be_disabled()
 
 
+@pytest.mark.parametrize(("locale", "said"), [("en-GB", "by {} at the latest"), ("it-IT", "al più tardi: {}")])
+async def test_by_when_maintenance_begins_is_said_in_ones_own_language_and_time(
+    portal: FakePortal, open_page: Open, locale: str, said: str
+) -> None:
+    page = await open_page("ada", locale=locale, timezone_id="Asia/Kathmandu")
+    at = datetime.now(UTC).replace(microsecond=0) + timedelta(minutes=5)
+    await portal.say("ada", type="draining", draining=True, drainingUntil=at.isoformat())
+    there = at + timedelta(hours=5, minutes=45)
+    # Shortly before midnight it has its day as well.
+    shown = re.compile(said.format(rf"(\w+ )?{there:%H:%M}"))
+    await expect(page.get_by_text(shown)).to_be_visible()
+    await portal.say("ada", type="draining", draining=False)
+    await expect(page.get_by_text(shown)).to_have_count(0)
+
+
 # ---- what one may do
 
 

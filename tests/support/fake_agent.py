@@ -25,6 +25,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from mcs_operator.contract.exits import ExitAtOnce
 from mcs_operator.contract.linkstate import (
+    DRAIN_UNTIL,
     LinkReport,
     LinkState,
     MediaState,
@@ -58,20 +59,23 @@ def free_base_port() -> int:
 
 class FakeAppliance:
     """What the agent passes on of an appliance. ``open``: connections that are open, by link. ``orders``: to drain, and
-    to end it, as they came. ``knows_service_states``: whether it is of a version that does. ``contract``: which one it
-    keeps; from 2 on it serves portals. ``answers_challenges``: whether it knows those of ACME."""
+    to end it, as they came; ``until``: by when the last one is over, as it said.
+    ``knows_service_states``: whether it is of a version that does. ``contract``: which one it keeps; from 2 on it
+    serves portals. ``answers_challenges``: whether it knows those of ACME."""
 
     def __init__(self, api: Api, instance: str) -> None:
         self.open: dict[int, int] = {}
         self.orders: list[str] = []
+        self.until = ""
         self.knows_service_states = True
         self.contract = 1
         self.answers_challenges = False
         self._draining = False
         self._api, self._instance, self._name = api, instance, f"{instance}-links"
 
-    def order(self, method: str) -> None:
+    def order(self, method: str, until: str) -> None:
         """POST or DELETE /drain."""
+        self.until = until
         self.orders.append(method)
         self._draining = method == "POST"
 
@@ -276,7 +280,7 @@ class _Handler(BaseHTTPRequestHandler):
             question = Question.model_validate_json(body)
             self._answer(200, self.server.agent.resolve(question).model_dump(mode="json"))
         elif self.path == "/v1/drain" and self.server.agent.appliance:
-            self.server.agent.appliance.order(self.command)
+            self.server.agent.appliance.order(self.command, self.headers.get(DRAIN_UNTIL, ""))
         elif self.path == "/v1/exit-at-once":
             self.server.agent.exits.append(ExitAtOnce.model_validate_json(body).slots)
             self._answer(200, {})

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+import re
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
 from ipaddress import ip_address
@@ -22,15 +23,17 @@ LONGEST_HEAD = 8 * 1024
 MOST_WAITING = 500
 """Connections that have not asked yet. One more, and the oldest goes: who means it asks within milliseconds. A hundred
 come in at one look of the event loop; a process may have 1,024 files as a rule."""
+_TIME = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
 
 @dataclass(frozen=True)
 class Request:
-    """`client` is the peer's address."""
+    """`client` is the peer's address, `until` what the order to drain says of its end."""
 
     method: str
     path: str
     client: str
+    until: str = ""
 
 
 @dataclass(frozen=True)
@@ -58,8 +61,8 @@ class Appliance(Protocol):
     async def usage(self) -> dict[str, Any]:
         """The body of GET /usage."""
 
-    async def drain(self, wanted: bool) -> None:
-        """Stops (or resumes) taking new connections; open ones stay."""
+    async def drain(self, wanted: bool, until: str = "") -> None:
+        """Stops (or resumes) taking new connections; open ones stay, until then at the latest where that is known."""
 
 
 def contract(appliance: Appliance) -> Handler:
@@ -81,7 +84,7 @@ def contract(appliance: Appliance) -> Handler:
             case "GET", "/usage":
                 return answer(HTTPStatus.OK, await appliance.usage())
             case "POST" | "DELETE", "/drain":
-                await appliance.drain(request.method == "POST")
+                await appliance.drain(request.method == "POST", request.until)
                 return answer(HTTPStatus.OK, await appliance.report())
         known = request.path in {"/healthz", "/readyz", "/connections", "/usage", "/drain"}
         status = HTTPStatus.METHOD_NOT_ALLOWED if known else HTTPStatus.NOT_FOUND
@@ -137,11 +140,21 @@ async def _request(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
     try:
         async with asyncio.timeout(REQUEST_TIMEOUT):
             head = await reader.readuntil(b"\r\n\r\n")
-        method, target, _ = head.split(b"\r\n", 1)[0].decode("ascii").split(" ")
+        first, *fields = head.split(b"\r\n")
+        method, target, _ = first.decode("ascii").split(" ")
     except (TimeoutError, asyncio.LimitOverrunError, ValueError):
         return None
     peer = writer.get_extra_info("peername")
-    return Request(method, target.partition("?")[0], peer[0] if isinstance(peer, tuple) else "")
+    client = peer[0] if isinstance(peer, tuple) else ""
+    return Request(method, target.partition("?")[0], client, _until(fields))
+
+
+def _until(fields: Iterable[bytes]) -> str:
+    """What the order to drain says of its end, where that is a time of UTC; empty else."""
+    for name, _, value in (field.partition(b":") for field in fields):
+        if name.lower() == b"drain-until" and _TIME.fullmatch(value.strip()):
+            return value.strip().decode()
+    return ""
 
 
 async def _respond(request: Request | None, handler: Handler) -> Response:

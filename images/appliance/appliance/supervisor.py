@@ -46,6 +46,8 @@ class Supervisor:
     left_out: dict[str, str] = field(default_factory=dict)
     """Domains whose certificate was, and why; the one of before stays where there was one."""
     draining: bool = False
+    until: str = ""
+    """When that is over at the latest, where somebody said it."""
     crowd: tuple[str, ...] = ()
     """Who is short of places at the public ports, at the last look."""
     _taken: bytes | None = None
@@ -154,7 +156,8 @@ class Supervisor:
     async def _set_mode(self, *, has_set: bool) -> None:
         mode = DRAINING if self.draining else OPEN if has_set else WAITING
         await self.proxy.set_mode(mode)
-        handover.write(self.settings.run_dir / handover.MODE, {"mode": mode})
+        until = {"until": self.until} if self.until else {}
+        handover.write(self.settings.run_dir / handover.MODE, {"mode": mode} | until)
 
     def unready(self) -> str | None:
         """Contract: Draining, or no set taken yet."""
@@ -228,11 +231,11 @@ class Supervisor:
             log.warning("public ports: %s", "; ".join(words[:_MOST_LOGGED]) or "there is room for everybody again")
         self.crowd = tuple(words)
 
-    async def drain(self, wanted: bool) -> None:
+    async def drain(self, wanted: bool, until: str = "") -> None:
         """Contract: from now on new requests get 503 and open ones stay, or all is as before."""
         if wanted != self.draining:
             log.info("draining" if wanted else "taking connections again")
-        self.draining = wanted
+        self.draining, self.until = wanted, until if wanted else ""
         async with self._door:
             await self._set_mode(has_set=self.current is not None)
 

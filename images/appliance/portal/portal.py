@@ -82,7 +82,7 @@ class Portal:
         self._seed = secrets.token_bytes(16)
         self.hashes = Hashes(NO_LOGINS, self._seed)
         self._taken = NOTHING, NO_LOGINS
-        self._draining = False
+        self._drain = self.told.drain
         self._flushed = steady()
         self._clean_now = asyncio.Event()  # other data is to be kept than before
 
@@ -147,7 +147,7 @@ class Portal:
     async def look(self) -> None:
         """Takes what is new. What failed half way is done again: it is the set in force that counts, and no event."""
         await self.told.look()
-        world, logins, draining = self.told.world, self.told.logins, self.told.draining
+        world, logins, drain = self.told.world, self.told.logins, self.told.drain
         if self._taken[0] is not world or self._taken[1] is not logins:
             self.directory = await asyncio.to_thread(Directory, world)
             self.hashes = await asyncio.to_thread(Hashes, logins, self._seed)
@@ -157,9 +157,9 @@ class Portal:
                 self._clean_now.set()
             self._taken = world, logins
             log.info("set %s taken: %d users, %d logins", world.config[:12], len(world.users), len(logins.hashes))
-        if self._draining is not draining:
-            self._draining = draining
-            self.hub.tell_all({"type": "draining", "draining": draining})
+        if self._drain != drain:
+            self._drain = drain
+            self.hub.tell_all({"type": "draining"} | drain)
 
     def _take(self, before: World, world: World) -> None:
         """Who is not served any more is out; who may do other things than before is told so."""

@@ -57,6 +57,14 @@ class Community:
         return self.open and self.portal is not None
 
 
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """`until`: when a drain is over at the latest, where somebody said it."""
+
+    name: str
+    until: str | None = None
+
+
 @dataclass(frozen=True)
 class World:
     """The set in force. `users` are all that it names, also those of a community that is not served at the moment."""
@@ -143,9 +151,10 @@ def _erasures(entries: object) -> dict[str, Request]:
     return found
 
 
-def parse_mode(content: bytes) -> str | None:
-    mode = (foreign.document(content) or {}).get("mode")
-    return mode if mode in (OPEN, DRAINING, WAITING) else None
+def parse_mode(content: bytes) -> Mode | None:
+    told = foreign.document(content) or {}
+    name = told.get("mode")
+    return Mode(name, foreign.text(told.get("until"), 40)) if name in (OPEN, DRAINING, WAITING) else None
 
 
 def _community(entry: Any) -> Community | None:
@@ -206,7 +215,7 @@ class Told:
     def __init__(self, run_dir: Path) -> None:
         self._world = Watched(run_dir / "set.json", parse_world, NOTHING)
         self._logins = Watched(run_dir / "logins.json", parse_logins, NO_LOGINS)
-        self._mode = Watched(run_dir / "mode.json", parse_mode, WAITING)
+        self._mode = Watched(run_dir / "mode.json", parse_mode, Mode(WAITING))
 
     @property
     def world(self) -> World:
@@ -222,7 +231,13 @@ class Told:
 
     @property
     def draining(self) -> bool:
-        return self._mode.content == DRAINING
+        return self._mode.content.name == DRAINING
+
+    @property
+    def drain(self) -> dict[str, Any]:
+        """For pages: whether nothing new begins, and when that which it is for does, at the latest."""
+        until = self._mode.content.until if self.draining else None
+        return {"draining": self.draining} | ({"drainingUntil": until} if until else {})
 
     @property
     def agree(self) -> bool:

@@ -16,7 +16,7 @@ import aiohttp
 from mcs_operator.agent import foreign, usage
 from mcs_operator.agent.board import Board
 from mcs_operator.agent.usage import Usage
-from mcs_operator.contract.linkstate import MAX_MESSAGE, MediaState
+from mcs_operator.contract.linkstate import DRAIN_UNTIL, MAX_MESSAGE, MediaState
 
 EVERY = 1.0
 USAGE_EVERY = 10.0
@@ -76,10 +76,11 @@ class Media:
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
             return None
 
-    async def drain(self, method: Literal["POST", "DELETE"]) -> tuple[int, bytes]:
+    async def drain(self, method: Literal["POST", "DELETE"], until: str = "") -> tuple[int, bytes]:
         """Pass the order on; the appliance's own answer, or 502 where it gives none."""
+        said, url = {DRAIN_UNTIL: until} if until else {}, f"{self._url}/drain"
         try:
-            async with self._open().request(method, f"{self._url}/drain", allow_redirects=False) as response:
+            async with self._open().request(method, url, headers=said, allow_redirects=False) as response:
                 body = await _body(response)
                 return (response.status, body) if 200 <= response.status < 600 else (502, b"")
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:

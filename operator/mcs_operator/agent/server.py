@@ -18,6 +18,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from hmac import compare_digest
 from pathlib import Path
+from typing import Literal
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
@@ -29,7 +30,7 @@ from mcs_operator.agent.media import Media
 from mcs_operator.agent.metrics import exposition
 from mcs_operator.certwatcher import RELOAD_EVERY, Followed, FollowingContext, server_context
 from mcs_operator.contract.exits import ExitAtOnce
-from mcs_operator.contract.linkstate import METRICS_PATH, metrics_token
+from mcs_operator.contract.linkstate import DRAIN_UNTIL, METRICS_PATH, metrics_token
 from mcs_operator.contract.lookup import Question, Resolution
 from mcs_operator.listening import Limits, vouch
 from mcs_operator.resolver import Resolver
@@ -137,7 +138,8 @@ class Endpoints:
 
     async def drain(self, request: web.Request) -> web.Response:
         """Passed on; what the appliance then says of itself is told at once."""
-        status, body = await self.media.drain("POST" if request.method == "POST" else "DELETE")
+        order: Literal["POST", "DELETE"] = "POST" if request.method == "POST" else "DELETE"
+        status, body = await self.media.drain(order, request.headers.get(DRAIN_UNTIL, ""))
         self.board.media_says(await self.media.state())
         return web.Response(status=status, body=body, content_type="application/json")
 

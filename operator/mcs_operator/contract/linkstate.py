@@ -34,6 +34,9 @@ MAX_MESSAGE = 512
 MAX_TOKEN = 64
 """Longest peer address, version or the like; an IPv6 address with a port and a zone needs 60."""
 
+DRAIN_UNTIL = "Drain-Until"
+"""Header of the order to drain, to the agent and on to the appliance: by when it is over at the latest, RFC 3339 in
+UTC. Whoever is of before does not read it, and takes the order as ever."""
 METRICS_PATH = "/metrics"
 
 

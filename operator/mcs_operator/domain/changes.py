@@ -77,10 +77,11 @@ class Changes:
 @dataclass(frozen=True, slots=True)
 class StartDraining:
     """Have the appliance take no new calls. ``since`` is noted at the pod, with the ``cause``; None: it is noted there
-    already, and the appliance has forgotten it."""
+    already, and the appliance has forgotten it. ``until``: when it ends at the latest; None: nobody knows."""
 
     since: datetime | None = None
     cause: str = ""
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,10 +142,10 @@ class Executor:
                     notes[ANNOTATION_DRAINING] = step.since.isoformat(timespec="seconds")
                     notes[ANNOTATION_DRAINING_FOR] = step.cause
                 await self._note(namespace, name, notes)
-                await self.agents.drain(namespace, True)
+                await self.agents.drain(namespace, True, step.until)
             case StopDraining():
-                if not step.out_of_service:
-                    await self.agents.drain(namespace, False)
+                # Out of service it drains on, without the end that it was told.
+                await self.agents.drain(namespace, step.out_of_service)
                 await self._note(namespace, name, notes | (NOT_DRAINING if step.noted else {}))
             case Replace():
                 await self._replace(namespace, changes, step, now)

@@ -10,17 +10,18 @@ import asyncio
 import logging
 import re
 import ssl
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from http import HTTPStatus
+from types import MappingProxyType
 
 import aiohttp
 from pydantic import ValidationError
 
 from mcs_operator.contract.exits import ExitAtOnce
-from mcs_operator.contract.linkstate import LinkReport
+from mcs_operator.contract.linkstate import DRAIN_UNTIL, LinkReport
 from mcs_operator.contract.lookup import MAX_NAMES, RESOLVE_SECONDS, UNAVAILABLE, Answer, Failure, Question, Resolution
 from mcs_operator.domain.facts.world import World
 from mcs_operator.domain.keyring import Keys
@@ -28,6 +29,7 @@ from mcs_operator.domain.plan import Plan
 from mcs_operator.domain.rules.addressing import agent_name
 from mcs_operator.settings import AGENT_PORT_OFFSET
 from mcs_operator.tasks import end_all
+from mcs_operator.timestamps import rfc3339
 
 log = logging.getLogger(__name__)
 
@@ -142,14 +144,15 @@ class Agents:
             poll = self._polls[namespace] = _Poll(endpoint, failing=_now(), report=report)
             poll.task = asyncio.create_task(self._run(namespace, poll), name=f"agent of {namespace}")
 
-    async def drain(self, namespace: str, begin: bool) -> None:
-        """Have the appliance begin, or stop, to drain. An agent that does not answer is not waited for: the pod is
-        replaced after spec.drainSeconds all the same."""
+    async def drain(self, namespace: str, begin: bool, until: datetime | None = None) -> None:
+        """Have the appliance begin, or stop, to drain; ``until`` is for its users. An agent that does not answer is not
+        waited for: the pod is replaced after spec.drainSeconds all the same."""
         poll = self._polls.get(namespace)
         if poll is None:
             return
         try:
-            async with _request(poll.endpoint, "POST" if begin else "DELETE", "/v1/drain", seconds=5) as response:
+            method, told = "POST" if begin else "DELETE", {DRAIN_UNTIL: rfc3339(until)} if until else {}
+            async with _request(poll.endpoint, method, "/v1/drain", seconds=5, headers=told) as response:
                 response.raise_for_status()
         except _TROUBLE as error:
             log.warning("drain of namespace %s: %s", namespace, _told(error))
@@ -273,7 +276,12 @@ async def _session(endpoint: Endpoint, seconds: float) -> AsyncIterator[aiohttp.
 
 @asynccontextmanager
 async def _request(
-    endpoint: Endpoint, method: str, path: str, seconds: float, body: str | None = None
+    endpoint: Endpoint,
+    method: str,
+    path: str,
+    seconds: float,
+    body: str | None = None,
+    headers: Mapping[str, str] = MappingProxyType({}),
 ) -> AsyncIterator[aiohttp.ClientResponse]:
     """One request beside the poll, on a connection of its own."""
     async with (
@@ -282,7 +290,7 @@ async def _request(
             method,
             f"https://{endpoint.host}:{endpoint.port}{path}",
             data=body,
-            headers={"Authorization": f"Bearer {endpoint.token}"},
+            headers={"Authorization": f"Bearer {endpoint.token}", **headers},
             server_hostname=endpoint.name,
         ) as response,
     ):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from mcs_operator.api import Impact, MCSInstance
@@ -191,7 +192,7 @@ def pod_changes(decision: Decision, confirmed: LinkReport | None, outcome: Outco
     )
     due = min(((due - world.now).total_seconds() for due in dues if due), default=None)
     again = LOOK_AGAIN if rollout.step in _DRAINS else due
-    planned = _step(world, pod, template, rollout)
+    planned = _step(world, instance, pod, template, rollout)
     step = kept_out_of_service(planned, instance, pod, confirmed)
     if step is not planned:  # at rest nobody looks: such a pod drains for weeks
         again = TOLD_AGAIN if isinstance(step, StartDraining) else due
@@ -252,12 +253,13 @@ def _ledger(
     return dict([new.annotation]) if new else {}
 
 
-def _step(world: World, pod: Pod, template: Template, rollout: Rollout) -> PodStep | None:
+def _step(world: World, instance: MCSInstance, pod: Pod, template: Template, rollout: Rollout) -> PodStep | None:
     match rollout.step:
         case Step.START_DRAINING:
-            return StartDraining(world.now, str(rollout.current.cause) if rollout.current else "")
+            cause = str(rollout.current.cause) if rollout.current else ""
+            return StartDraining(world.now, cause, _drained_by(rollout, instance, world.now))
         case Step.DRAIN_AGAIN:
-            return StartDraining()
+            return StartDraining(until=_drained_by(rollout, instance, world.now))
         case Step.STOP_DRAINING:
             return StopDraining(noted=ANNOTATION_DRAINING in pod.annotations)
         case Step.REPLACE:
@@ -283,10 +285,16 @@ def _step(world: World, pod: Pod, template: Template, rollout: Rollout) -> PodSt
             return Resize(pod.uid, template.size, _changed(pod, noted) | over)
         case Step.UPDATE if rollout.update:
             update, annotations = rollout.update, {**_noted_causes(pod, rollout), **rollout.update.annotations}
-            instance, told = pod.name.removesuffix("-0"), _told_update(pod, update)
-            return SetImages(pod.uid, instance, update.images, annotations, told, update.exits)
+            name, told = pod.name.removesuffix("-0"), _told_update(pod, update)
+            return SetImages(pod.uid, name, update.images, annotations, told, update.exits)
         case _:
             return None
+
+
+def _drained_by(rollout: Rollout, instance: MCSInstance, now: datetime) -> datetime:
+    """When a drain that goes on is over at the latest. A note of its beginning may have any year."""
+    passed = (now - (rollout.since or now)).total_seconds()
+    return now + timedelta(seconds=instance.spec.drain_seconds - max(0.0, passed))
 
 
 def _told_update(pod: Pod, update: Update) -> Note | None:

@@ -111,9 +111,12 @@ class Client:
         self._ssl = ssl.create_default_context(cadata=ca.cert_pem)
         self._headers = {"Authorization": f"Bearer {token}"} if token is not None else {}
 
-    async def ask(self, path: str, method: str = "GET", body: str | None = None) -> tuple[int, bytes]:
+    async def ask(
+        self, path: str, method: str = "GET", body: str | None = None, until: str | None = None
+    ) -> tuple[int, bytes]:
+        headers = self._headers | ({"Drain-Until": until} if until else {})
         async with (
-            aiohttp.ClientSession(headers=self._headers) as session,
+            aiohttp.ClientSession(headers=headers) as session,
             session.request(method, self._base + path, ssl=self._ssl, data=body) as response,
         ):
             return response.status, await response.read()
@@ -457,7 +460,7 @@ class Appliance:
         return web.json_response({"connections": 3, "byLink": {"17": 3}, "draining": self.draining, "users": 7})
 
     async def _drain(self, request: web.Request) -> web.Response:
-        self.orders.append(request.method)
+        self.orders.append(" ".join(filter(None, (request.method, request.headers.get("Drain-Until")))))
         self.draining = request.method == "POST"
         return web.json_response({"draining": self.draining})
 
@@ -481,10 +484,10 @@ async def test_the_order_to_drain_reaches_the_appliance_and_its_effect_comes_bac
     appliance, client = Appliance(), Client(config, ca)
     async with appliance.serve(config.contract_url), running(config):
         before = await client.links()
-        assert (await client.ask("/v1/drain", "POST"))[0] == 200
+        assert (await client.ask("/v1/drain", "POST", until="2026-11-30T22:15:00Z"))[0] == 200
         after = await client.links(f"epoch={before.epoch}&version={before.version}&wait=5")
         assert (await client.ask("/v1/drain", "DELETE"))[0] == 200
-    assert appliance.orders == ["POST", "DELETE"]
+    assert appliance.orders == ["POST 2026-11-30T22:15:00Z", "DELETE"]
     assert after.media == MediaState(connections=3, draining=True, users=7)
 
 
@@ -630,7 +633,7 @@ def test_a_connect_has_two_seconds() -> None:
 class Answering:
     """An appliance that takes every order."""
 
-    async def drain(self, method: str) -> tuple[int, bytes]:
+    async def drain(self, method: str, until: str) -> tuple[int, bytes]:
         return 207, method.encode()
 
     async def state(self) -> MediaState:

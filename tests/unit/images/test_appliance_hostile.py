@@ -279,7 +279,7 @@ async def test_any_bytes_on_the_contract_port_get_an_answer_or_an_end(
         async def report(self) -> dict[str, Any]:
             raise haproxy.RuntimeApiError("x" * 9999)
 
-        async def drain(self, wanted: bool) -> None:
+        async def drain(self, wanted: bool, until: str = "") -> None:
             raise KeyError(wanted)
 
     serve = contract.connection(contract.contract(Nobody()))

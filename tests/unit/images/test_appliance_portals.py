@@ -239,6 +239,35 @@ async def test_a_drain_spares_portals_and_tells_them(serving: Running) -> None:
     assert handed(serving, "mode.json") == {"mode": "open"}
 
 
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (b"Drain-Until: 2026-11-30T22:15:00Z", "2026-11-30T22:15:00Z"),
+        (b"drain-until:2026-11-30T22:15:00Z ", "2026-11-30T22:15:00Z"),
+        (b"Drain-Until: tonight", None),
+        (b"Drain-Until: 2026-11-30T22:15:00Z, or so", None),
+        (b"Drain-Until", None),
+        (b"User-Agent: caf\xe9", None),
+    ],
+)
+async def test_portals_are_told_until_when_a_drain_lasts_at_the_latest(
+    serving: Running, said: bytes, told: str | None
+) -> None:
+    assert b" 200 " in await order(serving, b"POST", said)
+    assert handed(serving, "mode.json") == {"mode": "draining"} | ({"until": told} if told else {})
+    assert b" 200 " in await order(serving, b"POST", b"X: y"), "from now on nobody knows"
+    assert handed(serving, "mode.json") == {"mode": "draining"}
+
+
+async def order(running: Running, method: bytes, field: bytes) -> bytes:
+    """To drain, or not to; the answer's first line."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", running.contract)
+    writer.write(method + b" /drain HTTP/1.1\r\nHost: mcs\r\n" + field + b"\r\n\r\n")
+    first = await reader.readline()
+    writer.close()
+    return first
+
+
 async def relayed(running: Running, host: str, source: str = "127.0.0.1", alpn: str | None = None) -> bytes:
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE

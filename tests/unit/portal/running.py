@@ -195,6 +195,7 @@ class House:
     users: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     logins: dict[tuple[str, str], str] = field(default_factory=dict)
     mode: str = "open"
+    until: str = ""
     bandwidth: int | None = None
     erasures: dict[str, tuple[str, str]] = field(default_factory=dict)
     kept: object = None
@@ -227,7 +228,7 @@ class House:
         logins = {"config": config, "logins": [[*key, found] for key, found in self.logins.items()]}
         logins |= {"erasures": [[*key, asked] for asked, key in self.erasures.items()]} if self.erasures else {}
         self.write("logins.json", logins)
-        self.write("mode.json", {"mode": self.mode})
+        self.write("mode.json", {"mode": self.mode} | ({"until": self.until} if self.until else {}))
 
     def write(self, name: str, content: object) -> None:
         fresh = self.folder / f"{name}.new"

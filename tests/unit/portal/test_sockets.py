@@ -99,7 +99,12 @@ async def test_new_functions_and_a_drain_are_told(house: House) -> None:
         assert await ears.until("functions") == {"type": "functions", "functions": ["Chat"]}
         house.mode = "draining"
         await house.told()
-        assert (await ears.until("draining"))["draining"] is True
+        assert await ears.until("draining") == {"type": "draining", "draining": True}
+        house.until = "2026-11-30T22:15:00Z"
+        await house.told()
+        drain = {"draining": True, "drainingUntil": "2026-11-30T22:15:00Z"}
+        assert await ears.until("draining") == {"type": "draining"} | drain
+        assert drain.items() <= (await ada.get("/api/me")).json.items(), "who opens the page now reads it, too"
         assert [message["type"] for message in await bobs.quiet()].count("functions") == 1, "bob's are the same"
 
 

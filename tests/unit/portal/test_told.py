@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from portal import foreign, gate
-from portal.told import FUNCTIONS, Told, Watched, parse_logins, parse_mode, parse_world
+from portal.told import FUNCTIONS, Mode, Told, Watched, parse_logins, parse_mode, parse_world
 from portal.web.socket import watched
 
 COUNT = int(os.environ.get("MCS_FUZZ", "1000"))
@@ -83,11 +83,15 @@ def test_logins_and_mode() -> None:
     assert logins is not None and logins.hashes == {("acme", "ada"): "$x"}
     assert "$x" not in repr(logins)
     assert [parse_mode(json.dumps({"mode": mode}).encode()) for mode in ("open", "draining", "x", 7)] == [
-        "open",
-        "draining",
+        Mode("open"),
+        Mode("draining"),
         None,
         None,
     ]
+    assert parse_mode(b'{"mode": "draining", "until": "2026-11-30T22:15:00Z"}') == Mode(
+        "draining", "2026-11-30T22:15:00Z"
+    )
+    assert parse_mode(b'{"mode": "draining", "until": 7}') == Mode("draining")
 
 
 def test_ten_thousand_users_are_understood_in_less_than_a_second() -> None:
@@ -100,17 +104,17 @@ def test_ten_thousand_users_are_understood_in_less_than_a_second() -> None:
 
 async def test_a_bad_file_keeps_the_content_of_before(tmp_path: Path) -> None:
     path = tmp_path / "mode.json"
-    one = Watched(path, parse_mode, "waiting")
-    assert await one.look() is False and one.content == "waiting"
+    one = Watched(path, parse_mode, Mode("waiting"))
+    assert await one.look() is False and one.content == Mode("waiting")
     path.write_text('{"mode": "open"}')
-    assert await one.look() is True and one.content == "open"
+    assert await one.look() is True and one.content == Mode("open")
     for bad in ("", "{", '{"mode": "upside down"}', "[" * 10_000):
         path.write_text(bad)
-        assert await one.look() is False and one.content == "open"
+        assert await one.look() is False and one.content == Mode("open")
     path.unlink()
-    assert await one.look() is False and one.content == "open"
+    assert await one.look() is False and one.content == Mode("open")
     path.mkdir()
-    assert await one.look() is False and one.content == "open"
+    assert await one.look() is False and one.content == Mode("open")
 
 
 async def test_an_unchanged_file_is_read_once(tmp_path: Path) -> None:

@@ -263,16 +263,23 @@ def test_what_is_not_known_to_be_behind_is_woken_only_for_what_was_just_written(
 
 
 def test_a_restart_begins_with_a_drain_and_is_looked_at_again_in_a_second() -> None:
-    found = about(pod(annotations=of_today(**{ANNOTATION_POD_HASH: "x"})), CALM)
-    assert found.step == StartDraining(NOW, "SpecChanged")
+    found = about(pod(annotations=of_today(**{ANNOTATION_POD_HASH: "x"})), CALM, drainSeconds=300)
+    assert found.step == StartDraining(NOW, "SpecChanged", until=NOW + timedelta(seconds=300))
     assert (found.rollout.step, found.again) == (Step.START_DRAINING, 1.0)
 
 
 def test_an_appliance_that_has_forgotten_that_it_drains_is_told_again_and_the_time_stays() -> None:
-    marks = {ANNOTATION_POD_HASH: "x", ANNOTATION_DRAINING: "2026-03-01T12:00:00Z"}
-    found = about(pod(annotations=of_today(**marks)), CALM)
-    assert found.step == StartDraining(None)
+    since = NOW - timedelta(seconds=100)
+    marks = {ANNOTATION_POD_HASH: "x", ANNOTATION_DRAINING: since.isoformat()}
+    found = about(pod(annotations=of_today(**marks)), CALM, drainSeconds=300)
+    assert found.step == StartDraining(until=since + timedelta(seconds=300))
     assert found.again == 1.0
+
+
+def test_a_drain_that_is_noted_to_begin_in_another_age_ends_in_this_one() -> None:
+    marks = {ANNOTATION_POD_HASH: "x", ANNOTATION_DRAINING: "9999-12-31T23:59:59Z"}
+    found = about(pod(annotations=of_today(**marks)), CALM, drainSeconds=300)
+    assert found.step == StartDraining(until=NOW + timedelta(seconds=300))
 
 
 @pytest.mark.parametrize("noted", [True, False])

@@ -21,8 +21,8 @@ async def me(visit: Visit, request: web.Request) -> web.StreamResponse:
             "community": {"name": community.name, "displayName": community.display_name},
             "functions": ordered(visit.user.functions),
             "limits": {"fileBytes": portal.quota.file_bytes, "room": ROOM},
-            "draining": portal.told.draining,
         }
+        | portal.told.drain
     )
 
 

@@ -63,7 +63,7 @@ def _greet(visit: Visit, socket: Socket) -> None:
     portal = visit.portal
     now = portal.user(visit.session) or visit.user
     socket.send({"type": "functions", "functions": ordered(now.functions)})
-    socket.send({"type": "draining", "draining": portal.told.draining})
+    socket.send({"type": "draining"} | portal.told.drain)
     if call := portal.calls.call_of(visit.key):
         if any(member.user == visit.user.name for member in call.ringing()):
             socket.send(portal.ring(call))

@@ -10,7 +10,7 @@ import { Store } from "../src/state/store";
 
 const ADA: Me = {
   user: "ada", displayName: "Ada L.", community: { name: "acme", displayName: "Acme" },
-  functions: ["Audio"], limits: { fileBytes: 10, room: 8 }, draining: false,
+  functions: ["Audio"], limits: { fileBytes: 10, room: 8 }, draining: false, drainingUntil: null,
 };
 
 function call(bob: MemberState, ended = false): Call {

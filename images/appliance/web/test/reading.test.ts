@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { clock, day, duration, initials, size, tint } from "../src/i18n/format";
+import { clock, day, duration, initials, size, soon, tint } from "../src/i18n/format";
 import { LANGUAGES, TABLES, preferred, translate } from "../src/i18n/translate";
 import type { Entry, Key } from "../src/i18n/words";
 import { noConversation } from "../src/state/chat";
@@ -84,6 +84,11 @@ describe("what is written", () => {
   it("times of day, as in Europe", () => {
     const at = new Date(2026, 10, 29, 20, 5).getTime();
     expect([clock(at, "en"), clock(at, "it")]).toEqual(["20:05", "20:05"]);
+  });
+  it("times that are to come, with their day where that is not today", () => {
+    const now = new Date(2026, 10, 29, 20, 5).getTime();
+    expect([soon(now + 600_000, now, "en"), soon(now + 6 * 3_600_000, now, "en")]).toEqual(["20:15", "Monday 02:05"]);
+    expect(soon(now + 6 * 3_600_000, now, "it")).toContain("lunedì");
   });
   it("days", () => {
     const now = new Date(2026, 10, 29, 12).getTime();

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { said } from "../src/api/parse";
 import type { Call, Me, Message } from "../src/api/types";
 import { mayHear, unseenOf, verdict } from "../src/state/calls";
 import { unreadOf } from "../src/state/chat";
@@ -10,7 +11,7 @@ import { type State, initialState, may, reduce } from "../src/state/state";
 
 const ADA: Me = {
   user: "ada", displayName: "Ada L.", community: { name: "acme", displayName: "Acme" },
-  functions: ["Audio", "Chat"], limits: { fileBytes: 10, room: 8 }, draining: false,
+  functions: ["Audio", "Chat"], limits: { fileBytes: 10, room: 8 }, draining: false, drainingUntil: null,
 };
 
 function after(...events: Event[]): State {
@@ -168,6 +169,17 @@ it("a function that is taken away is gone at once", () => {
   const state = after({ type: "said", said: { type: "functions", functions: ["Chat"] } });
   expect(may(state, "Audio")).toBe(false);
   expect(may(state, "Chat")).toBe(true);
+});
+
+it("until when it drains is told by the time, or not at all", () => {
+  const drained = (text: string): State => {
+    const heard = said(text);
+    return heard ? after({ type: "said", said: heard }) : after();
+  };
+  const known = drained('{"type":"draining","draining":true,"drainingUntil":"2026-11-30T22:15:00Z"}').me;
+  expect([known?.draining, known?.drainingUntil]).toEqual([true, Date.UTC(2026, 10, 30, 22, 15)]);
+  const unknown = drained('{"type":"draining","draining":true,"drainingUntil":"tonight"}').me;
+  expect([unknown?.draining, unknown?.drainingUntil]).toEqual([true, null]);
 });
 
 it("nothing of one user is left when he is signed out", () => {

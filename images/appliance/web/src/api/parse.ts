@@ -70,8 +70,12 @@ export function me(value: unknown): Me | null {
     community: { name, displayName: text(community.displayName) || name },
     functions: functions(from.functions),
     limits: { fileBytes: number(limits.fileBytes, 0), room: number(limits.room, 8) },
-    draining: from.draining === true,
+    ...drain(from),
   };
+}
+
+function drain(from: Fields): { draining: boolean; drainingUntil: number | null } {
+  return { draining: from.draining === true, drainingUntil: time(from.drainingUntil) || null };
 }
 
 export function page(value: unknown): Page {
@@ -196,7 +200,7 @@ export function said(json: string): Said | null {
     case "functions":
       return { type: "functions", functions: functions(from.functions) };
     case "draining":
-      return { type: "draining", draining: from.draining === true };
+      return { type: "draining", ...drain(from) };
     case "signed-out":
       return { type: "signed-out" };
     default:

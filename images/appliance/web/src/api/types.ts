@@ -20,6 +20,8 @@ export interface Me extends Person {
   functions: FunctionName[];
   limits: { fileBytes: number; room: number };
   draining: boolean;
+  /** By when that is over at the latest; null where nobody knows. */
+  drainingUntil: number | null;
 }
 
 export interface Page {
@@ -89,7 +91,7 @@ export type Said =
   | { type: "message"; message: Message }
   | { type: "file"; file: SharedFile }
   | { type: "functions"; functions: FunctionName[] }
-  | { type: "draining"; draining: boolean }
+  | { type: "draining"; draining: boolean; drainingUntil: number | null }
   | { type: "signed-out" };
 
 /** No name of a user has a slash. */

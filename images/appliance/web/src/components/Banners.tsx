@@ -1,19 +1,22 @@
 import { useState, useSyncExternalStore } from "react";
 import type { ReactNode } from "react";
+import { soon } from "../i18n/format";
 import { may } from "../state/state";
 import { IconButton } from "./Button";
 import { Icon, type IconName } from "./Icon";
 import { ProblemNote } from "./ProblemNote";
-import { useControl, useSelect, useT } from "./hooks";
+import { useControl, useLanguage, useSelect, useT } from "./hooks";
 
 const KEY = "mcs.notify";
 
 /** What concerns the whole page, above of it. */
 export function Banners() {
   const t = useT();
+  const language = useLanguage();
   const control = useControl();
   const online = useSelect((state) => state.online);
   const draining = useSelect((state) => state.me?.draining ?? false);
+  const until = useSelect((state) => state.me?.drainingUntil ?? null);
   const elsewhere = useSelect((state) => state.calls.elsewhere);
   const problem = useSyncExternalStore(control.calling.subscribe, () => control.calling.problem);
   const silent = useSyncExternalStore(control.tones.subscribe, control.tones.silent);
@@ -22,7 +25,11 @@ export function Banners() {
   return (
     <div className="banners" role="status">
       {!online && <Banner icon="signal" kind="warn">{t("banner.offline")}</Banner>}
-      {draining && <Banner icon="clock" kind="warn">{t("banner.draining")}</Banner>}
+      {draining && (
+        <Banner icon="clock" kind="warn">
+          {until ? t("banner.drainingUntil", { time: soon(until, Date.now(), language) }) : t("banner.draining")}
+        </Banner>
+      )}
       {problem && <ProblemNote problem={problem} onClose={() => control.calling.closeProblem()} />}
       {elsewhere && (
         <Banner icon="phone" kind="good">

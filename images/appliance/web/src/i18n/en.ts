@@ -185,7 +185,8 @@ export const en = {
   "notify.later": "Not now",
 
   "banner.offline": "No connection to the portal. Trying again…",
-  "banner.draining": "Maintenance is about to begin. Running calls go on; new calls are not possible until it is over, usually within minutes.",
+  "banner.draining": "Maintenance is about to begin. Running calls go on; new calls are not possible until it is over.",
+  "banner.drainingUntil": "Maintenance begins as soon as nobody talks, by {time} at the latest. Running calls go on until then; new ones are possible again some minutes later.",
   "banner.muted": "Click once so that this page may ring.",
 
   "problem.microphone.denied": "Your browser does not let this page use the microphone. Allow it beside the address, then try again.",
@@ -205,14 +206,14 @@ export const en = {
   "problem.screen.failed": "The screen could not be shared.",
   "problem.line.refused": "You may not be in this call any more.",
   "problem.line.blocked": "Your network lets no call through. A firewall may block it: try another network, or ask your administrator to allow UDP or port 443 to this portal.",
-  "problem.line.draining": "No new calls at the moment: maintenance is about to begin. Please try again in a few minutes.",
+  "problem.line.draining": "No new calls at the moment: maintenance is about to begin.",
   "problem.line.over": "The call has ended.",
   "problem.line.taken": "The call goes on in another tab.",
   "problem.line.lost": "The connection is lost. Trying again…",
   "problem.again": "Try again",
 
   "error.busy": "{name} is in another call.",
-  "error.draining": "No new calls at the moment: maintenance is about to begin. Please try again in a few minutes.",
+  "error.draining": "No new calls at the moment: maintenance is about to begin.",
   "error.communityFull": "Your organization has as many calls or participants as it may have at once. Try again when a call has ended.",
   "error.noBandwidth": "The line is almost full: no more video at the moment. A call without video works.",
   "error.forbidden": "{name} cannot be called, or you may not call.",

@@ -8,6 +8,13 @@ export function clock(at: number, language: Language): string {
   return new Intl.DateTimeFormat(LOCALE[language], { hour: "2-digit", minute: "2-digit" }).format(at);
 }
 
+/** A time of the next hours: with its day, where that is another one. */
+export function soon(at: number, now: number, language: Language): string {
+  const today = new Date(at).toDateString() === new Date(now).toDateString();
+  const weekday = today ? {} : { weekday: "long" as const };
+  return new Intl.DateTimeFormat(LOCALE[language], { ...weekday, hour: "2-digit", minute: "2-digit" }).format(at);
+}
+
 export function day(at: number, now: number, language: Language): string {
   const days = Math.round((new Date(at).setHours(0, 0, 0, 0) - new Date(now).setHours(0, 0, 0, 0)) / 86_400_000);
   if (days === 0 || days === -1) {

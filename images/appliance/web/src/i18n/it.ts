@@ -187,7 +187,8 @@ export const it: Table = {
   "notify.later": "Non ora",
 
   "banner.offline": "Nessuna connessione al portale. Nuovo tentativo…",
-  "banner.draining": "Sta per iniziare una manutenzione. Le chiamate in corso continuano; nuove chiamate non sono possibili finché non è finita, di solito entro pochi minuti.",
+  "banner.draining": "Sta per iniziare una manutenzione. Le chiamate in corso continuano; nuove chiamate non sono possibili finché non è finita.",
+  "banner.drainingUntil": "La manutenzione inizia appena nessuno è più in chiamata (al più tardi: {time}). Fino ad allora le chiamate in corso continuano; nuove chiamate saranno possibili qualche minuto dopo.",
   "banner.muted": "Fai clic una volta perché questa pagina possa squillare.",
 
   "problem.microphone.denied": "Il browser non permette a questa pagina di usare il microfono. Consentilo accanto all'indirizzo, poi riprova.",
@@ -207,14 +208,14 @@ export const it: Table = {
   "problem.screen.failed": "Non è stato possibile condividere lo schermo.",
   "problem.line.refused": "Non puoi più essere in questa chiamata.",
   "problem.line.blocked": "La tua rete non lascia passare la chiamata. Forse la blocca un firewall: prova un'altra rete o chiedi al tuo amministratore di consentire UDP o la porta 443 verso questo portale.",
-  "problem.line.draining": "Al momento niente nuove chiamate: sta per iniziare una manutenzione. Riprova tra qualche minuto.",
+  "problem.line.draining": "Al momento niente nuove chiamate: sta per iniziare una manutenzione.",
   "problem.line.over": "La chiamata è terminata.",
   "problem.line.taken": "La chiamata continua in un'altra scheda.",
   "problem.line.lost": "La connessione è andata persa. Nuovo tentativo…",
   "problem.again": "Riprova",
 
   "error.busy": "{name} è in un'altra chiamata.",
-  "error.draining": "Al momento niente nuove chiamate: sta per iniziare una manutenzione. Riprova tra qualche minuto.",
+  "error.draining": "Al momento niente nuove chiamate: sta per iniziare una manutenzione.",
   "error.communityFull": "La tua organizzazione ha già tutte le chiamate o tutti i partecipanti che può avere insieme. Riprova quando una chiamata è finita.",
   "error.noBandwidth": "La linea è quasi piena: al momento niente altri video. Una chiamata senza video funziona.",
   "error.forbidden": "{name} non può essere chiamato, o tu non puoi chiamare.",

@@ -62,7 +62,9 @@ function session(state: State, event: Event): State {
     case "said":
       if (!state.me) return state;
       if (event.said.type === "functions") return { ...state, me: { ...state.me, functions: event.said.functions } };
-      if (event.said.type === "draining") return { ...state, me: { ...state.me, draining: event.said.draining } };
+      if (event.said.type === "draining") {
+        return { ...state, me: { ...state.me, draining: event.said.draining, drainingUntil: event.said.drainingUntil } };
+      }
       return state;
     default:
       return state;
