@@ -23,13 +23,15 @@ from gate import functions, served, signalling
 from gate.functions import Refusal, Rights
 from gate.participants import LATELY, Cut, Participant, Participants, Permission, Removal
 from gate.portal import Portal, Refused
-from gate.rooms import MediaServerError, Rooms
+from gate.rooms import MediaServerAwayError, MediaServerError, Rooms
 from gate.served import Served, Watched
 from gate.signalling import View
 
 log = logging.getLogger("gate")
 
 POLL = 0.25
+STARTS, AGAIN = 4.0, 0.1
+"""Seconds for which who comes waits for a media server that is not there, and between two looks for it."""
 AT_ONCE = 20
 """Orders for the media server, or calls to tell of, that are under way at the same time."""
 
@@ -137,7 +139,7 @@ class Gate:
         try:
             # Also for who comes back: a media server that was started anew then tells him to begin anew, where without
             # the room it would refuse him until he gives up.
-            await self.rooms.create(admitted.who.room)
+            await self._make_room(admitted.who.room)
             up = await self.rooms.http.ws_connect(
                 f"{self.rooms.url}/rtc{version}", params=admitted.query, max_msg_size=16 * 1024 * 1024,
                 headers={"Authorization": f"Bearer {admitted.token}"},
@@ -150,6 +152,18 @@ class Gate:
             await up.close()
             raise NotAdmittedError(403, "not in this call any more")
         return up
+
+    async def _make_room(self, name: str) -> None:
+        """Who comes while the media server starts is let in as soon as it is there. Refused he would come back by
+        himself, seconds later each time. Raises MediaServerError."""
+        deadline = time.monotonic() + STARTS
+        while True:
+            try:
+                return await self.rooms.create(name)
+            except MediaServerAwayError:
+                if time.monotonic() >= deadline:
+                    raise
+            await asyncio.sleep(AGAIN)
 
     def view(self, who: Participant) -> View:
         """How his browser sees the server. The relay counts by user: he may have any number of sessions."""

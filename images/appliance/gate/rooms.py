@@ -26,6 +26,10 @@ class MediaServerError(Exception):
     """It does not answer, or refuses; the message is for people."""
 
 
+class MediaServerAwayError(MediaServerError):
+    """Nobody listens there: it starts, as a rule."""
+
+
 @dataclass
 class Rooms:
     """The media server at `url`. start() comes first."""
@@ -61,6 +65,8 @@ class Rooms:
         )
         try:
             await self._api.room.create_room(wanted)
+        except aiohttp.ClientConnectorError:
+            raise MediaServerAwayError("no room can be made: nobody is there") from None
         except (api.TwirpError, aiohttp.ClientError, TimeoutError) as why:
             raise MediaServerError(f"no room can be made: {_words(why)}") from None
 

@@ -43,6 +43,8 @@ class World:
     there: dict[str, list[str]] = field(default_factory=dict)
     gate: Any = None
     port: int = 0
+    media: Any = None
+    """What the media server is run by."""
 
     def serve(self, *users: tuple[str, str, tuple[str, ...]]) -> None:
         fresh = self.run_dir / "set.new"
@@ -104,6 +106,14 @@ def media_server(world: World) -> web.Application:
     return app
 
 
+async def start_media(world: World) -> None:
+    """At the port of before, where there was one."""
+    world.media = web.AppRunner(media_server(world), shutdown_timeout=0.1)
+    await world.media.setup()
+    await web.TCPSite(world.media, "127.0.0.1", world.port).start()
+    world.port = world.media.addresses[0][1]
+
+
 def a_portal(world: World) -> web.Application:
     async def authorize(request: web.Request) -> web.Response:
         asked = await request.json()
@@ -130,12 +140,12 @@ async def world() -> AsyncIterator[World]:
     world.serve(("acme", "ada", ("Audio", "Chat")), ("acme", "bob", ("Audio", "Video")))
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(shutil.rmtree, run_dir)
-        runner = web.AppRunner(media_server(world), shutdown_timeout=0.1)
-        await runner.setup()
-        stack.push_async_callback(runner.cleanup)
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        world.port = site._server.sockets[0].getsockname()[1]
+        await start_media(world)
+
+        async def end_media() -> None:
+            await world.media.cleanup()
+
+        stack.push_async_callback(end_media)
         await stack.enter_async_context(server.listening(a_portal(world), run_dir / "portal-inner.sock"))
         stop = asyncio.Event()
         running = asyncio.create_task(server.serve(a_gate(world), stop))
@@ -218,6 +228,23 @@ async def test_who_comes_in_gets_a_room_and_a_token_that_he_never_sees(world: Wo
         # The media server's new token came before the answer to anything else, and did not come through.
         await world.sockets[0].send_bytes(rtc.SignalResponse(pong=7).SerializeToString())
         assert (await said(socket)).WhichOneof("message") == "pong"
+
+
+async def test_who_comes_while_the_media_server_starts_is_let_in_as_soon_as_it_is_there(world: World) -> None:
+    await world.media.cleanup()
+    coming = asyncio.create_task(Browser(world).status())
+    done, _ = await asyncio.wait({coming}, timeout=0.5)
+    assert not done
+    await start_media(world)
+    assert await coming == 101
+
+
+async def test_who_comes_while_there_is_no_media_server_is_not_kept_waiting_for_ever(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(story, "STARTS", 0.3)
+    await world.media.cleanup()
+    assert await Browser(world).status() == 503
 
 
 async def test_credentials_of_the_relay_say_each_time_whose_they_are_and_to_nobody_else_who_that_is(
