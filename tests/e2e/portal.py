@@ -80,9 +80,9 @@ def _passwords(users: tuple[str, ...]) -> str:
 
 
 @asynccontextmanager
-async def a_browser(mcs: Mcs, *flags: str) -> AsyncIterator[Any]:
-    """Outside of the node. It finds the portal there, and gives microphone and camera."""
-    names = f"--host-resolver-rules=MAP *.{mcs.node.zone} {mcs.node.ip}"
+async def a_browser(mcs: Mcs, *flags: str, at: str = "") -> AsyncIterator[Any]:
+    """Outside of the node. It finds the portal there, or at this public address, and gives microphone and camera."""
+    names = f"--host-resolver-rules=MAP *.{mcs.node.zone} {at or mcs.node.ip}"
     with beside(mcs.node.ip) as program:
         async with launched(GIVING, names, *flags, program=program) as browser:
             yield browser

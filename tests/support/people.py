@@ -39,8 +39,9 @@ async () => {
     const stats = await connection.getStats();
     for (const stat of stats.values()) {
       if (stat.type !== "transport" || !stat.selectedCandidatePairId) continue;
-      const local = stats.get(stats.get(stat.selectedCandidatePairId).localCandidateId);
-      all.push([local.candidateType, local.relayProtocol ?? local.protocol]);
+      const pair = stats.get(stat.selectedCandidatePairId);
+      const local = stats.get(pair.localCandidateId), remote = stats.get(pair.remoteCandidateId);
+      all.push([local.candidateType, local.relayProtocol ?? local.protocol, `${remote.address}:${remote.port}`]);
     }
   }
   return all;
@@ -148,8 +149,11 @@ class Person:
 
     async def paths(self) -> list[list[str]]:
         """How the media goes: kind of candidate and protocol (to the relay, where there is one), by connection."""
-        found: list[list[str]] = await self.page.evaluate(PATHS)
-        return found
+        return [path[:2] for path in await self.page.evaluate(PATHS)]
+
+    async def reaches(self) -> set[str]:
+        """Where the media server is for this browser: address and port."""
+        return {path[2] for path in await self.page.evaluate(PATHS)}
 
     async def recognises(self, others: int = 1) -> None:
         """What so many others show and say is what their fake cameras and microphones give, and nothing else."""
