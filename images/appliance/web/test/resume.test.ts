@@ -61,5 +61,11 @@ describe("the signalling is away", () => {
   it.each([1, 3, 5, 7, 20, 40])("a gate that is back after %i s is found within two more", (seconds) => {
     for (const chance of [0, 0.3, 0.6, 0.999]) expect(longestGap(seconds * 1000, chance)).toBeLessThanOrEqual(2000);
   });
+  it("two looks are over within three quarters of a second", () => {
+    vi.spyOn(Math, "random").mockReturnValue(0.999);
+    const policy = roomOptions({}).reconnectPolicy;
+    const waits = [0, 1].map((retryCount) => policy?.nextRetryDelayInMs({ retryCount, elapsedMs: 0 }) ?? Infinity);
+    expect(waits[0]! + waits[1]!).toBeLessThanOrEqual(750);
+  });
   it("and after three quarters of a minute the call is joined anew", () => expect(longestGap(50_000, 0.5)).toBe(Infinity));
 });

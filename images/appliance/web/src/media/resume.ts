@@ -22,9 +22,12 @@ const LONGEST_WAIT_MS = 2_000;
 /**
  * LiveKit waits for up to seven seconds, half of it more or less: who has just missed a gate that starts anew would be
  * without signalling for ten seconds more, and nobody could get in or be heard of meanwhile.
+ *
+ * The first looks come soon: a media server that was started anew tells the first who takes up his line to join anew, and
+ * he does so with the second. Who looks too early is kept by the gate until it is there.
  */
 export const resuming: ReconnectPolicy = {
-  nextRetryDelayInMs: ({ retryCount, elapsedMs }) => (elapsedMs < RESUME_MS ? backoff(retryCount, LONGEST_WAIT_MS) : null),
+  nextRetryDelayInMs: ({ retryCount, elapsedMs }) => (elapsedMs < RESUME_MS ? backoff(retryCount - 1, LONGEST_WAIT_MS) : null),
 };
 
 const WATCHED_MS = 500;
