@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -32,6 +33,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600), pytest.mark.asyncio(loo
 
 PEOPLE = ["ada", "bob", "cyd", "dan"]
 DRAIN = 60
+BACK = 5
+"""Seconds after which calls go on by a media server that was started anew."""
 KILL = """
 import os, pathlib, signal, sys
 for found in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
@@ -175,10 +178,22 @@ async def test_a_gate_that_is_killed_costs_no_packet_and_all_resume(browser: Any
     await end(mcs, ada)
 
 
-async def test_a_media_server_that_is_killed_costs_seconds_and_no_tunnel(browser: Any, mcs: Mcs) -> None:
+async def web_of(mcs: Mcs, name: str, over: asyncio.Event) -> list[int]:
+    """What its TVox's page answers outside, again and again until it is over."""
+    seen = []
+    while not over.is_set():
+        status, _ = await asyncio.to_thread(mcs.outside, mcs.domain(name))
+        seen.append(status)
+        await asyncio.sleep(0.1)
+    return seen
+
+
+async def test_a_media_server_that_is_killed_costs_seconds_and_neither_tunnel_nor_web(browser: Any, mcs: Mcs) -> None:
     ada, bob = await in_a_call(browser, mcs)
     before = mcs.identity()
+    over = asyncio.Event()
     with mcs.unnoticed(by="globex"):
+        web = asyncio.create_task(web_of(mcs, "globex", over))
         await asyncio.to_thread(kill, mcs, "livekit-server")
         begun = time.monotonic()
         told = [await person.received() for person in (ada, bob)]
@@ -192,8 +207,12 @@ async def test_a_media_server_that_is_killed_costs_seconds_and_no_tunnel(browser
 
         await asyncio.sleep(1)
         told = [await person.received() for person in (ada, bob)]
-        await eventually("both hear each other again", flows, 10)
+        await eventually("both hear each other again", flows, begun + BACK - time.monotonic())
         print(f"both hear each other {time.monotonic() - begun:.1f} s after the media server's kill")
+        over.set()
+        seen = await web
+        print(f"the web of globex meanwhile: {len(seen)} answers")
+        assert len(seen) > 10 and set(seen) == {200}
     assert mcs.identity() == before
     await end(mcs, ada)
 
@@ -226,8 +245,11 @@ async def test_a_restart_waits_for_the_call_and_the_browsers_come_back(browser: 
     before = mcs.identity()
     mcs.release("globex")  # whose probe ends with the pod
     mcs.api.change("MCSInstance", INSTANCE, vpn={"slots": 11})
-    told = cyd.page.get_by_text("Maintenance is about to begin.", exact=False).first
+    told = cyd.page.get_by_text("Maintenance begins as soon as nobody talks", exact=False).first
     await playwright.expect(told).to_be_visible(timeout=30_000)
+    since = datetime.fromisoformat(mcs.api.get("Pod", POD)["metadata"]["annotations"]["mcs.tvox.io/draining-since"])
+    # Its browser's time zone is this machine's.
+    assert f"{since.astimezone() + timedelta(seconds=DRAIN):%H:%M} at the latest" in await told.inner_text()
     await cyd.turn_to("dan")
     await playwright.expect(cyd.button("Video call with dan")).to_be_disabled()
     heard = await received_over(bob, asyncio.sleep(10))
