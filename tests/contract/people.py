@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -46,14 +46,17 @@ def served(appliance: Subject, given: Given) -> None:
 
 
 @asynccontextmanager
-async def two(appliance: Subject, given: Given, script: str = "") -> AsyncIterator[tuple[Person, Person]]:
-    """Ada and Bob, who may do everything, signed in. `script` runs in their pages first."""
+async def two(
+    appliance: Subject, given: Given, script: str = "", flags: Sequence[str] = (GIVING,), mute: bool = True
+) -> AsyncIterator[tuple[Person, Person]]:
+    """Ada and Bob, who may do everything, signed in. `script` runs in their pages first; `flags` are the browser's,
+    which plays what it hears unless it is `mute`."""
     hashed = argon2.PasswordHasher(time_cost=1, memory_cost=8192, parallelism=1).hash(PASSWORD)
     given.users = [a_user(name)._replace(functions=tuple(Function)) for name in ("ada", "bob")]
     given.logins = [ServedLogin("acme", name, hashed) for name in ("ada", "bob")]
     served(appliance, given)
-    flags = [GIVING, "--ignore-certificate-errors", f"--host-resolver-rules=MAP {MEET} 127.0.0.1"]
+    flags = [*flags, "--ignore-certificate-errors", f"--host-resolver-rules=MAP {MEET} 127.0.0.1"]
     at = f"{MEET}:{appliance.place.https}"
-    async with launched(*flags) as browser:
+    async with launched(*flags, mute=mute) as browser:
         ada = await sign_in(browser, at, "ada", PASSWORD, shown="Ada", script=script)
         yield ada, await sign_in(browser, at, "bob", PASSWORD, shown="Bob", script=script)

@@ -63,7 +63,7 @@ async def test_a_connection_takes_60_kb_per_second_each_way_at_most(appliance: S
     assert all(0 < each <= LINE / 8 / 4 for one in by_voice for each in one.values())
 
 
-@pytest.mark.parametrize(("participants", "video"), [(100, 0), (100, LINE), (200, 0)])
+@pytest.mark.parametrize(("participants", "video"), [(100, 0), (100, LINE), (200, 0), (200, LINE)])
 def test_what_is_lost_where_many_talk_at_once(appliance: Subject, participants: int, video: int) -> None:
     """Senders and receivers are on the same cores: where these do not carry them, less is heard."""
     served(appliance, usual(appliance))

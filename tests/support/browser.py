@@ -81,11 +81,15 @@ def at_home(home: Path) -> Path:
 
 
 @asynccontextmanager
-async def launched(*flags: str, program: str | Path | None = CHROMIUM) -> AsyncIterator[Any]:
+async def launched(*flags: str, program: str | Path | None = CHROMIUM, mute: bool = True) -> AsyncIterator[Any]:
+    """``mute``: its pages make no sound; then a tab that is shared has none, either."""
     from playwright.async_api import async_playwright  # not needed to read this file: stories are skipped without it
 
     async with async_playwright() as started:
-        browser = await started.chromium.launch(executable_path=program, args=[*FLAGS, *flags])
+        unwanted = [] if mute else ["--mute-audio"]
+        browser = await started.chromium.launch(
+            executable_path=program, args=[*FLAGS, *flags], ignore_default_args=unwanted
+        )
         try:
             yield browser
         finally:
