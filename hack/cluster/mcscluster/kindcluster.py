@@ -1,6 +1,7 @@
 """The same cluster by kind, where a Docker engine answers: kind brings runtime, network and volumes itself.
 
-What is added to it: an audit log in our folder, /dev/net/tun in the node, and DNS for the test zone in its CoreDNS.
+What is added to it: an audit log in our folder, /dev/net/tun in the node, DNS for the test zone in its CoreDNS, and a
+route to its pods.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from .controlplane import audit_policy
 from .runtime import archive_images
 from .shell import ClusterError, clean_environment, only_one, run, run_long, say, succeeds, wait_until, write_if_changed
 
+PODS = "10.244.0.0/16"
+ROUTE = ("ip", "route")
 READY = '@.type=="Ready"'
 CONTAINER = f"{settings.KIND_CLUSTER}-control-plane"  # kind's name for container and node
 
@@ -41,6 +44,7 @@ def up() -> None:
         else:
             _create(kind)
         wait_until("the node to be Ready", healthy, 180, pause=1)
+        _reach_pods()
         _serve_test_zone()
     say(f"kind cluster {settings.KIND_CLUSTER} is ready")
 
@@ -50,6 +54,7 @@ def down() -> None:
     kind = binaries.build(binaries.KIND) / "kind"
     lock = settings.base_dir() / "node.lock"
     with only_one(lock):
+        succeeds(*ROUTE, "delete", PODS)  # its bridge stays, and so would the route
         run(kind, "delete", "cluster", "--name", settings.KIND_CLUSTER, limit=300)
         shutil.rmtree(settings.node_dir(), ignore_errors=True)
         lock.unlink()
@@ -133,7 +138,7 @@ def _config(folder: Path) -> dict[str, object]:
     return {
         "apiVersion": "kind.x-k8s.io/v1alpha4",
         "kind": "Cluster",
-        "networking": {"podSubnet": "10.244.0.0/16", "serviceSubnet": settings.SERVICE_NETWORK},
+        "networking": {"podSubnet": PODS, "serviceSubnet": settings.SERVICE_NETWORK},
         "nodes": [
             {
                 "role": "control-plane",
@@ -147,6 +152,12 @@ def _config(folder: Path) -> dict[str, object]:
             }
         ],
     }
+
+
+def _reach_pods() -> None:
+    """A way from here to the pods, for an operator that is a process on this machine: it asks the media pod's agent."""
+    if not succeeds(*ROUTE, "replace", PODS, "via", _node_ip()):
+        say(f"no way to the pods ({PODS}), which takes root: an operator outside of the cluster does not reach them")
 
 
 def _serve_test_zone() -> None:
