@@ -68,7 +68,9 @@ class Installed:
     def install(self, chart: Path, tag: str) -> None:
         """This chart with the images of this tag, whatever is there: returns when its replicas are ready."""
         images = (f"--set=image.tag={tag}", f"--set=linkImage.tag={tag}")
-        self._helm("upgrade", "--install", "mcs-operator", str(chart), "--force-conflicts", *images)
+        # A node that has been used knows our kinds from another installation, which left them when it went.
+        adopting = ("--take-ownership", "--force-conflicts")
+        self._helm("upgrade", "--install", "mcs-operator", str(chart), *adopting, *images)
 
     def roll_back(self) -> None:
         """To what it was before."""
