@@ -26,6 +26,7 @@ from support.objects import INSTANCE
 from support.operator import Operator
 from support.release import FAILOVER_SECONDS, Release, audited, installed
 from support.second_node import NAME, OURS_ALONE, PublicAddress, SecondNode, second_node
+from support.snapshots import Audit, assert_rests
 from support.waiting import until
 
 __all__ = ["node", "operator_process", "server"]
@@ -154,6 +155,7 @@ def test_a_replica_that_is_cut_off_is_succeeded_and_writes_nothing_when_it_is_ba
         assert written(release, node, address, cut) == []
         for name in ("before", "meanwhile"):
             mcs.remove(name)
+        assert_rests(mcs.api)
 
 
 def lead_from(release: Release, node: str) -> str:
@@ -209,6 +211,7 @@ def test_a_drain_waits_and_a_change_of_the_node_moves_the_appliance_in_its_windo
         public.to_first()
         serves_on(mcs, node.name, before)
         print(f"moved to the other node, tunnel and all: {time.monotonic() - begun:.1f} s")
+        assert_rests(mcs.api)
 
 
 def drained(server: Api, seconds: int) -> str:
@@ -239,6 +242,7 @@ def test_a_drain_moves_an_appliance_that_the_other_node_may_have(
             public.to_first()
             serves_on(mcs, node.name, before)
             print(f"drained to tunnel: {time.monotonic() - begun:.1f} s")
+            assert_rests(mcs.api)
     finally:
         server.kubectl("label", "node", *labels, f"{MAY_HAVE_IT}-")
 
@@ -252,10 +256,13 @@ def test_the_appliance_of_a_node_without_power_is_told_once_and_comes_up_on_the_
         begun = time.monotonic()
         second.lose_power()
         told = told_once(mcs, begun)
+        audit = Audit.of(mcs.api)
+        assert audit is not None
         until("the node is not ready", lambda: not is_ready(server), 90)
         until("its pods are not ready", lambda: not is_ready(mcs.api, "Pod", POD), 30)
         time.sleep(3)
         assert versions(mcs) == told, "it is told again"
+        assert audit.writes(mcs.api.namespace) == []
         assert where(mcs) == NAME, "it was started a second time, and nobody had said that the first one is off"
         said = time.monotonic()
         server.kubectl("taint", "node", NAME, OUT_OF_SERVICE)
@@ -269,6 +276,7 @@ def test_the_appliance_of_a_node_without_power_is_told_once_and_comes_up_on_the_
             server.kubectl("taint", "node", NAME, f"{OUT_OF_SERVICE}-")
             time.sleep(10)  # a kubelet that knew of an old pod would have started it
             assert second.tasks() == [] and where(mcs) == node.name
+        assert_rests(mcs.api)
 
 
 def told_once(mcs: Mcs, begun: float) -> dict[str, str]:
