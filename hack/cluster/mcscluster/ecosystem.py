@@ -41,6 +41,7 @@ VELERO = Module(
     "velero",
     {
         "velero": f"{_VELERO}/cmd/velero",
+        "velero-restore-helper": f"{_VELERO}/cmd/velero-restore-helper",  # waits in a pod for what is on its volumes
         "velero-plugin-for-aws": f"{_VELERO}-plugin-for-aws/velero-plugin-for-aws",
         "versitygw": "github.com/versity/versitygw/cmd/versitygw",  # an S3 server over a folder
     },
