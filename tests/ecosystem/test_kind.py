@@ -26,10 +26,10 @@ from support.programs import debian
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(5400)]
 
-NEEDS = "Docker's engine from Debian, root, 5 GB. 11 minutes; the first time a node image is built: 40 more."
+NEEDS = "Docker's engine from Debian, root, 5 GB. 40 minutes; the first time a node image is built: 40 more."
 WORKFLOW = ROOT / ".github" / "workflows" / "ci.yaml"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mcs-operator"
-KNOWN_TO_HOLD = "not (test_chart or test_cluster or test_first_customer or test_host_network)"
+KNOWN_TO_HOLD = "not (test_many_links or test_newer_operator)"
 ENTRYPOINT = 'ENTRYPOINT ["/usr/local/bin/entrypoint", "/sbin/init"]'
 
 
