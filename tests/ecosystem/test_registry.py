@@ -28,7 +28,9 @@ from support.lab import bridge_of, sh
 from support.levels import left_out_if_missing
 from support.mcs import COMMUNITY, POD, Mcs
 from support.objects import INSTANCE, a_community, an_instance
+from support.programs import debian
 from support.registry import USER, Registry, registry, trusted_by_node
+from support.snapshots import Audit, assert_rests
 from support.waiting import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
@@ -42,6 +44,7 @@ PULLING = ("ErrImagePull", "ImagePullBackOff")
 OURS = "app.kubernetes.io/managed-by=mcs-operator"
 OFFLINE = ("--use-signing-config=false", "--tlog-upload=false", "--yes")
 MAKE = [sys.executable, ROOT / "hack" / "release" / "release"]
+PAGE = ROOT / "docs" / "releases.md"
 HELM, COSIGN = [ROOT / "hack" / "helm"], [ROOT / "hack" / "tool", "cosign"]
 
 
@@ -80,6 +83,16 @@ class Release:
     def reference(self, name: str) -> str:
         """An image by its digest alone."""
         return f"{self.images}/{name}@{self.digests[name]}"
+
+    def documented(self, program: str, name: str = "operator") -> str:
+        """The line of the page that begins with this program, for this release and one of its images."""
+        (line,) = re.findall(rf"^\$ ({program} .+?)(?: +#.*)?$", PAGE.read_text(), re.MULTILINE)
+        assert "mcs-operator-0.1.0" in line
+        return str(line).replace("0.1.0", self.version).replace("operator", name)
+
+    def run(self, line: str) -> str:
+        """What a line says, beside the files of the release."""
+        return self.registry.client("sh", "-ec", f"cd {self.folder}\n{line}")
 
     def helm(self, *arguments: str | Path) -> str:
         return self.registry.client(*HELM, *arguments)
@@ -221,6 +234,15 @@ def test_an_image_has_the_digest_in_the_registry_that_the_release_tells(pushed: 
     pushed.registry.crane("validate", "--remote", pushed.reference(name))
 
 
+@pytest.mark.parametrize("name", IMAGES)
+def test_skopeo_brings_an_image_into_a_registry_as_crane_does(pushed: Release, name: str) -> None:
+    with left_out_if_missing():
+        debian("skopeo", "skopeo")
+    elsewhere = f"{pushed.registry.name}/by-skopeo"
+    pushed.run(pushed.documented("skopeo copy", name).replace("registry.example.com/mcs", elsewhere))
+    assert pushed.registry.crane("digest", f"{elsewhere}/{name}:{pushed.version}") == pushed.digests[name]
+
+
 def test_the_chart_comes_out_of_the_registry_as_it_went_in(pushed: Release, tmp_path: Path) -> None:
     pushed.helm("pull", pushed.chart, f"--version={pushed.version}", f"--destination={tmp_path}")
     (chart,) = tmp_path.iterdir()
@@ -295,8 +317,9 @@ def test_a_secret_that_is_named_and_missing_is_told_and_heals_it_when_it_comes(
     def told() -> bool:
         conditions = [mcs.api.condition("MCSInstance", INSTANCE, kind) for kind in ("Reconciling", "Stalled")]
         assert ("True", "PullSecretNotFound") in [c[:2] for c in conditions], conditions
-        (pod,) = mcs.api.list("Pod")
-        return pod["spec"].get("imagePullSecrets") == [{"name": SECRET}] and bool(not_pulled(mcs.api))
+        pod = mcs.api.find("Pod", POD)  # it is replaced: there may be none
+        assert pod and pod["spec"].get("imagePullSecrets") == [{"name": SECRET}]
+        return bool(not_pulled(mcs.api))
 
     until("the instance says so", told, 90, pause=0.5)
     before = pods(mcs.api), pods(operator)
@@ -306,9 +329,13 @@ def test_a_secret_that_is_named_and_missing_is_told_and_heals_it_when_it_comes(
     assert mcs.api.condition("MCSInstance", INSTANCE, "Stalled")[0] == "False"
 
 
-def test_a_customer_connects(mcs: Mcs) -> None:
+def test_a_customer_connects_and_then_nobody_writes(mcs: Mcs) -> None:
+    audit = Audit.of(mcs.api)
+    assert audit is not None
     mcs.link(FIRST)
     mcs.connect(FIRST)
+    assert audit.writes(mcs.api.namespace), "the audit log does not tell what it writes"
+    assert_rests(mcs.api)
 
 
 def test_every_image_came_from_the_registry_by_its_digest(pushed: Release, operator: Api, mcs: Mcs) -> None:

@@ -48,9 +48,10 @@ class Registry:
         return [Asked(**json.loads(line)) for line in lines if line.startswith("{")]
 
     def environment(self) -> Mapping[str, str]:
-        """With which its clients trust it, and have the password: crane, Helm and cosign know one place for these."""
+        """With which its clients trust it, and have the password: all of them know one place for these."""
         known = str(self.folder / "config.json")
-        return {"SSL_CERT_FILE": str(self.authority), "DOCKER_CONFIG": str(self.folder), "HELM_REGISTRY_CONFIG": known}
+        passwords = {"DOCKER_CONFIG": str(self.folder), "HELM_REGISTRY_CONFIG": known, "REGISTRY_AUTH_FILE": known}
+        return {"SSL_CERT_FILE": str(self.authority), **passwords}
 
     def client(self, *command: str | Path, **environment: str) -> str:
         """What a program says that knows the registry."""
