@@ -63,6 +63,11 @@ class Server:
     def get(self, path: str, accept: str = "application/json") -> Object:
         return self._call("GET", path, None, accept)
 
+    def clear(self) -> None:
+        """Delete all that is ours."""
+        for kind in PLURALS:
+            self._call("DELETE", self._path({"kind": kind}), None)
+
     def _path(self, body: Object) -> str:
         return f"/apis/{GROUP}/{VERSION}/namespaces/{self.namespace}/{PLURALS[body['kind']]}"
 
@@ -111,7 +116,11 @@ def server(api_client: client.ApiClient) -> Iterator[Server]:
     core = client.CoreV1Api(api_client)
     name = f"crds-{uuid.uuid4().hex[:8]}"
     core.create_namespace({"metadata": {"name": name}})
-    yield Server(api_client, name)
+    server = Server(api_client, name)
+    yield server
+    # Before the namespace, which takes its time: a public name is one object's in the whole cluster, and for the
+    # operator of the next module it would be taken.
+    server.clear()
     core.delete_namespace(name)
 
 
