@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
-from support.api import ROOT, Api
+from support.api import Api
+from support.fork_server import Forked, fork_server
 from support.names import knowing_only
 from support.waiting import until
 
@@ -39,7 +39,7 @@ class Operator:
         self.log = log
         self._options = options
         self._environment = environment
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Forked | None = None
 
     def start(self, timeout: float = 60) -> float:
         """Start, and wait until it leads and has listed the world; the seconds that took."""
@@ -60,23 +60,15 @@ class Operator:
             self.stop()
             self.start()
 
-    def begin(self, *options: str) -> subprocess.Popen[bytes]:
+    def begin(self, *options: str) -> Forked:
         """Start, and wait for nothing."""
         assert self._process is None, "it runs already"
         Operator.latest = self
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [*self._within, sys.executable, "-m", "mcs_operator", "run", *self._options, *options],
-                env={
-                    **os.environ,
-                    "KUBECONFIG": str(self.kubeconfig),
-                    "PYTHONPATH": str(ROOT / "operator"),
-                    **self._environment,
-                },
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
+        self._process = fork_server("mcs_operator.__main__", tuple(self._within)).begin(
+            ["run", *self._options, *options],
+            {**os.environ, "KUBECONFIG": str(self.kubeconfig), **self._environment},
+            self.log,
+        )
         return self._process
 
     def stop(self) -> None:

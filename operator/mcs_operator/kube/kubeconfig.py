@@ -47,7 +47,7 @@ class Kubeconfig:
         return found
 
     async def _load(self, found: Configuration) -> None:
-        merged = kube_config.KubeConfigMerger(self.file or kube_config.KUBE_CONFIG_DEFAULT_LOCATION)  # type: ignore[no-untyped-call]
+        merged = kube_config.KubeConfigMerger(self.file or os.environ.get("KUBECONFIG", "~/.kube/config"))  # type: ignore[no-untyped-call]
         if merged.config is None:
             raise KubeconfigError(f"no usable kubeconfig: {self.file or 'none'} is not there")
         loader = kube_config.KubeConfigLoader(  # type: ignore[no-untyped-call]
