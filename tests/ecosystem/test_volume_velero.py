@@ -9,14 +9,13 @@ import pytest
 
 from e2e.conftest import node, operator_process, server
 from e2e.portal import ALL, with_portal
-from ecosystem.test_volume import CONTENT, NAME, TEXT, as_user, documented, kept, run, served, talk
+from ecosystem.kept_data import as_user, documented, put_back, run, served, talk
 from support.api import Api, remove_namespaces
 from support.cluster import Node
 from support.lab import bridge_of
 from support.levels import left_out_if_missing
 from support.operator import Operator
 from support.programs import built
-from support.snapshots import assert_rests
 from support.velero import PAGE, Velero, node_agent
 from support.velero import velero as running_velero
 
@@ -55,10 +54,4 @@ def test_messages_and_files_come_back_with_the_namespace(
         remove_namespaces(server, mcs.api.namespace)
         velero.restored(mcs.api.namespace)
         served(mcs)
-        for line in documented("< data.tar")[1:]:
-            run(line, mcs, tmp_path)
-        served(mcs)
-        assert as_user(mcs, "bob", kept) == ([TEXT], {NAME: CONTENT})
-        as_user(mcs, "ada", talk)
-        assert as_user(mcs, "bob", kept)[0] == [TEXT, TEXT]
-        assert_rests(mcs.api)
+        put_back(mcs, tmp_path, documented("< data.tar")[1:])

@@ -5,15 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from contract.given import usual
-from contract.people import our_programs_with_pages, two
+from contract.people import two
 from contract.subject import Subject
-from support.browser import CHROMIUM
 from support.people import eventually, lines_to_the_gate, received_over, talk
 
 KILLS = 5
@@ -21,15 +19,6 @@ RESUMED = 10
 """Seconds."""
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
-
-
-@pytest.fixture
-def appliance() -> Iterator[Subject]:
-    """Its programs on this machine."""
-    if not CHROMIUM:
-        pytest.skip("not installed: chromium")
-    with our_programs_with_pages() as found:
-        yield found
 
 
 def kill_gate(appliance: Subject) -> None:

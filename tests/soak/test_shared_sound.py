@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from contract.given import usual
-from contract.people import our_programs_with_pages, two
+from contract.people import two
 from contract.subject import Subject, own_address
-from support.browser import CHROMIUM
 from support.people import eventually, talk
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
@@ -56,15 +53,6 @@ element => {
   return [...canvas.getImageData(12, 6, 1, 1).data].slice(0, 3);
 }
 """
-
-
-@pytest.fixture
-def appliance() -> Iterator[Subject]:
-    """Its programs on this machine."""
-    if not CHROMIUM:
-        pytest.skip("not installed: chromium")
-    with our_programs_with_pages() as found:
-        yield found
 
 
 async def test_the_others_see_and_hear_the_tab_that_is_shared(appliance: Subject) -> None:
