@@ -65,6 +65,7 @@ def know_kinds(root: str, **plurals: str) -> None:
 
 
 _INSTANCES = "mcsinstances.mcs.tvox.io"
+_METADATA = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
 
 
 class Refused(Exception):  # noqa: N818 - the API server's answer, not a defect
@@ -126,6 +127,12 @@ class Api:
         items = self._call("GET", self._path(kind), {"labelSelector": labels} if labels else None)["items"]
         items = [{"kind": kind, **item} for item in items]  # a list's items leave out what its own kind says
         return sorted(items, key=lambda item: str(item["metadata"]["name"]))
+
+    def versions(self, kind: str) -> dict[str, str]:
+        """resourceVersion of all objects of a kind in the namespace, by name: with nothing else of them, however large
+        they are."""
+        listed = self._ask("GET", self._path(kind), None, None, "application/json", accept=_METADATA)
+        return {item["metadata"]["name"]: item["metadata"]["resourceVersion"] for item in listed["items"] or ()}
 
     def everywhere(self, kind: str, labels: str) -> Iterable[Object]:
         """All objects of a kind with these labels, in all namespaces."""
@@ -194,9 +201,9 @@ class Api:
         body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": metadata, "deleteOptions": options}
         self._call("POST", f"{self._path('Pod', pod)}/eviction", None, body)
 
-    def delete_all(self, kind: str) -> None:
+    def delete_all(self, kind: str, query: Mapping[str, str] | None = None) -> None:
         """Delete all objects of a kind in the namespace."""
-        self._call("DELETE", self._path(kind))
+        self._call("DELETE", self._path(kind), query)
 
     def condition(self, kind: str, name: str, type: str) -> tuple[str, str, str]:
         """(status, reason, message) of a condition of the present generation; ("", "", "") before it is there."""
@@ -293,9 +300,15 @@ class Api:
         return self._ask(method, path, query, body, content_type)
 
     def _ask(
-        self, method: str, path: str, query: Mapping[str, str] | None, body: Object | None, content_type: str
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None,
+        body: Object | None,
+        content_type: str,
+        accept: str = "application/json",
     ) -> Object:
-        headers = {"Accept": "application/json", "Content-Type": content_type}
+        headers = {"Accept": accept, "Content-Type": content_type}
         url = self._client.configuration.host + path + (f"?{urlencode(query)}" if query else "")
         self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
         # Apply patches are YAML, of which JSON is a part; as bytes the transport leaves them as they are.

@@ -48,7 +48,7 @@ def checked(*values: str) -> dict[tuple[str, str], Object]:
 
 def all_bodies(values: tuple[str, ...]) -> list[tuple[tuple[str, str], Object]]:
     """Everything, by kind and name, of which there may be several in several namespaces."""
-    bodies = [body for body in yaml.safe_load_all(_rendered(values)) if body]
+    bodies = [body for body in yaml.load_all(_rendered(values), Loader=yaml.CSafeLoader) if body]  # 0.2 s without C
     return [((body["kind"], body["metadata"]["name"]), body) for body in bodies]
 
 

@@ -34,11 +34,15 @@ class MissingError(Exception):
     """There is nothing to run against; the text says what, and how to get it."""
 
 
+def somebodys() -> str | None:
+    """The kubeconfig of a cluster that stays when the tests end: MCS_TEST_KUBECONFIG, KUBECONFIG."""
+    return os.environ.get("MCS_TEST_KUBECONFIG") or os.environ.get("KUBECONFIG")
+
+
 @contextmanager
 def api_server() -> Iterator[Path]:
-    """Kubeconfig of an API server: MCS_TEST_KUBECONFIG, KUBECONFIG, or one of our own that ends with the tests."""
-    named = os.environ.get("MCS_TEST_KUBECONFIG") or os.environ.get("KUBECONFIG")
-    if named:
+    """Kubeconfig of an API server: somebody's, or one of our own that ends with the tests."""
+    if named := somebodys():
         _check(Path(named))
         yield Path(named)
         return

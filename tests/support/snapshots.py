@@ -37,11 +37,8 @@ _OF_THE_SERVER = ("uid", "resourceVersion", "creationTimestamp", "generation", "
 
 def versions(api: Api) -> dict[str, str]:
     """resourceVersion of every object in the namespace, by kind/name."""
-    return {
-        f"{kind}/{body['metadata']['name']}": body["metadata"]["resourceVersion"]
-        for kind in (*OURS, *CHILDREN)
-        for body in api.list(kind)
-    }
+    kinds = (*OURS, *CHILDREN)
+    return {f"{kind}/{name}": version for kind in kinds for name, version in api.versions(kind).items()}
 
 
 def settled(api: Api, *, quiet: float = 1.5, timeout: float = 60) -> dict[str, str]:
