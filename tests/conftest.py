@@ -101,6 +101,6 @@ def fresh_namespace(server: Api) -> Iterator[str]:
     # Ours first, and at once: their public names are one object's in the whole cluster, and the next test wants them.
     for kind in (*OURS, *CHILDREN):
         api.delete_all(kind, {"gracePeriodSeconds": "0"})
-    # A server of our own ends soon, with all namespaces. Of each it would look for objects of sixty kinds: 0.1 s of CPU.
+    # A server of our own ends soon, with all namespaces. In each it would look for sixty kinds: 0.1 s of CPU.
     if cluster.somebodys():
         server.delete("Namespace", name)
