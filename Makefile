@@ -89,29 +89,33 @@ demo-clean: $(DEPS) ## Remove what the demo made (the node stays)
 
 .PHONY: test unit integration contract e2e pages bench soak mutants ecosystem lint generate verify alerts docs
 # Helm and Prometheus first: tests take the ones that are built by then. The rest waits for most of its time, on servers,
-# kubelet and tunnels, so that three lanes fit two cores: two nodes, and all that needs none. What runs on a real node
-# takes longest, so the others are nice to it; but not the unit tests, some of which have a clock to mind as well.
+# kubelet and tunnels, so that four lanes fit two cores: two nodes, programs without a cluster, and all the others. What
+# runs on a real node minds clocks, so the others are nice to it; but not the unit tests, some of which do that as well.
 test: ## All of it but for what is marked slow: what `.ci/run` runs
 	@failed=0; nodes='node-here node-beside'; \
 	[ "$$(id -u)" -eq 0 ] && [ -z "$${KUBECONFIG:-}" ] && ! docker info >/dev/null 2>&1 || nodes=e2e; \
 	hack/prometheus >/dev/null && hack/helm version >/dev/null && \
-	$(MAKE) --no-print-directory --jobs=3 --output-sync=line QUICK=1 aside $$nodes || failed=$$?; \
+	$(MAKE) --no-print-directory --jobs=4 --output-sync=line QUICK=1 aside programs $$nodes || failed=$$?; \
 	echo "make test: $$((SECONDS / 60)) min $$((SECONDS % 60)) s"; \
 	exit $$failed
-.PHONY: aside node
+.PHONY: aside programs node
 aside: $(DEPS) # what failed does not hide what comes after it
 	@failed=0; \
 	nice -n 10 $(MAKE) --no-print-directory verify docs || failed=$$?; \
 	$(MAKE) --no-print-directory unit || failed=$$?; \
-	nice -n 5 $(MAKE) --no-print-directory integration || failed=$$?; \
+	nice -n 5 $(MAKE) --no-print-directory integration WITHOUT='$(PROGRAMS)' || failed=$$?; \
 	exit $$failed
+PROGRAMS := tests/integration/openvpn tests/integration/appliance tests/contract
+programs: $(DEPS)
+	@hack/prepare
+	nice -n 5 $(PYTEST) -n 2 --dist loadfile $(PROGRAMS)
 
 unit: $(DEPS) ## Pure code, seconds, no network
 	@hack/prepare
 	$(PYTEST) -n 3 --dist worksteal tests/unit
 integration: $(DEPS) ## Against a real API server (KUBECONFIG, or one of its own), and real OpenVPN
 	@hack/prepare
-	$(PYTEST) --durations=20 -n 4 --dist loadfile --no-loadscope-reorder tests/integration tests/contract
+	$(PYTEST) --durations=20 -n 5 --dist loadfile --no-loadscope-reorder tests/integration tests/contract $(WITHOUT:%=--ignore=%)
 IMAGE ?=
 contract: $(DEPS) ## What any media image must do, asked of IMAGE=<name, or path of a docker-archive>; without, of our programs
 	@hack/prepare

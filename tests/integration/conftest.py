@@ -8,9 +8,9 @@ LONGEST = (
     "test_documentation",
     "test_full_namespace",
     "test_identity",
-    "test_plugin_access",
     "test_webhook",
     "test_storage_and_network",
+    "test_plugin_access",
     "test_quiet",
     "test_repair",
     "test_reconcile",
@@ -18,7 +18,11 @@ LONGEST = (
     "test_leader",
     "test_users",
     "test_plan_is_true",
+    "test_unconfirmed",
     "test_keys",
+    "test_cli",
+    "test_faults",
+    "test_customers",
 )
 
 

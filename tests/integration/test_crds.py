@@ -23,6 +23,7 @@ from kubernetes.client.exceptions import ApiException
 from mcs_operator.api import KINDS
 from mcs_operator.api.crd import build_crd
 from mcs_operator.settings import API_VERSION, GROUP, VERSION
+from support.operator import Operator
 
 pytestmark = pytest.mark.integration
 
@@ -78,6 +79,13 @@ class Server:
         if response.status >= 400:
             raise RefusedError(answer["message"])
         return answer
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_operator() -> None:
+    """Objects stay as their test wrote them: the operator of a module before this one would write between."""
+    if Operator.latest:
+        Operator.latest.stop()
 
 
 @pytest.fixture(scope="session")

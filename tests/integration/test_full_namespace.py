@@ -83,6 +83,7 @@ def test_of_a_thousand_racing_creates_exactly_250_are_stored(raced: tuple[Api, l
     assert (counted["accepted"], counted["rejected"], counted["capacity"]) == (250, 0, 250)
 
 
+@pytest.mark.slow
 def test_also_while_the_operator_is_down(full: Api, operator: Operator) -> None:
     for name in sorted(names(full))[:50]:
         full.delete("TVoxLink", name)

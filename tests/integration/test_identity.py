@@ -164,6 +164,7 @@ def test_without_the_instance_no_retention_clock_runs(served: Api) -> None:
     assert told(served, "acme")["released"] is None
 
 
+@pytest.mark.slow
 def test_all_deleted_at_once_with_the_operator_down_and_applied_again_is_as_before(
     served: Api, operator: Operator
 ) -> None:

@@ -47,6 +47,7 @@ def used(api: Api) -> str:
 # --- who was there before ---
 
 
+@pytest.mark.slow
 def test_of_300_links_that_wait_for_their_instance_250_are_accepted_and_the_others_as_places_free_up(
     api: Api, operator: Operator
 ) -> None:

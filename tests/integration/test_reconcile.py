@@ -192,7 +192,9 @@ PARTS: dict[str, Callable[[], Object]] = {
 }
 
 
-@pytest.mark.parametrize("slowly", [False, True], ids=["at once", "one by one"])
+@pytest.mark.parametrize(
+    "slowly", [pytest.param(False, id="at once"), pytest.param(True, id="one by one", marks=pytest.mark.slow)]
+)
 def test_every_order_of_creation_leads_to_the_same_end(
     another_namespace: Callable[[], Api], operator: Operator, slowly: bool
 ) -> None:
