@@ -26,8 +26,9 @@ from support.waiting import until
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
 HEALTHY = 20
-USUAL = 1.5
-"""So much longer than without the hostile namespace a new link may take."""
+USUAL, NOISE = 1.5, 0.2
+"""A new link may take so many times as long as without the hostile namespace, and so many seconds more: it takes 0.2
+where nothing is in the way, of which another process has half for itself now and then."""
 OURS = {"app.kubernetes.io/managed-by": "mcs-operator", "mcs.tvox.io/instance": "mcs"}
 USERS = {"mcs.tvox.io/users": "true"}
 LATE = {"acme": "2", "victim": "3", "off": "4"}
@@ -212,7 +213,7 @@ def test_twenty_others_do_not_notice_and_who_is_revoked_is_stopped(
     with Fidget(hostile, [(body["kind"], body["metadata"]["name"]) for body in faults]) as fidget:
         beside = seconds_to_serve(healthy, "beside-0")
         for round in range(1, 8):  # what others do on this machine is not in each of them
-            if beside <= USUAL * usual and fidget.touched > 10:
+            if beside <= USUAL * usual + NOISE and fidget.touched > 10:
                 break
             beside = min(beside, seconds_to_serve(healthy, f"beside-{round}"))
         assert fidget.touched > 10
@@ -228,4 +229,4 @@ def test_twenty_others_do_not_notice_and_who_is_revoked_is_stopped(
 
     assert operator.runs and operator.pid == pid, "the same process"
     assert "Traceback" not in operator.since(mark)
-    assert beside <= USUAL * usual, f"{beside:.2f} s beside the hostile namespace, {usual:.2f} s without it"
+    assert beside <= USUAL * usual + NOISE, f"{beside:.2f} s beside the hostile namespace, {usual:.2f} s without it"

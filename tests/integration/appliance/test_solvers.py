@@ -125,7 +125,8 @@ def test_a_service_is_found_by_the_pods_own_resolver_and_each_of_its_solvers_is_
         eventually(f"{token} is solved", lambda token=token: cluster.solves(token) or None)
     assert all(cluster.solves(token) for token in ("token-1", "token-2") * 10)
     assert cluster.subject.get(SITE, PATH + "token-3").headers["mcs-reason"] == "UnknownChallenge"
-    assert set(cluster.dns.asked) == {f"{HOST}.{more}" for more in RESOLVER.split("\n")[1].split()[1:]}
+    # The name as it stands is asked for last, where it was looked up before anybody knew it.
+    assert set(cluster.dns.asked) - {HOST} == {f"{HOST}.{more}" for more in RESOLVER.split("\n")[1].split()[1:]}
 
 
 def test_sixty_solvers_are_told_by_tcp_and_all_are_asked(cluster: Cluster) -> None:
