@@ -225,6 +225,23 @@ def pods(api: Api) -> dict[str, tuple[str, int]]:
     return {pod["metadata"]["name"]: (pod["metadata"]["uid"], restarts(pod)) for pod in api.list("Pod")}
 
 
+# --- onto a node, without a registry: first, for nothing of it may be there when the others pull ---
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_ctr_brings_an_image_onto_a_node_where_it_is_known_by_its_tag(node: Node, release: Release, name: str) -> None:
+    if "CONTAINERD_ADDRESS" not in os.environ:
+        pytest.skip("the node is none of hack/cluster on this machine")
+    tag = f"localhost/mcs/{name}:{release.version}"
+    release.run(release.documented("ctr", name))
+    rows = [row.split() for row in sh("ctr", "--namespace=k8s.io", "images", "list").splitlines()]
+    known = {row[0]: row[2] for row in rows}
+    # containerd gives it its id for another name, under which it would stay.
+    named = [one for one, digest in known.items() if digest == release.digests[name]]
+    sh("ctr", "--namespace=k8s.io", "images", "remove", "--sync", *named)
+    assert known[tag] == release.digests[name]
+
+
 # --- into the registry ---
 
 
