@@ -1,6 +1,6 @@
 """Runs of a program that do not import it each time: processes forked from one that has done that already.
 
-Three quarters of the operator's start are its imports (1.6 s of processor), and the tests start it some 300 times. A
+Three quarters of the operator's start are its imports (1.6 s of processor), and the tests start it some 150 times. A
 forked one is as real as another one: its own process, environment, command line and log. That it starts from nothing
 as well is seen where it runs from its image.
 """

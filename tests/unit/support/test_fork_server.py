@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -60,5 +61,10 @@ def test_it_ends_with_who_made_it(tmp_path: Path) -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": places}) as maker:
         assert maker.stdout
         pid = int(maker.stdout.readline())
+        os.kill(pid, signal.SIGSTOP)  # it would end by itself, for it finds no cluster
         maker.kill()
-    until("it has ended", lambda: not Path(f"/proc/{pid}").exists(), 20)
+    try:
+        until("it has ended", lambda: not Path(f"/proc/{pid}").exists(), 20)
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
