@@ -282,8 +282,10 @@ class FakePortal:
         return web.json_response(call)
 
     async def _media(self, request: web.Request) -> web.StreamResponse:
-        if "validate" in request.path:
-            return web.Response(status=404)
+        if (
+            "validate" in request.path
+        ):  # what was wrong with a line that did not come about: its network, as the gate says
+            return web.Response(status=200)
         if self.media:
             me = self._me_of(request)
             return await self.media.carry(request, me.name, me.shown)
@@ -328,7 +330,8 @@ class FakePortal:
         message = self.write(me, conversation, (await request.json())["text"])
         members = self.calls[request.match_info["call"]]["members"] if not other else []
         for reader in {me, other, *(one["user"] for one in members if one["state"] == "in")} - {""}:
-            await self.say(reader, type="message", message=self._shown(message, reader))
+            who = self.users[me if reader == other or not other else other].told()
+            await self.say(reader, type="message", message=self._shown(message, reader), who=who)
         return web.json_response(self._shown(message, me), status=201)
 
     async def _conversations(self, request: web.Request) -> web.StreamResponse:
@@ -353,7 +356,8 @@ class FakePortal:
         file |= {"name": request.query["name"], "size": len(content)}
         self.files[file["id"]] = file, bytes(content)
         for reader in (me, other):
-            await self.say(reader, type="file", file=self._shown(file, reader))
+            who = self.users[me if reader == other else other].told()
+            await self.say(reader, type="file", file=self._shown(file, reader), who=who)
         told = {"id": file["id"], "name": file["name"], "size": file["size"], "sha256": digest}
         return web.json_response(told, status=201)
 

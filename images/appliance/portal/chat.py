@@ -29,10 +29,13 @@ class Message:
     body: str
     at: float
 
+    def other_than(self, user: str) -> str:
+        """With whom this user has it: of two the other one, in a call who wrote."""
+        return self.recipient if self.recipient is not None and user == self.sender else self.sender
+
     def shown_to(self, user: str) -> dict[str, Any]:
         """As a page takes it: a conversation of two is named by the other one."""
-        other = self.recipient if user == self.sender else self.sender
-        named = self.conversation if self.recipient is None else other
+        named = self.conversation if self.recipient is None else self.other_than(user)
         return {"id": self.id, "conversation": named, "from": self.sender, "text": self.body, "at": iso(self.at)}
 
 

@@ -44,8 +44,11 @@ class File:
     sha256: str
     at: float
 
+    def other_than(self, user: str) -> str:
+        return self.recipient if user == self.sender else self.sender
+
     def shown_to(self, user: str) -> dict[str, Any]:
-        other = self.recipient if user == self.sender else self.sender
+        other = self.other_than(user)
         shown = {"id": self.id, "conversation": other, "from": self.sender, "name": self.name, "size": self.size}
         return shown | {"at": iso(self.at)}
 

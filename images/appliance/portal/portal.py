@@ -250,21 +250,19 @@ class Portal:
         self.store.post(records.put_call, Kept.of(call), self.clock.wall())
 
     def ring(self, call: Call) -> dict[str, object]:
-        caller = {"user": call.caller, "displayName": self.display_name(call.community, call.caller)}
+        caller = self.person(call.community, call.caller)
         return {"type": "ring", "call": {"id": call.id, "from": caller, "media": call.media}}
 
     def shown(self, call: Call) -> dict[str, object]:
         """The call as pages take it."""
-        names = {user: self.display_name(call.community, user) for user in {call.caller, *call.members}}
-        members = [
-            {"user": one.user, "displayName": names[one.user], "state": one.state} for one in call.members.values()
-        ]
-        caller = {"user": call.caller, "displayName": names[call.caller]}
+        members = [self.person(call.community, one.user) | {"state": one.state} for one in call.members.values()]
+        caller = self.person(call.community, call.caller)
         return {"id": call.id, "media": call.media, "from": caller, "members": members, "ended": call.ended}
 
-    def display_name(self, community: str, user: str) -> str:
-        found = self.told.world.users.get((community, user))
-        return found.display_name if found else user
+    def person(self, community: str, name: str) -> dict[str, str]:
+        """Who that is, as pages take it: by his name alone when he is gone."""
+        found = self.told.world.users.get((community, name))
+        return found.told() if found else {"user": name, "displayName": name}
 
     # ---- in the background
 

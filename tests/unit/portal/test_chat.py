@@ -23,8 +23,11 @@ async def test_a_message_arrives_at_all_pages_of_both(house: House) -> None:
             "<b>hello</b> 👋",
             "2027-01-15T08:00:00.000Z",
         )
-        assert (await bobs.until("message"))["message"] == message | {"conversation": "ada"}
-        assert (await adas.until("message"))["message"] == message | {"conversation": "bob"}
+        at_bobs, at_adas = await bobs.until("message"), await adas.until("message")
+        assert at_bobs["message"] == message | {"conversation": "ada"}
+        assert at_adas["message"] == message | {"conversation": "bob"}
+        names = [heard["who"]["displayName"] for heard in (at_bobs, at_adas)]
+        assert names == ["Ada", "Bob"], "whose page of the directory need not have been read"
         assert "message" not in [heard["type"] for heard in await cyds.quiet()]
     assert (await bob.get("/api/conversations/ada/messages")).json["messages"] == [message | {"conversation": "ada"}]
 

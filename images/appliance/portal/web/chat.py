@@ -60,7 +60,9 @@ async def _keep(
     for name in [visit.user.name, *readers]:
         reader = portal.told.world.user(community, name)
         if reader and rights.may_chat(reader):
-            portal.hub.tell(reader.key, {"type": "message", "message": message.shown_to(name)})
+            # The directory comes by pages: its reader need not have read yet whom this is from.
+            who = portal.person(community, message.other_than(name))
+            portal.hub.tell(reader.key, {"type": "message", "message": message.shown_to(name), "who": who})
     return answer(message.shown_to(visit.user.name), 201)
 
 

@@ -42,7 +42,9 @@ async def upload(visit: Visit, request: web.Request) -> web.StreamResponse:
         pieces = _pieces(visit, request, other, visit.portal.clock.steady() + LONGEST)
         file = await visit.portal.files.receive(visit.community.name, file_id, described, pieces)
     for reader in (visit.user.name, other.name):
-        visit.portal.hub.tell((visit.community.name, reader), {"type": "file", "file": file.shown_to(reader)})
+        who = visit.portal.person(visit.community.name, file.other_than(reader))
+        said = {"type": "file", "file": file.shown_to(reader), "who": who}
+        visit.portal.hub.tell((visit.community.name, reader), said)
     return answer({"id": file.id, "name": file.name, "size": file.size, "sha256": file.sha256}, 201)
 
 

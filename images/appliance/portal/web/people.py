@@ -50,7 +50,7 @@ async def missed(visit: Visit, request: web.Request) -> web.StreamResponse:
     shown = [
         {
             "id": entry.id,
-            "from": {"user": entry.caller, "displayName": portal.display_name(community, entry.caller)},
+            "from": portal.person(community, entry.caller),
             "media": entry.media,
             "at": iso(entry.at),
         }

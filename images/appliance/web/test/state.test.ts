@@ -5,7 +5,7 @@ import { mayHear, unseenOf, verdict } from "../src/state/calls";
 import { unreadOf } from "../src/state/chat";
 import type { Event } from "../src/state/events";
 import { type Marks, noMarks, parseMarks, withOpen } from "../src/state/marks";
-import { toWatch } from "../src/state/people";
+import { nameOf, toWatch } from "../src/state/people";
 import { formatRoute, parseRoute } from "../src/state/route";
 import { type State, initialState, may, reduce } from "../src/state/state";
 
@@ -28,7 +28,7 @@ const told = (of: Call): Event => ({ type: "said", said: { type: "call", call: o
 const ring = { id: "c1", from: { user: "bob", displayName: "Bob" }, media: "audio" as const };
 const rings: Event = { type: "said", said: { type: "ring", call: ring } };
 const message = (id: string, from: string, conversation: string, at = 1): Message => ({ id, from, conversation, text: id, at });
-const says = (of: Message): Event => ({ type: "said", said: { type: "message", message: of } });
+const says = (of: Message): Event => ({ type: "said", said: { type: "message", message: of, who: null } });
 
 describe("a call, to the one who is in it", () => {
   const verdictOf = (state: State): string => (state.calls.current ? verdict(state.calls.current, "ada") : "none");
@@ -157,6 +157,11 @@ describe("people", () => {
   it("that two pages share are shown once", () => {
     const state = after({ type: "directory-asked", q: "", more: false }, page("", false, "bob", "cyd"), page("", true, "cyd", "dan"));
     expect(state.people.users.map((user) => user.user)).toEqual(["bob", "cyd", "dan"]);
+  });
+  it("have their names with what they wrote, whether or not the directory was read that far", () => {
+    const who = { user: "zoe", displayName: "Zoe Neri" };
+    const state = after({ type: "said", said: { type: "message", message: message("1", "zoe", "zoe"), who } });
+    expect(nameOf(state.people, "zoe")).toBe("Zoe Neri");
   });
   it("are watched up to 200, each once", () => {
     const many = Array.from({ length: 300 }, (_, index) => `u${index}`);

@@ -191,11 +191,11 @@ export function said(json: string): Said | null {
     }
     case "message": {
       const of = message(from.message);
-      return of && { type: "message", message: of };
+      return of && { type: "message", message: of, who: person(from.who) };
     }
     case "file": {
       const of = file(from.file);
-      return of && { type: "file", file: of };
+      return of && { type: "file", file: of, who: person(from.who) };
     }
     case "functions":
       return { type: "functions", functions: functions(from.functions) };

@@ -88,8 +88,9 @@ export type Said =
   | { type: "ring"; call: Ring }
   | { type: "ring-ended"; call: string; why: RingEnd }
   | { type: "call"; call: Call }
-  | { type: "message"; message: Message }
-  | { type: "file"; file: SharedFile }
+  /** `who`: of two the other one, in a call who wrote. The directory comes by pages, and need not have told of him. */
+  | { type: "message"; message: Message; who: Person | null }
+  | { type: "file"; file: SharedFile; who: Person | null }
   | { type: "functions"; functions: FunctionName[] }
   | { type: "draining"; draining: boolean; drainingUntil: number | null }
   | { type: "signed-out" };

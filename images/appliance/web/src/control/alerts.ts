@@ -31,7 +31,7 @@ export class Alerts {
     const { me, chat } = this.store.get();
     if (entry.from === me?.user || chat.open === entry.conversation) return;
     this.tones.message();
-    const name = this.nameOf(entry.from);
+    const name = said.who?.displayName ?? this.nameOf(entry.from);
     const route = isOfCall(entry.conversation) ? { at: "call" as const } : { at: "with" as const, user: entry.from };
     this.notify(said.type === "message" ? "chat.new" : "file.new", { name }, `chat-${entry.from}`, formatRoute(route));
   }

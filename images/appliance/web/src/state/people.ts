@@ -49,6 +49,7 @@ function told(state: People, said: Extract<Event, { type: "said" }>["said"]): Pe
   if (said.type === "presence") return { ...state, presence: { ...state.presence, ...said.users } };
   if (said.type === "ring") return named(state, [said.call.from]);
   if (said.type === "call") return named(state, said.call.members);
+  if ((said.type === "message" || said.type === "file") && said.who) return named(state, [said.who]);
   return state;
 }
 
