@@ -33,10 +33,13 @@ KNOWN_TO_HOLD = "not (test_many_links or test_newer_operator)"
 ENTRYPOINT = 'ENTRYPOINT ["/usr/local/bin/entrypoint", "/sbin/init"]'
 
 
-def steps(job: str) -> list[str]:
-    """What a job of the workflow runs, in its order: each step as it stands."""
+def steps() -> list[object]:
+    """What the workflow runs, in its order: each step of each job as it stands."""
     jobs = yaml.safe_load(WORKFLOW.read_text())["jobs"]
-    return [step["run"] for step in jobs[job]["steps"] if "run" in step]
+    of_jobs = [(name, step["run"]) for name, job in jobs.items() for step in job["steps"] if "run" in step]
+    return [
+        pytest.param(step, id=f"{name}: {step.split(' ', 4)[-1] if 'sudo' in step else step}") for name, step in of_jobs
+    ]
 
 
 @dataclass(frozen=True)
@@ -126,7 +129,7 @@ def nothing_is_left(folder: Path) -> bool:
     return True
 
 
-@pytest.mark.parametrize("step", steps("e2e"))
+@pytest.mark.parametrize("step", steps())
 def test_a_step_of_the_workflow_holds_on_kind(runner: Runner, step: str) -> None:
     """In their order, as they stand; of the end-to-end tests those that are known to hold there (docs/limits.md)."""
     runner.run(f"{step} T='{KNOWN_TO_HOLD}'" if step.endswith("make e2e") else step)

@@ -62,7 +62,13 @@ def all_run(api: Api) -> None:
         api.wait_condition("TVoxLink", name, "Ready", "True", timeout=120)
 
 
-@pytest.mark.parametrize("page", pages_to_run(SERVER))
+LONG = ("docs/moving.md",)
+"""Of all pages the dearest: most of its 37 s of processor time are starts of the plugin."""
+
+
+@pytest.mark.parametrize(
+    "page", [pytest.param(page, marks=[pytest.mark.slow] * (page in LONG)) for page in pages_to_run(SERVER)]
+)
 def test_the_commands_of_a_page_do_what_it_says(page: str, demo: Api, operator: Operator, tmp_path: Path) -> None:
     all_run(demo)
     run(page, SERVER, tmp_path, demo.kubeconfig)

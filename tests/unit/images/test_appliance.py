@@ -30,6 +30,7 @@ from support.levels import left_out_if_missing
 from support.ports import free_port
 from unit.images.appliance_set import APPLIANCE, DOMAIN, MountedSet, certificate, haproxy, link, weak
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 HAPROXY = shutil.which("haproxy", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 
 
@@ -217,8 +218,8 @@ async def answer(reader: asyncio.StreamReader) -> Reply:
     return Reply(int(head.split(" ")[1]), headers, body.decode())
 
 
-@pytest_asyncio.fixture
-async def idle() -> AsyncIterator[Running]:
+@contextlib.asynccontextmanager
+async def started() -> AsyncIterator[Running]:
     """The appliance just started, with nothing mounted, and three TVoxes that wait for it."""
     # Not tmp_path: the path of a Unix socket must stay below 97 characters.
     root = Path(tempfile.mkdtemp(prefix="mcs-"))
@@ -237,13 +238,31 @@ async def idle() -> AsyncIterator[Running]:
         shutil.rmtree(root)
 
 
-@pytest_asyncio.fixture
+async def with_two_links(running: Running) -> Running:
+    """17 and 18, each with its certificate."""
+    running.mounted.links = [link(17), link(18)]
+    running.mounted.certificates = [certificate(entry["domain"]) for entry in running.mounted.links]
+    await running.take()
+    return running
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def idle() -> AsyncIterator[Running]:
+    async with started() as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="module")
 async def serving(idle: Running) -> Running:
-    """The appliance with links 17 and 18, each with its certificate."""
-    idle.mounted.links = [link(17), link(18)]
-    idle.mounted.certificates = [certificate(entry["domain"]) for entry in idle.mounted.links]
-    await idle.take()
-    return idle
+    """For tests that change it."""
+    return await with_two_links(idle)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def served() -> AsyncIterator[Running]:
+    """For tests that leave it as it was: to start one takes longer than most of them."""
+    async with started() as running:
+        yield await with_two_links(running)
 
 
 A, B = "tvox-17.example.com", "tvox-18.example.com"
@@ -359,19 +378,19 @@ async def test_it_ends_with_an_error_when_haproxy_dies(serving: Running) -> None
 # -------------------------------------------------------------------------------------------------------------- routing
 
 
-async def test_each_name_leads_to_its_own_tvox_and_to_no_other(serving: Running) -> None:
+async def test_each_name_leads_to_its_own_tvox_and_to_no_other(served: Running) -> None:
     for host, expected in [(A, "127.0.0.17"), (B, "127.0.0.18"), (A, "127.0.0.17"), (B, "127.0.0.18")]:
-        said = json.loads((await serving.get(host, tls=True)).body)
+        said = json.loads((await served.get(host, tls=True)).body)
         assert said["tvox"] == expected
         assert said["headers"]["host"] == host
         assert said["headers"]["x-forwarded-for"] == "127.0.0.1"
         assert said["headers"]["x-forwarded-proto"] == "https"
 
 
-async def test_a_name_that_is_not_served_gets_404_and_no_handshake(serving: Running) -> None:
-    page = await serving.get("stranger.example.com")
+async def test_a_name_that_is_not_served_gets_404_and_no_handshake(served: Running) -> None:
+    page = await served.get("stranger.example.com")
     assert (page.status, page.headers["mcs-reason"]) == (404, "UnknownHost")
-    assert await serving.shown("stranger.example.com") is None
+    assert await served.shown("stranger.example.com") is None
 
 
 @pytest.mark.parametrize(
@@ -391,34 +410,34 @@ async def test_a_name_that_is_not_served_gets_404_and_no_handshake(serving: Runn
         pytest.param(f"GET / HTTP/1.1\r\nHost: {A}\x00", id="a null byte"),
     ],
 )
-async def test_a_request_that_does_not_name_one_host_is_refused(serving: Running, head: str) -> None:
-    reader, writer = await serving.connect(A)
+async def test_a_request_that_does_not_name_one_host_is_refused(served: Running, head: str) -> None:
+    reader, writer = await served.connect(A)
     writer.write(f"{head}\r\n\r\n".encode())
     assert (await answer(reader)).status == 400
     writer.close()
 
 
-async def test_nobody_gets_a_tunnel_through_a_tvox_to_elsewhere(serving: Running) -> None:
-    reader, writer = await serving.connect(A, tls=True)
+async def test_nobody_gets_a_tunnel_through_a_tvox_to_elsewhere(served: Running) -> None:
+    reader, writer = await served.connect(A, tls=True)
     writer.write(f"CONNECT {A}:443 HTTP/1.1\r\nHost: {A}:443\r\n\r\n".encode())
     assert (await answer(reader)).status == 405
     writer.close()
 
 
 @pytest.mark.parametrize("host", [A, A.upper(), f"{A}:80", f"{A}:"])
-async def test_one_host_may_be_written_in_capitals_and_with_its_port(serving: Running, host: str) -> None:
-    assert (await serving.get(host)).status == 308
+async def test_one_host_may_be_written_in_capitals_and_with_its_port(served: Running, host: str) -> None:
+    assert (await served.get(host)).status == 308
 
 
-async def test_a_redirect_names_the_host_and_the_path_and_nothing_else(serving: Running) -> None:
-    reader, writer = await serving.connect(A)
+async def test_a_redirect_names_the_host_and_the_path_and_nothing_else(served: Running) -> None:
+    reader, writer = await served.connect(A)
     writer.write(f"GET http://{A}/path?q=1 HTTP/1.1\r\nHost: {A}\r\n\r\n".encode())
     assert (await answer(reader)).headers["location"] == f"https://{A}/path?q=1"
     writer.close()
 
 
-async def test_a_connection_that_was_made_for_one_site_leads_to_no_other(serving: Running) -> None:
-    reader, writer = await serving.connect(A, tls=True)
+async def test_a_connection_that_was_made_for_one_site_leads_to_no_other(served: Running) -> None:
+    reader, writer = await served.connect(A, tls=True)
     for host, status in [(A, 200), (B, 421), ("stranger.example.com", 421), (DOMAIN, 421), (A, 200)]:
         writer.write(f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
         reply = await answer(reader)
@@ -428,10 +447,10 @@ async def test_a_connection_that_was_made_for_one_site_leads_to_no_other(serving
 
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
-async def test_with_http_2_the_rest_of_a_connection_goes_on_after_a_request_for_another_site(serving: Running) -> None:
+async def test_with_http_2_the_rest_of_a_connection_goes_on_after_a_request_for_another_site(served: Running) -> None:
     """One connection, three requests; and the way that a browser goes then, a connection of its own."""
-    site, say = f"https://{A}:{serving.https}/", "%{http_version} %{http_code} %{num_connects}\n"
-    words = ["-sk", "--http2", "-o/dev/null", "-w", say, "--connect-to", f"::127.0.0.1:{serving.https}"]
+    site, say = f"https://{A}:{served.https}/", "%{http_version} %{http_code} %{num_connects}\n"
+    words = ["-sk", "--http2", "-o/dev/null", "-w", say, "--connect-to", f"::127.0.0.1:{served.https}"]
     requests = [[*words, site], [*words, "-HHost: " + B, site], [*words, site], [*words, site.replace(A, B)]]
     command = [word for request in requests for word in ("--next", *request)][1:]
     curl = await asyncio.create_subprocess_exec("curl", *command, stdout=asyncio.subprocess.PIPE)
@@ -487,7 +506,7 @@ async def test_a_tunnel_that_is_down_is_a_page_within_three_seconds(serving: Run
 # --------------------------------------------------------------------------------------------------------------- shares
 
 
-@pytest_asyncio.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def small(idle: Running) -> Running:
     """An appliance with 100 places, so 50 for one address and 50 for one link; links 17 and 18 have certificates."""
     await idle.stop()
@@ -893,9 +912,9 @@ async def test_a_drain_takes_nobody_new_and_keeps_who_is_there_until_it_is_calle
     ],
 )
 async def test_the_contract_port_answers_what_it_should_not_be_asked(
-    idle: Running, method: str, path: str, status: int
+    served: Running, method: str, path: str, status: int
 ) -> None:
-    assert (await idle.ask(path, method)).status == status
+    assert (await served.ask(path, method)).status == status
 
 
 async def test_a_neighbour_learns_nothing_of_a_customer_and_gives_no_orders(serving: Running) -> None:
@@ -940,9 +959,9 @@ async def test_the_kubelet_gets_its_answer_while_others_keep_the_contract_port_w
     ],
 )
 async def test_the_contract_port_survives_what_is_no_request(
-    idle: Running, capfd: pytest.CaptureFixture[str], garbage: bytes, answered: bool
+    served: Running, capfd: pytest.CaptureFixture[str], garbage: bytes, answered: bool
 ) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", idle.contract)
+    reader, writer = await asyncio.open_connection("127.0.0.1", served.contract)
     said = b""
     with contextlib.suppress(ConnectionError):  # closed before all of it was read
         writer.write(garbage)
@@ -950,5 +969,5 @@ async def test_the_contract_port_survives_what_is_no_request(
         said = await reader.read()
     writer.close()
     assert said.startswith(b"HTTP/1.1 400") or not (answered or said)
-    assert await idle.healthy()
+    assert await served.healthy()
     assert "Traceback" not in "".join(capfd.readouterr())

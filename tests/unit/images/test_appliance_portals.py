@@ -28,6 +28,8 @@ MEET, OTHER = "meet.acme.example.com", "meet.globex.example.com"
 A = "tvox-17.example.com"
 STUN = b"\x00\x01\x00\x00\x21\x12\xa4\x42" + b"x" * 12
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 LIVEKIT = """#!/bin/sh
 echo started >>"$MCS_TEST/livekit.log"
 printf %s "$LIVEKIT_CONFIG" >"$MCS_TEST/livekit.json"
@@ -62,7 +64,7 @@ def a_home(root: Path) -> Path:
     """The image's files, with parts that only say who they are."""
     home = root / "home"
     for name in ("appliance", "pages"):
-        shutil.copytree(APPLIANCE / name, home / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(APPLIANCE / name, home / name)  # with __pycache__: else each start compiles it anew
     shutil.copy(APPLIANCE / "haproxy.cfg", home)
     for name in ("gate", "portal"):
         (home / name).mkdir()
@@ -97,8 +99,8 @@ def customers(mounted: MountedSet) -> None:
     mounted.logins = [{"community": "acme", "name": "ada", "hash": "$argon2id$v=19$x"}]
 
 
-@pytest_asyncio.fixture
-async def idle() -> AsyncIterator[Running]:
+@contextlib.asynccontextmanager
+async def started() -> AsyncIterator[Running]:
     # Not tmp_path: the path of a Unix socket must stay below 97 characters.
     root = Path(tempfile.mkdtemp(prefix="mcs-"))
     for name in ("data", "etc", "run"):
@@ -117,13 +119,31 @@ async def idle() -> AsyncIterator[Running]:
         shutil.rmtree(root)
 
 
-@pytest_asyncio.fixture
+async def with_customers(running: Running) -> Running:
+    customers(running.mounted)
+    await running.take()
+    await eventually(lambda: asks(running, "/"))
+    await eventually(lambda: asks(running, "/calls/x/rtc"))
+    return running
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def idle() -> AsyncIterator[Running]:
+    async with started() as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="module")
 async def serving(idle: Running) -> Running:
-    customers(idle.mounted)
-    await idle.take()
-    await eventually(lambda: asks(idle, "/"))
-    await eventually(lambda: asks(idle, "/calls/x/rtc"))
-    return idle
+    """For tests that change it."""
+    return await with_customers(idle)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def served() -> AsyncIterator[Running]:
+    """For tests that leave it as it was: five processes are started for each."""
+    async with started() as running:
+        yield await with_customers(running)
 
 
 async def asks(running: Running, path: str) -> dict[str, Any] | None:
@@ -150,9 +170,9 @@ async def test_without_a_portal_nothing_of_it_runs(idle: Running) -> None:
     assert (report["contract"], report["portals"], report["byCommunity"]) == (2, {}, {})
 
 
-async def test_the_set_is_handed_over_and_nobody_else_may_read_it(serving: Running) -> None:
-    config = (await serving.report())["config"]
-    told = handed(serving, "set.json")
+async def test_the_set_is_handed_over_and_nobody_else_may_read_it(served: Running) -> None:
+    config = (await served.report())["config"]
+    told = handed(served, "set.json")
     own = {"name": "demo", "domain": "mcs.example.com", "publicAddress": "203.0.113.10"}
     assert told["instance"] == own | {"mediaPort": 10000, "bandwidthMbps": 100}
     assert told["communities"][0] == {"name": "acme", "displayName": "Acme", "portal": MEET, "open": True}
@@ -161,41 +181,41 @@ async def test_the_set_is_handed_over_and_nobody_else_may_read_it(serving: Runni
         ["acme", "ada", "Ada L.", ["Audio", "Chat"]],
         ["globex", "ada", "Ada L.", ["Audio", "Chat"]],
     ]
-    assert handed(serving, "logins.json") == {"config": config, "logins": [["acme", "ada", "$argon2id$v=19$x"]]}
-    assert handed(serving, "mode.json") == {"mode": "open"}
+    assert handed(served, "logins.json") == {"config": config, "logins": [["acme", "ada", "$argon2id$v=19$x"]]}
+    assert handed(served, "mode.json") == {"mode": "open"}
     for name in ("set.json", "logins.json", "mode.json"):
-        assert stat.S_IMODE((serving.root / "run" / name).stat().st_mode) == 0o600
+        assert stat.S_IMODE((served.root / "run" / name).stat().st_mode) == 0o600
 
 
-async def test_a_portal_is_served_by_its_host_and_says_whose_it_is(serving: Running) -> None:
-    page = await asks(serving, "/api/me")
+async def test_a_portal_is_served_by_its_host_and_says_whose_it_is(served: Running) -> None:
+    page = await asks(served, "/api/me")
     assert page is not None
     assert (page["part"], page["headers"]["x-mcs-community"]) == ("portal", "acme")
     assert (page["headers"]["x-forwarded-for"], page["headers"]["x-forwarded-proto"]) == ("127.0.0.1", "https")
     for path in ("/calls/abc/rtc", "/calls/abc/rtc/v1?join_request=x", "/calls/abc/rtc/v1/validate"):
-        signalling = await asks(serving, path)
+        signalling = await asks(served, path)
         assert signalling is not None
         assert (signalling["part"], signalling["path"]) == ("gate", path)
     for path in ("/calls/abc/rtcx", "/calls/abc", "/x/calls/abc/rtc"):
-        other = await asks(serving, path)
+        other = await asks(served, path)
         assert other is not None and other["part"] == "portal"
 
 
-async def test_no_caller_says_himself_whose_portal_it_is(serving: Running) -> None:
+async def test_no_caller_says_himself_whose_portal_it_is(served: Running) -> None:
     for name in ("X-MCS-Community", "x-mcs-community"):
-        reader, writer = await serving.connect(MEET, tls=True)
+        reader, writer = await served.connect(MEET, tls=True)
         writer.write(f"GET /api/me HTTP/1.1\r\nHost: {MEET}\r\n{name}: globex\r\n{name}: globex\r\n\r\n".encode())
         head = await reader.readuntil(b"\r\n\r\n")
         body = json.loads(await reader.read(10_000))
         assert b" 200 " in head and body["headers"]["x-mcs-community"] == "acme"
         writer.close()
-    reply = await serving.get(A, tls=True)
+    reply = await served.get(A, tls=True)
     assert "x-mcs-community" not in said(reply)["headers"], "a TVox learns nothing of it"
 
 
-async def test_no_password_goes_over_a_line_that_is_not_encrypted(serving: Running) -> None:
-    assert (await serving.get(MEET)).headers["location"] == f"https://{MEET}/"
-    refused = await serving.get(OTHER)  # has no certificate yet
+async def test_no_password_goes_over_a_line_that_is_not_encrypted(served: Running) -> None:
+    assert (await served.get(MEET)).headers["location"] == f"https://{MEET}/"
+    refused = await served.get(OTHER)  # has no certificate yet
     assert (refused.status, refused.headers["mcs-reason"]) == (403, "NotSecure")
 
 
@@ -208,17 +228,17 @@ async def test_no_password_goes_over_a_line_that_is_not_encrypted(serving: Runni
     ],
 )
 async def test_a_tvox_reaches_its_own_customers_portal_alone(
-    serving: Running, host: str, source: str, status: int
+    served: Running, host: str, source: str, status: int
 ) -> None:
-    reply = await serving.get(host, "/", tls=True, source=source)
+    reply = await served.get(host, "/", tls=True, source=source)
     assert reply.status == status
     assert reply.headers.get("mcs-reason") == (None if status == 200 else "ForeignSite")
 
 
-async def test_a_customers_tvox_leads_to_his_portal(serving: Running) -> None:
-    reply = await serving.get(A, "/mcs/", tls=True)
+async def test_a_customers_tvox_leads_to_his_portal(served: Running) -> None:
+    reply = await served.get(A, "/mcs/", tls=True)
     assert (reply.status, reply.headers["location"]) == (302, f"https://{MEET}/")
-    assert (await serving.get(A, "/mcs/x", tls=True)).status == 200, "all else is the TVox's"
+    assert (await served.get(A, "/mcs/x", tls=True)).status == 200, "all else is the TVox's"
 
 
 async def test_a_disabled_customers_portal_is_closed(serving: Running) -> None:
@@ -230,13 +250,13 @@ async def test_a_disabled_customers_portal_is_closed(serving: Running) -> None:
     assert "acme" not in (await serving.report())["portals"]
 
 
-async def test_a_drain_spares_portals_and_tells_them(serving: Running) -> None:
-    await serving.ask("/drain", "POST")
-    assert (await serving.get(A, tls=True)).status == 503
-    assert await asks(serving, "/calls/abc/rtc"), "a call comes back when its network changed"
-    assert handed(serving, "mode.json") == {"mode": "draining"}
-    await serving.ask("/drain", "DELETE")
-    assert handed(serving, "mode.json") == {"mode": "open"}
+async def test_a_drain_spares_portals_and_tells_them(served: Running) -> None:
+    await served.ask("/drain", "POST")
+    assert (await served.get(A, tls=True)).status == 503
+    assert await asks(served, "/calls/abc/rtc"), "a call comes back when its network changed"
+    assert handed(served, "mode.json") == {"mode": "draining"}
+    await served.ask("/drain", "DELETE")
+    assert handed(served, "mode.json") == {"mode": "open"}
 
 
 @pytest.mark.parametrize(
@@ -251,12 +271,13 @@ async def test_a_drain_spares_portals_and_tells_them(serving: Running) -> None:
     ],
 )
 async def test_portals_are_told_until_when_a_drain_lasts_at_the_latest(
-    serving: Running, said: bytes, told: str | None
+    served: Running, said: bytes, told: str | None
 ) -> None:
-    assert b" 200 " in await order(serving, b"POST", said)
-    assert handed(serving, "mode.json") == {"mode": "draining"} | ({"until": told} if told else {})
-    assert b" 200 " in await order(serving, b"POST", b"X: y"), "from now on nobody knows"
-    assert handed(serving, "mode.json") == {"mode": "draining"}
+    assert b" 200 " in await order(served, b"POST", said)
+    assert handed(served, "mode.json") == {"mode": "draining"} | ({"until": told} if told else {})
+    assert b" 200 " in await order(served, b"POST", b"X: y"), "from now on nobody knows"
+    assert handed(served, "mode.json") == {"mode": "draining"}
+    assert b" 200 " in await order(served, b"DELETE", b"X: y")
 
 
 async def order(running: Running, method: bytes, field: bytes) -> bytes:
@@ -285,17 +306,17 @@ async def relayed(running: Running, host: str, source: str = "127.0.0.1", alpn: 
     return answer
 
 
-async def test_relayed_media_comes_in_by_https_as_well(serving: Running) -> None:
-    assert await relayed(serving, MEET) == b"relay " + STUN
-    assert await relayed(serving, A) == b"", "at a portal's name only"
-    assert await relayed(serving, MEET, source="127.0.0.17") == b"", "a TVox is no browser"
-    assert not (await relayed(serving, MEET, alpn="http/1.1")).startswith(b"relay"), "a browser said what it speaks"
+async def test_relayed_media_comes_in_by_https_as_well(served: Running) -> None:
+    assert await relayed(served, MEET) == b"relay " + STUN
+    assert await relayed(served, A) == b"", "at a portal's name only"
+    assert await relayed(served, MEET, source="127.0.0.17") == b"", "a TVox is no browser"
+    assert not (await relayed(served, MEET, alpn="http/1.1")).startswith(b"relay"), "a browser said what it speaks"
 
 
-async def test_what_is_no_request_reaches_nothing(serving: Running) -> None:
+async def test_what_is_no_request_reaches_nothing(served: Running) -> None:
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    reader, writer = await asyncio.open_connection("127.0.0.1", serving.https, ssl=context, server_hostname=A)
+    reader, writer = await asyncio.open_connection("127.0.0.1", served.https, ssl=context, server_hostname=A)
     writer.write(b"\x16\x03\x01garbage that is no request\r\n\r\n")
     async with asyncio.timeout(15):
         answer = await reader.read(1000)
@@ -368,8 +389,8 @@ async def test_what_communities_of_the_set_in_force_use_is_told_over_loopback(id
     assert (told["refused"], told["quota"], told["retention"]) == ({"NoBandwidth": 3}, {"fileBytes": 2**30}, {})
 
 
-async def test_parts_have_limits_and_learn_no_more_than_they_need(serving: Running) -> None:
-    gate, portal = await asks(serving, "/calls/x/rtc"), await asks(serving, "/")
+async def test_parts_have_limits_and_learn_no_more_than_they_need(served: Running) -> None:
+    gate, portal = await asks(served, "/calls/x/rtc"), await asks(served, "/")
     assert gate is not None and portal is not None
     for part in (gate, portal):
         assert 2**28 < part["limit"] < 2**36
@@ -379,8 +400,8 @@ async def test_parts_have_limits_and_learn_no_more_than_they_need(serving: Runni
     assert not secrets & set(portal["environment"])
 
 
-async def test_the_media_server_listens_to_nobody_but_the_gate_and_offers_one_address(serving: Running) -> None:
-    told = json.loads((serving.root / "livekit.json").read_text())
+async def test_the_media_server_listens_to_nobody_but_the_gate_and_offers_one_address(served: Running) -> None:
+    told = json.loads((served.root / "livekit.json").read_text())
     assert told["bind_addresses"] == ["127.0.0.1"]
     assert told["room"]["auto_create"] is False
     rtc = told["rtc"]
