@@ -47,9 +47,10 @@ class Kubeconfig:
         return found
 
     async def _load(self, found: Configuration) -> None:
-        merged = kube_config.KubeConfigMerger(self.file or os.environ.get("KUBECONFIG", "~/.kube/config"))  # type: ignore[no-untyped-call]
+        files = self.file or os.environ.get("KUBECONFIG", "~/.kube/config")
+        merged = kube_config.KubeConfigMerger(files)  # type: ignore[no-untyped-call]
         if merged.config is None:
-            raise KubeconfigError(f"no usable kubeconfig: {self.file or 'none'} is not there")
+            raise KubeconfigError(f"no usable kubeconfig: {files or 'KUBECONFIG names no file, so one'} is not there")
         loader = kube_config.KubeConfigLoader(  # type: ignore[no-untyped-call]
             config_dict=merged.config, active_context=self.context or None, config_base_path=None
         )

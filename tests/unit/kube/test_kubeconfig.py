@@ -45,6 +45,20 @@ async def test_what_kubectl_would_do_for_a_cluster_is_done(tmp_path: Path) -> No
     assert (found.tls_server_name, found.proxy, found.verify_ssl) == ("api", "http://proxy:3128", False)
 
 
+async def test_a_file_that_is_missing_is_named_whoever_asked_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    missing = f"{tmp_path}/k:{tmp_path}/k2"
+    monkeypatch.setenv("KUBECONFIG", missing)
+    with pytest.raises(KubeconfigError, match=f"no usable kubeconfig: {missing} is not there"):
+        await Kubeconfig().configuration()
+    with pytest.raises(KubeconfigError, match=f"{tmp_path}/own is not there"):
+        await Kubeconfig(f"{tmp_path}/own").configuration()
+    monkeypatch.setenv("KUBECONFIG", "")
+    with pytest.raises(KubeconfigError, match="no usable kubeconfig: KUBECONFIG names no file"):
+        await Kubeconfig().configuration()
+
+
 @pytest.mark.parametrize("name", ["as", "as-groups", "as-uid", "as-user-extra"])
 async def test_whom_somebody_acts_as_is_refused_by_name(tmp_path: Path, name: str) -> None:
     with pytest.raises(KubeconfigError, match=f"user: {name}: "):
