@@ -44,16 +44,16 @@ def newest() -> Iterator[dict[str, str]]:
 def makes_way(environment: dict[str, str]) -> bool:
     """Whether a node was up. It is down now."""
     server = on_node(environment)
-    if server is None:
-        return False
-    if served := list(server.everywhere("Pod", OURS)):
+    if server and (served := list(server.everywhere("Pod", OURS))):
         raise MissingError(f"an MCS is on this machine's node, which has to make way: {served[0]['metadata']['name']}")
-    subprocess.run([CLUSTER, "down"], env=environment, check=True)
-    return True
+    subprocess.run([CLUSTER, "down"], env=environment, check=True)  # also what a reboot has left of one
+    return server is not None
 
 
 def on_node(environment: dict[str, str]) -> Api | None:
-    """A client of the node that is up."""
+    """A client of the node, where one is up and well."""
+    if subprocess.run([CLUSTER, "status"], env=environment, capture_output=True, check=False).returncode:
+        return None
     told = subprocess.run([CLUSTER, "env"], env=environment, capture_output=True, text=True, check=False).stdout
     found = re.search(r"^export KUBECONFIG=(\S+)$", told, re.MULTILINE)
     return Api(Path(found[1])) if found else None
