@@ -10,11 +10,10 @@ from pathlib import Path
 
 from . import binaries, ecosystem, packages, settings
 from .apiclient import free_port
-from .binaries import Module
 from .controlplane import ControlPlane
 from .processes import Component, Supervisor
 from .settings import Ports
-from .shell import ClusterError, only_one, say, wait_until, write_if_changed
+from .shell import only_one, say, wait_until, write_if_changed
 
 # Quota, garbage collection, namespaces and service accounts. No workload controllers: without a node their pods would
 # hang, and tests want to play the kubelet themselves.
@@ -34,7 +33,7 @@ CONTROLLERS = ",".join(
 def up(controllers: str = CONTROLLERS) -> ControlPlane:
     """Start what does not run; returns when API server and quota work."""
     packages.install(packages.FOR_APISERVER)
-    binaries.build(_apiserver(), "kube-apiserver")
+    binaries.build(ecosystem.kubernetes(settings.kubernetes()), "kube-apiserver")
     binaries.build(binaries.KUBERNETES, "kube-controller-manager", "kubectl")
     folder = settings.apiserver_dir()
     with only_one(settings.base_dir() / "apiserver.lock"):
@@ -83,18 +82,9 @@ def _plane(folder: Path, controllers: str) -> ControlPlane:
         "127.0.0.1",
         _ports(folder),
         controllers=controllers,
-        apiserver_binaries=binaries.folder_of(_apiserver()),
+        # etcd, controller manager and kubectl are the node's in any case.
+        apiserver_binaries=binaries.folder_of(ecosystem.kubernetes(settings.kubernetes())),
     )
-
-
-def _apiserver() -> Module:
-    """What the API server is built from. etcd, controller manager and kubectl are the node's in any case."""
-    age = settings.kubernetes()
-    if age is None:
-        return binaries.KUBERNETES
-    if age not in ecosystem.KUBERNETES:
-        raise ClusterError(f"MCS_KUBERNETES={age}: it is one of {', '.join(ecosystem.KUBERNETES)}")
-    return ecosystem.KUBERNETES[age]
 
 
 def _ports(folder: Path) -> Ports:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from . import settings
+from . import binaries, settings
 from .binaries import Module
+from .shell import ClusterError
 
 _FLUX = "github.com/fluxcd/"
 FLUX = Module(
@@ -53,16 +54,27 @@ REGISTRY = Module(
     {"crane": "github.com/google/go-containerregistry/cmd/crane", "registry": "."},
     beside=settings.ECOSYSTEM_MODULES,
 )
-# API servers of other versions than the node's: the oldest that is supported, and the newest that can be had.
+# The API server of the oldest Kubernetes that is supported, and the newest that can be had, whole.
 KUBERNETES = {
     age: Module(
-        f"kubernetes-{age}",
-        {"kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver"},
-        version_of="k8s.io/kubernetes",
-        beside=settings.ECOSYSTEM_MODULES,
+        f"kubernetes-{age}", packages, version_of=binaries.KUBERNETES.version_of, beside=settings.ECOSYSTEM_MODULES
     )
-    for age in ("oldest", "newest")
+    for age, packages in (
+        ("oldest", {"kube-apiserver": binaries.KUBERNETES.packages["kube-apiserver"]}),
+        ("newest", binaries.KUBERNETES.packages),
+    )
 }
+
+
+def kubernetes(age: str | None) -> Module:
+    """What MCS_KUBERNETES names; without it the node's own."""
+    if age is None:
+        return binaries.KUBERNETES
+    if age not in KUBERNETES:
+        raise ClusterError(f"MCS_KUBERNETES={age}: it is one of {', '.join(KUBERNETES)}")
+    return KUBERNETES[age]
+
+
 # What a node image of kind has beside the programs of our own node. Two are apart: crictl wants another version of
 # Kubernetes' libraries, and the provisioner of volumes spells the name of a module as nobody does today.
 KIND_NODE = Module(

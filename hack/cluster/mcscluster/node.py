@@ -9,14 +9,17 @@ import signal
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import addons, binaries, cgroups, footprint, network, rights, settings
+from . import addons, binaries, cgroups, ecosystem, footprint, network, rights, settings
 from .apiclient import APPLY, Api, ApiError, answers
+from .binaries import Module
 from .controlplane import ControlPlane
 from .processes import Component, Supervisor, end_process, start_time
 from .runtime import Runtime
 from .shell import ClusterError, only_one, say, succeeds, wait_until, write_if_changed
 
 PORTS = settings.NODE_PORTS
+AGE = "kubernetes"
+"""The file with what MCS_KUBERNETES named when the node was started."""
 
 
 @dataclass(frozen=True)
@@ -168,11 +171,22 @@ class Node:
 def describe() -> Node:
     """The node as it should be on this machine; starts nothing."""
     folder, layout = settings.node_dir(), cgroups.detect()
-    kubernetes, containerd, cni = (
-        binaries.folder_of(module) for module in (binaries.KUBERNETES, binaries.CONTAINERD, binaries.CNI)
-    )
+    kubernetes, containerd, cni = (binaries.folder_of(module) for module in _modules(_age()))
     plane = ControlPlane(folder, kubernetes, settings.FIRST.ip, PORTS, endpoint=True)
     return Node(folder, plane, Runtime(folder, containerd, cni, layout), layout)
+
+
+def _modules(age: str | None) -> tuple[Module, ...]:
+    """What a node's programs are built from."""
+    return ecosystem.kubernetes(age), binaries.CONTAINERD, binaries.CNI
+
+
+def _age() -> str | None:
+    """Of the Kubernetes of the node that is up, whatever is chosen now; where none is up, of the one that is chosen."""
+    if not (settings.node_dir() / "before.json").exists():
+        return settings.kubernetes()
+    file = settings.node_dir() / AGE
+    return (file.read_text() or None) if file.exists() else None
 
 
 def known() -> Node | None:
@@ -193,9 +207,11 @@ def require() -> Node:
 def up() -> Node:
     """Build what is missing, start what does not run, return when the node is Ready. Raises MissingRightsError."""
     _refuse_a_second_node()
+    _refuse_another_version()
     rights.require_node()
-    binaries.build(binaries.KUBERNETES, "kube-apiserver")  # alone: it takes as long as all the others
-    for module in (binaries.KUBERNETES, binaries.CONTAINERD, binaries.CNI):
+    modules = _modules(_age())
+    binaries.build(modules[0], "kube-apiserver")  # alone: it takes as long as all the others
+    for module in modules:
         binaries.build(module)
     node = describe()
     with only_one(settings.base_dir() / "node.lock"):
@@ -215,8 +231,18 @@ def _refuse_a_second_node() -> None:
         )
 
 
+def _refuse_another_version() -> None:
+    """etcd has objects in the versions of the API server that wrote them: an older one may not know them."""
+    chosen, age = settings.kubernetes(), _age()
+    if "kubelet" not in ecosystem.kubernetes(chosen).packages:
+        raise ClusterError(f"MCS_KUBERNETES={chosen} is for an API server alone: no kubelet of it is built")
+    if chosen != age:
+        raise ClusterError(f"a node of another Kubernetes is up ({age or 'the usual one'}): `cluster down` first")
+
+
 def _start(node: Node) -> None:
     footprint.remember(node.folder / "before.json")
+    write_if_changed(node.folder / AGE, settings.kubernetes() or "")
     node.ensure_certificates()
     cgroups.prepare(node.layout)
     network.ensure()

@@ -123,7 +123,7 @@ def kind_image() -> str | None:
 
 
 def kubernetes() -> str | None:
-    """Version of an API server that runs alone (MCS_KUBERNETES): oldest, newest; None is the node's."""
+    """Which Kubernetes a node or an API server alone is of (MCS_KUBERNETES): oldest, newest; None is the usual one."""
     return os.environ.get("MCS_KUBERNETES")
 
 

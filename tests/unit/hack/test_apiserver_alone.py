@@ -43,8 +43,36 @@ def test_only_the_api_server_is_of_the_version_that_is_chosen(
 
 
 def test_a_version_that_there_is_not_is_refused_with_those_that_there_are(
-    mcscluster: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
+    mcscluster: Callable[[str], ModuleType],
 ) -> None:
-    monkeypatch.setenv("MCS_KUBERNETES", "1.30")
     with pytest.raises(mcscluster("shell").ClusterError, match=r"MCS_KUBERNETES=1\.30: it is one of oldest, newest"):
-        mcscluster("apiserver_alone")._apiserver()
+        mcscluster("ecosystem").kubernetes("1.30")
+
+
+def test_a_node_that_is_up_stays_of_the_version_that_it_was_started_with(
+    mcscluster: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """etcd has objects in versions that an older API server may not know."""
+    node, refused = mcscluster("node"), mcscluster("shell").ClusterError
+    monkeypatch.setenv("MCS_CLUSTER_DIR", str(tmp_path))
+    monkeypatch.setenv("MCS_KUBERNETES", "newest")
+    assert node._age() == "newest", "none is up"
+    (tmp_path / "node").mkdir()
+    (tmp_path / "node" / "before.json").touch()
+    with pytest.raises(refused, match=r"another Kubernetes is up \(the usual one\)"):
+        node._refuse_another_version()
+    (tmp_path / "node" / node.AGE).write_text("newest")
+    node._refuse_another_version()
+    monkeypatch.delenv("MCS_KUBERNETES")
+    with pytest.raises(refused, match=r"\(newest\)"):
+        node._refuse_another_version()
+    assert node._age() == "newest"
+
+
+def test_a_version_of_which_no_kubelet_is_built_is_for_an_api_server_alone(
+    mcscluster: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("MCS_CLUSTER_DIR", str(tmp_path))
+    monkeypatch.setenv("MCS_KUBERNETES", "oldest")
+    with pytest.raises(mcscluster("shell").ClusterError, match="no kubelet"):
+        mcscluster("node")._refuse_another_version()
