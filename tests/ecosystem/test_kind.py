@@ -29,7 +29,6 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(5400)]
 NEEDS = "Docker's engine from Debian, root, 5 GB. 40 minutes; the first time a node image is built: 40 more."
 WORKFLOW = ROOT / ".github" / "workflows" / "ci.yaml"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mcs-operator"
-KNOWN_TO_HOLD = "not (test_many_links or test_newer_operator)"
 ENTRYPOINT = 'ENTRYPOINT ["/usr/local/bin/entrypoint", "/sbin/init"]'
 
 
@@ -49,10 +48,10 @@ class Runner:
     engine: Engine
     environment: dict[str, str]
 
-    def run(self, step: str, **more: str) -> None:
+    def run(self, step: str) -> None:
         """A step, by the shell that GitHub runs it with. What it prints is passed on: it takes its time."""
         command = self.engine.inside("bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", f"cd {ROOT}\n{step}")
-        ran = subprocess.run(command, env=self.environment | more, check=False)
+        ran = subprocess.run(command, env=self.environment, check=False)
         assert ran.returncode == 0, f"{step!r} ended with {ran.returncode}; see above"
 
     def output(self, command: str) -> str:
@@ -131,8 +130,8 @@ def nothing_is_left(folder: Path) -> bool:
 
 @pytest.mark.parametrize("step", steps())
 def test_a_step_of_the_workflow_holds_on_kind(runner: Runner, step: str) -> None:
-    """In their order, as they stand; of the end-to-end tests those that are known to hold there (docs/limits.md)."""
-    runner.run(f"{step} T='{KNOWN_TO_HOLD}'" if step.endswith("make e2e") else step)
+    """In their order, as they stand."""
+    runner.run(step)
 
 
 def test_the_engine_has_no_way_to_beyond_its_own_bridges(runner: Runner) -> None:
