@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(5400)]
 NEEDS = "Docker's engine from Debian, root, 5 GB. 40 minutes; the first time a node image is built: 40 more."
 WORKFLOW = ROOT / ".github" / "workflows" / "ci.yaml"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mcs-operator"
-OF_THIS_RUN = ("MCS_", "PYTEST_", "MAKE", "MFLAGS")
+OF_THIS_RUN = ("MCS_", "PYTEST_", "MAKE")
 """What `make ecosystem T=kind` tells all that it starts, is nothing that a runner would tell a step."""
 ENTRYPOINT = 'ENTRYPOINT ["/usr/local/bin/entrypoint", "/sbin/init"]'
 
@@ -82,11 +82,13 @@ def runner() -> Iterator[Runner]:
 
 def environment(image: str) -> dict[str, str]:
     """That of the workflow's job, with a node image that is there."""
-    of_a_node = ("KUBECONFIG", "CONTAINERD_ADDRESS", "CONTAINERD_NAMESPACE")
+    of_a_node, picked = ("KUBECONFIG", "CONTAINERD_ADDRESS", "CONTAINERD_NAMESPACE"), ("T", "MFLAGS")
     kept = {
         name: value
         for name, value in os.environ.items()
-        if name not in of_a_node and not name.startswith(OF_THIS_RUN) and not name.lower().endswith("_proxy")
+        if name not in (*of_a_node, *picked)
+        and not name.startswith(OF_THIS_RUN)
+        and not name.lower().endswith("_proxy")
     }
     return kept | {"CI": "true", "MCS_KIND_IMAGE": image}
 

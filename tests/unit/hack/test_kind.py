@@ -11,6 +11,7 @@ from types import ModuleType
 
 import pytest
 
+from ecosystem.test_kind import environment
 from support.api import ROOT
 
 WITHIN_BOUNDS = ROOT / "hack" / "ecosystem" / "runc-within-bounds"
@@ -54,6 +55,14 @@ def test_a_process_that_is_executed_in_it_likewise(tmp_path: Path, runc: dict[st
 
 def test_all_else_is_runcs_own(runc: dict[str, str]) -> None:
     assert called(runc, "delete", "--force", "id") == "delete --force id\n"
+
+
+def test_a_step_of_the_workflow_is_not_told_which_part_of_ours_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("T", "MAKEFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "MFLAGS", "PYTEST_ADDOPTS", "MCS_FUZZ", "KUBECONFIG"):
+        monkeypatch.setenv(name, "kind")
+    told = environment("kindest/node:ours")
+    assert [name for name, value in told.items() if value == "kind"] == []
+    assert (told["MCS_KIND_IMAGE"], told["CI"]) == ("kindest/node:ours", "true")
 
 
 def test_kubeadm_is_of_the_version_of_the_node_that_it_starts(mcscluster: Callable[[str], ModuleType]) -> None:
