@@ -115,7 +115,7 @@ unit: $(DEPS) ## Pure code, seconds, no network
 	$(PYTEST) -n 3 --dist worksteal tests/unit
 integration: $(DEPS) ## Against a real API server (KUBECONFIG, or one of its own), and real OpenVPN
 	@hack/prepare
-	$(PYTEST) --durations=20 -n 6 --dist loadfile --no-loadscope-reorder tests/integration tests/contract $(WITHOUT:%=--ignore=%)
+	$(PYTEST) --durations=20 -n 5 --dist loadfile --no-loadscope-reorder tests/integration tests/contract $(WITHOUT:%=--ignore=%)
 IMAGE ?=
 contract: $(DEPS) ## What any media image must do, asked of IMAGE=<name, or path of a docker-archive>; without, of our programs
 	@hack/prepare

@@ -46,7 +46,7 @@ def test_what_asks_an_api_server_holds_with_another_version_of_it(
     with left_out_if_missing(), cluster.new_api_server() as kubeconfig:
         assert Api(kubeconfig).version() == version
     ignored = [f"--ignore={TESTS}/{name}" for name in WITHOUT_AN_API_SERVER]
-    command = [sys.executable, "-m", "pytest", "--durations=10", "-n", "6", "--dist", "loadfile", *ignored, TESTS]
+    command = [sys.executable, "-m", "pytest", "--durations=10", "-n", "5", "--dist", "loadfile", *ignored, TESTS]
     with capfd.disabled():  # it takes its time, and tells how far it is
         print(f"\n{version}")
         ran = subprocess.run(command, cwd=ROOT, env=os.environ, check=False)

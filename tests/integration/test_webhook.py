@@ -269,7 +269,8 @@ def test_its_certificate_changes_amid_a_burst_and_nobody_notices(
     judged(api, outcomes)
     assert door.trusted() != before
     assert before and base64.b64decode(before) in base64.b64decode(door.trusted())
-    assert first.runs
+    # 400 creates on a busy machine may cost the leader its Lease, with which it ends. A certificate is no reason to.
+    assert first.runs or "the Lease could not be renewed" in first.since(0)
     assert "Traceback" not in first.since(0)
 
 
