@@ -5,6 +5,7 @@ The operator is the real one, as a process, against that server; nothing of Kube
 
 from __future__ import annotations
 
+import resource
 import secrets
 import signal
 from collections.abc import Iterator
@@ -20,11 +21,20 @@ from support.snapshots import CHILDREN, OURS
 from support.waiting import until
 
 
+FILES = 8192
+"""How many this process may have open at least, where it may say so itself."""
+
+
 def pytest_configure() -> None:
     """A run that is told to end, or whose terminal is closed, ends as with ^C: with all that its fixtures started."""
     for ending in (signal.SIGHUP, signal.SIGTERM):
         if signal.getsignal(ending) is signal.SIG_DFL:  # nohup ignores the one
             signal.signal(ending, signal.default_int_handler)
+    # Strangers come by the thousand, and sudo leaves a process 1,024 files unless it is told otherwise.
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if resource.RLIM_INFINITY != soft < FILES:
+        most = FILES if hard == resource.RLIM_INFINITY else min(hard, FILES)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

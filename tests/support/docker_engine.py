@@ -33,6 +33,12 @@ SYSCTLS = (
     "kernel/keys/root_maxkeys",
     "kernel/keys/root_maxbytes",
 )
+# One that is nobody's (RFC 5737), on a bridge without ports: a machine without any is none that a workflow runs on.
+AN_ADDRESS = (
+    "ip link add br-runner type bridge",
+    "ip addr add 192.0.2.254/24 dev br-runner",
+    "ip link set br-runner up",
+)
 CONTROL_GROUPS = Path("/sys/fs/cgroup")
 
 
@@ -88,7 +94,7 @@ def _command(folder: Path, group: str, instead: Mapping[Path, Path]) -> list[str
               "--storage-driver=overlay2"]  # fmt: skip
     if not _bounding() >> SYS_RESOURCE & 1:
         daemon += [f"--add-runtime=bounded={BOUNDED}", "--default-runtime=bounded"]
-    lines = ["set -e", "ip link set lo up", "mount -t tmpfs none /run", "mkdir /run/lock /run/netns"]
+    lines = ["set -e", "ip link set lo up", *AN_ADDRESS, "mount -t tmpfs none /run", "mkdir /run/lock /run/netns"]
     lines += [f"mount --bind '{source}' '{place}'" for place, source in instead.items()]
     lines += ['"$@" &', 'trap "kill $!" TERM', "wait $!", "wait $!"]  # the first one ends with the signal
     namespaces = ["unshare", "--net", "--mount", "--pid", "--fork", "--mount-proc", "--propagation", "private"]
