@@ -20,7 +20,6 @@ from support.operator import Operator, running
 from support.snapshots import CHILDREN, OURS
 from support.waiting import until
 
-
 FILES = 8192
 """How many this process may have open at least, where it may say so itself."""
 
