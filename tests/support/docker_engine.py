@@ -33,12 +33,6 @@ SYSCTLS = (
     "kernel/keys/root_maxkeys",
     "kernel/keys/root_maxbytes",
 )
-# One that is nobody's (RFC 5737), on a bridge without ports: a machine without any is none that a workflow runs on.
-AN_ADDRESS = (
-    "ip link add br-runner type bridge",
-    "ip addr add 192.0.2.254/24 dev br-runner",
-    "ip link set br-runner up",
-)
 CONTROL_GROUPS = Path("/sys/fs/cgroup")
 
 
@@ -52,6 +46,10 @@ class Engine:
     def inside(self, *command: str | Path) -> list[str | Path]:
         """The command in its network, among its mounts and processes."""
         return ["nsenter", "--target", str(self.pid), "--net", "--mount", "--pid", *command]
+
+    def beside(self, *command: str | Path) -> list[str | Path]:
+        """The command among its mounts and processes, so that it finds the engine; but in this machine's network."""
+        return ["nsenter", "--target", str(self.pid), "--mount", "--pid", *command]
 
     def docker(self, *arguments: str | Path) -> str:
         return sh(*self.inside("docker", *arguments))
@@ -94,7 +92,7 @@ def _command(folder: Path, group: str, instead: Mapping[Path, Path]) -> list[str
               "--storage-driver=overlay2"]  # fmt: skip
     if not _bounding() >> SYS_RESOURCE & 1:
         daemon += [f"--add-runtime=bounded={BOUNDED}", "--default-runtime=bounded"]
-    lines = ["set -e", "ip link set lo up", *AN_ADDRESS, "mount -t tmpfs none /run", "mkdir /run/lock /run/netns"]
+    lines = ["set -e", "ip link set lo up", "mount -t tmpfs none /run", "mkdir /run/lock /run/netns"]
     lines += [f"mount --bind '{source}' '{place}'" for place, source in instead.items()]
     lines += ['"$@" &', 'trap "kill $!" TERM', "wait $!", "wait $!"]  # the first one ends with the signal
     namespaces = ["unshare", "--net", "--mount", "--pid", "--fork", "--mount-proc", "--propagation", "private"]
