@@ -30,7 +30,7 @@ from support.waiting import until
 
 pytestmark = pytest.mark.integration
 
-NEEDS = "git; Flux, which is built the first time: 7 minutes on two busy cores. Then it takes 6 minutes."
+NEEDS = "git; Flux, which is built the first time: 20 minutes, with all that it needs. Then it takes 6."
 FLUX = "flux-system"
 INSTANCE = ("MCSInstance", "mcs")
 EVERY = 4
