@@ -23,6 +23,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 TAKES_ALL_AWAY = ["docs/uninstall.md", "charts/mcs-operator/README.md"]
 PAGES = [*(page for page in pages_to_run(NODE) if page not in TAKES_ALL_AWAY), *TAKES_ALL_AWAY]
+FOR_OUR_NODE, OURS = ("docs/first-instance.md",), "mcs-node"
 SECOND_RUN_SECONDS = 120
 PRINTED = ROOT / "build" / "demo.txt"
 
@@ -79,5 +80,7 @@ def test_a_second_run_takes_up_what_is_there_and_less_than_two_minutes(told: str
 def test_the_commands_of_a_page_do_what_it_says(
     page: str, told: str, node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if page in FOR_OUR_NODE and node.name != OURS:
+        pytest.skip(f"its samples name {OURS} and its address, which are to be changed for {node.name}")
     monkeypatch.setenv("MCS_NODE_IP", node.ip)  # as `make cluster-env` has it
     run(page, NODE, tmp_path, node.kubeconfig)

@@ -23,8 +23,8 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv4Interface
@@ -95,6 +95,25 @@ def bridge_of(address: str) -> str | None:
             if IPv4Address(address) in IPv4Interface(f"{own['local']}/{own['prefixlen']}").network:
                 return str(link["ifname"])
     return None
+
+
+@contextmanager
+def led_to(address: str, node: str) -> Iterator[None]:
+    """What this machine sends to that address goes to the node, as a provider's load balancer would have it. A node
+    that is this machine takes it without that."""
+    if _is_own(node):
+        yield
+        return
+    sh("ip", "route", "replace", f"{address}/32", "via", node)
+    try:
+        yield
+    finally:
+        sh("ip", "route", "del", f"{address}/32", "via", node)
+
+
+def _is_own(address: str) -> bool:
+    links = json.loads(sh("ip", "-j", "-4", "address"))
+    return address in [own["local"] for link in links for own in link.get("addr_info", [])]
 
 
 @functools.cache  # once is enough
