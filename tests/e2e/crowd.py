@@ -29,7 +29,7 @@ from support.waiting import until
 
 ECHO = 7
 _FIRST = 3
-"""Of the customers' own addresses in the node's network of 254; the node is .1, or .2 where the engine of kind is .1."""
+"""Of the customers' own addresses in the node's network of 254; the node is .1, or .2 where kind's engine is .1."""
 
 
 class Customer:
