@@ -7,7 +7,6 @@ etcd, controller manager and kubectl stay the node's.
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ import pytest
 from support import cluster
 from support.api import ROOT, Api
 from support.levels import left_out_if_missing
-from support.programs import built
+from support.programs import built, kubernetes_of
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(5400)]
 
@@ -32,12 +31,11 @@ def version(request: pytest.FixtureRequest) -> Iterator[str]:
     module = f"kubernetes-{request.param}"
     with left_out_if_missing():
         built(module)
-    required = (ROOT / "hack" / "ecosystem" / "go" / module / "go.mod").read_text()
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("MCS_KUBERNETES", request.param)
         for theirs in ("KUBECONFIG", "MCS_TEST_KUBECONFIG"):
             environment.delenv(theirs, raising=False)
-        yield re.findall(r"^\tk8s\.io/kubernetes (v\S+)", required, re.MULTILINE)[0]
+        yield kubernetes_of(module)
 
 
 def test_what_asks_an_api_server_holds_with_another_version_of_it(

@@ -17,7 +17,7 @@ import pytest
 from support.api import ROOT, Api
 from support.cluster import CLUSTER, MissingError
 from support.levels import left_out_if_missing
-from support.programs import built
+from support.programs import built, kubernetes_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(5400)]
 
@@ -67,7 +67,6 @@ def test_end_to_end_tests_hold_on_a_node_of_it(newest: dict[str, str], capfd: py
     assert ran.returncode == 0, "see above"
     server = on_node(newest)
     assert server is not None
-    required = (ROOT / "hack" / "ecosystem" / "go" / "kubernetes-newest" / "go.mod").read_text()
-    (version,) = re.findall(r"^\tk8s\.io/kubernetes (v\S+)", required, re.MULTILINE)
+    version = kubernetes_of("kubernetes-newest")
     assert [node["status"]["nodeInfo"]["kubeletVersion"] for node in server.list("Node")] == [version]
     assert server.version() == version

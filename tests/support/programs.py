@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import urllib.error
 import urllib.request
@@ -21,6 +22,13 @@ def built(module: str) -> Path:
     if done.returncode:
         raise MissingError(f"`hack/ecosystem/programs {module}` failed ({done.returncode}); see above")
     return Path(done.stdout.strip())
+
+
+def kubernetes_of(module: str) -> str:
+    """The version of Kubernetes that this module of hack/ecosystem/go is about, such as v1.37.2."""
+    required = (ROOT / "hack" / "ecosystem" / "go" / module / "go.mod").read_text()
+    (version,) = re.findall(r"^\tk8s\.io/kubernetes (v\S+)", required, re.MULTILINE)
+    return str(version)
 
 
 def debian(package: str, program: str) -> str:

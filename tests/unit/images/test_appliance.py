@@ -219,13 +219,13 @@ async def answer(reader: asyncio.StreamReader) -> Reply:
 
 
 @contextlib.asynccontextmanager
-async def started() -> AsyncIterator[Running]:
-    """The appliance just started, with nothing mounted, and three TVoxes that wait for it."""
+async def started(made: Callable[[Path], Running]) -> AsyncIterator[Running]:
+    """An appliance just started, in a folder of its own, with nothing mounted, and three TVoxes that wait for it."""
     # Not tmp_path: the path of a Unix socket must stay below 97 characters.
     root = Path(tempfile.mkdtemp(prefix="mcs-"))
     for name in ("data", "etc"):
         (root / name).mkdir()
-    running = Running(root, MountedSet(root / "etc"))
+    running = made(root)
     servers = [await asyncio.start_server(tvox, f"127.0.0.{number}", running.tvox) for number in (17, 18, 19)]
     try:
         await running.start()
@@ -238,6 +238,10 @@ async def started() -> AsyncIterator[Running]:
         shutil.rmtree(root)
 
 
+def usual(root: Path) -> Running:
+    return Running(root, MountedSet(root / "etc"))
+
+
 async def with_two_links(running: Running) -> Running:
     """17 and 18, each with its certificate."""
     running.mounted.links = [link(17), link(18)]
@@ -248,7 +252,7 @@ async def with_two_links(running: Running) -> Running:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def idle() -> AsyncIterator[Running]:
-    async with started() as running:
+    async with started(usual) as running:
         yield running
 
 
@@ -261,7 +265,7 @@ async def serving(idle: Running) -> Running:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def served() -> AsyncIterator[Running]:
     """For tests that leave it as it was: to start one takes longer than most of them."""
-    async with started() as running:
+    async with started(usual) as running:
         yield await with_two_links(running)
 
 

@@ -11,7 +11,6 @@ import shutil
 import signal
 import ssl
 import stat
-import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ import pytest_asyncio
 from support.cluster import MissingError
 from support.levels import left_out_if_missing
 from unit.images.appliance_set import APPLIANCE, MountedSet, certificate, link
-from unit.images.test_appliance import HAPROXY, Reply, Running, eventually, tvox
+from unit.images.test_appliance import HAPROXY, Reply, Running, eventually, started
 
 MEET, OTHER = "meet.acme.example.com", "meet.globex.example.com"
 A = "tvox-17.example.com"
@@ -64,7 +63,8 @@ def a_home(root: Path) -> Path:
     """The image's files, with parts that only say who they are."""
     home = root / "home"
     for name in ("appliance", "pages"):
-        shutil.copytree(APPLIANCE / name, home / name)  # with __pycache__: else each start compiles it anew
+        # With __pycache__, else each start compiles it anew; but not what another process is writing there.
+        shutil.copytree(APPLIANCE / name, home / name, ignore=shutil.ignore_patterns("*.pyc.*"))
     shutil.copy(APPLIANCE / "haproxy.cfg", home)
     for name in ("gate", "portal"):
         (home / name).mkdir()
@@ -99,24 +99,10 @@ def customers(mounted: MountedSet) -> None:
     mounted.logins = [{"community": "acme", "name": "ada", "hash": "$argon2id$v=19$x"}]
 
 
-@contextlib.asynccontextmanager
-async def started() -> AsyncIterator[Running]:
-    # Not tmp_path: the path of a Unix socket must stay below 97 characters.
-    root = Path(tempfile.mkdtemp(prefix="mcs-"))
-    for name in ("data", "etc", "run"):
-        (root / name).mkdir()
-    running = Running(root, MountedSet(root / "etc"), home=a_home(root), more={"MCS_POD_ADDRESS": "127.0.0.1"})
+def with_parts(root: Path) -> Running:
+    (root / "run").mkdir()
     (root / "run/counts.json").write_text(json.dumps({"gate": {"participants": {}}, "portal": {"logins": {}}}))
-    servers = [await asyncio.start_server(tvox, f"127.0.0.{number}", running.tvox) for number in (17, 18)]
-    try:
-        await running.start()
-        yield running
-    finally:
-        if running.process is not None:
-            await running.stop()
-        for server in servers:
-            server.close()
-        shutil.rmtree(root)
+    return Running(root, MountedSet(root / "etc"), home=a_home(root), more={"MCS_POD_ADDRESS": "127.0.0.1"})
 
 
 async def with_customers(running: Running) -> Running:
@@ -129,7 +115,7 @@ async def with_customers(running: Running) -> Running:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def idle() -> AsyncIterator[Running]:
-    async with started() as running:
+    async with started(with_parts) as running:
         yield running
 
 
@@ -142,7 +128,7 @@ async def serving(idle: Running) -> Running:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def served() -> AsyncIterator[Running]:
     """For tests that leave it as it was: five processes are started for each."""
-    async with started() as running:
+    async with started(with_parts) as running:
         yield await with_customers(running)
 
 
