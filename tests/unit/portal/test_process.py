@@ -34,8 +34,8 @@ def folder() -> Iterator[Path]:
         yield Path(name)
 
 
-def write_set(folder: Path, config: str, users: list[object]) -> None:
-    community = {"name": "acme", "displayName": "Acme", "portal": "meet.acme.example.com", "open": True}
+def write_set(folder: Path, config: str, users: list[object], is_open: bool = True) -> None:
+    community = {"name": "acme", "displayName": "Acme", "portal": "meet.acme.example.com", "open": is_open}
     found = {"config": config, "instance": {}, "communities": [community], "users": users}
     logins = {"config": config, "logins": [["acme", "margarete", HASH]]}
     for name, content in (("logins.json", logins), ("set.json", found)):
@@ -109,11 +109,21 @@ async def test_its_sockets_are_its_own(folder: Path) -> None:
             assert stat.S_IMODE((folder / door).stat().st_mode) == 0o600
 
 
-async def test_it_follows_the_set_by_itself(folder: Path) -> None:
+@pytest.mark.parametrize(
+    ("users", "is_open"),
+    [
+        pytest.param([], True, id="a user who is gone, or disabled, is named no more"),
+        pytest.param([MARGARETE], False, id="a community is closed"),
+    ],
+)
+async def test_it_follows_the_set_by_itself_within_two_seconds(
+    folder: Path, users: list[object], is_open: bool
+) -> None:
     write_set(folder, "c", [MARGARETE])
     async with started(folder), browser(folder) as http, open_page(http) as page:
-        write_set(folder, "d", [])
-        assert (await to_the_end(page))[-1] == "signed-out"
+        write_set(folder, "d", users, is_open)
+        async with asyncio.timeout(2):
+            assert (await to_the_end(page))[-1] == "signed-out"
         assert page.close_code == 4401
 
 
