@@ -25,7 +25,10 @@ CALL = "0123456789abcdef0123456789abcdef"
 
 
 def a_set(
-    *users: tuple[str, str, tuple[str, ...]], public: str = "203.0.113.10", closed: tuple[str, ...] = ()
+    *users: tuple[str, str, tuple[str, ...]],
+    public: str = "203.0.113.10",
+    bandwidth: int | None = None,
+    closed: tuple[str, ...] = (),
 ) -> bytes:
     """set.json: communities acme and globex with portals, initech without; (community, user, functions)."""
     portals: dict[str, str | None] = {"acme": MEET, "globex": "meet.globex.example.com", "initech": None}
@@ -38,6 +41,8 @@ def a_set(
         ],
         "users": [[community, user, user.title(), list(does)] for community, user, does in users],
     }
+    if bandwidth is not None:
+        content["instance"]["bandwidthMbps"] = bandwidth
     return json.dumps(content).encode()
 
 
