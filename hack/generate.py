@@ -322,7 +322,11 @@ def metrics() -> str:
         ("The media appliance, as the link agent sees it", "At the same place.", OF_MEDIA),
         (
             "Portals, as the media appliance tells them",
-            "At the same place, of the first 250 Communities with a portal. An image without portals has none.",
+            (
+                "At the same place, of the first 250 Communities with a portal. An image without portals has none.\n"
+                "They are told by Community and `kind`, not by link: a call belongs to a Community, which may have\n"
+                "several links or none. Its media goes between browsers and the media port, through no link's tunnel."
+            ),
             OF_PORTALS,
         ),
     )
