@@ -7,8 +7,12 @@ JSON to its standard output when its standard input ends, and is bounded in numb
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
+import functools
 import json
+import os
+import re
 import resource
 import selectors
 import socket
@@ -26,8 +30,7 @@ AT_MOST = 20.0
 
 def strangers(address: str, port: int, sources: list[str], count: int, per_second: int) -> Any:
     """Connections that say nothing, and every other one the first bytes of a handshake; a closed one comes again."""
-    told_to_end = threading.Event()
-    threading.Thread(target=lambda: (sys.stdin.read(), told_to_end.set()), daemon=True).start()
+    told_to_end = end_of_input()
     resource.setrlimit(resource.RLIMIT_NOFILE, (count + 200, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
     watched = selectors.DefaultSelector()
     began, made, closed, most = time.monotonic(), 0, 0, 0
@@ -59,10 +62,15 @@ def strangers(address: str, port: int, sources: list[str], count: int, per_secon
     return {"made": made, "closed": closed, "held": len(watched.get_map()), "most": most}
 
 
+def end_of_input() -> threading.Event:
+    """Set when the standard input ends."""
+    ended = threading.Event()
+    threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()
+    return ended
+
+
 async def visitors(address: str, port: int, hosts: list[str], sources: list[str], seconds: float, pause: float) -> Any:
     """One request after the other, each from the next address to the next host, on a connection of its own."""
-    context = ssl.create_default_context()
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     waits, failures = [], []
     end = time.monotonic() + min(seconds, AT_MOST)
     number = 0
@@ -71,13 +79,7 @@ async def visitors(address: str, port: int, hosts: list[str], sources: list[str]
         number += 1
         began = time.monotonic()
         try:
-            async with asyncio.timeout(10):
-                reader, writer = await asyncio.open_connection(
-                    address, port, ssl=context, server_hostname=host, local_addr=(source, 0)
-                )
-                writer.write(f"GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
-                said = await reader.read()
-                writer.close()
+            said = await answer_to(f"GET / HTTP/1.1\r\nHost: {host}\r\n", address, port, host, source)
             if not said.startswith(b"HTTP/1.1 200") or host.encode() not in said:
                 failures.append(said[:100].decode(errors="replace"))
         except (OSError, TimeoutError) as error:
@@ -85,6 +87,77 @@ async def visitors(address: str, port: int, hosts: list[str], sources: list[str]
         waits.append(time.monotonic() - began)
         await asyncio.sleep(pause)
     return {"waits": waits, "failures": failures}
+
+
+async def pages(address: str, port: int, host: str, source: str, cookie: str, count: int, pause: float) -> Any:
+    """So many pages of somebody who signed in: each listens at a socket, and they ask who he is, until the standard
+    input ends."""
+    told_to_end = end_of_input()
+    waits, failures = [], []
+    head = f"Host: {host}\r\nOrigin: https://{host}\r\nCookie: {cookie}\r\n"
+    sockets = [await listening(head, address, port, host, source) for _ in range(count)]
+    heard = [asyncio.create_task(reader.read()) for reader, _ in sockets]  # all of it, which ends with the socket
+    end = time.monotonic() + AT_MOST
+    while time.monotonic() < end and not told_to_end.is_set():
+        began = time.monotonic()
+        try:
+            said = await answer_to(f"GET /api/me HTTP/1.1\r\n{head}", address, port, host, source)
+            if not said.startswith(b"HTTP/1.1 200"):
+                failures.append(said[:100].decode(errors="replace"))
+        except (OSError, TimeoutError) as error:
+            failures.append(f"{type(error).__name__}: {error}")
+        waits.append(time.monotonic() - began)
+        await asyncio.sleep(pause)
+    failures += ["a socket was closed" for one in heard if one.done()]
+    return {"waits": waits, "failures": failures}
+
+
+Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+async def listening(head: str, address: str, port: int, host: str, source: str) -> Stream:
+    """An open WebSocket of the portal."""
+    reader, writer = await connected(address, port, host, source)
+    words = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    key = base64.b64encode(os.urandom(16)).decode()
+    writer.write(f"GET /api/socket HTTP/1.1\r\n{head}{words}Sec-WebSocket-Key: {key}\r\n\r\n".encode())
+    said = await reader.readuntil(b"\r\n\r\n")
+    assert said.startswith(b"HTTP/1.1 101"), said[:300]
+    return reader, writer
+
+
+async def sign_in(address: str, port: int, host: str, source: str, user: str, password: str) -> Any:
+    """At a portal; the cookie."""
+    body = json.dumps({"user": user, "password": password})
+    head = f"POST /api/login HTTP/1.1\r\nHost: {host}\r\nOrigin: https://{host}\r\nContent-Length: {len(body)}\r\n"
+    said = await answer_to(head, address, port, host, source, body)
+    found = re.search(rb"^set-cookie: ([^;]+);", said, re.IGNORECASE | re.MULTILINE)
+    assert said.startswith(b"HTTP/1.1 204") and found, said[:300]
+    return {"cookie": found[1].decode()}
+
+
+async def answer_to(head: str, address: str, port: int, host: str, source: str, body: str = "") -> bytes:
+    """To this request, on a connection of its own."""
+    async with asyncio.timeout(10):
+        reader, writer = await connected(address, port, host, source)
+        writer.write(f"{head}Connection: close\r\n\r\n{body}".encode())
+        said = await reader.read()
+        writer.close()
+    return said
+
+
+async def connected(address: str, port: int, host: str, source: str) -> Stream:
+    return await asyncio.open_connection(
+        address, port, ssl=any_certificate(), server_hostname=host, local_addr=(source, 0)
+    )
+
+
+@functools.cache  # the authorities, which nobody asks here, take a while to load
+def any_certificate() -> ssl.SSLContext:
+    """Takes whatever is shown."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
 
 
 async def tvoxes(addresses: list[str], port: int) -> Any:
@@ -109,6 +182,10 @@ def main() -> None:
             told = strangers(**arguments)
         case "visitors":
             told = asyncio.run(visitors(**arguments))
+        case "sign_in":
+            told = asyncio.run(sign_in(**arguments))
+        case "pages":
+            told = asyncio.run(pages(**arguments))
         case _:
             told = asyncio.run(tvoxes(**arguments))
     print(json.dumps(told), flush=True)

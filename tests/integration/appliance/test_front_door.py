@@ -1,10 +1,11 @@
-"""Strangers who hold what they can at the public ports: a flood from one host, visitors from another.
+"""Strangers who hold what they can at the public ports: a flood from one host; visitors, and pages of
+somebody who signed in at a portal, from another.
 
 ::
 
     namespace strangers               namespace mcs (the appliance)              namespace visitors
     10.78.0.2, 10.78.1.1 … ── veth ── 10.78.0.1      10.79.0.1 ── veth ── 10.79.0.2, 10.79.1.1 …
-                                      127.0.0.17, 127.0.0.18: two TVoxes
+                                      127.0.0.17, 127.0.0.18: two TVoxes; portal.sock
 """
 
 from __future__ import annotations
@@ -28,10 +29,11 @@ from support.lab import Namespace, eventually, missing, sh
 from support.levels import left_out_if_missing
 from support.quantiles import quantile
 from unit.images.appliance_set import APPLIANCE, MountedSet, certificate, link
+from unit.portal.running import HASH, PASSWORD
 
 CONNECTIONS, FILES = 10_000, 8192
 SECONDS = 3.5
-HOSTS = ["tvox-17.example.com", "tvox-18.example.com"]
+HOSTS, MEET = ["tvox-17.example.com", "tvox-18.example.com"], "meet.acme.example.com"
 CONTRACT, HTTP, HTTPS, TVOX = 21000, 80, 443, 8080
 
 
@@ -44,9 +46,13 @@ class Front:
         self.mcs.cable(self.strangers, here="10.78.0.1/16", there="10.78.0.2/16", device=("out0", "eth0"))
         self.mcs.cable(self.visitors, here="10.79.0.1/16", there="10.79.0.2/16", device=("out1", "eth0"))
         self.mounted = MountedSet(root / "etc", links=[link(17), link(18)])
-        self.mounted.certificates = [certificate(host) for host in HOSTS]
+        self.mounted.certificates = [certificate(host) for host in (*HOSTS, MEET)]
+        self.mounted.communities[0]["portalDomain"] = MEET
+        self.mounted.users = [{"community": "acme", "name": "ada", "displayName": "Ada", "functions": ["Chat"]}]
+        self.mounted.logins = [{"community": "acme", "name": "ada", "hash": HASH}]
         self.tvoxes = self.begin(self.mcs, "tvoxes", addresses=["127.0.0.17", "127.0.0.18"], port=TVOX)
         self._start()
+        self._start_portal()
 
     def _host(self, purpose: str) -> Namespace:
         namespace = Namespace(purpose)
@@ -69,11 +75,28 @@ class Front:
         # As in the pod: an unprivileged user, who cannot have more files than he is given.
         self.mcs.run("sysctl", "-qw", "net.ipv4.ip_unprivileged_port_start=0")
         who = ["prlimit", f"--nofile={FILES}", "setpriv", "--reuid=65532", "--regid=65532", "--clear-groups"]
-        command = [*who, "env", "-C", APPLIANCE, *words, "/usr/bin/python3", "-m", "appliance"]
+        home = image_without_parts(self._root / "home")
+        command = [*who, "env", "-C", home, *words, "/usr/bin/python3", "-m", "appliance"]
         self.appliance = self.mcs.start(self._root / "log", *command)
         # Closed first, so that HAProxy goes with it: SIGKILL, which the namespace would send, leaves a child behind.
         self._closing.callback(self.appliance.terminate, 5)
         eventually("the set is in force", lambda: self.report().get("config") == expected or None, 20)
+
+    def _start_portal(self) -> None:
+        """The real one, by the Python that has its libraries: the system's has not, and the unprivileged user may not
+        run ours."""
+        run_dir, data, pages = (self._root / name for name in ("run", "kept", "pages"))
+        data.mkdir()
+        pages.mkdir()
+        (pages / "index.html").write_text("pages")
+        environment = {"MCS_RUN_DIR": str(run_dir), "MCS_DATA_DIR": str(data), "MCS_WEB_DIR": str(pages)}
+        portal = subprocess.Popen([sys.executable, "-m", "portal"], cwd=APPLIANCE, env=os.environ | environment)
+        self._closing.callback(portal.wait)
+        self._closing.callback(portal.terminate)
+        for name in ("portal-inner.sock", "portal.sock"):
+            eventually(f"{name} is there", (run_dir / name).exists, 20)
+            shutil.chown(run_dir / name, 65532, 65532)
+        eventually("Ada can log in", lambda: self.report().get("portals") == {"acme": {"logins": 1}}, 20)
 
     def begin(self, where: Namespace, role: str, **arguments: Any) -> subprocess.Popen[str]:
         # -P: beside the program lies an operator.py, which is not the standard library's.
@@ -118,9 +141,23 @@ class Front:
         about = {"address": "10.79.0.1", "port": HTTPS, "hosts": HOSTS, "sources": sources}
         return self.begin(self.visitors, "visitors", **about, seconds=seconds, pause=0.02)
 
+    def pages(self, source: str) -> subprocess.Popen[str]:
+        """Four of Ada's, who has signed in: a source that nobody knows may have no more when the ports are crowded."""
+        at = {"address": "10.79.0.1", "port": HTTPS, "host": MEET, "source": source}
+        cookie = told(self.begin(self.visitors, "sign_in", **at, user="ada", password=PASSWORD))["cookie"]
+        return self.begin(self.visitors, "pages", **at, cookie=cookie, count=4, pause=0.05)
+
     def flood(self, sources: list[str]) -> subprocess.Popen[str]:
         about = {"address": "10.78.0.1", "port": HTTPS, "sources": sources, "count": CONNECTIONS}
         return self.begin(self.strangers, "strangers", **about, per_second=2500)
+
+
+def image_without_parts(home: Path) -> Path:
+    """What the image has, but for the programs of portals and calls, which the supervisor then does not start."""
+    for name in ("appliance", "pages"):
+        shutil.copytree(APPLIANCE / name, home / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(APPLIANCE / "haproxy.cfg", home)
+    return home
 
 
 def several(host: Namespace, network: str, count: int) -> list[str]:
@@ -156,10 +193,12 @@ def front() -> Iterator[Front]:
 @pytest.mark.parametrize("addresses", [1, 250], ids=["from one address", "from 250 addresses"])
 def test_ten_thousand_who_say_nothing_keep_nobody_waiting(front: Front, addresses: int) -> None:
     newcomers = several(front.visitors, "10.79", 250)
+    sh("ip", "-n", front.visitors.name, "address", "add", "10.79.0.3/16", "dev", "eth0")
     crowd = several(front.strangers, "10.78", addresses)
     calm = told(front.visit(newcomers[:50], 1.5))
     assert not calm["failures"]
 
+    pages = front.pages("10.79.0.3")
     flood = front.flood(crowd)
     many = addresses > 1
     eventually("they have what they can get", lambda: "are taken" in front.said() if many else front.refused() > 2000)
@@ -167,6 +206,7 @@ def test_ten_thousand_who_say_nothing_keep_nobody_waiting(front: Front, addresse
     served = {"known": told(known), "new": told(new)}
     report = front.report()
     eventually("all of them have come", lambda: front.refused() + report["clients"]["open"] > CONNECTIONS)
+    served["pages"] = told(pages)
     strangers = told(flood)
 
     print(f"\n{addresses} addresses: {strangers}; clients {report.get('clients')}, error {report['error']}")
