@@ -127,6 +127,13 @@ async def test_a_colleague_gets_nothing_of_what_two_others_have(house: House) ->
     assert (await cyd.get("/api/conversations/bob/files")).json["files"] == []
 
 
+async def test_who_is_in_a_call_takes_no_file_of_what_the_other_has_with_a_colleague(house: House) -> None:
+    found = await scene(house)
+    sent = await found.browsers["ada"].post("/api/conversations/cyd/files?name=b.txt", data=b"for cyd")
+    assert (await found.browsers["colleague"].get(f"/api/files/{sent.json['id']}")).content == b"for cyd"
+    assert (await found.browsers["member"].get(f"/api/files/{sent.json['id']}")).error == (404, "not-found")
+
+
 @pytest.mark.parametrize("thing", sorted(THINGS))
 @pytest.mark.parametrize("who", ["other", "stranger"])
 async def test_nobody_from_outside_may_anything(house: House, thing: str, who: str) -> None:
