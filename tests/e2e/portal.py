@@ -118,7 +118,7 @@ class Outsider:
     async def ask(self, method: str, path: str, cookie: str | None, origin: str, said: Object | None) -> int:
         """Status of this request to the portal of the first community; WS: of opening a socket there."""
         url = f"https://{host(self.mcs)}{path}"
-        headers = {"Origin": f"https://{origin}"} | ({"Cookie": f"__Host-session={cookie}"} if cookie else {})
+        headers = _from(origin, cookie)
         if method != "WS":
             async with self.session.request(method, url, headers=headers, json=said) as answer:
                 return answer.status
@@ -127,6 +127,19 @@ class Outsider:
                 return 101
         except aiohttp.WSServerHandshakeError as refused:
             return refused.status
+
+    async def send_file(self, cookie: str, to: str) -> str:
+        """Its id. To one of the first community, from the one whose cookie this is."""
+        own = host(self.mcs)
+        url = f"https://{own}/api/conversations/{to}/files?name=a.txt"
+        async with self.session.post(url, headers=_from(own, cookie), data=b"content") as answer:
+            assert answer.status == 201, f"to {to}: {answer.status}"
+            return str((await answer.json())["id"])
+
+
+def _from(origin: str, cookie: str | None) -> dict[str, str]:
+    """What a browser adds to a request of a page of this host."""
+    return {"Origin": f"https://{origin}"} | ({"Cookie": f"__Host-session={cookie}"} if cookie else {})
 
 
 class _AtNode(aiohttp.abc.AbstractResolver):

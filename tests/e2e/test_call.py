@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ from support.api import Api
 from support.browser import CHROMIUM
 from support.certificates import chain, tls_secret
 from support.cluster import Node
-from support.mcs import Mcs
+from support.mcs import COMMUNITY, Mcs
 from support.objects import INSTANCE, a_community
 from support.operator import Operator
 from support.people import Person, eventually, received_over, talk
@@ -81,41 +81,92 @@ async def test_a_call_goes_on_while_twenty_changes_of_other_customers_are_made(
     assert of_portal(mcs, "mcs_media_calls") == 1
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def files(mcs: Mcs) -> dict[str, str]:
+    """The ids of what Ada sent, by to whom."""
+    async with Outsider(mcs) as outsider:
+        cookie = await outsider.sign_in("ada", COMMUNITY)
+        return {other: await outsider.send_file(cookie, other) for other in ("bob", "cyd")}
+
+
 FORBIDDEN = {
     "directory": ("GET", "/api/directory"),
     "who is there": ("WS", "/api/socket"),
-    "history": ("GET", "/api/conversations/bob/messages"),
-    "message": ("POST", "/api/conversations/bob/messages"),
-    "files": ("GET", "/api/conversations/bob/files"),
-    "file": ("POST", "/api/conversations/bob/files?name=a.txt"),
+    "history": ("GET", "/api/conversations/{other}/messages"),
+    "message": ("POST", "/api/conversations/{other}/messages"),
+    "files": ("GET", "/api/conversations/{other}/files"),
+    "file": ("POST", "/api/conversations/{other}/files?name=a.txt"),
+    "taking a file": ("GET", "/api/files/{file}"),
     "ringing": ("POST", "/api/calls"),
     "the call": ("GET", "/api/calls/{call}"),
     "its chat": ("GET", "/api/calls/{call}/messages"),
     "getting in": ("POST", "/api/calls/{call}/accept"),
+    "asking for its media": ("GET", "/calls/{call}/rtc/validate"),
     "its media": ("WS", "/calls/{call}/rtc"),
 }
 OPEN_TO_COLLEAGUES = {"directory", "who is there", "history", "message", "files", "file"}
 """What is between him and Bob. He may ring him, too, but not while Bob is in a call."""
 SAID = {"message": {"text": "hello"}, "ringing": {"users": ["bob"], "media": "audio"}}
+ROWS = {
+    "stranger": None,
+    "other community": ("eve", "globex"),
+    "muted": ("mute", COMMUNITY),
+    "colleague": ("cyd", COMMUNITY),
+}
 
 
-@pytest.mark.parametrize("who", ["stranger", "other community", "sibling's page", "TVox's page", "muted", "colleague"])
-async def test_nobody_else_reaches_the_call_or_what_they_wrote(two: tuple[Person, Person], mcs: Mcs, who: str) -> None:
+@pytest.mark.parametrize("who", ROWS)
+async def test_nobody_else_reaches_the_call_or_what_they_wrote(
+    two: tuple[Person, Person], mcs: Mcs, files: dict[str, str], who: str
+) -> None:
     ada, _ = two
-    user, at = ("eve", "globex") if who == "other community" else ("mute" if who == "muted" else "cyd", "acme")
     async with Outsider(mcs) as outsider:
-        cookie = None if who == "stranger" else await outsider.sign_in(user, at)
-        origin = {"sibling's page": host(mcs, "globex"), "TVox's page": mcs.domain("acme")}.get(who, host(mcs))
-        answers = {
-            what: await outsider.ask(method, path.format(call=ada.call_id), cookie, origin, SAID.get(what))
-            for what, (method, path) in FORBIDDEN.items()
-        }
+        row = ROWS[who]
+        cookie = await outsider.sign_in(*row) if row else None
+        about = {"other": "bob", "call": ada.call_id, "file": files["bob"]}
+        answers = await asked(outsider, cookie, host(mcs), about)
     got_in = {what for what, status in answers.items() if status < 400}
-    print(f"{who}: {answers}")
     assert all(status in (101, 200, 201, 400, 401, 403, 404, 409) for status in answers.values()), answers
     assert got_in == (
         OPEN_TO_COLLEAGUES if who == "colleague" else {"directory", "who is there"} if who == "muted" else set()
     )
+
+
+@pytest.mark.parametrize("page", ["a sibling's", "a TVox's"])
+async def test_a_hostile_page_that_bob_looks_at_meanwhile_reaches_nothing_in_his_name(
+    two: tuple[Person, Person], mcs: Mcs, files: dict[str, str], page: str
+) -> None:
+    """His browser adds his cookie, as both are of the same site."""
+    ada, _ = two
+    foreign = host(mcs, "globex") if page == "a sibling's" else mcs.domain("acme")
+    about = {"other": "ada", "call": ada.call_id, "file": files["bob"]}
+    async with Outsider(mcs) as outsider:
+        cookie = await outsider.sign_in("bob", COMMUNITY)
+        # What changes nothing he may, with this cookie: so it is the page that is refused.
+        reading = [what for what, (method, _) in FORBIDDEN.items() if method == "GET"]
+        assert await asked(outsider, cookie, host(mcs), about, reading) == dict.fromkeys(reading, 200)
+        assert await asked(outsider, cookie, foreign, about) == dict.fromkeys(FORBIDDEN, 403)
+
+
+async def test_who_is_in_the_call_takes_no_file_of_what_the_other_has_with_a_colleague(
+    two: tuple[Person, Person], mcs: Mcs, files: dict[str, str]
+) -> None:
+    async with Outsider(mcs) as outsider:
+        cookie = await outsider.sign_in("bob", COMMUNITY)
+        answers = {of: await outsider.ask("GET", f"/api/files/{files[of]}", cookie, host(mcs), None) for of in files}
+    assert answers == {"bob": 200, "cyd": 404}
+
+
+async def asked(
+    outsider: Outsider, cookie: str | None, origin: str, about: dict[str, str], things: Iterable[str] = FORBIDDEN
+) -> dict[str, int]:
+    """The statuses of what a page of this origin asks for."""
+    answers = {}
+    for what in things:
+        method, path = FORBIDDEN[what]
+        answers[what] = await outsider.ask(method, path.format(**about), cookie, origin, SAID.get(what))
+    print(f"{origin}: {answers}")
+    return answers
 
 
 async def test_a_screen_is_shown_in_the_call_and_the_call_ends(two: tuple[Person, Person], mcs: Mcs) -> None:
