@@ -15,14 +15,21 @@ from support.git_server import Repository, git_server
 from support.levels import left_out_if_missing
 from support.operator import Operator, running
 
+HERE = Path(__file__).parent
+
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Each part says what it needs and how long it takes, before it begins."""
+    """Each part says what it needs and how long it takes, before it begins; one that does not say it is refused."""
     told = session.config.pluginmanager.get_plugin("terminalreporter")
     modules = dict.fromkeys(item.getparent(pytest.Module) for item in session.items)
-    for module in modules if told else ():
-        if needs := getattr(module.obj, "NEEDS", None):  # type: ignore[union-attr]
-            told.write_line(f"{module.path.stem.removeprefix('test_')}: {needs}")  # type: ignore[union-attr]
+    for module in modules:
+        if module is None or module.path.parent != HERE:  # of another folder that is collected along with this one
+            continue
+        part, needs = module.path.stem.removeprefix("test_"), getattr(module.obj, "NEEDS", "")
+        if not needs:
+            raise pytest.UsageError(f"{module.path}: NEEDS has to say what {part} needs and how long it takes")
+        if told:
+            told.write_line(f"{part}: {needs}")
 
 
 @pytest.fixture(scope="module")

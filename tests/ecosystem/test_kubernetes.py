@@ -20,7 +20,10 @@ from support.programs import built, kubernetes_of
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(5400)]
 
-NEEDS = "two API servers, built the first time: half an hour on two busy cores. Then most of `make integration`, twice."
+NEEDS = (
+    "two API servers, built the first time: half an hour on two busy cores. Then most of `make integration`, twice: "
+    "28 minutes."
+)
 TESTS = ROOT / "tests" / "integration"
 WITHOUT_AN_API_SERVER = ("openvpn", "appliance", "acme/test_orders.py")
 
