@@ -42,9 +42,9 @@ def image(name: str, tag: str = TAG) -> str:
     return f"localhost/mcs/{name}:{tag}"
 
 
-def last_version() -> str:
+def last_version(repository: Path = ROOT) -> str:
     """The commit that MCS_FROM names, or that of the last tag."""
-    return os.environ.get("MCS_FROM") or _last_tag() or UNTAGGED
+    return os.environ.get("MCS_FROM") or _last_tag(repository) or UNTAGGED
 
 
 def check_out(folder: Path, commit: str) -> Before:
@@ -54,8 +54,9 @@ def check_out(folder: Path, commit: str) -> Before:
     return Before(commit, folder)
 
 
-def _last_tag() -> str:
-    command = ["git", "-C", ROOT, "describe", "--tags", "--abbrev=0", "HEAD^"]
+def _last_tag(repository: Path) -> str:
+    """Of a commit before this one: at the very commit of a release the version of before is the release before it."""
+    command = ["git", "-C", repository, "describe", "--tags", "--abbrev=0", "HEAD^"]
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
 
