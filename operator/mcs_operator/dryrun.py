@@ -152,8 +152,6 @@ def _about_the_pod(changes: PodChanges) -> Iterator[str]:
         yield f"pod {changes.pod}: waits: {rollout.told}"
     elif rollout.step is Step.WAIT_TO_BE_ASKED:
         yield f"pod {changes.pod}: waits to be asked for a restart, differs in {', '.join(rollout.parts)}"
-    elif rollout.step is Step.KEEP_DRAINING:
-        yield f"pod {changes.pod}: goes on draining: {rollout.cause}"
 
 
 async def dry_run(settings: Settings) -> int:

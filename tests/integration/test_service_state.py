@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -158,3 +159,15 @@ def test_a_restart_that_is_called_off_puts_nobody_back_into_service(api: Api, ap
     assert appliance.until == "", "out of service it is for nobody knows how long"
     assert set(appliance.orders) == {"POST"}
     is_in(api, "MCSInstance", "mcs", "Draining")
+
+
+def test_who_waits_for_the_end_of_a_drain_is_told_another_one_when_drain_seconds_change(
+    api: Api, appliance: FakeAppliance
+) -> None:
+    api.change("MCSInstance", "mcs", image="localhost/mcs/appliance:next")
+    first = datetime.fromisoformat(until("the appliance is told by when it comes", lambda: appliance.until))
+    later = first + timedelta(seconds=600)
+    api.change("MCSInstance", "mcs", drainSeconds=1200)
+    until("it is told anew", lambda: appliance.until == later.strftime("%Y-%m-%dT%H:%M:%SZ"))
+    settled(api)
+    assert appliance.orders == ["POST", "POST"]

@@ -85,6 +85,13 @@ class StartDraining:
 
 
 @dataclass(frozen=True, slots=True)
+class KeepDraining:
+    """It drains. Its users are told ``until`` when at the latest, where that has become another time."""
+
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class StopDraining:
     """Have the appliance take calls again. ``noted``: the pod says that it drains, which is taken away.
     ``out_of_service``: only that, as the instance is to take no calls anyway."""
@@ -127,7 +134,7 @@ class Resize:
     annotations: Mapping[str, str | None]
 
 
-PodStep = StartDraining | StopDraining | Replace | SetImages | Resize
+PodStep = StartDraining | KeepDraining | StopDraining | Replace | SetImages | Resize
 """What is done to the running pod. A new kind needs a case in `kube.executor`, which the type checker asks for."""
 
 
@@ -136,6 +143,8 @@ def told_step(step: PodStep) -> str:
     match step:
         case StartDraining():
             return "starts to drain"
+        case KeepDraining():
+            return "goes on draining"
         case StopDraining(out_of_service=True):
             return "goes on draining, out of service"
         case StopDraining():

@@ -11,6 +11,7 @@ from typing import assert_never
 from mcs_operator.api.conditions import Kind
 from mcs_operator.domain.changes import (
     Changes,
+    KeepDraining,
     PodChanges,
     Poke,
     Removal,
@@ -143,6 +144,9 @@ class Executor:
                     notes[ANNOTATION_DRAINING_FOR] = step.cause
                 await self._note(namespace, name, notes)
                 await self.agents.drain(namespace, True, step.until)
+            case KeepDraining():
+                await self._note(namespace, name, notes)
+                await self.agents.drains_until(namespace, step.until)
             case StopDraining():
                 # Out of service it drains on, without the end that it was told.
                 await self.agents.drain(namespace, step.out_of_service)

@@ -81,7 +81,8 @@ def endpoint_of(world: World, plan: Plan, keys: Keys) -> Endpoint | None:
 @dataclass(slots=True)
 class _Poll:
     """``failing``: since when it does not answer; None while it does. It has not answered yet where it begins.
-    ``idle``: since when each answer has said that nobody has a connection to the media; None while one did not."""
+    ``idle``: since when each answer has said that nobody has a connection to the media; None while one did not.
+    ``until``: the end of the drain that the appliance was told; None where none is known."""
 
     endpoint: Endpoint
     failing: float | None
@@ -91,6 +92,7 @@ class _Poll:
     report: LinkReport | None = None
     misses: int = 0
     given_up: bool = False
+    until: datetime | None = None
 
 
 class Agents:
@@ -154,8 +156,18 @@ class Agents:
             method, told = "POST" if begin else "DELETE", {DRAIN_UNTIL: rfc3339(until)} if until else {}
             async with _request(poll.endpoint, method, "/v1/drain", seconds=5, headers=told) as response:
                 response.raise_for_status()
+            poll.until = until
         except _TROUBLE as error:
             log.warning("drain of namespace %s: %s", namespace, _told(error))
+
+    async def drains_until(self, namespace: str, until: datetime) -> None:
+        """Tell an appliance that drains when that ends, unless it knows: spec.drainSeconds may change meanwhile. One
+        that does not answer is told once it does; an operator that starts anew tells it once more."""
+        poll, report = self._polls.get(namespace), self.confirmed(namespace)
+        if poll is None or report is None or report.media is None or not report.media.draining:
+            return
+        if poll.until is None or rfc3339(poll.until) != rfc3339(until):
+            await self.drain(namespace, True, until)
 
     async def exit_at_once(self, namespace: str, slots: Collection[int], seconds: float) -> bool:
         """Have these slots exit as soon as they are asked to, as their containers alone are to be replaced; whether

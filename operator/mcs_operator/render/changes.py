@@ -12,6 +12,7 @@ from mcs_operator.contract.linkstate import LinkReport
 from mcs_operator.domain.changes import (
     Changes,
     Forgotten,
+    KeepDraining,
     Mark,
     PodChanges,
     PodStep,
@@ -260,6 +261,8 @@ def _step(world: World, instance: MCSInstance, pod: Pod, template: Template, rol
             return StartDraining(world.now, cause, _drained_by(rollout, instance, world.now))
         case Step.DRAIN_AGAIN:
             return StartDraining(until=_drained_by(rollout, instance, world.now))
+        case Step.KEEP_DRAINING:
+            return KeepDraining(_drained_by(rollout, instance, world.now))
         case Step.STOP_DRAINING:
             return StopDraining(noted=ANNOTATION_DRAINING in pod.annotations)
         case Step.REPLACE:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mcs_operator.domain.changes import (
     Changes,
+    KeepDraining,
     PodChanges,
     Replace,
     Resize,
@@ -24,10 +25,12 @@ def test_each_step_is_told_in_words_after_the_name_of_the_pod() -> None:
     media = SetImages("uid", "mcs", {"media": "mcs:2"}, {}, note)
     resized = Resize("uid", Size({"cpu": "1"}, {"cpu": "2"}), {})
     stays_out = StopDraining(noted=True, out_of_service=True)
-    steps = (StartDraining(NOW), StartDraining(), StopDraining(noted=True), stays_out, replaced, media, resized)
+    drains = (StartDraining(NOW), StartDraining(), KeepDraining(NOW), StopDraining(noted=True))
+    steps = (*drains, stays_out, replaced, media, resized)
     assert [told_step(step) for step in steps] == [
         "starts to drain",
         "starts to drain",
+        "goes on draining",
         "stops draining",
         "goes on draining, out of service",
         "is replaced",

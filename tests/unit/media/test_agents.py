@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from aiohttp import ClientPayloadError, ClientSession, ServerDisconnectedError, web
 from pydantic import ValidationError
 
-from mcs_operator.contract.linkstate import LinkReport, MediaState
+from mcs_operator.contract.linkstate import DRAIN_UNTIL, LinkReport, MediaState
 from mcs_operator.contract.lookup import MAX_NAMES, UNAVAILABLE, Answer
 from mcs_operator.media import agents
 from mcs_operator.media.agents import GRACE, POLL_SECONDS, UNREACHABLE_AFTER, Agents, Endpoint, _whole
 from mcs_operator.pki import mint_ca
+from mcs_operator.timestamps import rfc3339
 from support.virtual_time import VirtualTime
 
 
@@ -202,6 +206,58 @@ def test_what_an_agent_said_before_it_fell_silent_is_no_word_of_now(monkeypatch:
     with asyncio.Runner(loop_factory=VirtualTime) as runner:
         runner.run(story())
     assert seen == [(True, True), (True, False)]
+
+
+# --- by when a drain is over ---
+
+
+DRAINS = LinkReport(epoch="e", version=1, media=MediaState(draining=True, connections=1))
+IN_FIVE, IN_TEN = (datetime(2026, 3, 1, 12, minute, tzinfo=UTC) for minute in (5, 10))
+
+
+@pytest.mark.parametrize(
+    ("answer", "wanted", "fails", "told"),
+    [
+        pytest.param(DRAINS, [IN_FIVE, IN_FIVE], 0, [IN_FIVE], id="once"),
+        pytest.param(DRAINS, [IN_FIVE, IN_TEN, IN_TEN, IN_FIVE], 0, [IN_FIVE, IN_TEN, IN_FIVE], id="each other end"),
+        pytest.param(DRAINS, [IN_FIVE, IN_FIVE, IN_FIVE], 1, [IN_FIVE, IN_FIVE], id="again where it was not taken"),
+        pytest.param(DRAINS, [IN_FIVE, IN_FIVE.replace(microsecond=9)], 0, [IN_FIVE], id="whole seconds"),
+        pytest.param(LinkReport(epoch="e", version=1, media=MediaState()), [IN_FIVE], 0, [], id="takes calls"),
+        pytest.param(LinkReport(epoch="e", version=1), [IN_FIVE], 0, [], id="the appliance is silent"),
+        pytest.param(ConnectionRefusedError(), [IN_FIVE], 0, [], id="the agent is silent"),
+    ],
+)
+def test_an_appliance_that_drains_is_told_each_end_once(
+    monkeypatch: pytest.MonkeyPatch,
+    answer: LinkReport | Exception,
+    wanted: list[datetime],
+    fails: int,
+    told: list[datetime],
+) -> None:
+    polled, said, left = Polled((0, answer)), list[str](), fails
+
+    @asynccontextmanager
+    async def request(*what: Any, headers: dict[str, str], **_: Any) -> AsyncIterator[Any]:
+        nonlocal left
+        assert what[1:] == ("POST", "/v1/drain")
+        said.append(headers[DRAIN_UNTIL])
+        if left:
+            left -= 1
+            raise ConnectionRefusedError
+        yield SimpleNamespace(raise_for_status=lambda: None)
+
+    async def story() -> None:
+        polled.agents.follow("demo", ENDPOINT)
+        await asyncio.sleep(0.05)
+        for until in wanted:
+            await polled.agents.drains_until("demo", until)
+        await polled.agents.close()
+
+    monkeypatch.setattr(agents, "_ask", polled.ask)
+    monkeypatch.setattr(agents, "_request", request)
+    with asyncio.Runner(loop_factory=VirtualTime) as runner:
+        runner.run(story())
+    assert said == [rfc3339(until) for until in told]
 
 
 # --- since when nobody talks ---

@@ -15,6 +15,7 @@ from mcs_operator.contract.linkstate import MediaState
 from mcs_operator.domain.changes import (
     Changes,
     Forgotten,
+    KeepDraining,
     PodChanges,
     Removal,
     Replace,
@@ -274,6 +275,15 @@ def test_an_appliance_that_has_forgotten_that_it_drains_is_told_again_and_the_ti
     found = about(pod(annotations=of_today(**marks)), CALM, drainSeconds=300)
     assert found.step == StartDraining(until=since + timedelta(seconds=300))
     assert found.again == 1.0
+
+
+@pytest.mark.parametrize("seconds", [300, 3600])
+def test_who_is_on_a_drain_is_told_its_end_by_drain_seconds_as_they_are_now(seconds: int) -> None:
+    since = NOW - timedelta(seconds=100)
+    marks = {ANNOTATION_POD_HASH: "x", ANNOTATION_DRAINING: since.isoformat()}
+    drains = report(media=MediaState(draining=True, connections=3))
+    found = about(pod(annotations=of_today(**marks)), drains, drainSeconds=seconds)
+    assert (found.step, found.again) == (KeepDraining(since + timedelta(seconds=seconds)), 1.0)
 
 
 def test_a_drain_that_is_noted_to_begin_in_another_age_ends_in_this_one() -> None:
