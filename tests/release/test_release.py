@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -116,6 +117,22 @@ def test_krew_installs_it_and_it_runs(tmp_path: Path) -> None:
     environment = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
     said = subprocess.run(installed, env=environment, text=True, capture_output=True, check=False)
     assert said.stdout.startswith("kubectl mcs, version"), said.stderr
+
+
+def test_the_bill_of_the_plugin_has_every_package_that_is_in_each_of_its_files_and_no_other() -> None:
+    bill = json.loads(the(f"kubectl-mcs-{version()}.cdx.json").read_text())
+    told = {component["purl"] for component in bill["components"]}
+    programs = [path for path in RELEASE.glob("kubectl-mcs-*") if path.suffix not in (".gz", ".json")]
+    assert programs
+    assert {path.name: python_packages(path) for path in programs} == {path.name: told for path in programs}
+
+
+def python_packages(program: Path) -> set[str]:
+    """As a bill names them, of what pip has installed; our own package is what the bill is about."""
+    listed = re.compile(r"site/(?!mcs_operator-)([^/]+)-([^/-]+)\.dist-info/METADATA$")
+    with zipfile.ZipFile(program) as opened:
+        found = [match for name in opened.namelist() if (match := listed.match(name))]
+    return {f"pkg:pypi/{re.sub(r'[-_.]+', '-', name).lower()}@{number}" for name, number in (m.groups() for m in found)}
 
 
 # --- images ---
