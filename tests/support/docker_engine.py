@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,18 +73,16 @@ def docker_engine(folder: Path, instead: Mapping[Path, Path]) -> Iterator[Engine
     before = {name: Path("/proc/sys", name).read_text() for name in SYSCTLS if Path("/proc/sys", name).exists()}
     group = f"mcs-engine-{os.getpid()}"
     log = folder / "dockerd.log"
-    with log.open("wb") as output:
-        holder = subprocess.Popen(_command(folder, group, instead), env=_environment(), stdout=output, stderr=output)
-    try:
+    with ExitStack() as closing:
+        closing.callback(_restore, before)
+        closing.callback(_remove_control_groups, group)
+        with log.open("wb") as output:
+            command = _command(folder, group, instead)
+            holder = subprocess.Popen(command, env=_environment(), stdout=output, stderr=output)
+        closing.callback(end, holder)
         engine = Engine(folder, until("the engine's first process", lambda: _child(holder), 10))
         until(f"the engine answers; see {log}", lambda: _answers(engine, holder), 60)
         yield engine
-    finally:
-        _end(holder)
-        _remove_control_groups(group)
-        for name, value in before.items():
-            if Path("/proc/sys", name).read_text() != value:
-                Path("/proc/sys", name).write_text(value)
 
 
 def _command(folder: Path, group: str, instead: Mapping[Path, Path]) -> list[str | Path]:
@@ -125,16 +123,24 @@ def _answers(engine: Engine, holder: subprocess.Popen[bytes]) -> bool:
     return True
 
 
-def _end(holder: subprocess.Popen[bytes]) -> None:
+def end(holder: subprocess.Popen[bytes], patience: float = 40) -> None:
     """The engine ends its containers, and then itself; what will not is killed with its first process."""
-    first = _child(holder) if holder.poll() is None else 0
+    if holder.poll() is not None:
+        return
+    first = _child(holder) or holder.pid  # before it has begun there is nothing in there
     for signal in (15, 9):
         with suppress(ProcessLookupError):
-            if first:
-                os.kill(first, signal)
+            os.kill(first, signal)
         with suppress(subprocess.TimeoutExpired):
-            holder.wait(40)
+            holder.wait(patience)
             return
+    raise RuntimeError(f"the engine goes on after SIGKILL for its first process, {first}")
+
+
+def _restore(before: Mapping[str, str]) -> None:
+    for name, value in before.items():
+        if Path("/proc/sys", name).read_text() != value:
+            Path("/proc/sys", name).write_text(value)
 
 
 def _remove_control_groups(group: str) -> None:

@@ -39,6 +39,22 @@ def kill_container(api: Api, pod: str, container: str) -> bool:
     return bool(found)
 
 
+def processes_at(folder: Path) -> dict[int, str]:
+    """The processes that have to do with a folder, whatever namespaces they are in: their command names it, their root
+    or they themselves are in it, or something of it is mounted for them. With the command of each."""
+    found = {}
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+            places = [str((process / link).readlink()) for link in ("root", "cwd")]
+            mounts = (process / "mountinfo").read_text(errors="replace")
+        except OSError:  # it has ended meanwhile, or is another user's
+            continue
+        if any(str(folder) in text for text in (command, *places, mounts)):
+            found[int(process.name)] = command
+    return found
+
+
 def network_of(api: Api, pod: str) -> list[str]:
     """What a command begins with to run in a pod's network, without the time that an exec takes."""
     pids = [pid for found in processes_of(api, pod).values() for pid in found]
