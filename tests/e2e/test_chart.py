@@ -39,6 +39,10 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 FIRST = "acme"
 KINDS = "secrets,configmaps,services,persistentvolumeclaims,statefulsets,pods,networkpolicies,resourcequotas,"
 KINDS += "poddisruptionbudgets"
+WITH_DNS = "      enableServiceLinks: false\n"
+WITHOUT_DNS = f"{WITH_DNS}      dnsPolicy: None\n      dnsConfig: {{nameservers: [192.0.2.53]}}\n"
+"""In the template of the operator's pods. Nobody answers there."""
+LOOK_UP = "import socket; print(socket.getaddrinfo('kubernetes.default.svc.cluster.local', 443))"
 
 
 @pytest.fixture(scope="module")
@@ -186,7 +190,7 @@ def test_a_support_bundle_has_the_logs_of_the_operator_and_of_the_slots_in_use(
 def test_an_upgrade_and_a_rollback_replace_the_operator_and_nobody_notices(
     mcs: Mcs, release: Release, server: Api, tmp_path: Path
 ) -> None:
-    """To a chart of another version, whose CRDs say something else."""
+    """To a chart of another version, whose CRDs say something else, and whose pods have no DNS: they serve without."""
     chart = tmp_path / "mcs-operator"
     shutil.copytree(CHART, chart)
     for file, old, new in (
@@ -196,6 +200,7 @@ def test_an_upgrade_and_a_rollback_replace_the_operator_and_nobody_notices(
             "Transport of the tunnel.",
             "Of another version.",
         ),
+        (chart / "templates" / "deployment.yaml", WITH_DNS, WITHOUT_DNS),
     ):
         assert old in file.read_text()
         file.write_text(file.read_text().replace(old, new))
@@ -204,7 +209,10 @@ def test_an_upgrade_and_a_rollback_replace_the_operator_and_nobody_notices(
     with mcs.unnoticed(by=FIRST):
         release.upgrade(chart)
         mcs.link("upgraded")
-        newer = set(release.pods())
+        pods = release.pods()
+        newer = set(pods)
+        assert {name: restarts(pod) for name, pod in pods.items()} == dict.fromkeys(newer, 0)
+        assert not any(has_dns(release, name) for name in newer)
         until("the CRDs are the newer ones", lambda: "Of another version." in server.kubectl(*explained), 20)
         release.roll_back()
         mcs.link("rolled-back")
@@ -214,6 +222,16 @@ def test_an_upgrade_and_a_rollback_replace_the_operator_and_nobody_notices(
     until("one of the new ones leads", lambda: release.leader() in release.pods(), 20)
     for name in ("upgraded", "rolled-back"):
         mcs.remove(name)
+
+
+def restarts(pod: Object) -> int:
+    return sum(status["restartCount"] for status in pod["status"]["containerStatuses"])
+
+
+def has_dns(release: Release, pod: str) -> bool:
+    """Whether the pod finds an address by its name."""
+    said = release.home.kubectl("exec", pod, "--", "python3", "-c", LOOK_UP, check=False, merge=True)
+    return "gaierror" not in said
 
 
 def test_a_leader_that_is_evicted_hands_over_at_once(mcs: Mcs, release: Release) -> None:
