@@ -34,13 +34,25 @@ export async function listDevices(): Promise<Record<DeviceKind, MediaDeviceInfo[
   return { audioinput: of("audioinput"), audiooutput: of("audiooutput"), videoinput: of("videoinput") };
 }
 
-/** A chosen device that was unplugged must not keep the default one from being used: hence no `exact`. */
 export function microphone(id: string | undefined): Promise<MediaStream> {
-  return navigator.mediaDevices.getUserMedia({ audio: { echoCancellation: true, noiseSuppression: true, ...(id && { deviceId: id }) } });
+  return opened(id, (deviceId) => ({ audio: { echoCancellation: true, noiseSuppression: true, ...deviceId } }));
 }
 
 export function camera(id: string | undefined): Promise<MediaStream> {
-  return navigator.mediaDevices.getUserMedia({ video: { width: 640, height: 360, ...(id && { deviceId: id }) } });
+  return opened(id, (deviceId) => ({ video: { width: 640, height: 360, ...deviceId } }));
+}
+
+/**
+ * Chromium gives its default device where the id of another one is only a wish. One that was unplugged must not keep the
+ * default one from being used.
+ */
+async function opened(id: string | undefined, wanted: (device: MediaTrackConstraints) => MediaStreamConstraints): Promise<MediaStream> {
+  try {
+    return await navigator.mediaDevices.getUserMedia(wanted(id ? { deviceId: { exact: id } } : {}));
+  } catch (error) {
+    if (!id || (error as Error).name !== "OverconstrainedError") throw error;
+    return navigator.mediaDevices.getUserMedia(wanted({}));
+  }
 }
 
 export function stop(stream: MediaStream | null): void {
