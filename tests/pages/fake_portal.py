@@ -59,6 +59,9 @@ class FakePortal:
         self.messages: list[dict[str, Any]] = []
         self.files: dict[str, tuple[dict[str, Any], bytes]] = {}
         self.asked: list[str] = []
+        self.takes_files = asyncio.Event()
+        """Cleared: what is uploaded stays on its way."""
+        self.takes_files.set()
         self.media: MediaServer | None = None
         self.down = False
         """The network is gone: whatever is asked gets no answer."""
@@ -350,6 +353,7 @@ class FakePortal:
         content = bytearray()
         async for piece in request.content.iter_chunked(65536):
             content += piece
+            await self.takes_files.wait()
             await asyncio.sleep(0)
         digest = hashlib.sha256(content).hexdigest()
         file: dict[str, Any] = {"id": f"{next(self._ids):032x}", "conversation": conversation, "from": me, "at": now()}

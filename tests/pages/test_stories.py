@@ -16,7 +16,7 @@ import pytest_asyncio
 from pages.conftest import Open, Picture
 from pages.doing import becomes, button, expect, findings
 from pages.fake_portal import FakePortal
-from support.browser import REFUSING, launched
+from support.browser import GIVING, REFUSING, launched
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -148,6 +148,10 @@ async def test_history_is_read_in_pages(portal: FakePortal, open_page: Open) -> 
     await expect(button(page, "Show older messages")).to_have_count(0)
 
 
+PART = re.compile(r"^[1-9]\d?$")
+"""Per cent: neither nothing nor all."""
+
+
 async def test_a_file_arrives_as_it_was_and_one_too_large_does_not_leave(
     portal: FakePortal, open_page: Open, tmp_path: Path
 ) -> None:
@@ -167,6 +171,24 @@ async def test_a_file_arrives_as_it_was_and_one_too_large_does_not_leave(
     await ada.locator("input[type=file]").set_input_files(sent)
     await expect(ada.get_by_text("Larger than the 1 kB that may be sent.")).to_be_visible()
     assert portal.asked.count("POST /api/conversations/bob/files") == 1
+
+
+async def test_how_much_of_a_file_has_left_is_shown_until_it_is_there(
+    portal: FakePortal, open_page: Open, tmp_path: Path
+) -> None:
+    page = await open_page("ada", "/#/with/bob")
+    portal.takes_files.clear()
+    sent = tmp_path / "film.mp4"
+    sent.write_bytes(bytes(25_000_000))  # more than the connection holds by itself
+    await page.locator("input[type=file]").set_input_files(sent)
+    bar = page.get_by_role("progressbar", name="Sending film.mp4")
+    await expect(bar).to_be_visible()
+    await expect(bar).to_have_attribute("value", PART)
+    await expect(page.get_by_text(f"{await bar.get_attribute('value')} % of 25 MB")).to_be_visible()
+    await expect(page.get_by_role("link", name="Download film.mp4")).to_have_count(0)
+    portal.takes_files.set()
+    await expect(page.get_by_role("link", name="Download film.mp4")).to_be_visible(timeout=20_000)
+    await expect(bar).to_have_count(0)
 
 
 # ---- calls
@@ -350,6 +372,39 @@ async def test_devices_are_chosen_seen_and_heard(portal: FakePortal, open_page: 
     await expect(page.get_by_text("Speak now…")).to_be_visible()
     await expect(page.get_by_text("Listen: that was you.")).to_be_visible()
     await expect(page.get_by_text("Your microphone works.", exact=False)).to_be_visible(timeout=8000)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def two_cameras() -> AsyncIterator[Any]:
+    async with launched(GIVING, "--use-fake-device-for-media-stream=device-count=2") as browser:
+        yield browser
+
+
+USED = "document.querySelector('video')?.srcObject?.getVideoTracks()[0]?.getSettings().deviceId"
+
+
+async def test_another_camera_is_chosen_used_at_once_and_remembered(
+    portal: FakePortal, open_page: Open, two_cameras: Any
+) -> None:
+    page = await open_page("ada", "/#/settings", browser=two_cameras)
+    await button(page, "Test microphone and camera").click()
+    await becomes(page, f"Boolean({USED})")
+    first, choice = await page.evaluate(USED), page.get_by_role("combobox", name="Camera")
+    await expect(choice.locator("option", has_text="fake_device_1")).to_have_count(1)
+    offered = await choice.locator("option").evaluate_all("all => all.map(one => one.value)")
+    (other,) = set(offered) - {first, ""}
+    await choice.select_option(other)
+    await becomes(page, f"{USED} === '{other}'")
+    await becomes(page, "document.querySelector('video').videoWidth > 0")
+    await page.reload()
+    await button(page, "Test microphone and camera").click()
+    await becomes(page, f"Boolean({USED})")
+    assert await page.evaluate(USED) == other
+    await expect(choice).to_have_value(other)
+    await page.evaluate("localStorage.setItem('mcs.devices', JSON.stringify({videoinput: 'unplugged'}))")
+    await page.reload()
+    await button(page, "Test microphone and camera").click()
+    await becomes(page, f"{USED} === '{first}'")
 
 
 @pytest_asyncio.fixture(loop_scope="session")
