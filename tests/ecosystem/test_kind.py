@@ -28,7 +28,7 @@ from support.waiting import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(5400)]
 
-NEEDS = "Docker's engine from Debian, root, 5 GB. An hour; the first time a node image is built: 40 minutes more."
+NEEDS = "Docker's engine from Debian, root, 5 GB. Fifty minutes; the first time a node image is built: 40 minutes more."
 WORKFLOW = ROOT / ".github" / "workflows" / "ci.yaml"
 WITH_A_CLUSTER = "e2e"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mcs-operator"
