@@ -106,7 +106,7 @@ async def _take_picture(browser: Any, anna: Person, bruno: Person, received: dic
     images = "".join(f'<img width=640 src="data:image/png;base64,{shot}">' for shot in shots)
     told = (
         f"{received['audio']:.0f} audio and {received['video']:.0f} video packets, {received['lost']:.0f} lost, while "
-        "globex was changed and initech removed"
+        "initech was removed, umbrella added and globex changed"
     )
     page = await browser.new_page(viewport={"width": 1300, "height": 480})
     style = "margin:6px;background:#10141a;color:#fff;font:20px sans-serif;text-align:center"

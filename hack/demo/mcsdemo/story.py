@@ -15,8 +15,10 @@ from support.sites import Site, get_from, get_inside, profile_of
 
 NAMESPACE, INSTANCE = "mcs-demo", "mcs"
 POD = f"{INSTANCE}-0"
-FIRST, SECOND, THIRD = "acme", "globex", "initech"
-CUSTOMERS = (FIRST, SECOND, THIRD)
+FIRST, SECOND, THIRD, FOURTH = "acme", "globex", "initech", "umbrella"
+CUSTOMERS = (FIRST, SECOND, THIRD, FOURTH)
+LATER = {THIRD: "third-customer", FOURTH: "fourth-customer"}
+"""Who comes while others are served, and the folder of his samples."""
 READ_BY_PEOPLE = "mcs,communities,tvl,pods,secrets,configmaps,services,pvc"
 
 
@@ -66,19 +68,20 @@ class Demo:
         self.teller.say(f"Deployment {operator.DEPLOYMENT} in namespace {operator.NAMESPACE}: two replicas, one leads")
 
     def apply_samples(self) -> None:
-        """manifests/samples/demo, at this node; a third customer of a run that was cut off goes first."""
-        self.remove_third()
+        """manifests/samples/demo, at this node. Who came later in a run before goes first: every run adds him."""
+        for link in LATER:
+            self.remove(link)
         for body in samples("demo"):
             self.api.apply(self._here(body))
             self.teller.say(f"{body['kind']} {body['metadata']['name']}")
 
-    def remove_third(self) -> None:
-        """So that every run adds him."""
-        if self.api.find("TVoxLink", THIRD) is None:
+    def remove(self, link: str) -> None:
+        """With his TVox; where he is not there, nothing."""
+        if self.api.find("TVoxLink", link) is None:
             return
-        self.teller.say(f"{THIRD} is removed")
-        self.site(THIRD).remove()
-        for body in samples("third-customer"):
+        self.teller.say(f"{link} is removed")
+        self.site(link).remove()
+        for body in samples(LATER[link]):
             self.api.delete(body["kind"], body["metadata"]["name"], wait=30)
 
     def await_instance(self) -> None:
@@ -135,19 +138,23 @@ class Demo:
         outside = self.teller.wait(f"http://{domain}/", look, 40)
         self.prove(f"outside -> {self.node.ip} -> http://{domain}/ -> {_tvox(outside)}", _tvox(outside) == link)
 
+    def add(self, link: str) -> None:
+        """A customer who is new, from `kubectl apply` to traffic through his tunnel."""
+        begun = time.monotonic()
+        self.api.apply(*samples(LATER[link]))
+        self.await_condition("TVoxLink", link, "Ready", 60)
+        self.teller.say(f"kubectl apply -> slot runs: {time.monotonic() - begun:.1f} s. {self._place_of(link)}")
+        self.install_site(link)
+        self.await_tunnel(link)
+        self.show_traffic(link)
+
     def add_third(self) -> None:
         """The promise: same pod, no restart, no packet lost."""
         address = self.api.get("TVoxLink", FIRST)["status"]["vpnAddress"]
         before = self.identity()
         self.teller.say(f"{PER_SECOND} datagrams a second from the media to {FIRST}'s TVox ({address}) and back")
         with probing(self.api, POD, address) as probe:
-            begun = time.monotonic()
-            self.api.apply(*(self._here(body) for body in samples("third-customer")))
-            self.await_condition("TVoxLink", THIRD, "Ready", 60)
-            self.teller.say(f"kubectl apply -> slot runs: {time.monotonic() - begun:.1f} s. {self._place_of(THIRD)}")
-            self.install_site(THIRD)
-            self.await_tunnel(THIRD)
-            self.show_traffic(THIRD)
+            self.add(THIRD)
             time.sleep(MARGIN)
             report = probe.finish()
         after = self.identity()
@@ -163,7 +170,7 @@ class Demo:
         )
 
     def show_call(self) -> None:
-        """The promise once more, by voice and picture: another customer is changed, and one removed."""
+        """The promise once more, by voice and picture: a customer is added, one removed, and one changed."""
         logins = call.open_portal(self.api)
         self.await_condition("Community", FIRST, "LoginReady", 60)
         self.teller.say(f"Community {FIRST}: portal https://{call.PORTAL}/, two logins, a certificate; no restart")
@@ -182,10 +189,11 @@ class Demo:
         self.logins = logins
 
     def others_come_and_go(self) -> None:
-        """Globex is disabled and enabled again, and its TVox comes back; initech leaves."""
+        """Initech leaves and umbrella comes; globex is disabled and enabled again, and its TVox comes back."""
         self.api.change("TVoxLink", SECOND, enabled=False)
-        self.remove_third()
+        self.remove(THIRD)
         self.api.change("TVoxLink", SECOND, enabled=True)
+        self.add(FOURTH)
         self.await_tunnel(SECOND)
         time.sleep(MARGIN)
 

@@ -70,7 +70,7 @@ def test_what_is_rendered_of_passwords_is_blacked_out() -> None:
     assert HASH not in result.output
 
 
-@pytest.mark.parametrize("sample", ["demo", "third-customer"])
+@pytest.mark.parametrize("sample", ["demo", "third-customer", "fourth-customer"])
 def test_samples_are_valid(sample: str) -> None:
     result = run("validate", "-f", str(SAMPLES / sample))
     assert (result.exit_code, result.output) == (0, f"objects: {len(read([str(SAMPLES / sample)]))}, all valid\n")
