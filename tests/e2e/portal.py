@@ -16,9 +16,10 @@ import pytest
 
 from support import people
 from support.api import Api, Object
-from support.browser import GIVING, beside, launched
+from support.browser import GIVING, beside, host_beside, launched
 from support.certificates import chain, key, text_of
 from support.cluster import Node
+from support.lab import Namespace
 from support.mcs import COMMUNITY, Mcs, standing
 from support.objects import a_community
 from support.people import Person
@@ -82,10 +83,22 @@ def _passwords(users: tuple[str, ...]) -> str:
 @asynccontextmanager
 async def a_browser(mcs: Mcs, *flags: str, at: str = "") -> AsyncIterator[Any]:
     """Outside of the node. It finds the portal there, or at this public address, and gives microphone and camera."""
-    names = f"--host-resolver-rules=MAP *.{mcs.node.zone} {at or mcs.node.ip}"
     with beside(mcs.node.ip) as program:
-        async with launched(GIVING, names, *flags, program=program) as browser:
+        async with launched(GIVING, found_at(mcs, at), *flags, program=program) as browser:
             yield browser
+
+
+@asynccontextmanager
+async def a_browser_that_moves(mcs: Mcs, number: int) -> AsyncIterator[tuple[Any, Namespace]]:
+    """One on a host that is its own, which can come to another network."""
+    with host_beside(mcs.node.ip, number) as (host, program):
+        async with launched(GIVING, found_at(mcs), "--ignore-certificate-errors", program=program) as browser:
+            yield browser, host
+
+
+def found_at(mcs: Mcs, address: str = "") -> str:
+    """A browser's flag: where all names of the instance are, at the node or at this address."""
+    return f"--host-resolver-rules=MAP *.{mcs.node.zone} {address or mcs.node.ip}"
 
 
 async def sign_in(browser: Any, mcs: Mcs, name: str, script: str = "") -> Person:

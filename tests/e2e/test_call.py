@@ -35,7 +35,7 @@ from support.cluster import Node
 from support.mcs import COMMUNITY, Mcs
 from support.objects import INSTANCE, a_community
 from support.operator import Operator
-from support.people import Person, eventually, received_over, talk
+from support.people import Person, each_received_over, eventually, talk
 from support.waiting import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600), pytest.mark.asyncio(loop_scope="module")]
@@ -43,10 +43,13 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600), pytest.mark.asyncio(loo
 
 @pytest.fixture(scope="module")
 def mcs(node: Node, server: Api, operator_process: Operator) -> Iterator[Mcs]:
-    """An instance with two customers who have portals. Three of the first one's people may all, one may nothing."""
+    """An instance with two customers who have portals. Three of the first one's people may all, one may nothing.
+
+    The smaller tier would be full with a thousand users of a third customer, and these five beside them.
+    """
     if not CHROMIUM:
         pytest.skip("not installed: chromium")
-    with with_portal(node, server, {"ada": ALL, "bob": ALL, "cyd": ALL, "mute": []}) as mcs:
+    with with_portal(node, server, {"ada": ALL, "bob": ALL, "cyd": ALL, "mute": []}, tier="UpTo10000") as mcs:
         mcs.api.apply(*community(mcs, {"eve": ALL}, "globex"))
         mcs.api.wait_condition("Community", "globex", "LoginReady", "True", timeout=60)
         yield mcs
@@ -73,9 +76,9 @@ async def test_a_call_goes_on_while_twenty_changes_of_other_customers_are_made(
     freezes = [await freezes_by_changes(two, mcs)]
     # A picture stands still as well where this machine, which makes, sends and shows all of them, has other work in one
     # of the two windows. What changes cost is there every time.
-    while min(freezes) > 1 and len(freezes) < 3:
+    while min(freezes) > 0 and len(freezes) < 3:
         freezes.append(await freezes_by_changes(two, mcs))
-    assert min(freezes) <= 1, freezes
+    assert min(freezes) <= 0, freezes
     until("it is counted", lambda: mcs.inside(CONNECTIONS)["connections"] == 2, 10)
     until("Prometheus is told", lambda: of_portal(mcs, "mcs_media_participants") == 2, 20, pause=1)
     assert of_portal(mcs, "mcs_media_calls") == 1
@@ -223,25 +226,27 @@ def kinds(signals: list[bytes]) -> set[str | None]:
 
 
 async def freezes_by_changes(two: tuple[Person, Person], mcs: Mcs) -> float:
-    """How many freezes more Bob sees while others are changed than in as long a time without. No packet is lost."""
-    ada, bob = two
+    """How many freezes more one of both sees while others are changed than in as long a time without. Neither loses a
+    packet."""
     before, told = mcs.identity(), [len(person.signals) for person in two]
-    changed = await received_over(bob, asyncio.to_thread(twenty_changes, mcs))
+    changed = await each_received_over(two, asyncio.to_thread(twenty_changes, mcs))
     said = {kind for person, begin in zip(two, told, strict=True) for kind in kinds(person.signals[begin:])}
-    recognised = asyncio.gather(ada.recognises(), bob.recognises())
-    quiet = await received_over(bob, asyncio.sleep(changed["seconds"]))
-    await recognised
+    quiet = await each_received_over(two, asyncio.sleep(changed[0]["seconds"]))
+    await asyncio.gather(*(person.recognises() for person in two))
     print(f"twenty changes: {changed}; as long without any: {quiet}")
     assert mcs.identity() == before
     assert not said & {"offer", "answer", "refresh_token", "leave", "reconnect"}, said
-    assert changed["audio"] > 40 * changed["seconds"], "fifty packets a second"
-    assert changed["lost"] == 0
-    return changed["freezes"] - quiet["freezes"]
+    for heard in changed:
+        assert heard["audio"] > 40 * heard["seconds"] and heard["video"] > 10 * heard["seconds"], (
+            "of fifty, and of forty"
+        )
+        assert heard["lost"] == 0 and heard["new"] == 0
+    return max(of_both["freezes"] - without["freezes"] for of_both, without in zip(changed, quiet, strict=True))
 
 
 def twenty_changes(mcs: Mcs) -> None:
     """Of other customers: added, certified, changed, rotated, disabled, deleted, a thousand users in and out."""
-    for number, users in enumerate((500, 990, 0)):
+    for number, users in enumerate((500, 1000, 0)):
         name = f"other-{number}"
         mcs.link(name)
         soon = datetime.now(UTC) + timedelta(seconds=1)  # the certificate that it has was made in this second, perhaps

@@ -38,24 +38,37 @@ def beside(node: str) -> Iterator[str | Path | None]:
     On the node itself it would lose packets and connections whenever a pod comes or goes: with each its list of
     networks changes. And it would use no relay over TCP, whose address would be that of its own end.
     """
-    bridge = bridge_of(node)
-    if bridge is None:
+    if bridge_of(node) is None:
         yield CHROMIUM
         return
+    with host_beside(node) as (_, program):
+        yield program
+
+
+@contextmanager
+def host_beside(node: str, number: int = 81) -> Iterator[tuple[Namespace, Path]]:
+    """The same where the node is this machine, and the host with it, whose address is the node's but for its end."""
+    bridge = bridge_of(node)
+    assert bridge, f"{node} is on no bridge of this machine"
     host = Namespace("browsers")
     try:
         # A link gets an address of IPv6 by itself a second or two later: a change of networks, and a page that is
         # loading then is given up (ERR_NETWORK_CHANGED).
         for_all = "for f in /proc/sys/net/ipv6/conf/*/disable_ipv6; do [ ! -e $f ] || echo 1 >$f; done"
         host.run("sh", "-c", for_all)
-        host.plug_in(bridge, node.rsplit(".", 1)[0] + ".81", node)
+        host.plug_in(bridge, neighbour(node, number), node)
         with TemporaryDirectory() as folder:
             program = Path(folder, "chromium")
             program.write_text(f'#!/bin/sh\nexec ip netns exec {host.name} {CHROMIUM} "$@"\n')
             program.chmod(0o755)
-            yield program
+            yield host, program
     finally:
         host.close()
+
+
+def neighbour(node: str, number: int) -> str:
+    """The address with this end in the node's network."""
+    return f"{node.rpartition('.')[0]}.{number}"
 
 
 def trust(home: Path, root: str) -> None:

@@ -174,8 +174,18 @@ class Namespace:
         device = f"lab{os.getpid() % 10**6}-{next(_numbers)}"
         sh("ip", "link", "add", device, "master", bridge, "type", "veth", "peer", "name", "eth0", "netns", self.name)
         sh("ip", "link", "set", device, "up")
-        inside = (f"address add {address}/24 dev eth0", "link set eth0 up", f"route add default via {router}")
-        sh("ip", "-n", self.name, "-batch", "-", stdin="\n".join(inside) + "\n")
+        self._batch(f"address add {address}/24 dev eth0", "link set eth0 up", f"route add default via {router}")
+
+    def unplug(self) -> None:
+        """It has no address and no way to anywhere, as between two networks."""
+        self._batch("address flush dev eth0")
+
+    def come_to(self, address: str, router: str) -> None:
+        """In another network: with another address than before."""
+        self._batch(f"address add {address}/24 dev eth0", f"route add default via {router}")
+
+    def _batch(self, *commands: str) -> None:
+        sh("ip", "-n", self.name, "-batch", "-", stdin="\n".join(commands) + "\n")
 
     def socket(self, transport: Transport) -> socket.socket:
         """A socket that belongs to this namespace, usable from anywhere."""

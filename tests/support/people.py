@@ -4,33 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 SIZE = {"width": 960, "height": 640}
+COUNTED = ("packets", "lost", "frames", "freezes")
 REMEMBER = """
 window.connections = [];
 window.RTCPeerConnection = class extends RTCPeerConnection {
   constructor(...given) { super(...given); window.connections.push(this); }
 };
 """
-RECEIVED = """
+STREAMS = """
 async () => {
-  const all = {audio: {packets: 0, lost: 0, tracks: 0}, video: {packets: 0, lost: 0, frames: 0, freezes: 0, tracks: 0}};
-  for (const connection of window.connections) {
+  const all = {};
+  for (const [number, connection] of window.connections.entries()) {
     if (connection.connectionState === "closed") continue;
     for (const stat of (await connection.getStats()).values()) {
       if (stat.type !== "inbound-rtp") continue;
-      const one = all[stat.kind];
-      one.packets += stat.packetsReceived; one.lost += stat.packetsLost; one.tracks += stat.packetsReceived > 0;
-      if (stat.kind === "video") { one.frames += stat.framesDecoded ?? 0; one.freezes += stat.freezeCount ?? 0; }
+      all[`${number} ${stat.ssrc}`] = {
+        kind: stat.kind, packets: stat.packetsReceived, lost: stat.packetsLost,
+        frames: stat.framesDecoded ?? 0, freezes: stat.freezeCount ?? 0,
+      };
     }
   }
   return all;
 }
 """
+"""What is received now, by connection and number of the stream: who joins anew, or sends anew, has another one."""
 PATHS = """
 async () => {
   const all = [];
@@ -119,6 +122,8 @@ class Person:
     """What the page's own code threw."""
     signals: list[bytes]
     """What the gate said to it."""
+    told: list[str]
+    """What the portal said to it."""
 
     @property
     def call_id(self) -> str:
@@ -143,9 +148,20 @@ class Person:
     async def hang_up(self) -> None:
         await self.button("End call").click()
 
-    async def received(self) -> Any:
-        """Packets, losses, pictures and freezes of both kinds, by the receiver's own statistics."""
-        return await self.page.evaluate(RECEIVED)
+    async def streams(self) -> dict[str, Any]:
+        """Packets, losses, pictures and freezes of each stream, by the receiver's own statistics."""
+        found: dict[str, Any] = await self.page.evaluate(STREAMS)
+        return found
+
+    async def received(self) -> dict[str, dict[str, int]]:
+        """The same of both kinds, and of how many streams something came."""
+        all_of: dict[str, dict[str, int]] = {}
+        streams = (await self.streams()).values()
+        for kind in ("audio", "video"):
+            of_kind = [stream for stream in streams if stream["kind"] == kind]
+            all_of[kind] = {what: sum(one[what] for one in of_kind) for what in COUNTED}
+            all_of[kind]["tracks"] = sum(one["packets"] > 0 for one in of_kind)
+        return all_of
 
     async def paths(self) -> list[list[str]]:
         """How the media goes: kind of candidate and protocol (to the relay, where there is one), by connection."""
@@ -181,11 +197,14 @@ async def sign_in(browser: Any, portal: str, user: str, password: str, shown: st
     page = await context.new_page()
     sockets: list[str] = []
     signals: list[bytes] = []
+    told: list[str] = []
 
     def opened(socket: Any) -> None:
         sockets.append(socket.url)
         if _is_of_a_call(socket):
             socket.on("framereceived", lambda said: signals.append(said) if isinstance(said, bytes) else None)
+        else:
+            socket.on("framereceived", lambda said: told.append(said) if isinstance(said, str) else None)
 
     page.on("websocket", opened)
     errors: list[str] = []
@@ -195,7 +214,7 @@ async def sign_in(browser: Any, portal: str, user: str, password: str, shown: st
     await page.get_by_label("Password", exact=True).fill(password)
     await page.get_by_role("button", name="Sign in").click()
     await page.get_by_role("heading", name=f"Hello, {(shown or user).split()[0]}").wait_for(timeout=15_000)
-    return Person(shown or user, page, sockets, errors, signals)
+    return Person(shown or user, page, sockets, errors, signals, told)
 
 
 def _is_of_a_call(socket: Any) -> bool:
@@ -246,13 +265,29 @@ def lines_to_the_gate(*people: Person) -> Callable[[], Awaitable[bool]]:
 
 async def received_over(person: Person, time_span: Awaitable[Any]) -> dict[str, float]:
     """What this person received in that time."""
-    begun, told = time.monotonic(), await person.received()
+    return (await each_received_over([person], time_span))[0]
+
+
+async def each_received_over(people: Sequence[Person], time_span: Awaitable[Any]) -> list[dict[str, float]]:
+    """What each of these received in that time, and how many streams are `new`: none where all simply goes on.
+
+    Of a stream that is new all counts. Of one that is gone nothing does: its statistics are gone as well.
+    """
+    begun, told = time.monotonic(), await asyncio.gather(*(person.streams() for person in people))
     await time_span
-    now, seconds = await person.received(), time.monotonic() - begun
+    now, seconds = await asyncio.gather(*(person.streams() for person in people)), time.monotonic() - begun
+    return [{"seconds": seconds} | _between(old, new) for old, new in zip(told, now, strict=True)]
+
+
+def _between(old: dict[str, Any], new: dict[str, Any]) -> dict[str, float]:
+    def more(what: str, kinds: Collection[str]) -> int:
+        before = {name: stream[what] for name, stream in old.items()}
+        return sum(stream[what] - before.get(name, 0) for name, stream in new.items() if stream["kind"] in kinds)
+
     return {
-        "seconds": seconds,
-        "audio": now["audio"]["packets"] - told["audio"]["packets"],
-        "video": now["video"]["packets"] - told["video"]["packets"],
-        "lost": sum(now[kind]["lost"] - told[kind]["lost"] for kind in ("audio", "video")),
-        "freezes": now["video"]["freezes"] - told["video"]["freezes"],
+        "audio": more("packets", ["audio"]),
+        "video": more("packets", ["video"]),
+        "lost": more("lost", ["audio", "video"]),
+        "freezes": more("freezes", ["video"]),
+        "new": len(new.keys() - old.keys()),
     }
