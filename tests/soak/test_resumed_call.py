@@ -12,7 +12,7 @@ import pytest
 from contract.given import usual
 from contract.people import two
 from contract.subject import Subject
-from support.people import eventually, lines_to_the_gate, received_over, talk
+from support.people import each_received_over, eventually, lines_to_the_gate, talk
 
 KILLS = 5
 RESUMED = 10
@@ -39,13 +39,14 @@ async def test_a_gate_that_is_killed_again_and_again_costs_no_packet(appliance: 
         for _ in range(KILLS):
             resumed = lines_to_the_gate(ada, bob)
             over = asyncio.Event()
-            hearing = [asyncio.create_task(received_over(person, over.wait())) for person in people]
+            hearing = asyncio.create_task(each_received_over(people, over.wait()))
             await asyncio.sleep(1)
             kill_gate(appliance)
             took = await eventually("both have a line to the gate again", resumed, RESUMED)
             await asyncio.sleep(3)
             over.set()
-            heard = await asyncio.gather(*hearing)
+            heard = await hearing
             print(f"\nboth have resumed {took:.1f} s after the kill: {heard}")
             assert all(one["lost"] == 0 and one["audio"] > 40 * one["seconds"] for one in heard), heard
+            assert all(one["new"] == 0 for one in heard), "nobody joined anew"
         assert [ada.errors, bob.errors] == [[], []]
