@@ -7,7 +7,7 @@ No kubelet runs: a fake link agent stands in for the pod, and the real appliance
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import pytest
 from support.acme_lab import GOOD, PORTAL, lab, ready
 from support.api import Api
 from support.browser import at_home, launched, trust
+from support.lab import sh
 from support.levels import left_out_if_missing
 from support.programs import debian
 from support.shards import certificates
@@ -35,6 +36,15 @@ def programs() -> None:
         debian("libnss3-tools", "certutil")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def no_site() -> Iterator[None]:
+    """No tunnel is up. What the appliance asks of a customer's site would leave this machine by its usual way."""
+    sites = ["unreachable", "198.18.254.0/24"]
+    sh("ip", "route", "replace", *sites)
+    yield
+    sh("ip", "route", "delete", *sites)
+
+
 def visited(home: Path, port: int, domains: Iterable[str]) -> dict[str, str]:
     """By whom the browser says that each name's certificate was issued; or what it says in the place of any answer."""
 
@@ -46,8 +56,7 @@ def visited(home: Path, port: int, domains: Iterable[str]) -> dict[str, str]:
 
 
 async def _said(page: Any, url: str) -> str:
-    """No tunnel is up. Whoever has the site's address in this machine's own network may answer in its place, with an
-    error and no page, which the browser does not show: the certificate counts."""
+    """No tunnel is up, and an answer without a page is an error to the browser: the certificate counts."""
     answers: list[Any] = []
 
     def note(answer: Any) -> None:
