@@ -247,6 +247,21 @@ def test_a_drain_moves_an_appliance_that_the_other_node_may_have(
         server.kubectl("label", "node", *labels, f"{MAY_HAVE_IT}-")
 
 
+def test_the_appliance_of_a_node_without_network_is_told_once_and_is_the_same_when_the_network_is_back(
+    second: SecondNode, public: PublicAddress, node: Node, server: Api, operator_process: Operator
+) -> None:
+    with on_second(node, server, {HERE: NAME}) as mcs:
+        before, pod = identities(mcs), mcs.identity()
+        begun = time.monotonic()
+        with second.without_network():
+            told_once(mcs, begun)
+        back = time.monotonic()
+        serves_on(mcs, NAME, before)
+        print(f"network to tunnel: {time.monotonic() - back:.1f} s")
+        assert mcs.identity() == pod
+        assert_rests(mcs.api)
+
+
 def test_the_appliance_of_a_node_without_power_is_told_once_and_comes_up_on_the_other_when_somebody_says_so(
     second: SecondNode, public: PublicAddress, node: Node, server: Api, operator_process: Operator
 ) -> None:
@@ -284,7 +299,7 @@ def told_once(mcs: Mcs, begun: float) -> dict[str, str]:
     for kind, name in (("MCSInstance", INSTANCE), ("TVoxLink", FIRST)):
         left = begun + UNKNOWN_WITHIN - time.monotonic()
         mcs.api.wait_condition(kind, name, "Ready", "Unknown", "AgentUnreachable", timeout=left)
-    print(f"power-off to Unknown: {time.monotonic() - begun:.1f} s")
+    print(f"lost to Unknown: {time.monotonic() - begun:.1f} s")
     time.sleep(2)
     once = versions(mcs)
     time.sleep(10)
