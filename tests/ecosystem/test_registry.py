@@ -20,6 +20,7 @@ from functools import cached_property
 from pathlib import Path
 
 import pytest
+import yaml
 
 from support import cluster
 from support.api import ROOT, Api, Object, remove_namespaces
@@ -242,6 +243,21 @@ def test_ctr_brings_an_image_onto_a_node_where_it_is_known_by_its_tag(node: Node
     assert known[tag] == release.digests[name]
 
 
+def test_kubectl_applies_the_manifest_of_the_release(server: Api, release: Release) -> None:
+    """As far as the API server says without doing it. The namespace has to be there, or it has nothing to say."""
+    manifest = release.the(f"-{release.version}.yaml")
+    bodies = [body for body in yaml.safe_load_all(manifest.read_text()) if body]
+    (home,) = [body for body in bodies if body["kind"] == "Namespace"]
+    name = home["metadata"]["name"]
+    assert server.find("Namespace", name) is None, f"another operator is in {name}"
+    server.create(home)
+    try:
+        told = server.within(name).kubectl("apply", "--dry-run=server", "--filename", str(manifest)).splitlines()
+    finally:
+        remove_namespaces(server, name)
+    assert len(told) == len(bodies) and all(line.endswith(" (server dry run)") for line in told), told
+
+
 # --- into the registry ---
 
 
@@ -307,6 +323,23 @@ def not_pulled(api: Api) -> list[str]:
 
 def test_helm_test_runs_by_the_same_image(pushed: Release, operator: Api) -> None:
     pushed.helm("test", "mcs-operator", f"--kubeconfig={operator.kubeconfig}", f"--namespace={operator.namespace}")
+
+
+def test_an_instance_that_has_its_media_and_no_slot_says_so(pushed: Release, mcs: Mcs) -> None:
+    """The image of its media is on the node, under a name of no registry. Not one customer could connect."""
+    spec = an_instance(node=mcs.node.name, address=mcs.node.ip, domain=mcs.node.zone, vpn={"slots": 2})
+    mcs.api.apply(spec, a_community(COMMUNITY, users=("anna",)))
+
+    def told() -> bool:
+        for kind, status in (("Ready", "False"), ("Stalled", "True")):
+            condition = mcs.api.condition("MCSInstance", INSTANCE, kind)
+            assert condition[:2] == (status, "SlotsNotRunning"), (kind, condition)
+            assert f"{pushed.images}/link" in condition[2], (kind, condition)
+        return True
+
+    until("the instance says so", told, 90, pause=0.5)
+    mcs.api.delete("MCSInstance", INSTANCE)
+    until("its pod is gone", lambda: mcs.api.find("Pod", POD) is None, 90, pause=0.5)
 
 
 def test_an_instance_without_a_secret_says_what_was_refused(pushed: Release, mcs: Mcs) -> None:

@@ -33,7 +33,7 @@ __all__ = ["node", "operator_process", "server"]
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(420)]
 
-NEEDS = "a node. 7 minutes."
+NEEDS = "a node. 9 minutes."
 FIRST, PUBLIC, ZONE = "acme", "10.89.0.50", "two.mcs.test"
 OUT_OF_SERVICE = "node.kubernetes.io/out-of-service=nodeshutdown:NoExecute"
 MAY_HAVE_IT = "mcs.test/public"
