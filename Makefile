@@ -108,6 +108,7 @@ aside: $(DEPS) # what failed does not hide what comes after it
 PROGRAMS := tests/integration/openvpn tests/integration/appliance tests/contract
 programs: $(DEPS)
 	@hack/prepare
+	@hack/images/programs >/dev/null && hack/images/pages >/dev/null || : # told as it goes; tests say what is missing
 	nice -n 5 $(PYTEST) -n 2 --dist loadfile $(PROGRAMS)
 
 unit: $(DEPS) ## Pure code, seconds, no network

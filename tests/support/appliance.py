@@ -43,7 +43,9 @@ def _programs(*asked: str) -> str:
 
 
 def _done(*command: str | Path) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
+    """On a new machine others are built beside it, and two minutes get ten. Killed, it would leave Go's compiler
+    running, and the next one would start another."""
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1800, check=False)
     with left_out_if_missing():
         if done.returncode == 3:
             raise MissingError(done.stderr)
