@@ -215,7 +215,8 @@ def test_ten_thousand_who_say_nothing_keep_nobody_waiting(front: Front, addresse
     assert strangers["made"] >= CONNECTIONS, "that was no flood"
     for who, visits in served.items():
         assert not visits["failures"], f"{who}: {visits['failures'][:3]}"
-        assert quantile(visits["waits"], 0.95) < 1.0, who
+        # Of some twenty on a busy machine it is nearly the longest one: one packet may come again, after a second.
+        assert quantile(visits["waits"], 0.95) < 2.0, who
     assert report["connections"] <= 2, "strangers are no calls"
     assert ("are taken" in (report["error"] or "")) == many, "one address takes 5 %, which is no crowd"
     assert front.appliance.alive

@@ -177,9 +177,11 @@ class Running:
             "127.0.0.1", self.https, ssl=context, server_hostname=host, local_addr=(source, 0)
         )
 
-    async def get(self, host: str, path: str = "/", tls: bool = False, source: str = "127.0.0.1") -> Reply:
+    async def get(
+        self, host: str, path: str = "/", tls: bool = False, source: str = "127.0.0.1", within: float = 10
+    ) -> Reply:
         """A browser's request for a host."""
-        return await exchange(*await self.connect(host, tls, source), host, path)
+        return await exchange(*await self.connect(host, tls, source), host, path, within=within)
 
     async def shown(self, host: str) -> str | None:
         """The certificate (PEM) that a browser is shown for this name, None when the handshake is refused."""
@@ -201,17 +203,22 @@ class Running:
 
 
 async def exchange(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str, path: str, method: str = "GET"
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    host: str,
+    path: str,
+    method: str = "GET",
+    within: float = 10,
 ) -> Reply:
     """One request on an open connection, which is closed after the answer."""
     writer.write(f"{method} {path} HTTP/1.1\r\nHost: {host}\r\nX-Forwarded-For: 6.6.6.6\r\n\r\n".encode())
-    reply = await answer(reader)
+    reply = await answer(reader, within)
     writer.close()
     return reply
 
 
-async def answer(reader: asyncio.StreamReader) -> Reply:
-    async with asyncio.timeout(10):
+async def answer(reader: asyncio.StreamReader, within: float = 10) -> Reply:
+    async with asyncio.timeout(within):
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         headers = {k.lower(): v for k, _, v in (line.partition(": ") for line in head.split("\r\n")[1:])}
         body = await reader.readexactly(int(headers["content-length"])) if "content-length" in headers else b""
